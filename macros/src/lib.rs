@@ -1,0 +1,44 @@
+//! The macros of procession: `#[process]`, `spec!`, `outline!`, `steps!`.
+//!
+//! Use them through the facade crate `procession`. Its `spec!`, `outline!` and `steps!` are `macro_rules` that put the
+//! facade's own path, `[$crate]`, in front of the tokens, so that a renamed dependency needs no option.
+
+mod diag;
+mod tokens;
+
+use proc_macro::TokenStream;
+
+/// Makes a struct a process.
+#[proc_macro_attribute]
+pub fn process(options: TokenStream, item: TokenStream) -> TokenStream {
+    let _ = options;
+    item
+}
+
+/// Ports of a process; see `procession::spec!`.
+#[proc_macro]
+pub fn spec(input: TokenStream) -> TokenStream {
+    let _ = input;
+    TokenStream::new()
+}
+
+/// Second phase of `spec!`, called back by the companion macros of exposed processes.
+#[proc_macro]
+pub fn spec_exposed(input: TokenStream) -> TokenStream {
+    let _ = input;
+    TokenStream::new()
+}
+
+/// Control flow of a process; see `procession::outline!`.
+#[proc_macro]
+pub fn outline(input: TokenStream) -> TokenStream {
+    let _ = input;
+    TokenStream::new()
+}
+
+/// Steps of a process without an outline; see `procession::steps!`.
+#[proc_macro]
+pub fn steps(input: TokenStream) -> TokenStream {
+    let _ = input;
+    TokenStream::new()
+}

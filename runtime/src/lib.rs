@@ -1,0 +1,23 @@
+//! The runtime of procession, in the order of a process's life: [`spec`], [`outline`], [`process`], [`registry`],
+//! [`store`], [`Runtime`].
+//!
+//! Use it through the facade crate `procession`, which adds the macros; everything the macros write can be written by
+//! hand with what is public here.
+
+pub mod clock;
+pub mod limits;
+pub mod listener;
+pub mod outline;
+pub mod process;
+pub mod registry;
+mod resources;
+mod runner;
+pub mod spec;
+pub mod store;
+mod text;
+
+#[doc(hidden)]
+pub mod __private;
+
+pub use process::{Child, Cx, Next, Outcome, Process, ProcessId, ProcessState};
+pub use runner::{RunError, Runtime};

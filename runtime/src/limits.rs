@@ -1,0 +1,28 @@
+//! Every bound of the runtime, with its reason.
+
+use std::time::Duration;
+
+/// Steps that a volatile process runs before it lets others run: a yield costs as much as some twenty steps.
+pub const STEPS_PER_TURN: u32 = 64;
+/// Rounds of a loop in an outline without any step: nothing can change in them, so more would never end.
+pub const ROUNDS_WITHOUT_STEP: u32 = 1_000;
+/// Processes that run a step at the same time: enough to fill a group commit, few enough to keep their contexts in memory.
+pub const CONCURRENT: usize = 1_024;
+/// Waiting processes that are kept in memory; others are loaded again when their wait ends. At about 1 KiB each.
+pub const RESIDENT: usize = 100_000;
+/// Ended processes of a runtime without a store that are still found by their key.
+pub const VOLATILE_KEYS: usize = 10_000;
+/// Commits that may queue at a store: as many as processes that run, and some for control.
+pub const COMMIT_QUEUE: usize = 4_096;
+/// Records read at once when unfinished processes are found at start: a few MiB.
+pub const SCAN_PAGE: usize = 1_000;
+/// How often requests of other OS processes are looked for: what a person feels as at once.
+pub const REQUEST_POLL: Duration = Duration::from_millis(100);
+/// How long a sleep trusts the system's clock not to be set.
+pub const CLOCK_RECHECK: Duration = Duration::from_secs(60);
+/// How long a shutdown waits for steps that run.
+pub const SHUTDOWN: Duration = Duration::from_secs(30);
+/// Transitions of a process that a store keeps by default: enough to see what happened, bounded for loops.
+pub const HISTORY: u64 = 1_000;
+/// Lines of report that a store keeps of a process by default.
+pub const REPORTS: u64 = 1_000;

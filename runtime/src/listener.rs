@@ -1,0 +1,1 @@
+//! Listeners: observers of all processes of a runtime.

@@ -1,0 +1,299 @@
+//! What steps see of the runtime: inputs, outputs, children, time, resources.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{
+    BoxError, Child, Effects, ErrorInfo, Flow, Hand, HandOver, Launched, Needs, Next, Process, ProcessId, Slot,
+};
+use crate::clock::{Clock, Timestamp};
+use crate::registry::Registry;
+use crate::resources::Resources;
+use crate::runner::RunError;
+use crate::spec::{Entry, Launch, ProcessSpec, Spec, SpecError, spec_of};
+use crate::store::{Epoch, Store};
+
+/// What all processes of a runtime share.
+pub(crate) struct Env {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) resources: Resources,
+    pub(crate) registry: Registry,
+    pub(crate) store: Option<Arc<dyn Store>>,
+    pub(crate) epoch: Epoch,
+}
+
+/// The part of the handle that does not depend on the type of the process.
+pub(crate) struct CxCore {
+    pub(crate) pid: ProcessId,
+    pub(crate) env: Arc<Env>,
+    pub(crate) spec: &'static ProcessSpec,
+    /// The number of committed steps; with the pid it is the idempotency key.
+    pub(crate) steps: u64,
+    pub(crate) outputs: Map<String, Value>,
+    pub(crate) status: Option<String>,
+    pub(crate) resumed: Option<Value>,
+    pub(crate) effects: Effects,
+    /// Whether a memo was written in this step, so that the boundary deletes it.
+    pub(crate) memos: bool,
+}
+
+/// The context handle of a step: the process's link to its inputs and to the runtime.
+///
+/// Whatever a step does through it takes effect at the step boundary, in one transaction with the process's fields;
+/// a step that fails or is cut off leaves no trace.
+pub struct Cx<P: Spec> {
+    pub(crate) core: CxCore,
+    pub(crate) inputs: Arc<P::Inputs>,
+}
+
+impl<P: Spec> Cx<P> {
+    /// The inputs, immutable.
+    pub fn inputs(&self) -> &P::Inputs {
+        &self.inputs
+    }
+
+    /// The id of this process.
+    pub fn pid(&self) -> &ProcessId {
+        &self.core.pid
+    }
+
+    /// The idempotency key of this step: the same when its body runs again after a crash, different for every step
+    /// of every process. Hand it to whatever the step calls.
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.core.pid, self.core.steps)
+    }
+
+    /// The number of steps that were committed before this one.
+    pub fn steps(&self) -> u64 {
+        self.core.steps
+    }
+
+    /// The present time of the runtime's clock.
+    pub fn now(&self) -> Timestamp {
+        self.core.env.clock.now()
+    }
+
+    /// The status text.
+    pub fn status(&self) -> Option<&str> {
+        self.core.effects.status.as_ref().unwrap_or(&self.core.status).as_deref()
+    }
+
+    /// Sets the status text, which is stored with the step.
+    pub fn set_status(&mut self, text: impl Into<String>) {
+        self.core.effects.status = Some(Some(text.into()));
+    }
+
+    /// Adds a line to the report of the process, which is stored with the step.
+    pub fn report(&mut self, line: impl Into<String>) {
+        self.core.effects.reports.push(line.into());
+    }
+
+    /// Emits an output by name, dotted for a nested one (S48). It is validated now and stored with the step.
+    ///
+    /// # Errors
+    /// There is no such output, or the value is not of its type or fails its validator.
+    pub fn out<T: Serialize + ?Sized>(&mut self, port: &str, value: &T) -> Result<(), SpecError> {
+        self.core.emit(port, value)
+    }
+
+    /// Emits the outputs of a child under the name of a namespace. They count as set.
+    ///
+    /// # Errors
+    /// The child has not ended, or its outputs do not fit the namespace.
+    pub fn forward<C: Process>(&mut self, namespace: &str, child: &Child<C>) -> Result<(), BoxError> {
+        let outputs = child.termination()?.outputs.clone();
+        Ok(self.core.emit(namespace, &outputs)?)
+    }
+
+    /// After this step, waits until the duration is over; the process costs no slot meanwhile. Survives a restart:
+    /// a time that is over then counts as reached.
+    pub fn sleep(&mut self, duration: Duration) {
+        self.sleep_until(self.now() + duration);
+    }
+
+    /// After this step, waits until a time; the latest of several counts.
+    pub fn sleep_until(&mut self, time: Timestamp) {
+        let wake_at = &mut self.core.effects.wake_at;
+        *wake_at = (*wake_at).max(Some(time));
+    }
+
+    /// The value of the last [`wait`](Self::wait)'s resume, in a process with an outline.
+    ///
+    /// # Errors
+    /// The value is not a `T`.
+    pub fn resumed<T: DeserializeOwned>(&self) -> Result<Option<T>, serde_json::Error> {
+        self.core.resumed.clone().map(serde_json::from_value).transpose()
+    }
+
+    /// A resource that the process declares as `#[process(needs(T))]`.
+    pub fn resource<T: Send + Sync + 'static>(&self) -> Arc<T>
+    where
+        P: Needs<T>,
+    {
+        self.core.env.resources.get::<T>().expect("a declared need is checked when the process is registered")
+    }
+
+    /// Launches a child and waits for it: the next step runs when the child has ended.
+    ///
+    /// The child starts with the step boundary. If it is killed or excepts, this process excepts when the wait ends;
+    /// see [`allow_failure`](Self::allow_failure). An exit code is a result, not a failure.
+    ///
+    /// # Errors
+    /// The inputs are not valid, or the child's type is not registered.
+    pub fn launch<C: Process>(&mut self, inputs: impl Launch<C>) -> Result<Child<C>, RunError> {
+        self.launcher(true, false).launch(inputs)
+    }
+
+    /// Launches a child and does not wait for it.
+    ///
+    /// # Errors
+    /// The inputs are not valid, or the child's type is not registered.
+    pub fn launch_detached<C: Process>(&mut self, inputs: impl Launch<C>) -> Result<Child<C>, RunError> {
+        self.launcher(false, false).launch(inputs)
+    }
+
+    /// Launches children whose kill or exception does not end this process.
+    pub fn allow_failure(&mut self) -> Launcher<'_> {
+        self.launcher(true, true)
+    }
+
+    fn launcher(&mut self, awaited: bool, allow_failure: bool) -> Launcher<'_> {
+        Launcher { core: &mut self.core, awaited, allow_failure }
+    }
+
+    /// Runs an effect once in this step: its value is stored under the name, and a body that runs again after a crash
+    /// gets the stored value. Only success is stored. Names are unique within a step.
+    ///
+    /// # Errors
+    /// The effect failed, its value cannot be stored, or the store failed.
+    pub async fn once<T, E, F>(&mut self, name: &str, effect: F) -> Result<T, BoxError>
+    where
+        T: Serialize + DeserializeOwned,
+        E: Into<BoxError>,
+        F: Future<Output = Result<T, E>>,
+    {
+        let Some(store) = self.core.env.store.clone() else {
+            return effect.await.map_err(Into::into);
+        };
+        let step = self.core.steps;
+        if let Some(memo) = store.memo(&self.core.pid, step, name).await? {
+            self.core.memos = true;
+            return Ok(serde_json::from_str(&memo)?);
+        }
+        let value = effect.await.map_err(Into::into)?;
+        let memo = serde_json::to_string(&value)?;
+        self.core.memos = true;
+        store.put_memo(&self.core.pid, self.core.env.epoch, step, name, memo).await?;
+        Ok(value)
+    }
+}
+
+impl<P: Flow> Cx<P> {
+    /// Hands over to the next step: a method per step in a process of `steps!`, what follows in one with an outline.
+    #[allow(clippy::should_implement_trait)]
+    pub fn next(&self) -> P::Next {
+        P::Next::next()
+    }
+
+    /// Waits for a resume, with a text for people; the process costs no slot meanwhile.
+    pub fn wait(&self, text: impl Into<String>) -> P::Wait {
+        P::Wait::wait(text.into())
+    }
+
+    /// Ends the process normally, with a result.
+    pub fn stop<T: Serialize>(&self, result: T) -> Next<P> {
+        Next(Hand::Stop(serde_json::to_value(result)))
+    }
+
+    /// Ends the process with an exit code.
+    pub fn exit(&self, exit: P::Exit) -> Next<P> {
+        Next::exit(exit)
+    }
+
+    /// Ends the process as killed.
+    pub fn kill(&self, text: impl Into<String>) -> Next<P> {
+        Next(Hand::Kill(text.into()))
+    }
+}
+
+/// Launches children with options; see [`Cx::allow_failure`].
+pub struct Launcher<'a> {
+    core: &'a mut CxCore,
+    awaited: bool,
+    allow_failure: bool,
+}
+
+impl Launcher<'_> {
+    /// Launches a child.
+    ///
+    /// # Errors
+    /// The inputs are not valid, or the child's type is not registered.
+    pub fn launch<C: Process>(self, inputs: impl Launch<C>) -> Result<Child<C>, RunError> {
+        let process = self.core.env.registry.of::<C>()?;
+        let inputs = spec_of::<C>().prepare_inputs(inputs.into_inputs())?;
+        let pid = ProcessId::child(&format!("{}/{}", self.core.pid, self.core.steps), self.core.effects.launched.len());
+        let slot = Slot::new(pid.clone());
+        self.core.effects.launched.push(Launched {
+            pid,
+            process,
+            inputs,
+            awaited: self.awaited,
+            allow_failure: self.allow_failure,
+            slot: Arc::clone(&slot),
+        });
+        Ok(Child::new(slot))
+    }
+}
+
+impl CxCore {
+    pub(crate) fn emit<T: Serialize + ?Sized>(&mut self, port: &str, value: &T) -> Result<(), SpecError> {
+        let value = serde_json::to_value(value).map_err(|error| {
+            let fault = crate::spec::Fault::new(port, format!("cannot be written as JSON: {error}"));
+            SpecError::of_output(self.spec.process(), fault)
+        })?;
+        self.spec.check_output(port, &value)?;
+        self.effects.emitted.push((port.to_owned(), value));
+        Ok(())
+    }
+
+    /// Puts the emitted outputs into the tree of outputs.
+    pub(crate) fn apply_outputs(&mut self) -> Result<(), ErrorInfo> {
+        for (path, value) in &self.effects.emitted {
+            let merges = matches!(self.spec.outputs().get(path), Some(Entry::Namespace(_)));
+            put(&mut self.outputs, path, value.clone(), merges)?;
+        }
+        Ok(())
+    }
+}
+
+fn put(outputs: &mut Map<String, Value>, path: &str, value: Value, merges: bool) -> Result<(), ErrorInfo> {
+    match path.split_once('.') {
+        None => match (outputs.get_mut(path), value) {
+            // A namespace that was filled in part keeps what it has.
+            (Some(Value::Object(known)), Value::Object(new)) if merges => known.extend(new),
+            (_, value) => drop(outputs.insert(path.to_owned(), value)),
+        },
+        Some((head, rest)) => match outputs.entry(head).or_insert_with(|| Value::Object(Map::new())) {
+            Value::Object(inner) => put(inner, rest, value, merges)?,
+            _ => return Err(ErrorInfo::new(format!("output `{head}` is a value, not a namespace"))),
+        },
+    }
+    Ok(())
+}
+
+impl<P: Spec> fmt::Debug for Cx<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cx").field("pid", &self.core.pid).field("steps", &self.core.steps).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Launcher<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Launcher").field("pid", &self.core.pid).finish_non_exhaustive()
+    }
+}

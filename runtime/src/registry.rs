@@ -1,0 +1,102 @@
+//! Process types by name and by type.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::process::Process;
+use crate::resources::Resources;
+use crate::runner::{RunError, TypeOf};
+
+pub(crate) use crate::runner::ProcessType;
+
+/// Collects process types; given to [`Spec::register_exposed`](crate::spec::Spec::register_exposed).
+#[derive(Default)]
+pub struct RegistryBuilder {
+    types: Vec<Arc<dyn ProcessType>>,
+}
+
+/// Why a set of process types cannot be registered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// Two types have one name.
+    #[error(
+        "two processes are named `{name}`: `{first}` and `{second}`; give one of them another with `#[process(name = \"…\")]`"
+    )]
+    Duplicate {
+        /// The name.
+        name: String,
+        /// The type that was registered first.
+        first: &'static str,
+        /// The other type.
+        second: &'static str,
+    },
+    /// A resource that a process needs was not given.
+    #[error(
+        "`{process}` needs the resource `{resource}`, which was not given; add `.resource(…)` to the runtime's builder"
+    )]
+    MissingResource {
+        /// The registered name of the process.
+        process: &'static str,
+        /// The type of the resource.
+        resource: &'static str,
+    },
+}
+
+impl RegistryBuilder {
+    /// Adds a process and those whose ports it exposes. Adding one twice is as adding it once.
+    pub fn register<P: Process>(&mut self) {
+        if self.types.iter().any(|known| known.type_id() == TypeId::of::<P>()) {
+            return;
+        }
+        self.types.push(Arc::new(TypeOf::<P>::new()));
+        P::register_exposed(self);
+    }
+
+    pub(crate) fn build(self, resources: &Resources) -> Result<Registry, RegistryError> {
+        let mut by_name: HashMap<&'static str, Arc<dyn ProcessType>> = HashMap::new();
+        let mut by_type = HashMap::new();
+        for process in self.types {
+            if let Some(need) = process.needs().iter().find(|need| !resources.has((need.id)())) {
+                return Err(RegistryError::MissingResource { process: process.name(), resource: (need.name)() });
+            }
+            for name in std::iter::once(process.name()).chain(process.also().iter().copied()) {
+                if let Some(first) = by_name.insert(name, Arc::clone(&process)) {
+                    let (first, second) = (first.type_name(), process.type_name());
+                    return Err(RegistryError::Duplicate { name: name.to_owned(), first, second });
+                }
+            }
+            by_type.insert(process.type_id(), process);
+        }
+        Ok(Registry { by_name, by_type })
+    }
+}
+
+impl fmt::Debug for RegistryBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.types.iter().map(|process| process.name())).finish()
+    }
+}
+
+/// Process types by name and by type; does not change while a runtime lives.
+pub(crate) struct Registry {
+    by_name: HashMap<&'static str, Arc<dyn ProcessType>>,
+    by_type: HashMap<TypeId, Arc<dyn ProcessType>>,
+}
+
+impl Registry {
+    pub(crate) fn of<P: Process>(&self) -> Result<Arc<dyn ProcessType>, RunError> {
+        self.by_type.get(&TypeId::of::<P>()).cloned().ok_or_else(|| self.unknown(P::NAME))
+    }
+
+    pub(crate) fn named(&self, name: &str) -> Result<Arc<dyn ProcessType>, RunError> {
+        self.by_name.get(name).cloned().ok_or_else(|| self.unknown(name))
+    }
+
+    fn unknown(&self, name: &str) -> RunError {
+        let near = crate::text::suggest(name, self.by_name.keys().copied());
+        RunError::UnknownProcess { name: name.to_owned(), near: near.map(str::to_owned) }
+    }
+}

@@ -1,0 +1,90 @@
+//! What can go wrong around a process.
+
+use crate::process::{ProcessId, ProcessState};
+use crate::registry::RegistryError;
+use crate::spec::SpecError;
+use crate::store::StoreError;
+
+/// Why a runtime cannot do what was asked. What goes wrong *inside* a process is its [`Outcome`](crate::Outcome).
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The inputs are not valid.
+    #[error("the inputs are refused")]
+    Inputs(#[from] SpecError),
+    /// The process types cannot be registered.
+    #[error("the registry is refused")]
+    Registry(#[from] RegistryError),
+    /// No process type has the name.
+    #[error("no process `{name}` is registered{}", near.as_ref().map(|near| format!("; the nearest is `{near}`")).unwrap_or_default())]
+    UnknownProcess {
+        /// The name.
+        name: String,
+        /// The nearest that is.
+        near: Option<String>,
+    },
+    /// No process has the id.
+    #[error("there is no process {0}")]
+    NotFound(ProcessId),
+    /// The key belongs to a process of another type.
+    #[error("key `{key}` belongs to process {pid} of type `{process}`")]
+    KeyInUse {
+        /// The key.
+        key: String,
+        /// The process that has it.
+        pid: ProcessId,
+        /// Its registered name.
+        process: String,
+    },
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// The process was put aside: its checkpoint cannot be read. Its bytes are kept.
+    #[error("process {pid} is parked: {reason}")]
+    Parked {
+        /// The process.
+        pid: ProcessId,
+        /// Why.
+        reason: String,
+    },
+    /// Not possible in the process's state.
+    #[error("process {pid} is {state}: cannot {request}")]
+    InvalidState {
+        /// The process.
+        pid: ProcessId,
+        /// Its state.
+        state: ProcessState,
+        /// What was asked.
+        request: &'static str,
+    },
+    /// The value of a resume does not fit the step that takes it.
+    #[error("the value does not fit the step that process {pid} goes on with: {message}")]
+    ResumeValue {
+        /// The process.
+        pid: ProcessId,
+        /// What is wrong.
+        message: String,
+    },
+    /// The runtime was shut down; a stored process goes on when the next one starts.
+    #[error("the runtime was shut down")]
+    Closed,
+    /// The crate was compiled with `panic = "abort"`.
+    #[error("panics abort in this build: a panic in a step would end the whole runtime; use `panic = \"unwind\"`")]
+    PanicAborts,
+}
+
+impl RunError {
+    /// Whether the same call may succeed later without anyone's help.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_retryable())
+    }
+}
+
+/// Two errors are the same if they say the same.
+impl PartialEq for RunError {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+impl Eq for RunError {}

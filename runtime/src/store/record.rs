@@ -1,0 +1,289 @@
+//! What a store keeps of a process, and what one boundary changes.
+
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::process::{ProcessId, ProcessState, Request};
+
+/// The version of the form in which checkpoints are stored.
+pub const FORMAT: u32 = 1;
+
+/// Counts the owners of a store; a write under an earlier one is refused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Epoch(pub u64);
+
+/// Names a request; later ones are greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RequestId(pub i64);
+
+/// What a checkpoint says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// The version of the stored form, [`FORMAT`] when it was written.
+    pub format: u32,
+    /// The registered name of the process.
+    pub process: String,
+    /// The process's version when it was written.
+    pub version: u32,
+    /// A hash over the names of its ports, fields and program points when it was written.
+    pub fingerprint: String,
+}
+
+/// A process as a store keeps it. Position, context, inputs, outputs and end are JSON texts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The id.
+    pub pid: ProcessId,
+    /// What the checkpoint says about itself.
+    pub envelope: Envelope,
+    /// The key it was launched under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The process that launched it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ProcessId>,
+    /// The state.
+    pub state: ProcessState,
+    /// Whether it is paused.
+    #[serde(default)]
+    pub paused: bool,
+    /// The status text.
+    #[serde(default)]
+    pub status: StatusText,
+    /// The program point, `{"at":"step",…}`.
+    pub position: String,
+    /// The saved fields, an object.
+    pub context: String,
+    /// The inputs, validated and with defaults, an object.
+    pub inputs: Arc<str>,
+    /// The outputs so far, an object.
+    pub outputs: String,
+    /// What it waits for.
+    #[serde(default)]
+    pub awaiting: Awaiting,
+    /// How many of the awaited children have not ended.
+    #[serde(default)]
+    pub open_children: u64,
+    /// Committed steps.
+    pub steps: u64,
+    /// How it ended: an [`Ended`](crate::process::Ended).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
+    /// Why it was put aside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<String>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When its last boundary was.
+    pub updated_at: Timestamp,
+}
+
+/// The status text, and the one that a pause has covered (S54).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusText {
+    /// The present text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The text to restore when the process is played; only while it is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before_pause: Option<Option<String>>,
+}
+
+/// What a waiting process waits for: all of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Awaiting {
+    /// Children.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<AwaitedChild>,
+    /// A time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wake_at: Option<Timestamp>,
+    /// A resume from outside, with the text for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<String>,
+}
+
+impl Awaiting {
+    /// Whether there is nothing to wait for.
+    pub fn is_empty(&self) -> bool {
+        self.children.is_empty() && self.wake_at.is_none() && self.resume.is_none()
+    }
+}
+
+/// A child that its parent waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AwaitedChild {
+    /// The id.
+    pub pid: ProcessId,
+    /// Whether its kill or exception does not end the parent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_failure: bool,
+}
+
+/// A process to be created, in state created.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewProcess {
+    /// The id.
+    pub pid: ProcessId,
+    /// The key it is launched under.
+    pub key: Option<String>,
+    /// The process that launches it.
+    pub parent: Option<Parent>,
+    /// What the checkpoint says about itself.
+    pub envelope: Envelope,
+    /// The program point.
+    pub position: String,
+    /// The saved fields.
+    pub context: String,
+    /// The inputs, validated and with defaults.
+    pub inputs: Arc<str>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The process that launches a child.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parent {
+    /// The id.
+    pub pid: ProcessId,
+    /// Whether the parent waits for the child.
+    pub awaited: bool,
+}
+
+/// What became of a creation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Creation {
+    /// The process is there now.
+    Created,
+    /// The key or the id was known.
+    Exists {
+        /// The process that has it.
+        pid: ProcessId,
+        /// Its registered name.
+        process: String,
+    },
+}
+
+/// What one step boundary changes. `None` leaves a column as it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Commit {
+    /// The process.
+    pub pid: ProcessId,
+    /// The epoch of the writer.
+    pub epoch: Epoch,
+    /// When.
+    pub at: Timestamp,
+    /// The state before.
+    pub from: ProcessState,
+    /// The state after.
+    pub to: ProcessState,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// Committed steps, this one included.
+    pub steps: u64,
+    /// The step that ended or that is about to run, for the history row; no row is written without it.
+    pub transition: Option<&'static str>,
+    /// What the checkpoint says about itself; changes when a newer version of the process writes.
+    pub envelope: Option<Envelope>,
+    /// The program point.
+    pub position: Option<String>,
+    /// The saved fields.
+    pub context: Option<String>,
+    /// The outputs.
+    pub outputs: Option<String>,
+    /// The status text.
+    pub status: Option<StatusText>,
+    /// What it waits for; an empty one if it does not wait any more.
+    pub awaiting: Option<Awaiting>,
+    /// How it ended. Only with a terminal state, and always with it.
+    pub ended: Option<String>,
+    /// Children to create; the awaited ones are open from now on.
+    pub children: Vec<NewProcess>,
+    /// Lines of the report.
+    pub report: Vec<String>,
+    /// Requests that this boundary applies.
+    pub applied: Vec<RequestId>,
+    /// Whether the memos of the process are forgotten.
+    pub forget_memos: bool,
+}
+
+impl Commit {
+    /// A commit that changes nothing but the state.
+    pub fn new(pid: ProcessId, epoch: Epoch, at: Timestamp, from: ProcessState, to: ProcessState) -> Self {
+        Self {
+            pid,
+            epoch,
+            at,
+            from,
+            to,
+            paused: false,
+            steps: 0,
+            transition: None,
+            envelope: None,
+            position: None,
+            context: None,
+            outputs: None,
+            status: None,
+            awaiting: None,
+            ended: None,
+            children: Vec::new(),
+            report: Vec::new(),
+            applied: Vec::new(),
+            forget_memos: false,
+        }
+    }
+}
+
+/// What a commit led to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// The parent whose last open child has ended with this commit.
+    pub ready_parent: Option<ProcessId>,
+}
+
+/// Some unfinished processes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Page {
+    /// The processes.
+    pub records: Vec<Record>,
+    /// Where the next page starts; none if this was the last.
+    pub next: Option<u64>,
+}
+
+/// One transition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryEntry {
+    /// When.
+    pub at: Timestamp,
+    /// The state before.
+    pub from: ProcessState,
+    /// The state after.
+    pub to: ProcessState,
+    /// Committed steps then.
+    pub steps: u64,
+    /// The step that ended or that was about to run.
+    pub point: String,
+}
+
+/// One line of a report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportLine {
+    /// When it was committed.
+    pub at: Timestamp,
+    /// The text.
+    pub text: String,
+}
+
+/// A stored request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RequestRow {
+    /// Its place in the order.
+    pub id: RequestId,
+    /// The process it is for.
+    pub pid: ProcessId,
+    /// What is asked.
+    pub request: Request,
+}

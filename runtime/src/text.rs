@@ -1,0 +1,40 @@
+//! Near names.
+
+/// The known name that is nearest to a wrong one, if one is near.
+pub(crate) fn suggest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = wrong.chars().count().max(3) / 3;
+    known
+        .map(|name| (distance(wrong, name), name))
+        .filter(|(distance, _)| *distance <= limit)
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// The number of characters to insert, remove or replace (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, a) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::suggest;
+
+    #[test]
+    fn near_names_are_suggested_and_far_ones_not() {
+        let known = ["structure", "steps"];
+        for (wrong, expected) in [("structur", Some("structure")), ("step", Some("steps")), ("walltime", None)] {
+            assert_eq!(suggest(wrong, known.into_iter()), expected, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+#![doc = include_str!("../README.md")]
+
+pub use procession_macros::process;
+pub use procession_runtime::*;
+
+/// The error that steps return: anything that is an error.
+///
+/// It takes every error by `?`, and therefore is none itself; the errors of the library are [`RunError`] and its sources.
+pub type StepError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The result of the library's own calls.
+pub type Result<T, E = RunError> = std::result::Result<T, E>;
+
+/// Declares the ports of a process.
+#[macro_export]
+macro_rules! spec {
+    ($($tokens:tt)*) => { $crate::__private::macros::spec! { [$crate] $($tokens)* } };
+}
+
+/// Declares the control flow of a process.
+#[macro_export]
+macro_rules! outline {
+    ($($tokens:tt)*) => { $crate::__private::macros::outline! { [$crate] $($tokens)* } };
+}
+
+/// Declares the steps of a process without an outline, with their arguments.
+#[macro_export]
+macro_rules! steps {
+    ($($tokens:tt)*) => { $crate::__private::macros::steps! { [$crate] $($tokens)* } };
+}
+
+#[doc(hidden)]
+pub mod __private {
+    pub use procession_macros as macros;
+    pub use procession_runtime::__private::*;
+}
+
+/// What most users need: `use procession::prelude::*;`. It shadows nothing of the standard prelude.
+pub mod prelude {
+    pub use crate::spec::{ExitCodes as _, Launch as _};
+    pub use crate::{
+        Child, Cx, Next, Outcome, Process, ProcessId, ProcessState, Runtime, StepError, outline, process, spec, steps,
+    };
+}

@@ -1,0 +1,2 @@
+//! The two commands of the repository.
+fn main() {}
