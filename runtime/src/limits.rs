@@ -26,3 +26,5 @@ pub const SHUTDOWN: Duration = Duration::from_secs(30);
 pub const HISTORY: u64 = 1_000;
 /// Lines of report that a store keeps of a process by default.
 pub const REPORTS: u64 = 1_000;
+/// Requests that may wait at one process: more than anyone asks in earnest.
+pub const MAIL: usize = 1_024;
