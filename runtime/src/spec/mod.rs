@@ -7,11 +7,13 @@ mod namespace;
 mod port;
 mod validate;
 mod values;
+mod wiring;
 
 pub use namespace::{Entry, Expose, PortNamespace};
 pub use port::Port;
 pub use validate::{Direction, Fault, SpecError};
 pub use values::{Excluded, InputMap, Launch, PortReader, PortValues, PortWriter, Set, Supply, Unset};
+pub use wiring::{ExposedOutputs, Output, OutputTable, assert_set};
 
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
