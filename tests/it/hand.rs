@@ -138,3 +138,24 @@ async fn memory() {
     run(Runtime::builder().store(MemoryStore::new()).register::<Count>().build().await.unwrap(), n).await;
     eprintln!("memory {:.3} M steps/s", n as f64 / t.elapsed().as_secs_f64() / 1e6);
 }
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite_one() {
+    let dir = tempfile::tempdir_in("/work/main/target").unwrap();
+    let n = 10_000;
+    let rt = Runtime::builder().store(procession::store::SqliteStore::open(dir.path().join("a.db")).unwrap()).register::<Count>().build().await.unwrap();
+    let t = std::time::Instant::now();
+    run(rt, n).await;
+    eprintln!("sqlite 1: {:.0} steps/s", n as f64 / t.elapsed().as_secs_f64());
+    let rt = Runtime::builder().store(procession::store::SqliteStore::open(dir.path().join("b.db")).unwrap()).register::<Count>().build().await.unwrap();
+    let t = std::time::Instant::now();
+    let mut hs = vec![];
+    for _ in 0..1000 {
+        let mut inputs = InputMap::new();
+        inputs.set("to", &200);
+        hs.push(rt.launch::<Count>(inputs.unchecked()).await.unwrap());
+    }
+    eprintln!("launched {:?}", t.elapsed());
+    let t = std::time::Instant::now();
+    for h in hs { h.outcome().await.unwrap(); }
+    eprintln!("sqlite 1000: {:.0} steps/s", 200_000 as f64 / t.elapsed().as_secs_f64());
+}
