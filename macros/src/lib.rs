@@ -4,6 +4,8 @@
 //! facade's own path, `[$crate]`, in front of the tokens, so that a renamed dependency needs no option.
 
 mod diag;
+mod recover;
+mod spec;
 mod tokens;
 
 use proc_macro::TokenStream;
@@ -18,15 +20,13 @@ pub fn process(options: TokenStream, item: TokenStream) -> TokenStream {
 /// Ports of a process; see `procession::spec!`.
 #[proc_macro]
 pub fn spec(input: TokenStream) -> TokenStream {
-    let _ = input;
-    TokenStream::new()
+    spec::expand(input.into()).into()
 }
 
 /// Second phase of `spec!`, called back by the companion macros of exposed processes.
 #[proc_macro]
 pub fn spec_exposed(input: TokenStream) -> TokenStream {
-    let _ = input;
-    TokenStream::new()
+    spec::expand_exposed(input.into()).into()
 }
 
 /// Control flow of a process; see `procession::outline!`.
