@@ -7,6 +7,8 @@ mod diag;
 mod flow;
 mod outline;
 mod process;
+mod recover;
+mod spec;
 mod steps;
 mod tokens;
 
@@ -21,15 +23,13 @@ pub fn process(options: TokenStream, item: TokenStream) -> TokenStream {
 /// Ports of a process; see `procession::spec!`.
 #[proc_macro]
 pub fn spec(input: TokenStream) -> TokenStream {
-    let _ = input;
-    TokenStream::new()
+    spec::expand(input.into()).into()
 }
 
 /// Second phase of `spec!`, called back by the companion macros of exposed processes.
 #[proc_macro]
 pub fn spec_exposed(input: TokenStream) -> TokenStream {
-    let _ = input;
-    TokenStream::new()
+    spec::expand_exposed(input.into()).into()
 }
 
 /// Control flow of a process; see `procession::outline!`.

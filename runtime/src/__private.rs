@@ -9,9 +9,11 @@ pub use crate::process::{
     at_once, blocking, call, holds, output_hash, returned, saved, tag, truth, without_step, yielded, yielded_one,
 };
 pub use crate::registry::RegistryBuilder;
+pub use crate::spec::expanded as ports;
+pub use crate::spec::{Declared, Dynamic, ExposedOutputs, In, Input, Out, Output, OutputTable, PortType, assert_set};
 pub use crate::spec::{
-    Excluded, ExitCode, ExitCodes, Expose, ExposedOutputs, InputMap, Launch, Output, OutputInfo, OutputTable, Port,
-    PortNamespace, PortReader, PortValues, PortWriter, ProcessSpec, Set, Spec, SpecError, Supply, Unset, assert_set,
+    Excluded, ExitCode, ExitCodes, Expose, InputMap, Launch, OutputInfo, Port, PortNamespace, PortReader, PortValues,
+    PortWriter, ProcessSpec, Set, Spec, SpecError, Supply, Unset, spec_of,
 };
 pub use ::serde;
 pub use ::serde_json;

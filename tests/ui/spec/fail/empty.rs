@@ -1,1 +1,0 @@
-fn main() { let x: u8 = "hallo"; }
