@@ -225,7 +225,10 @@ const OUTLINE: Outline = Outline {
             ],
             0,
         )),
-        Node::If { branches: &[Branch::new("empty", &[Node::Return { exit: Some("Empty"), line: 0 }], 0)], otherwise: &[] },
+        Node::If {
+            branches: &[Branch::new("empty", &[Node::Return { exit: Some("Empty"), line: 0 }], 0)],
+            otherwise: &[],
+        },
         Node::Step(Step::new("rank", "rank")),
         Node::Step(Step::new("finish", "finish").outputs(&["lines", "words", "top"])),
     ],
@@ -433,7 +436,10 @@ impl Spec for Rank {
 
     fn build_spec() -> ProcessSpec {
         let inputs = PortNamespace::new("inputs")
-            .port(Port::new::<BTreeMap<String, u64>>("counts", "BTreeMap<String, u64>").with_help("How often each word occurs."))
+            .port(
+                Port::new::<BTreeMap<String, u64>>("counts", "BTreeMap<String, u64>")
+                    .with_help("How often each word occurs."),
+            )
             .port(Port::new::<usize>("most", "usize").with_help("How many words to give.").with_default(|| 5_usize))
             .port(
                 Port::new::<usize>("shortest", "usize")

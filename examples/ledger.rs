@@ -72,7 +72,8 @@ impl Ledger {
 
     async fn book(&mut self, cx: &mut Cx<Self>) -> Result<(), StepError> {
         if self.booked == 0 {
-            self.chain = cx.inputs().name.bytes().fold(hash(0, cx.inputs().seed), |chain, byte| hash(chain, byte.into()));
+            self.chain =
+                cx.inputs().name.bytes().fold(hash(0, cx.inputs().seed), |chain, byte| hash(chain, byte.into()));
         }
         self.booked += 1;
         self.chain = hash(self.chain, self.booked);

@@ -79,7 +79,8 @@ impl Tree {
         for n in 0..3 {
             self.many.push(cx.launch(inputs(n))?);
         }
-        let child = if tolerant { cx.allow_failure().launch(inputs(5).end(end))? } else { cx.launch(inputs(5).end(end))? };
+        let child =
+            if tolerant { cx.allow_failure().launch(inputs(5).end(end))? } else { cx.launch(inputs(5).end(end))? };
         self.named.insert("five".into(), child);
         self.maybe = Some(cx.launch(inputs(6))?);
         Ok(())

@@ -220,7 +220,14 @@ impl Family {
             self.children.push(cx.launch(Rounds::inputs().rounds(0))?);
         }
         self.aside = cx.launch_detached(Rounds::inputs().rounds(0))?;
-        cx.report(self.children.iter().chain([&self.aside]).map(|c| c.pid().unwrap().to_string()).collect::<Vec<_>>().join(" "));
+        cx.report(
+            self.children
+                .iter()
+                .chain([&self.aside])
+                .map(|c| c.pid().unwrap().to_string())
+                .collect::<Vec<_>>()
+                .join(" "),
+        );
         Ok(())
     }
 }
@@ -238,7 +245,11 @@ async fn a_kill_reaches_awaited_children_and_no_others() {
             children.push(runtime.attach(pid).await.unwrap());
             until(children.last().unwrap(), ProcessState::Waiting).await;
         }
-        if force { run.kill_force("all").await.unwrap() } else { run.kill("all").await.unwrap() };
+        if force {
+            run.kill_force("all").await.unwrap()
+        } else {
+            run.kill("all").await.unwrap()
+        };
         for child in &children[..2] {
             assert_eq!(child.termination().await.unwrap().ended.to_string(), "killed: all");
         }

@@ -1,8 +1,8 @@
 //! From launch to end: outcomes, failures, names, keys, limits.
 
+use procession::RunError;
 use procession::prelude::*;
 use procession::spec::{Direction, MISSING_OUTPUT};
-use procession::RunError;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,21 +26,25 @@ spec! { Sum {
 
 outline! { Sum {
     while_(more) { add }
-    if_(refuses) { return_(Refused) } elif_(forgets) { forget }
-    finish;
+    if_(refuses) { return_(Refused) } elif_(odd) { end }
+    finish => total;
 }}
 
 impl Sum {
     fn more(&self, cx: &Cx<Self>) -> Result<bool, String> {
-        if cx.inputs().how == "bad predicate" && self.n == 2 { Err("no answer".into()) } else { Ok(self.n < cx.inputs().to) }
+        if cx.inputs().how == "bad predicate" && self.n == 2 {
+            Err("no answer".into())
+        } else {
+            Ok(self.n < cx.inputs().to)
+        }
     }
 
     fn refuses(&self, cx: &Cx<Self>) -> bool {
         cx.inputs().how == "refuse"
     }
 
-    fn forgets(&self, cx: &Cx<Self>) -> bool {
-        cx.inputs().how == "forget"
+    fn odd(&self, cx: &Cx<Self>) -> bool {
+        cx.inputs().how != "well"
     }
 
     async fn add(&mut self, cx: &mut Cx<Self>) -> Result<(), StepError> {
@@ -59,17 +63,17 @@ impl Sum {
         Ok(())
     }
 
-    fn forget(&mut self, cx: &mut Cx<Self>) -> Next<Self> {
-        cx.stop(json!({ "why": "forgot" }))
-    }
-
-    fn finish(&mut self, cx: &mut Cx<Self>) -> Result<Next<Self>, StepError> {
-        cx.out("total", &self.n)?;
-        Ok(match cx.inputs().how.as_str() {
+    fn end(&mut self, cx: &mut Cx<Self>) -> Next<Self> {
+        match cx.inputs().how.as_str() {
+            "forget" => cx.stop(json!({ "why": "forgot" })),
             "exit" => cx.exit(SumExit::Refused),
             "kill" => cx.kill("by itself"),
             _ => cx.next(),
-        })
+        }
+    }
+
+    fn finish(&mut self) -> u64 {
+        self.n
     }
 }
 
@@ -182,7 +186,9 @@ async fn the_same_key_gives_the_same_process() {
         let third = launch().await;
         assert_eq!(first.pid(), third.pid());
         assert!(third.outcome().await.unwrap().is_finished());
-        let Err(RunError::KeyInUse { key, process, .. }) = runtime.launch(Idle::inputs()).key("a").await else { panic!() };
+        let Err(RunError::KeyInUse { key, process, .. }) = runtime.launch(Idle::inputs()).key("a").await else {
+            panic!()
+        };
         assert_eq!((key.as_str(), process.as_str()), ("a", "it::Sum"));
         runtime.shutdown().await.unwrap();
     }
@@ -340,7 +346,8 @@ async fn current_is_the_process_inside_of_its_steps_only() {
         }
     }
     let runtime = Runtime::volatile().register::<Whoami>().build().await.unwrap();
-    let runs = [runtime.launch(Whoami::inputs()).await.unwrap(), runtime.launch(Whoami::inputs()).id("me").await.unwrap()];
+    let runs =
+        [runtime.launch(Whoami::inputs()).await.unwrap(), runtime.launch(Whoami::inputs()).id("me").await.unwrap()];
     assert_eq!(runs[1].pid(), &ProcessId::from("me"));
     for run in runs {
         assert!(run.outcome().await.unwrap().finished().unwrap().same);

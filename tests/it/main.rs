@@ -1,3 +1,7 @@
 //! The integration tests: one binary.
 
-mod hand;
+mod children;
+mod control;
+mod life;
+mod resume;
+mod support;

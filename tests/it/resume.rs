@@ -1,7 +1,7 @@
 //! Going on after a restart: at every program point, after a sleep, after a crash in a step, and not at all.
 
 use procession::prelude::*;
-use procession::store::{Record, Store};
+use procession::store::Record;
 use procession::{Result, RunError};
 use serde_json::json;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -188,7 +188,8 @@ impl Payer {
         let till = cx.resource::<std::sync::Arc<Till>>();
         let failed: Result<u32, StepError> = cx.once("fails", async { Err::<u32, _>("no money") }).await;
         assert!(failed.is_err(), "only success is stored");
-        let receipt = cx.once("pay", async { Ok::<_, StepError>(till.paid.fetch_add(1, Ordering::SeqCst) + 1) }).await?;
+        let receipt =
+            cx.once("pay", async { Ok::<_, StepError>(till.paid.fetch_add(1, Ordering::SeqCst) + 1) }).await?;
         self.keys.push(cx.key());
         cx.resource::<Gate>().pass().await;
         Ok((receipt, self.keys.clone()))
@@ -336,5 +337,8 @@ async fn history_and_report_are_kept_in_order() {
     run.outcome().await.unwrap();
     let history = world.store.history(run.pid()).await.unwrap();
     let rows: Vec<_> = history.iter().map(|row| format!("{}>{} {}", row.from, row.to, row.point)).collect();
-    assert_eq!(rows, ["created>running add", "running>running add", "running>running finish", "running>finished finish"]);
+    assert_eq!(
+        rows,
+        ["created>running add", "running>running add", "running>running finish", "running>finished finish"]
+    );
 }
