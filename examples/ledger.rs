@@ -27,7 +27,7 @@ impl Effects {
 
 /// Books `steps` entries.
 #[process(needs(Effects))]
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Ledger {
     booked: u64,
     chain: u64,

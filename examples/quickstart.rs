@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Counts the words of a text.
 #[process]
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct CountWords {
     /// Where the next line starts, in bytes.
     offset: u64,
@@ -115,7 +115,7 @@ impl CountWords {
 
 /// Ranks words by how often they occur.
 #[process]
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Rank {}
 
 spec! { Rank {

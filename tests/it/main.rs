@@ -1,7 +1,10 @@
 //! The integration tests: one binary.
 
+mod by_hand;
 mod children;
 mod control;
+mod faulty;
+mod hooks;
 mod life;
 mod resume;
 mod support;

@@ -95,6 +95,9 @@ impl<'a> Driver<'a> {
             inner.woken = false;
             return Some(self.resident);
         }
+        if self.shared.is_closing() {
+            self.entry.slot.fill(Err(RunError::Closed));
+        }
         self.resident.live.forget_saved();
         inner.resident = self.shared.rests().then_some(self.resident);
         inner.driven = false;
@@ -143,11 +146,17 @@ impl<'a> Driver<'a> {
                 () = self.entry.bell.notified() => return Ok(()),
             }
         }
+        if let Some(error) = self.lost_child() {
+            return Err(Stop::Lost(error));
+        }
         self.resident.machine.apply(Event::Begin);
         match self.choose() {
             Ok(Chosen::Step) => {
                 self.begin().await?;
                 let turn = self.run_step().await?;
+                if let Some(error) = self.resident.live.core_mut().effects.lost.take() {
+                    return Err(Stop::Lost(error.into()));
+                }
                 self.settle(turn, true).await
             }
             Ok(Chosen::End(ended)) => {
@@ -160,6 +169,12 @@ impl<'a> Driver<'a> {
         }
     }
 
+    /// A child whose end this runtime cannot know. Its parent does not fail for that: both go on with the next runtime.
+    fn lost_child(&self) -> Option<RunError> {
+        let waiting = self.resident.waiting.as_ref()?;
+        waiting.children.iter().find_map(|(slot, _)| slot.get()?.as_ref().err().cloned())
+    }
+
     /// What comes next. A failed child ends its parent here, when the wait is over.
     fn choose(&mut self) -> Result<Chosen, ErrorInfo> {
         if let Some(waiting) = &self.resident.waiting {
@@ -168,7 +183,6 @@ impl<'a> Driver<'a> {
                     Some(Ok(child)) if matches!(child.ended, Ended::Excepted { .. } | Ended::Killed { .. }) => {
                         child.ended.to_string()
                     }
-                    Some(Err(error)) => error.to_string(),
                     _ => continue,
                 };
                 if !allow_failure {

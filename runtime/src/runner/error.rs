@@ -12,6 +12,9 @@ pub enum RunError {
     /// The inputs are not valid.
     #[error("the inputs are refused")]
     Inputs(#[from] SpecError),
+    /// The outputs of a process that has ended do not fit its type: it has changed since.
+    #[error("the outputs cannot be read")]
+    Outputs(#[source] SpecError),
     /// The process types cannot be registered.
     #[error("the registry is refused")]
     Registry(#[from] RegistryError),

@@ -194,7 +194,7 @@ impl<P: Process> Handle<P> {
     /// # Errors
     /// The process cannot go on in this runtime: it was shut down, the store failed, or the process was parked.
     pub async fn outcome(&self) -> Result<Outcome<P>, RunError> {
-        Ok(Outcome::from_termination(&self.any.termination().await?)?)
+        Outcome::from_termination(&self.any.termination().await?).map_err(RunError::Outputs)
     }
 
     /// The same without its type.

@@ -245,6 +245,13 @@ impl<P: Process> Instance<P> {
         }
     }
 
+    /// What was written must be readable, or the process would be lost at its next start: `f64::NAN` is written as null.
+    fn check_saved(&self) -> Result<(), ErrorInfo> {
+        let text = std::str::from_utf8(&self.buffer).map_err(|error| ErrorInfo::from_error(&error))?;
+        let read = FieldReader::new(text).and_then(P::load);
+        read.map(drop).map_err(|error| ErrorInfo::new(format!("the context cannot be read again: {error}")))
+    }
+
     fn choose_next(&mut self) -> Result<Chosen, ErrorInfo> {
         let after = match &self.place {
             Place::At(_) => return Ok(Chosen::Step),
@@ -306,6 +313,9 @@ impl<P: Process> Live for Instance<P> {
         fields.finish();
         if self.buffer == self.saved {
             return Ok(None);
+        }
+        if cfg!(debug_assertions) {
+            self.check_saved()?;
         }
         std::mem::swap(&mut self.buffer, &mut self.saved);
         String::from_utf8(self.saved.clone()).map(Some).map_err(|_| ErrorInfo::new("a field was not written as UTF-8"))

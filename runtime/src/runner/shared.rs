@@ -376,6 +376,9 @@ impl Shared {
         for entry in self.entries() {
             entry.signal.store(true, Ordering::Relaxed);
             entry.bell.notify_one();
+            if !entry.lock().driven {
+                entry.slot.fill(Err(RunError::Closed));
+            }
         }
     }
 
