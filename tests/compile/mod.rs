@@ -102,11 +102,14 @@ fn generate(suite: &str, folder: &Path, cases: &[Case]) -> PathBuf {
     for case in cases {
         writeln!(bins, "\n[[bin]]\nname = {:?}\npath = {:?}", case.name, case.source).expect("text grows");
     }
+    // An auxiliary crate can name those before it in the alphabet.
+    let mut auxiliary = String::new();
     for source in sources(&folder.join("aux")) {
         let name = source.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         writeln!(manifest, "{name} = {{ path = {name:?} }}").expect("text grows");
-        let library = head(&name) + &format!("[lib]\npath = {source:?}\n\n[dependencies]\n{dependencies}");
+        let library = head(&name) + &format!("[lib]\npath = {source:?}\n\n[dependencies]\n{dependencies}{auxiliary}");
         write(&package.join(&name).join("Cargo.toml"), &library);
+        writeln!(auxiliary, "{name} = {{ path = \"../{name}\" }}").expect("text grows");
     }
     write(&package.join("Cargo.toml"), &(manifest + &bins));
     // The versions of the workspace, so that nothing is looked up.

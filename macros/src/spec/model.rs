@@ -133,10 +133,11 @@ impl Node {
     }
 }
 
-/// The distinct processes that are exposed, in the order of the source.
+/// The distinct processes that are exposed, in the order of the source; the process itself is refused by [`check`].
 pub(crate) fn exposed_processes(spec: &ast::Spec) -> Vec<&Path> {
     let mut seen = BTreeSet::new();
-    exposes(spec).map(|expose| &expose.path).filter(|path| seen.insert(path.to_token_stream().to_string())).collect()
+    let others = exposes(spec).map(|expose| &expose.path).filter(|path| !path.is_ident(&spec.process));
+    others.filter(|path| seen.insert(path.to_token_stream().to_string())).collect()
 }
 
 fn exposes(spec: &ast::Spec) -> impl Iterator<Item = &Expose> {

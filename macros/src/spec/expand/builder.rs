@@ -76,6 +76,17 @@ impl Traits {
         }
     }
 
+    /// Not the name of the other trait, or the compiler points out that they are similar.
+    fn free_name(&self, node: &Node) -> Option<Ident> {
+        self.names.get(&node.path).map(|name| format_ident!("{name}IsFree"))
+    }
+
+    /// `free::StructureIsFree`.
+    fn free(&self, node: &Node) -> TokenStream {
+        let (module, name) = (&self.module, self.free_name(node));
+        quote!(#module::free::#name)
+    }
+
     fn path(&self, group: &str, node: &Node) -> TokenStream {
         let (module, group, name) = (&self.module, ident(group), self.names.get(&node.path));
         quote!(#module::#group::#name)
@@ -132,11 +143,12 @@ impl Modules {
             impl #name for Set {}
         });
         let message = format!("input `{path}` of `{process}` is set twice");
+        let free = traits.free_name(node);
         self.free.extend(quote! {
             #[diagnostic::on_unimplemented(message = #message, label = "it is set already")]
-            pub trait #name {}
+            pub trait #free {}
             #[diagnostic::do_not_recommend]
-            impl #name for Unset {}
+            impl #free for Unset {}
         });
     }
 
@@ -306,7 +318,7 @@ impl<'a> Own<'a> {
         let set = quote!(#convert #private::ports::set::<#declared>(&mut self.__values, #text, &#value););
         match self.index(node) {
             Some(index) => {
-                let (slot, free) = (Self::slot(index), traits.path("free", node));
+                let (slot, free) = (Self::slot(index), traits.free(node));
                 let (next, start) = (self.with(node, &quote!(#private::Set)), ident(&self.builder));
                 quote! {
                     #docs
@@ -330,18 +342,14 @@ impl<'a> Own<'a> {
         let (private, declared) = (&self.names.private, self.names.port(node, false));
         let (docs, name, text, value) = (docs::of_setter(node), &node.name, node.plain(), &self.values);
         let all = format_ident!("{}_from", text);
+        let clashes = self.namespace.nodes.iter().any(|node| node.name == all);
         let all_docs = format!("Sets values of `{}` by name, those of an iterator.", node.path);
         let [key, pairs] = ["key", "pairs"].map(|name| Ident::new(name, Span::mixed_site()));
         let set =
             |key: TokenStream| quote!(#private::ports::set_in::<#declared>(&mut self.__values, #text, #key, &#value););
         let (set_one, set_all) = (set(quote!(::core::convert::AsRef::as_ref(&#key))), set(quote!(&#key)));
         let string = quote!(::std::string::String);
-        quote! {
-            #docs
-            pub fn #name(mut self, #key: impl ::core::convert::AsRef<str>, #value: #ty) -> Self {
-                #set_one
-                self
-            }
+        let set_all = quote! {
             #[doc = #all_docs]
             pub fn #all<__K: ::core::convert::Into<#string>>(
                 mut self,
@@ -353,6 +361,16 @@ impl<'a> Own<'a> {
                 }
                 self
             }
+        };
+        // A clash is an error already.
+        let set_all = (!clashes).then_some(set_all);
+        quote! {
+            #docs
+            pub fn #name(mut self, #key: impl ::core::convert::AsRef<str>, #value: #ty) -> Self {
+                #set_one
+                self
+            }
+            #set_all
         }
     }
 
