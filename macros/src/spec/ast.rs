@@ -17,6 +17,8 @@ const EXPOSE_OPTIONS: [&str; 4] = ["exclude", "include", "optional", "help"];
 
 /// What `spec!` was given.
 pub(crate) struct Spec {
+    /// `#![no_implicit_prelude]`, as in the module around: there are no tool attributes then.
+    pub(crate) without_tools: bool,
     /// Comments above the process's name.
     pub(crate) docs: Docs,
     /// The parameters, with bounds and `where` clause.
@@ -143,6 +145,7 @@ pub(crate) fn parse(tokens: TokenStream, diagnostics: &mut Diagnostics) -> Optio
 }
 
 fn parse_spec(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Spec> {
+    let without_tools = parse_without_tools(input, diagnostics)?;
     let docs = parse_docs(input, diagnostics);
     let mut generics: Generics = input.parse()?;
     for parameter in generics.type_params_mut() {
@@ -163,8 +166,16 @@ fn parse_spec(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Res
     if let Some(clause) = input.parse::<Option<WhereClause>>()? {
         generics.make_where_clause().predicates.extend(clause.predicates);
     }
-    let mut spec =
-        Spec { docs, generics, process, arguments, items: Vec::new(), exits: Vec::new(), checks: Vec::new() };
+    let mut spec = Spec {
+        without_tools,
+        docs,
+        generics,
+        process,
+        arguments,
+        items: Vec::new(),
+        exits: Vec::new(),
+        checks: Vec::new(),
+    };
     let body;
     braced!(body in input);
     while !body.is_empty() {
@@ -182,6 +193,18 @@ fn parse_spec(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Res
         skip_rest(input);
     }
     Ok(spec)
+}
+
+fn parse_without_tools(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<bool> {
+    let mut without_tools = false;
+    for attribute in input.call(Attribute::parse_inner)? {
+        if attribute.path().is_ident("no_implicit_prelude") {
+            without_tools = true;
+        } else {
+            diagnostics.error(attribute, "expected `#![no_implicit_prelude]` or no inner attribute");
+        }
+    }
+    Ok(without_tools)
 }
 
 fn parse_docs(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Docs {

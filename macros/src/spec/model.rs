@@ -13,6 +13,7 @@ use crate::tokens::{camel, plain, port_hash};
 /// A process with all its ports, those of exposed processes among them.
 pub(crate) struct Model {
     pub(crate) facade: TokenStream,
+    pub(crate) without_tools: bool,
     pub(crate) docs: Docs,
     pub(crate) process: Ident,
     /// The type's name without `r#`.
@@ -303,6 +304,7 @@ pub(crate) fn resolve(
     });
     Model {
         facade,
+        without_tools: spec.without_tools,
         docs: spec.docs,
         process: spec.process,
         name,

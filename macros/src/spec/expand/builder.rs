@@ -96,10 +96,10 @@ impl Traits {
 pub(super) fn expand(names: &Names<'_>) -> TokenStream {
     let traits = Traits::new(names);
     let model = names.model;
-    let mut modules = Modules::default();
+    let mut modules = Modules { without_tools: model.without_tools, ..Modules::default() };
     let builders = one(names, &traits, &model.inputs, &[], &mut modules);
     let (module, private) = (&traits.module, &names.private);
-    let Modules { has, free, excluded } = modules;
+    let Modules { has, free, excluded, .. } = modules;
     let launch = launch(names, &traits);
     let inherent = inherent(names);
     let supplies = supplies(names);
@@ -124,30 +124,39 @@ pub(super) fn expand(names: &Names<'_>) -> TokenStream {
 /// The contents of the hidden modules of traits.
 #[derive(Default)]
 struct Modules {
+    without_tools: bool,
     has: TokenStream,
     free: TokenStream,
     excluded: TokenStream,
 }
 
 impl Modules {
+    /// An attribute for the compiler's texts, where tools are known.
+    fn tool(&self, attribute: &TokenStream) -> Option<TokenStream> {
+        (!self.without_tools).then(|| quote!(#[diagnostic::#attribute]))
+    }
+
     /// The traits of a required port.
     fn require(&mut self, traits: &Traits, process: &str, node: &Node, chain: &[String]) {
         let (name, path) = (traits.names.get(&node.path), &node.path);
         let message = format!("required input `{path}` of `{process}` is not set");
         let label = format!("input `{path}` is missing here");
         let note = format!("add `{}` to the inputs of `{process}`", usage(chain, node));
+        let words = self.tool(&quote!(on_unimplemented(message = #message, label = #label, note = #note)));
+        let quiet = self.tool(&quote!(do_not_recommend));
         self.has.extend(quote! {
-            #[diagnostic::on_unimplemented(message = #message, label = #label, note = #note)]
+            #words
             pub trait #name {}
-            #[diagnostic::do_not_recommend]
+            #quiet
             impl #name for Set {}
         });
         let message = format!("input `{path}` of `{process}` is set twice");
         let free = traits.free_name(node);
+        let words = self.tool(&quote!(on_unimplemented(message = #message, label = "it is set already")));
         self.free.extend(quote! {
-            #[diagnostic::on_unimplemented(message = #message, label = "it is set already")]
+            #words
             pub trait #free {}
-            #[diagnostic::do_not_recommend]
+            #quiet
             impl #free for Unset {}
         });
     }
@@ -159,8 +168,9 @@ impl Modules {
         let exposed = node.exposed.and_then(|index| names.model.exposes.get(index));
         let child = exposed.and_then(|exposed| exposed.path.segments.last()).map(|last| last.ident.to_string());
         let note = format!("`{process}` gives it where it launches: `{}::inputs_from(…)`", child.unwrap_or_default());
+        let words = self.tool(&quote!(on_unimplemented(message = #message, label = "excluded", note = #note)));
         self.excluded.extend(quote! {
-            #[diagnostic::on_unimplemented(message = #message, label = "excluded", note = #note)]
+            #words
             pub trait #name {}
         });
     }

@@ -16,10 +16,10 @@ mod std {}
 #[allow(dead_code)]
 mod core {}
 
-::procession::spec! { Scf { input structure: u8; input note: optional<u8>; output energy: f64; } }
+::procession::spec! { #![no_implicit_prelude] Scf { input structure: u8; input note: optional<u8>; output energy: f64; } }
 ::hand::process!(Scf);
 
-::procession::spec! { Relax {
+::procession::spec! { #![no_implicit_prelude] Relax {
     input steps: u32 = 10, check(|n| *n > 0, "must be positive");
     input extras: dynamic<u8>;
     input options: optional { a: u8; }
