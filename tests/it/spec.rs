@@ -27,6 +27,8 @@ spec! { Scf {
     exit 300 Lost "lost";
 }}
 
+// A validator takes a reference, whatever the type.
+#[allow(clippy::trivially_copy_pass_by_ref)]
 fn small(steps: &u32) -> Result<(), String> {
     if *steps < 1000 { Ok(()) } else { Err(format!("{steps} are too many")) }
 }

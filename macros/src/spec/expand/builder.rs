@@ -62,17 +62,17 @@ impl Traits {
 
     fn add(&mut self, namespace: &Namespace) {
         for node in namespace.nodes.iter().chain(&namespace.dropped) {
-            match &node.kind {
-                Kind::Namespace(inner) => self.add(inner),
-                _ => {
-                    let camel: String = node.path.split('.').map(camel).collect();
-                    let taken = |name: &Ident| self.names.values().any(|known| known == name);
-                    let name = (1..)
-                        .map(|n| if n == 1 { ident(&camel) } else { format_ident!("{camel}{n}") })
-                        .find(|name| !taken(name));
-                    self.names.extend(name.map(|name| (node.path.clone(), name)));
-                }
+            if let Kind::Namespace(inner) = &node.kind {
+                self.add(inner);
+                continue;
             }
+            let camel: String = node.path.split('.').map(camel).collect();
+            let mut name = ident(&camel);
+            // `a.b_c` and `a_b.c` are one word in camel case.
+            while self.names.values().any(|known| *known == name) {
+                name = format_ident!("{name}_");
+            }
+            self.names.insert(node.path.clone(), name);
         }
     }
 
@@ -138,17 +138,17 @@ impl Modules {
 
     /// The traits of a required port.
     fn require(&mut self, traits: &Traits, process: &str, node: &Node, chain: &[String]) {
-        let (name, path) = (traits.names.get(&node.path), &node.path);
+        let (has, path) = (traits.names.get(&node.path), &node.path);
         let message = format!("required input `{path}` of `{process}` is not set");
         let label = format!("input `{path}` is missing here");
-        let note = format!("add `{}` to the inputs of `{process}`", usage(chain, node));
-        let words = self.tool(&quote!(on_unimplemented(message = #message, label = #label, note = #note)));
+        let usage = format!("add `{}` to the inputs of `{process}`", usage(chain, node));
+        let words = self.tool(&quote!(on_unimplemented(message = #message, label = #label, note = #usage)));
         let quiet = self.tool(&quote!(do_not_recommend));
         self.has.extend(quote! {
             #words
-            pub trait #name {}
+            pub trait #has {}
             #quiet
-            impl #name for Set {}
+            impl #has for Set {}
         });
         let message = format!("input `{path}` of `{process}` is set twice");
         let free = traits.free_name(node);
@@ -167,8 +167,8 @@ impl Modules {
         let message = format!("input `{path}` of `{process}` cannot be set here: `expose` excluded it");
         let exposed = node.exposed.and_then(|index| names.model.exposes.get(index));
         let child = exposed.and_then(|exposed| exposed.path.segments.last()).map(|last| last.ident.to_string());
-        let note = format!("`{process}` gives it where it launches: `{}::inputs_from(…)`", child.unwrap_or_default());
-        let words = self.tool(&quote!(on_unimplemented(message = #message, label = "excluded", note = #note)));
+        let hint = format!("`{process}` gives it where it launches: `{}::inputs_from(…)`", child.unwrap_or_default());
+        let words = self.tool(&quote!(on_unimplemented(message = #message, label = "excluded", note = #hint)));
         self.excluded.extend(quote! {
             #words
             pub trait #name {}
@@ -326,25 +326,23 @@ impl<'a> Own<'a> {
             (quote!(#ty), TokenStream::new())
         };
         let set = quote!(#convert #private::ports::set::<#declared>(&mut self.__values, #text, &#value););
-        match self.index(node) {
-            Some(index) => {
-                let (slot, free) = (Self::slot(index), traits.free(node));
-                let (next, start) = (self.with(node, &quote!(#private::Set)), ident(&self.builder));
-                quote! {
-                    #docs
-                    pub fn #name(mut self, #value: #argument) -> #next where #slot: #free {
-                        #set
-                        #start::__start(self.__values)
-                    }
-                }
-            }
-            None => quote! {
+        let Some(index) = self.index(node) else {
+            return quote! {
                 #docs
                 pub fn #name(mut self, #value: #argument) -> Self {
                     #set
                     self
                 }
-            },
+            };
+        };
+        let (slot, free) = (Self::slot(index), traits.free(node));
+        let (next, start) = (self.with(node, &quote!(#private::Set)), ident(&self.builder));
+        quote! {
+            #docs
+            pub fn #name(mut self, #value: #argument) -> #next where #slot: #free {
+                #set
+                #start::__start(self.__values)
+            }
         }
     }
 
