@@ -7,4 +7,5 @@ mod faulty;
 mod hooks;
 mod life;
 mod resume;
+mod spec;
 mod support;
