@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::quote_spanned;
 
-use super::{Facade, Reader};
+use super::{Reader, private_at};
 
 /// A call of a step by its function path.
 pub(crate) struct Call<'a> {
@@ -20,10 +20,10 @@ impl Call<'_> {
     ///
     /// No generic `async fn` stands between: it would fail for the commonest return type there is. The value is made
     /// and consumed in a block of its own, so that the future does not hold it twice.
-    pub(crate) fn expand(&self, facade: &Facade, reader: Reader) -> TokenStream {
+    pub(crate) fn expand(&self, reader: Reader) -> TokenStream {
         let Self { step, blocking, arguments, end } = self;
         let span = reader.around(step.span());
-        let private = facade.private_at(span);
+        let private = private_at(span);
         let call =
             quote_spanned!(span=> #private::call::<Self, _, _, _>(Self::#step, &mut *self, &mut *cx, #arguments));
         let waiting = if *blocking {

@@ -5,12 +5,11 @@ use quote::quote;
 
 use super::handling;
 use super::point::{bound, pattern};
-use crate::flow::{Call, Reader, allowances};
+use crate::flow::{Call, Reader, allowances, private_at};
 use crate::steps::model::Model;
 
 /// The implementation; without calls of the steps if these have errors that are reported already.
 pub(super) fn expand(model: &Model, reader: Reader, calls: bool) -> TokenStream {
-    let private = model.facade.private();
     let allowances = allowances();
     let (impls, _, clause) = model.target.generics.split_for_impl();
     let process = model.target.self_type();
@@ -22,9 +21,6 @@ pub(super) fn expand(model: &Model, reader: Reader, calls: bool) -> TokenStream 
     let (codec, ahead) = (codec(model), ahead(model, calls));
     let step = if calls { steps(model, reader) } else { quote!(::core::unimplemented!()) };
     quote! {
-        const _: () = {
-            use #private as __private;
-
             #[automatically_derived]
             #allowances
             impl #impls __private::Flow for #process #clause {
@@ -46,7 +42,6 @@ pub(super) fn expand(model: &Model, reader: Reader, calls: bool) -> TokenStream 
                     #step
                 }
             }
-        };
     }
 }
 
@@ -140,10 +135,10 @@ fn steps(model: &Model, reader: Reader) -> TokenStream {
     let arms = model.steps.iter().map(|step| {
         let (variant, pattern) = (&step.variant, pattern(step));
         let values = (0..step.arguments.len()).map(bound);
-        let private = model.facade.private_at(reader.around(step.name.span()));
+        let private = private_at(reader.around(step.name.span()));
         let end = quote::quote_spanned!(reader.around(step.name.span())=> #private::returned::<Self, _>(value));
         let call = Call { step: &step.name, blocking: step.blocking, arguments: quote!((#(#values,)*)), end };
-        let call = call.expand(&model.facade, reader);
+        let call = call.expand(reader);
         quote!(#point::#variant #pattern => #call)
     });
     quote! {
