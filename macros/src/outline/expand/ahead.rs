@@ -16,10 +16,12 @@ pub(super) fn expand(model: &Model, reader: Reader) -> TokenStream {
         let (variant, to) = (&from.variant, goto(model, *to));
         quote!(::core::option::Option::Some(#point::#variant) => #to)
     });
+    let none = model.points.is_empty().then(|| quote!(::core::option::Option::Some(_) => #start,));
     let entry = quote! {
         match after {
             ::core::option::Option::None => #start,
             #(#after,)*
+            #none
         }
     };
     let body = if machine.states.is_empty() { entry } else { walk(model, reader, &machine, &entry) };

@@ -17,7 +17,8 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     let points = point::expand(model);
     let flow = model.facade.for_both(|reader| flow(model, reader));
     let checks = checks(model);
-    let flow = model.facade.scope(&quote!(#flow #checks));
+    let process = model.target.assertion();
+    let flow = model.facade.scope(&quote!(#flow #checks #process));
     quote!(#points #flow)
 }
 

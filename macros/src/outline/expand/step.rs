@@ -11,7 +11,13 @@ pub(super) fn expand(model: &Model, reader: Reader) -> TokenStream {
     let point = model.target.derived("Point");
     let arms = model.points.iter().map(|at| {
         let variant = &at.variant;
-        let call = Call { step: &at.step, blocking: at.blocking, arguments: quote!(()), end: end(model, reader, at) };
+        let call = Call {
+            step: &at.step,
+            blocking: at.blocking,
+            types: quote!(()),
+            arguments: quote!(()),
+            end: end(model, reader, at),
+        };
         let call = call.expand(reader);
         quote!(#point::#variant => #call)
     });
@@ -48,7 +54,7 @@ fn end(model: &Model, reader: Reader, point: &Point) -> TokenStream {
         let field = output.from.iter().flatten();
         let span = reader.around(output.from.iter().flatten().last().map_or_else(Span::call_site, Ident::span));
         let name = &output.name;
-        quote_spanned!(span=> .forward::<#child>(#name, &self #(.#field)*))
+        quote_spanned!(span=> .forward::<#child>(#name, &(*self) #(.#field)*))
     });
     quote!(#end #(#forwards)*)
 }

@@ -100,3 +100,15 @@ fn main() {
     assert_eq!(RelaxPoint::ALL.len(), 10);
     assert_eq!(RelaxPoint::from_name("again"), Some(RelaxPoint::Again));
 }
+
+/// Ends at once.
+#[process]
+#[derive(Debug, Default)]
+pub struct Nothing;
+spec! { Nothing { exit 400 Never "never"; } }
+outline! { Nothing { if_(never) { return_(Never) } return_ } }
+impl Nothing {
+    fn never(&self) -> bool {
+        false
+    }
+}

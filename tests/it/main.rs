@@ -1,0 +1,3 @@
+//! What processes do.
+
+mod flow;
