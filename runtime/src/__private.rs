@@ -6,7 +6,8 @@ pub use crate::outline::{Branch, Node, Outline, Step};
 pub use crate::process::{
     Ahead, Argument, Bare, BoxError, BoxFuture, ContextError, Cx, FieldReader, FieldWriter, Flow, HandOver, Hooks,
     Need, Needs, Next, PointError, Process, Saved, StepEnd, StepReturn, ViaFuture, ViaValue, all_taken, argument,
-    at_once, blocking, call, holds, output_hash, returned, saved, tag, truth, without_step, yielded, yielded_one,
+    at_once, blocking, call, holds, is_process, output_hash, returned, saved, tag, truth, without_step, yielded,
+    yielded_one,
 };
 pub use crate::registry::RegistryBuilder;
 pub use crate::spec::expanded as ports;

@@ -4,6 +4,7 @@ mod by_hand;
 mod children;
 mod control;
 mod faulty;
+mod flow;
 mod hooks;
 mod life;
 mod resume;

@@ -8,7 +8,7 @@ pub(crate) use call::Call;
 pub(crate) use names::variants;
 pub(crate) use target::Target;
 
-use proc_macro2::{Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::quote;
 use syn::{Attribute, Expr, ExprLit, Lit, Meta};
 
@@ -48,6 +48,18 @@ impl Facade {
         self.private().into_iter().map(|token| moved(token, span)).collect()
     }
 
+    /// Items in which `__private` is the facade's: one identifier, which can stand at a user's token without mixing
+    /// places (a caret that spans tokens of two macros covers the whole call).
+    pub(crate) fn scope(&self, items: &TokenStream) -> TokenStream {
+        let private = self.private();
+        quote! {
+            const _: () = {
+                use #private as __private;
+                #items
+            };
+        }
+    }
+
     /// Code for editors and code for the compiler.
     pub(crate) fn for_both(&self, mut code: impl FnMut(Reader) -> TokenStream) -> TokenStream {
         let private = self.private();
@@ -65,6 +77,11 @@ fn moved(mut token: TokenTree, span: Span) -> TokenTree {
 /// The source line of a token; 0 where there is no compiler, as in unit tests.
 pub(crate) fn line_of(span: Span) -> u32 {
     if proc_macro::is_available() { u32::try_from(span.unwrap().line()).unwrap_or(0) } else { 0 }
+}
+
+/// `__private` at a place; see [`Facade::scope`].
+pub(crate) fn private_at(span: Span) -> Ident {
+    Ident::new("__private", span)
 }
 
 /// The text of documentation comments.

@@ -1,11 +1,12 @@
 //! The head of `outline!` and `steps!`: `<T: Bound> Name<T> where …`.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::parse::ParseStream;
 use syn::{AngleBracketedGenericArguments, Generics, Token};
 
-use crate::tokens::plain;
+use super::private_at;
+use crate::tokens::{located, plain};
 
 /// The process that the macro speaks about.
 pub(crate) struct Target {
@@ -30,6 +31,15 @@ impl Target {
     pub(crate) fn self_type(&self) -> TokenStream {
         let (name, arguments) = (&self.name, &self.arguments);
         quote!(#name #arguments)
+    }
+
+    /// An assertion that the struct is a process, with the caret on its name.
+    pub(crate) fn assertion(&self) -> TokenStream {
+        let span = located(self.name.span());
+        let (impls, _, clause) = self.generics.split_for_impl();
+        let (process, private) = (self.self_type(), private_at(span));
+        let check = quote_spanned!(span=> #private::is_process::<#process>());
+        quote!(const _: () = { fn check #impls () #clause { #check } };)
     }
 
     /// The name without `r#`.

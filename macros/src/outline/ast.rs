@@ -14,8 +14,8 @@ pub(crate) struct Ast {
 /// `{ … }`.
 pub(crate) struct Block {
     pub(crate) nodes: Vec<Node>,
-    /// The place of the opening brace, for what is wrong with the whole block.
-    pub(crate) open: Span,
+    /// The place of the braces and what is in them.
+    pub(crate) whole: Span,
     /// The place of the closing brace: where the block ends.
     pub(crate) close: Span,
 }

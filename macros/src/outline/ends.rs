@@ -62,9 +62,8 @@ impl Walk<'_> {
         let below = |name: String| path.iter().cloned().chain([name]).collect::<Vec<_>>();
         match node {
             Node::Step(step) => {
-                set.extend(
-                    step.outputs.iter().map(|output| output.path.iter().map(plain).collect::<Vec<_>>().join(".")),
-                );
+                // A value in a namespace counts for the whole of it: what else it demands is asked at run time.
+                set.extend(step.outputs.iter().filter_map(|output| output.path.first()).map(plain));
                 Some(set)
             }
             Node::While(branch) => {

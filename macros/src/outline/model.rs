@@ -84,7 +84,7 @@ pub(crate) fn build(facade: Facade, ast: Ast, errors: &mut Diagnostics) -> Model
 
 fn nodes(block: ast::Block, points: &mut Vec<Point>, errors: &mut Diagnostics) -> Vec<Node> {
     if block.nodes.is_empty() && errors.is_empty() {
-        errors.error_at(block.open, "this block is empty; write a step in it, or leave it out");
+        errors.error_at(block.whole, "this block is empty; write a step in it, or leave it out");
     }
     let nodes = block.nodes.into_iter().map(|node| match node {
         ast::Node::Step(step) => {

@@ -36,7 +36,7 @@ fn block(input: ParseStream, errors: &mut Diagnostics) -> syn::Result<Block> {
     let content;
     let brace = braced!(content in input);
     let nodes = nodes(&content, errors)?;
-    Ok(Block { nodes, open: brace.span.open(), close: brace.span.close() })
+    Ok(Block { nodes, whole: brace.span.join(), close: brace.span.close() })
 }
 
 fn nodes(input: ParseStream, errors: &mut Diagnostics) -> syn::Result<Vec<Node>> {
@@ -176,30 +176,38 @@ fn otherwise(input: ParseStream, ident: Ident, nodes: &mut Vec<Node>, errors: &m
 
 /// `(predicate) { … }`.
 fn branch(input: ParseStream, word: Ident, errors: &mut Diagnostics) -> syn::Result<Branch> {
-    let form = format!("write the predicate in parentheses: `{word}(predicate) {{ … }}`");
+    let predicate = predicate(input, &word, errors)?;
+    let body = block(input, errors)?;
+    Ok(Branch { word, predicate, body })
+}
+
+fn predicate(input: ParseStream, word: &Ident, errors: &mut Diagnostics) -> syn::Result<Ident> {
+    let unknown = || Ident::new("_unknown", Span::call_site());
+    let form = format!("{}_(predicate) {{ … }}", word.to_string().trim_end_matches('_'));
     if !input.peek(token::Paren) {
-        return Err(input.error(form));
+        // The word without underscore is reported already, together with the form.
+        if word.to_string().ends_with('_') {
+            errors.push(input.error(format!("write the predicate in parentheses: `{form}`")));
+        }
+        while !input.is_empty() && !input.peek(token::Brace) {
+            input.parse::<TokenTree>()?;
+        }
+        return Ok(unknown());
     }
     let content;
     let parentheses = parenthesized!(content in input);
-    if content.is_empty() {
-        errors.error_at(parentheses.span.join(), format!("expected the name of a predicate in `{word}(…)`"));
-        let body = block(input, errors)?;
-        let predicate = Ident::new("_missing", Span::call_site());
-        return Ok(Branch { word, predicate, body });
-    }
     let all: TokenStream = content.fork().parse()?;
     let predicate = content.call(Ident::parse_any);
-    if predicate.is_err() || !content.is_empty() {
+    if all.is_empty() {
+        errors.error_at(parentheses.span.join(), format!("expected the name of a predicate: `{form}`"));
+    } else if predicate.is_err() || !content.is_empty() {
         errors.error(
             all,
             "a predicate is the name of a method, `fn name(&self, cx: &Cx<Self>) -> bool`; write what is tested there",
         );
         skip_all(&content)?;
     }
-    let predicate = predicate.unwrap_or_else(|_| Ident::new("_missing", Span::call_site()));
-    let body = block(input, errors)?;
-    Ok(Branch { word, predicate, body })
+    Ok(predicate.unwrap_or_else(|_| unknown()))
 }
 
 /// `return_`, `return_(Exit)`.

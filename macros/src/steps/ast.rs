@@ -9,8 +9,8 @@ use crate::flow::Target;
 pub(crate) struct Ast {
     pub(crate) target: Target,
     pub(crate) steps: Vec<Step>,
-    /// The place of the opening brace.
-    pub(crate) open: Span,
+    /// The place of the braces and what is in them.
+    pub(crate) braces: Span,
 }
 
 /// `blocking name(argument: Type)`.

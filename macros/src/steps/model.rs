@@ -41,7 +41,7 @@ pub(crate) struct Argument {
 /// Checks the steps.
 pub(crate) fn build(facade: Facade, ast: Ast, errors: &mut Diagnostics) -> Model {
     if ast.steps.is_empty() && errors.is_empty() {
-        errors.error_at(ast.open, "expected a step: the first one starts the process, as in `run;`");
+        errors.error_at(ast.braces, "expected a step: the first one starts the process, as in `run;`");
     }
     start(&ast.steps, errors);
     let mut steps: Vec<Step> = Vec::new();

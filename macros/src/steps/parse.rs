@@ -35,7 +35,7 @@ pub(crate) fn steps(tokens: TokenStream, errors: &mut Diagnostics) -> Option<Ast
             errors.push(input.error("nothing follows the braces of `steps!`"));
             input.parse::<TokenStream>()?;
         }
-        Ok(Ast { target, steps, open: brace.span.open() })
+        Ok(Ast { target, steps, braces: brace.span.join() })
     };
     let read = parser.parse2(tokens);
     errors.ok(read)

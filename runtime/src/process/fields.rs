@@ -78,13 +78,15 @@ pub struct FieldWriter<'a> {
 }
 
 impl<'a> FieldWriter<'a> {
-    pub(crate) fn new(buffer: &'a mut Vec<u8>) -> Self {
+    /// Begins the object; what was in the buffer goes.
+    pub fn new(buffer: &'a mut Vec<u8>) -> Self {
         buffer.clear();
         buffer.push(b'{');
         Self { buffer, empty: true }
     }
 
-    pub(crate) fn finish(self) {
+    /// Ends the object.
+    pub fn finish(self) {
         self.buffer.push(b'}');
     }
 
@@ -127,7 +129,11 @@ pub struct FieldReader<'a> {
 }
 
 impl<'a> FieldReader<'a> {
-    pub(crate) fn new(text: &'a str) -> Result<Self, ContextError> {
+    /// Reads from this object.
+    ///
+    /// # Errors
+    /// The text is no JSON object.
+    pub fn new(text: &'a str) -> Result<Self, ContextError> {
         let fields = serde_json::from_str(text).map_err(|error| ContextError::new("*", error))?;
         Ok(Self { text, fields })
     }

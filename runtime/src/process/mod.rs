@@ -48,7 +48,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A durable process: a struct whose fields are saved after each step. `#[process]` writes this.
 #[diagnostic::on_unimplemented(message = "`{Self}` is not a process", label = "annotate the struct with `#[process]`")]
-pub trait Process: Flow + Hooks + Default + Send + 'static {
+pub trait Process: Flow + Hooks + Default + Send {
     /// The name under which it is registered and stored, `crate::Type` by default.
     const NAME: &'static str;
     /// Other names under which it is found: old ones, and those of Python peers.
@@ -72,6 +72,9 @@ pub trait Process: Flow + Hooks + Default + Send + 'static {
     /// A field that is missing, unknown or of another type.
     fn load(fields: FieldReader<'_>) -> Result<Self, ContextError>;
 }
+
+/// Asserts that `P` is a process; expansions of `outline!` and `steps!` call it.
+pub fn is_process<P: Process>() {}
 
 /// A resource that a process needs, by type.
 #[derive(Debug, Clone, Copy)]

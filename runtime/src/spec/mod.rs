@@ -34,7 +34,11 @@ use std::fmt;
 pub const MISSING_OUTPUT: i32 = 11;
 
 /// What a process takes and gives. `spec!` writes this.
-pub trait Spec: Sized + Send + 'static {
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no `spec!`",
+    label = "write `spec! {{ {Self} {{ … }} }}` in the module of the struct"
+)]
+pub trait Spec: Sized + 'static {
     /// The inputs as steps read them.
     type Inputs: PortValues + Send + Sync + 'static;
     /// The outputs of a process that ended normally.

@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 
-use crate::flow::Reader;
+use crate::flow::{Reader, private_at};
 use crate::outline::machine::{Goto, Machine, State};
 use crate::outline::model::Model;
 
@@ -16,10 +16,12 @@ pub(super) fn expand(model: &Model, reader: Reader) -> TokenStream {
         let (variant, to) = (&from.variant, goto(model, *to));
         quote!(::core::option::Option::Some(#point::#variant) => #to)
     });
+    let none = model.points.is_empty().then(|| quote!(::core::option::Option::Some(_) => #start,));
     let entry = quote! {
         match after {
             ::core::option::Option::None => #start,
             #(#after,)*
+            #none
         }
     };
     let body = if machine.states.is_empty() { entry } else { walk(model, reader, &machine, &entry) };
@@ -57,7 +59,7 @@ fn state(model: &Model, reader: Reader, state: &State<'_>) -> TokenStream {
         State::Test { predicate, yes, no, round } => {
             let (yes, no) = (goto(model, *yes), goto(model, *no));
             let span = reader.around(predicate.span());
-            let private = model.facade.private_at(span);
+            let private = private_at(span);
             let holds = quote_spanned! {span=>
                 #private::truth(#private::holds::<Self, _, _>(Self::#predicate, self, cx))
             };
@@ -73,7 +75,7 @@ fn state(model: &Model, reader: Reader, state: &State<'_>) -> TokenStream {
         }
         State::Exit(exit) => {
             let span = reader.around(exit.span());
-            let private = model.facade.private_at(span);
+            let private = private_at(span);
             let exits = Ident::new(&model.target.derived("Exit").to_string(), span);
             let code = quote_spanned!(span=> #private::ExitCodes::code(#exits::#exit));
             quote!(return ::core::result::Result::Ok(__private::Ahead::Exit(#code)))

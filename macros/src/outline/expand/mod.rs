@@ -9,7 +9,7 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 
 use super::model::Model;
-use crate::flow::{Reader, allowances};
+use crate::flow::{Reader, allowances, private_at};
 use crate::tokens::located;
 
 /// The points, the control flow, and the check of every normal end.
@@ -17,7 +17,9 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     let points = point::expand(model);
     let flow = model.facade.for_both(|reader| flow(model, reader));
     let checks = checks(model);
-    quote!(#points #flow #checks)
+    let process = model.target.assertion();
+    let flow = model.facade.scope(&quote!(#flow #checks #process));
+    quote!(#points #flow)
 }
 
 /// The types as they are; an editor still sees the calls, the compiler has only the errors to tell.
@@ -46,6 +48,7 @@ pub(crate) fn recovered(model: &Model) -> TokenStream {
             },
         ),
     });
+    let flow = model.facade.scope(&flow);
     quote!(#points #flow)
 }
 
@@ -57,7 +60,6 @@ fn flow(model: &Model, reader: Reader) -> TokenStream {
 
 /// `impl Flow` around what names tokens of the user.
 fn implementation(model: &Model, methods: &TokenStream) -> TokenStream {
-    let private = model.facade.private();
     let allowances = allowances();
     let (impls, _, clause) = model.target.generics.split_for_impl();
     let process = model.target.self_type();
@@ -65,9 +67,6 @@ fn implementation(model: &Model, methods: &TokenStream) -> TokenStream {
     let tree = tree::expand(model);
     let stored = model.points.iter().map(|point| &point.stored);
     quote! {
-        const _: () = {
-            use #private as __private;
-
             #[automatically_derived]
             #allowances
             impl #impls __private::Flow for #process #clause {
@@ -93,7 +92,6 @@ fn implementation(model: &Model, methods: &TokenStream) -> TokenStream {
 
                 #methods
             }
-        };
     }
 }
 
@@ -103,7 +101,7 @@ fn checks(model: &Model) -> TokenStream {
     let (process, table) = (model.target.plain(), model.target.hidden("__Procession"));
     let checks = model.ends.iter().map(|end| {
         let (set, path, span) = (&end.set, &end.path, located(end.span));
-        let private = model.facade.private_at(span);
+        let private = private_at(span);
         let table = proc_macro2::Ident::new(&table.to_string(), span);
         quote_spanned!(span=> const _: () = #private::assert_set::<#table>(#process, &[#(#set),*], #path);)
     });

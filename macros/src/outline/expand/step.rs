@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 
-use crate::flow::{Call, Reader};
+use crate::flow::{Call, Reader, private_at};
 use crate::outline::model::{Model, Output, Point};
 
 /// A match on the point, with a boxed future per step.
@@ -11,8 +11,14 @@ pub(super) fn expand(model: &Model, reader: Reader) -> TokenStream {
     let point = model.target.derived("Point");
     let arms = model.points.iter().map(|at| {
         let variant = &at.variant;
-        let call = Call { step: &at.step, blocking: at.blocking, arguments: quote!(()), end: end(model, reader, at) };
-        let call = call.expand(&model.facade, reader);
+        let call = Call {
+            step: &at.step,
+            blocking: at.blocking,
+            types: quote!(()),
+            arguments: quote!(()),
+            end: end(model, reader, at),
+        };
+        let call = call.expand(reader);
         quote!(#point::#variant => #call)
     });
     quote! {
@@ -35,7 +41,7 @@ fn end(model: &Model, reader: Reader, point: &Point) -> TokenStream {
         point.outputs.iter().partition(|output| output.from.is_some());
     let at = returned.first().and_then(|output| output.path.last()).unwrap_or(&point.step).span();
     let span = reader.around(at);
-    let private = model.facade.private_at(span);
+    let private = private_at(span);
     let types: Vec<_> = returned.iter().map(|output| of_output(model, reader, output, "Output", "Value")).collect();
     let names: Vec<_> = returned.iter().map(|output| output.name.as_str()).collect();
     let end = match (types.as_slice(), names.as_slice()) {
@@ -48,7 +54,7 @@ fn end(model: &Model, reader: Reader, point: &Point) -> TokenStream {
         let field = output.from.iter().flatten();
         let span = reader.around(output.from.iter().flatten().last().map_or_else(Span::call_site, Ident::span));
         let name = &output.name;
-        quote_spanned!(span=> .forward::<#child>(#name, &self #(.#field)*))
+        quote_spanned!(span=> .forward::<#child>(#name, &(*self) #(.#field)*))
     });
     quote!(#end #(#forwards)*)
 }
@@ -57,7 +63,7 @@ fn end(model: &Model, reader: Reader, point: &Point) -> TokenStream {
 /// about what follows from a wrong one.
 fn of_output(model: &Model, reader: Reader, output: &Output, fact: &str, item: &str) -> TokenStream {
     let span = reader.around(output.path.last().map_or_else(Span::call_site, Ident::span));
-    let private = model.facade.private_at(span);
+    let private = private_at(span);
     let names = Ident::new(&model.target.hidden("__procession_outputs_").to_string(), span);
     let (fact, item, first) = (Ident::new(fact, span), Ident::new(item, span), output.path.first());
     let below = output.name.find('.').map_or("", |dot| &output.name[dot..]);

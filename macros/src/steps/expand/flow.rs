@@ -4,13 +4,12 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::handling;
-use super::point::{bound, pattern};
-use crate::flow::{Call, Reader, allowances};
+use super::point::{bound, none, pattern};
+use crate::flow::{Call, Reader, allowances, private_at};
 use crate::steps::model::Model;
 
 /// The implementation; without calls of the steps if these have errors that are reported already.
 pub(super) fn expand(model: &Model, reader: Reader, calls: bool) -> TokenStream {
-    let private = model.facade.private();
     let allowances = allowances();
     let (impls, _, clause) = model.target.generics.split_for_impl();
     let process = model.target.self_type();
@@ -22,9 +21,6 @@ pub(super) fn expand(model: &Model, reader: Reader, calls: bool) -> TokenStream 
     let (codec, ahead) = (codec(model), ahead(model, calls));
     let step = if calls { steps(model, reader) } else { quote!(::core::unimplemented!()) };
     quote! {
-        const _: () = {
-            use #private as __private;
-
             #[automatically_derived]
             #allowances
             impl #impls __private::Flow for #process #clause {
@@ -46,7 +42,6 @@ pub(super) fn expand(model: &Model, reader: Reader, calls: bool) -> TokenStream 
                     #step
                 }
             }
-        };
     }
 }
 
@@ -54,6 +49,7 @@ pub(super) fn expand(model: &Model, reader: Reader, calls: bool) -> TokenStream 
 fn codec(model: &Model) -> TokenStream {
     let point = model.target.derived("Point");
     let map = quote!(__private::serde_json::Map<::std::string::String, __private::serde_json::Value>);
+    let none = none(model);
     let names = model.steps.iter().map(|step| {
         let (variant, stored) = (&step.variant, &step.stored);
         quote!(#point::#variant { .. } => #stored)
@@ -82,6 +78,7 @@ fn codec(model: &Model) -> TokenStream {
         fn point_name(point: &Self::Point) -> &'static str {
             match point {
                 #(#names,)*
+                #none
             }
         }
 
@@ -89,6 +86,7 @@ fn codec(model: &Model) -> TokenStream {
             let mut arguments = __private::serde_json::Map::new();
             match point {
                 #(#written)*
+                #none
             }
             ::core::result::Result::Ok(arguments)
         }
@@ -140,10 +138,17 @@ fn steps(model: &Model, reader: Reader) -> TokenStream {
     let arms = model.steps.iter().map(|step| {
         let (variant, pattern) = (&step.variant, pattern(step));
         let values = (0..step.arguments.len()).map(bound);
-        let private = model.facade.private_at(reader.around(step.name.span()));
+        let types = step.arguments.iter().map(|argument| &argument.ty);
+        let private = private_at(reader.around(step.name.span()));
         let end = quote::quote_spanned!(reader.around(step.name.span())=> #private::returned::<Self, _>(value));
-        let call = Call { step: &step.name, blocking: step.blocking, arguments: quote!((#(#values,)*)), end };
-        let call = call.expand(&model.facade, reader);
+        let call = Call {
+            step: &step.name,
+            blocking: step.blocking,
+            types: quote!((#(#types,)*)),
+            arguments: quote!((#(#values,)*)),
+            end,
+        };
+        let call = call.expand(reader);
         quote!(#point::#variant #pattern => #call)
     });
     quote! {

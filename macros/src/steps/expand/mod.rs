@@ -16,6 +16,8 @@ use crate::tokens::located;
 pub(crate) fn expand(model: &Model, correct: bool) -> TokenStream {
     let (points, next, wait) = (point::expand(model), hand::next(model), hand::wait(model));
     let flow = model.facade.for_both(|reader| flow::expand(model, reader, correct || reader == Reader::Editor));
+    let process = correct.then(|| model.target.assertion());
+    let flow = model.facade.scope(&quote!(#flow #process));
     quote!(#points #next #wait #flow)
 }
 

@@ -32,6 +32,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
         });
         quote!(Self::#variant #pattern => f.debug_struct(#name) #(#fields)* .finish())
     });
+    let none = none(model);
     quote! {
         #[doc = #doc]
         #allowances
@@ -45,6 +46,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
             fn clone(&self) -> Self {
                 match self {
                     #(#copies,)*
+                    #none
                 }
             }
         }
@@ -55,6 +57,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
             fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                 match self {
                     #(#shown,)*
+                    #none
                 }
             }
         }
@@ -79,6 +82,11 @@ pub(super) fn pattern(step: &Step) -> TokenStream {
         quote!(#name: #value)
     });
     quote!({ #(#fields),* })
+}
+
+/// An arm for no steps at all, which is an error already.
+pub(super) fn none(model: &Model) -> Option<TokenStream> {
+    model.steps.is_empty().then(|| quote!(_ => ::core::unimplemented!(),))
 }
 
 /// The name under which the argument with this index is bound.

@@ -1,0 +1,16 @@
+use procession::prelude::*;
+
+#[process]
+#[derive(Default)]
+struct Relax {
+    shared: std::rc::Rc<u8>,
+}
+spec! { Relax {  } }
+outline! { Relax {
+    a;
+} }
+impl Relax {
+    fn a(&mut self) {}
+}
+
+fn main() {}

@@ -1,0 +1,17 @@
+use procession::prelude::*;
+
+#[process]
+#[derive(Default)]
+struct Relax {
+    #[process(skip)]
+    shared: std::rc::Rc<u8>,
+}
+spec! { Relax {  } }
+outline! { Relax {
+    a;
+} }
+impl Relax {
+    fn a(&mut self) {}
+}
+
+fn main() {}

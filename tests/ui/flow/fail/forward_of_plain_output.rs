@@ -1,0 +1,20 @@
+use procession::prelude::*;
+
+#[process]
+#[derive(Default)]
+struct Scf;
+spec! { Scf { output n: optional<u8>; } }
+outline! { Scf { run } }
+impl Scf { fn run(&mut self) {} }
+#[process]
+#[derive(Default)]
+struct Relax { scf: Child<Scf> }
+spec! { Relax { output n: optional<u8>;  } }
+outline! { Relax {
+    a => n from scf;
+} }
+impl Relax {
+    fn a(&mut self) {}
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use procession::prelude::*;
+
+#[process]
+enum Relax { A }
+
+fn main() { let _ = Relax::A; }

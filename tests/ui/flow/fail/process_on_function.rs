@@ -1,0 +1,6 @@
+use procession::prelude::*;
+
+#[process]
+fn relax() {}
+
+fn main() { relax(); }

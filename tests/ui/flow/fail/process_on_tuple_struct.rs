@@ -1,0 +1,14 @@
+use procession::prelude::*;
+
+#[process]
+#[derive(Default)]
+struct Relax(u8);
+spec! { Relax {  } }
+outline! { Relax {
+    a;
+} }
+impl Relax {
+    fn a(&mut self) {}
+}
+
+fn main() {}

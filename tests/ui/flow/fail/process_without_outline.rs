@@ -1,0 +1,8 @@
+use procession::prelude::*;
+
+#[process]
+#[derive(Default)]
+struct Relax;
+spec! { Relax {} }
+
+fn main() {}

@@ -1,0 +1,14 @@
+use procession::prelude::*;
+
+#[process]
+#[derive(Default)]
+struct Greet;
+spec! { Greet {  } }
+steps! { Greet {
+
+} }
+impl Greet {
+    fn run(&mut self) {}
+}
+
+fn main() {}

@@ -1,0 +1,16 @@
+use procession::prelude::*;
+
+#[process]
+#[derive(Default)]
+struct Greet;
+spec! { Greet {  } }
+steps! { Greet {
+    run;
+    after(n: u8);
+} }
+impl Greet {
+    fn run(&mut self, cx: &mut Cx<Self>) -> Next<Self> { cx.wait("w").after(1) }
+    fn after(&mut self, n: u8) { let _ = n; }
+}
+
+fn main() {}

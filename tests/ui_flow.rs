@@ -1,0 +1,8 @@
+//! What the compiler says about `#[process]`, `outline!` and `steps!`.
+
+mod compile;
+
+#[test]
+fn flow() {
+    compile::check("flow");
+}
