@@ -32,3 +32,8 @@ pub(crate) fn camel(name: &str) -> String {
 pub(crate) fn located(span: Span) -> Span {
     span.resolved_at(Span::call_site())
 }
+
+/// FNV-1a of the dotted plain name of a port, under which its type is found.
+pub(crate) fn port_hash(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}

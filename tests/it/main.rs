@@ -1,5 +1,9 @@
 //! The integration tests: one binary.
 
+mod children;
+mod control;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
-mod hand;
+mod life;
+mod resume;
+mod support;

@@ -7,11 +7,22 @@ mod namespace;
 mod port;
 mod validate;
 mod values;
+mod wiring;
 
 pub use namespace::{Entry, Expose, PortNamespace};
 pub use port::Port;
 pub use validate::{Direction, Fault, SpecError};
 pub use values::{Excluded, InputMap, Launch, PortReader, PortValues, PortWriter, Set, Supply, Unset};
+pub use wiring::{Declared, Dynamic, ExposedOutputs, In, Input, Out, Output, OutputTable, PortType, assert_set};
+
+/// What expansions of `spec!` call.
+#[doc(hidden)]
+pub mod expanded {
+    pub use super::wiring::{
+        all_with_check, all_with_predicate, debug, deserialize, dynamic, port, read, read_dynamic, read_optional,
+        serialize, set, set_in, with_check, with_default, with_predicate, write, write_optional,
+    };
+}
 
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;

@@ -32,6 +32,8 @@ pub use record::{
     AwaitedChild, Awaiting, Commit, Committed, Creation, Envelope, Epoch, FORMAT, HistoryEntry, NewProcess, Page,
     Parent, Record, ReportLine, RequestId, RequestRow, StatusText,
 };
+#[cfg(feature = "sqlite")]
+pub use sqlite::{Durability, SqliteOptions, SqliteStore};
 
 use crate::process::{BoxFuture, ProcessId, Request, Termination};
 

@@ -94,6 +94,7 @@ pub struct StatusText {
 }
 
 /// A field that is there: a covered text that was none is written as null, which is not the same as no field.
+#[allow(clippy::option_option)] // As in the field: covered or not, and what was covered.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Deserialize::deserialize(deserializer).map(Some)
 }

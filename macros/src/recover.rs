@@ -1,0 +1,52 @@
+//! Going on after a mistake: skips to where the next thing starts, carries Rust expressions as they are.
+
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use syn::ext::IdentExt;
+use syn::parse::ParseStream;
+use syn::{Expr, Token, token};
+
+/// Skips what is left of an item: through the next `;` or braces, or up to a word that starts an item.
+pub(crate) fn skip_item(input: ParseStream<'_>, starts: &[&str]) {
+    while !input.is_empty() && !starts_with(input, starts) {
+        let ends = input.peek(Token![;]) || input.peek(token::Brace);
+        if input.parse::<TokenTree>().is_err() || ends {
+            return;
+        }
+    }
+}
+
+/// Skips everything that is left.
+pub(crate) fn skip_rest(input: ParseStream<'_>) {
+    while input.parse::<TokenTree>().is_ok() {}
+}
+
+/// Whether the next token is one of these words.
+pub(crate) fn starts_with(input: ParseStream<'_>, words: &[&str]) -> bool {
+    let fork = input.fork();
+    Ident::parse_any(&fork).is_ok_and(|word| words.iter().any(|known| word == known))
+}
+
+/// The tokens of an expression: up to `;`, or to a `,` that leads to one of these words and parentheses.
+pub(crate) fn raw_expression(input: ParseStream<'_>, words: &[&str]) -> TokenStream {
+    let mut tokens = TokenStream::new();
+    while !input.is_empty() && !input.peek(Token![;]) {
+        if input.peek(Token![,]) {
+            let fork = input.fork();
+            let leads = fork.parse::<Token![,]>().is_ok()
+                && (fork.is_empty() || fork.peek(Token![;]) || starts_with(&fork, words));
+            if leads {
+                break;
+            }
+        }
+        match input.parse::<TokenTree>() {
+            Ok(token) => tokens.extend([token]),
+            Err(_) => break,
+        }
+    }
+    tokens
+}
+
+/// Parses a copy of the tokens, so that a mistake in them is reported where it is; the tokens themselves are used.
+pub(crate) fn check_expression(tokens: &TokenStream) -> syn::Result<()> {
+    syn::parse2::<Expr>(tokens.clone()).map(drop)
+}

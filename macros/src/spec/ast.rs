@@ -1,0 +1,476 @@
+//! The grammar of `spec!`. Knows only syntax; goes on after a mistake.
+
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::ext::IdentExt;
+use syn::parse::{ParseStream, Parser};
+use syn::{Attribute, Generics, LitInt, LitStr, Path, Token, Type, WhereClause, braced, parenthesized, token};
+
+use crate::diag::{Diagnostics, did_you_mean};
+use crate::recover::{check_expression, raw_expression, skip_item, skip_rest, starts_with};
+
+/// The words that start an item.
+const ITEMS: [&str; 5] = ["input", "output", "expose", "exit", "check"];
+/// Those that can follow a mistake without a `;` between: `check` is a part of a port, too.
+const RESUME: [&str; 4] = ["input", "output", "expose", "exit"];
+const EXPOSE_OPTIONS: [&str; 4] = ["exclude", "include", "optional", "help"];
+
+/// What `spec!` was given.
+pub(crate) struct Spec {
+    /// Comments above the process's name.
+    pub(crate) docs: Docs,
+    /// The parameters, with bounds and `where` clause.
+    pub(crate) generics: Generics,
+    /// The name of the process's type.
+    pub(crate) process: Ident,
+    /// Its arguments, `<T>`, or nothing.
+    pub(crate) arguments: TokenStream,
+    /// Inputs, outputs and exposures in the order of the source.
+    pub(crate) items: Vec<Item>,
+    /// Exit codes.
+    pub(crate) exits: Vec<Exit>,
+    /// Validators of all inputs.
+    pub(crate) checks: Vec<Check>,
+}
+
+/// Something with ports.
+pub(crate) enum Item {
+    Input(Entry),
+    Output(Entry),
+    Expose(Expose),
+}
+
+/// Comments of the user, as attributes.
+#[derive(Clone, Default)]
+pub(crate) struct Docs(pub(crate) Vec<Attribute>);
+
+/// A port or a namespace.
+#[derive(Clone)]
+pub(crate) struct Entry {
+    pub(crate) docs: Docs,
+    pub(crate) name: Ident,
+    pub(crate) kind: EntryKind,
+    pub(crate) checks: Vec<Check>,
+}
+
+#[derive(Clone)]
+pub(crate) enum EntryKind {
+    Port { ty: Type, optional: Option<Ident>, default: Option<TokenStream> },
+    Dynamic { ty: Type },
+    Namespace { optional: bool, entries: Vec<Entry> },
+}
+
+/// `check(function)` or `check(predicate, "message")`.
+#[derive(Clone)]
+pub(crate) struct Check {
+    pub(crate) function: TokenStream,
+    pub(crate) message: Option<LitStr>,
+}
+
+/// `expose inputs of Scf as scf { … }`.
+pub(crate) struct Expose {
+    pub(crate) docs: Docs,
+    pub(crate) keyword: Ident,
+    pub(crate) outputs: bool,
+    pub(crate) path: Path,
+    pub(crate) namespace: Option<Ident>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) optional: Option<Ident>,
+    pub(crate) help: Option<LitStr>,
+}
+
+/// `include: …` or `exclude: …`.
+pub(crate) struct Rule {
+    pub(crate) keyword: Ident,
+    pub(crate) names: Vec<Dotted>,
+}
+
+/// `options.walltime`.
+pub(crate) struct Dotted(pub(crate) Vec<Ident>);
+
+/// `exit 410 NotConverged "message";`.
+pub(crate) struct Exit {
+    pub(crate) docs: Docs,
+    pub(crate) number: LitInt,
+    pub(crate) name: Ident,
+    pub(crate) message: LitStr,
+}
+
+impl Docs {
+    /// The text without markers and common spaces.
+    pub(crate) fn text(&self) -> String {
+        let lines = self.0.iter().filter_map(|attribute| match &attribute.meta {
+            syn::Meta::NameValue(pair) => match &pair.value {
+                syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) => Some(text.value()),
+                _ => None,
+            },
+            _ => None,
+        });
+        lines.map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl ToTokens for Docs {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        self.0.iter().for_each(|attribute| attribute.to_tokens(tokens));
+    }
+}
+
+impl Dotted {
+    pub(crate) fn text(&self) -> String {
+        self.0.iter().map(crate::tokens::plain).collect::<Vec<_>>().join(".")
+    }
+}
+
+impl ToTokens for Dotted {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        let names = &self.0;
+        tokens.extend(quote!(#(#names).*));
+    }
+}
+
+/// Parses all of it; nothing if not even the process is named.
+pub(crate) fn parse(tokens: TokenStream, diagnostics: &mut Diagnostics) -> Option<Spec> {
+    let parser = |input: ParseStream<'_>| {
+        let spec = parse_spec(input, diagnostics);
+        if spec.is_err() {
+            skip_rest(input);
+        }
+        Ok(spec)
+    };
+    let spec = parser.parse2(tokens).and_then(|spec| spec);
+    diagnostics.ok(spec)
+}
+
+fn parse_spec(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Spec> {
+    let docs = parse_docs(input, diagnostics);
+    let mut generics: Generics = input.parse()?;
+    for parameter in generics.type_params_mut() {
+        parameter.default = None;
+    }
+    let process = input
+        .call(Ident::parse_any)
+        .map_err(|error| syn::Error::new(error.span(), "expected the name of the process: `spec! { Name { … } }`"))?;
+    let arguments = if input.peek(Token![<]) {
+        input.parse::<syn::AngleBracketedGenericArguments>()?.to_token_stream()
+    } else {
+        TokenStream::new()
+    };
+    if !arguments.is_empty() && generics.params.is_empty() {
+        let message = format!("declare the parameters in front: `spec! {{ <T: …> {process}{} {{ … }} }}`", "<T>");
+        diagnostics.error(&arguments, message);
+    }
+    if let Some(clause) = input.parse::<Option<WhereClause>>()? {
+        generics.make_where_clause().predicates.extend(clause.predicates);
+    }
+    let mut spec =
+        Spec { docs, generics, process, arguments, items: Vec::new(), exits: Vec::new(), checks: Vec::new() };
+    let body;
+    braced!(body in input);
+    while !body.is_empty() {
+        if body.peek(Token![;]) {
+            body.parse::<Token![;]>()?;
+            continue;
+        }
+        if let Err(error) = parse_item(&body, &mut spec, diagnostics) {
+            diagnostics.push(error);
+            skip_item(&body, &RESUME);
+        }
+    }
+    if !input.is_empty() {
+        diagnostics.error_at(input.span(), "nothing may follow the braces");
+        skip_rest(input);
+    }
+    Ok(spec)
+}
+
+fn parse_docs(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Docs {
+    let mut docs = Docs::default();
+    while input.peek(Token![#]) {
+        match input.call(Attribute::parse_outer) {
+            Ok(attributes) => {
+                for attribute in attributes {
+                    if attribute.path().is_ident("doc") {
+                        docs.0.push(attribute);
+                    } else {
+                        diagnostics.error(attribute, "only comments are allowed here: they are the help of the port");
+                    }
+                }
+            }
+            Err(error) => {
+                diagnostics.push(error);
+                let _ = input.parse::<TokenTree>();
+            }
+        }
+    }
+    docs
+}
+
+fn parse_item(input: ParseStream<'_>, spec: &mut Spec, diagnostics: &mut Diagnostics) -> syn::Result<()> {
+    let docs = parse_docs(input, diagnostics);
+    let expected = "expected `input`, `output`, `expose`, `exit` or `check`";
+    if !input.peek(syn::Ident::peek_any) {
+        let error = syn::Error::new(input.span(), expected);
+        // At least one token goes, or the loop would not end.
+        let _ = input.parse::<TokenTree>();
+        return Err(error);
+    }
+    let keyword = Ident::parse_any(input)?;
+    let written = keyword.to_string();
+    let meant = if ITEMS.contains(&written.as_str()) {
+        written
+    } else {
+        let near = did_you_mean(&written, ITEMS);
+        diagnostics.error(&keyword, format!("{expected}, found `{written}`{near}"));
+        // Reads on as what was meant, so that a slip of a letter is the only error.
+        match ITEMS.iter().find(|item| near.contains(&format!("`{item}`"))) {
+            Some(item) => (*item).to_owned(),
+            None => {
+                skip_item(input, &RESUME);
+                return Ok(());
+            }
+        }
+    };
+    match meant.as_str() {
+        "input" => spec.items.push(Item::Input(parse_entry(input, docs, diagnostics)?)),
+        "output" => spec.items.push(Item::Output(parse_entry(input, docs, diagnostics)?)),
+        "expose" => spec.items.push(Item::Expose(parse_expose(input, docs, keyword, diagnostics)?)),
+        "exit" => spec.exits.push(parse_exit(input, docs)?),
+        _ => {
+            spec.checks.extend(parse_check(input, diagnostics)?);
+            end_of_item(input)?;
+        }
+    }
+    Ok(())
+}
+
+/// A `;`, or the end.
+fn end_of_item(input: ParseStream<'_>) -> syn::Result<()> {
+    if input.is_empty() || input.parse::<Option<Token![;]>>()?.is_some() {
+        return Ok(());
+    }
+    Err(syn::Error::new(input.span(), "expected `;`"))
+}
+
+/// A name of a port; words of Rust are taken with `r#` only.
+fn parse_name(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Ident> {
+    let name = Ident::parse_any(input).map_err(|error| syn::Error::new(error.span(), "expected the name of a port"))?;
+    if syn::parse2::<Ident>(name.to_token_stream()).is_ok() {
+        return Ok(name);
+    }
+    if ["self", "Self", "super", "crate", "_"].iter().any(|word| name == word) {
+        return Err(syn::Error::new(name.span(), format!("`{name}` cannot be the name of a port")));
+    }
+    diagnostics.error(&name, format!("`{name}` is a word of Rust: write `r#{name}`; the port's name is `{name}`"));
+    Ok(Ident::new_raw(&name.to_string(), name.span()))
+}
+
+fn parse_entry(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostics) -> syn::Result<Entry> {
+    let name = parse_name(input, diagnostics)?;
+    if input.peek(token::Brace) {
+        return parse_namespace(input, docs, name, false, diagnostics);
+    }
+    if !input.peek(Token![:]) || input.peek(Token![::]) {
+        return Err(syn::Error::new(input.span(), format!("expected `: type` or `{{ ports }}` after `{name}`")));
+    }
+    input.parse::<Token![:]>()?;
+    let word = input.fork().call(Ident::parse_any).ok();
+    let optional = word.filter(|word| word == "optional" && !input.peek2(Token![::]));
+    if optional.is_some() && input.peek2(token::Brace) {
+        input.parse::<Ident>()?;
+        return parse_namespace(input, docs, name, true, diagnostics);
+    }
+    let mut entry = if starts_with(input, &["dynamic"]) && input.peek2(Token![<]) {
+        input.parse::<Ident>()?;
+        Entry { docs, name, kind: EntryKind::Dynamic { ty: parse_in_angles(input)? }, checks: Vec::new() }
+    } else if optional.is_some() && input.peek2(Token![<]) {
+        input.parse::<Ident>()?;
+        let kind = EntryKind::Port { ty: parse_in_angles(input)?, optional, default: None };
+        Entry { docs, name, kind, checks: Vec::new() }
+    } else {
+        let kind = EntryKind::Port { ty: input.parse()?, optional: None, default: None };
+        Entry { docs, name, kind, checks: Vec::new() }
+    };
+    parse_default(input, &mut entry, diagnostics)?;
+    while input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty() && !input.peek(Token![;]) {
+        let word = input.call(Ident::parse_any)?;
+        if word != "check" {
+            let near = did_you_mean(&word.to_string(), ["check"]);
+            return Err(syn::Error::new(word.span(), format!("expected `check(…)`, found `{word}`{near}")));
+        }
+        entry.checks.extend(parse_check(input, diagnostics)?);
+    }
+    end_of_item(input)?;
+    Ok(entry)
+}
+
+/// `= expression`.
+fn parse_default(input: ParseStream<'_>, entry: &mut Entry, diagnostics: &mut Diagnostics) -> syn::Result<()> {
+    let Some(equals) = input.parse::<Option<Token![=]>>()? else { return Ok(()) };
+    let mut tokens = raw_expression(input, &["check"]);
+    if tokens.is_empty() {
+        diagnostics.error(equals, "expected a default value after `=`");
+    } else if let Err(error) = check_expression(&tokens) {
+        diagnostics.push(error);
+        tokens = TokenStream::new();
+    }
+    if tokens.is_empty() {
+        // Of any type and never run: the port keeps its default, so that nothing else is reported.
+        tokens = quote!(loop {});
+    }
+    match &mut entry.kind {
+        EntryKind::Port { default, .. } => *default = Some(tokens),
+        _ => diagnostics.error(equals, "a dynamic namespace has no default: it is empty where nothing is given"),
+    }
+    Ok(())
+}
+
+fn parse_in_angles(input: ParseStream<'_>) -> syn::Result<Type> {
+    input.parse::<Token![<]>()?;
+    let ty = input.parse()?;
+    input.parse::<Token![>]>()?;
+    Ok(ty)
+}
+
+fn parse_namespace(
+    input: ParseStream<'_>,
+    docs: Docs,
+    name: Ident,
+    optional: bool,
+    diagnostics: &mut Diagnostics,
+) -> syn::Result<Entry> {
+    let body;
+    braced!(body in input);
+    let (mut entries, mut checks) = (Vec::new(), Vec::new());
+    while !body.is_empty() {
+        if body.parse::<Option<Token![;]>>()?.is_some() {
+            continue;
+        }
+        let docs = parse_docs(&body, diagnostics);
+        let result = if starts_with(&body, &["check"]) && body.peek2(token::Paren) {
+            body.parse::<Ident>()
+                .and_then(|_| parse_check(&body, diagnostics))
+                .and_then(|check| end_of_item(&body).map(|()| checks.extend(check)))
+        } else {
+            parse_entry(&body, docs, diagnostics).map(|entry| entries.push(entry))
+        };
+        if let Err(error) = result {
+            diagnostics.push(error);
+            skip_item(&body, &[]);
+        }
+    }
+    input.parse::<Option<Token![;]>>()?;
+    Ok(Entry { docs, name, kind: EntryKind::Namespace { optional, entries }, checks })
+}
+
+/// `(function)` or `(predicate, "message")`; nothing after a mistake inside, which is reported.
+fn parse_check(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Option<Check>> {
+    let body;
+    let parentheses = parenthesized!(body in input);
+    let mut tokens: Vec<TokenTree> = body.parse::<TokenStream>()?.into_iter().collect();
+    let is_comma = |token: Option<&TokenTree>| matches!(token, Some(TokenTree::Punct(p)) if p.as_char() == ',');
+    if is_comma(tokens.last()) {
+        tokens.pop();
+    }
+    let mut message = None;
+    if tokens.len() > 2 && is_comma(tokens.get(tokens.len() - 2)) {
+        message = tokens.last().and_then(|last| syn::parse2::<LitStr>(last.to_token_stream()).ok());
+        if message.is_some() {
+            tokens.truncate(tokens.len() - 2);
+        }
+    }
+    if tokens.is_empty() {
+        let span = parentheses.span.join();
+        diagnostics.error_at(span, "expected `check(|value| …, \"message\")` or `check(function)`");
+        return Ok(None);
+    }
+    let function: TokenStream = tokens.into_iter().collect();
+    Ok(diagnostics.ok(check_expression(&function)).map(|()| Check { function, message }))
+}
+
+fn parse_exit(input: ParseStream<'_>, docs: Docs) -> syn::Result<Exit> {
+    let form = "`exit 410 Name \"message\";`";
+    let wants = |what: &str, span: Span| syn::Error::new(span, format!("expected {what}: {form}"));
+    let number = input.parse().map_err(|error: syn::Error| wants("the number of the exit code", error.span()))?;
+    let name = input.parse().map_err(|error: syn::Error| wants("the name of the exit code", error.span()))?;
+    let message = input.parse().map_err(|error: syn::Error| wants("what the exit code means", error.span()))?;
+    end_of_item(input)?;
+    Ok(Exit { docs, number, name, message })
+}
+
+fn parse_expose(
+    input: ParseStream<'_>,
+    docs: Docs,
+    keyword: Ident,
+    diagnostics: &mut Diagnostics,
+) -> syn::Result<Expose> {
+    let form = "`expose inputs of Process as namespace;`";
+    let direction = input.call(Ident::parse_any)?;
+    let near = did_you_mean(&direction.to_string(), ["inputs", "outputs"]);
+    let outputs = direction == "outputs" || near.contains("`outputs`");
+    if direction != "inputs" && direction != "outputs" {
+        diagnostics.error(&direction, format!("expected `inputs` or `outputs`, found `{direction}`{near}: {form}"));
+        if near.is_empty() {
+            skip_item(input, &RESUME);
+        }
+    }
+    let of = input.call(Ident::parse_any).map_err(|error| syn::Error::new(error.span(), format!("expected {form}")))?;
+    if of != "of" {
+        return Err(syn::Error::new(of.span(), format!("expected `of`, found `{of}`: {form}")));
+    }
+    let path = input.parse()?;
+    let namespace = match input.parse::<Option<Token![as]>>()? {
+        Some(_) => Some(parse_name(input, diagnostics)?),
+        None => None,
+    };
+    let mut expose = Expose { docs, keyword, outputs, path, namespace, rules: Vec::new(), optional: None, help: None };
+    if input.peek(token::Brace) {
+        let body;
+        braced!(body in input);
+        while !body.is_empty() {
+            if body.parse::<Option<Token![;]>>()?.is_some() {
+                continue;
+            }
+            if let Err(error) = parse_expose_option(&body, &mut expose) {
+                diagnostics.push(error);
+                skip_item(&body, &[]);
+            }
+        }
+        input.parse::<Option<Token![;]>>()?;
+    } else {
+        end_of_item(input)?;
+    }
+    Ok(expose)
+}
+
+fn parse_expose_option(input: ParseStream<'_>, expose: &mut Expose) -> syn::Result<()> {
+    let keyword = input.call(Ident::parse_any)?;
+    match keyword.to_string().as_str() {
+        "include" | "exclude" => {
+            input.parse::<Token![:]>()?;
+            let mut names = Vec::new();
+            while !input.is_empty() && !input.peek(Token![;]) {
+                let mut parts = vec![Ident::parse_any(input)?];
+                while input.parse::<Option<Token![.]>>()?.is_some() {
+                    parts.push(Ident::parse_any(input)?);
+                }
+                names.push(Dotted(parts));
+                if input.parse::<Option<Token![,]>>()?.is_none() {
+                    break;
+                }
+            }
+            expose.rules.push(Rule { keyword, names });
+        }
+        "optional" => expose.optional = Some(keyword),
+        "help" => {
+            input.parse::<Token![:]>()?;
+            expose.help = Some(input.parse()?);
+        }
+        other => {
+            let near = did_you_mean(other, EXPOSE_OPTIONS);
+            let known = "expected `exclude: …`, `include: …`, `optional` or `help: \"…\"`";
+            return Err(syn::Error::new(keyword.span(), format!("{known}, found `{other}`{near}")));
+        }
+    }
+    end_of_item(input)
+}

@@ -1,0 +1,146 @@
+//! `impl Spec`: the description at run time, and the registration of exposed processes.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, format_ident, quote};
+use std::collections::BTreeSet;
+use syn::Ident;
+
+use super::Names;
+use crate::spec::ast::Check;
+use crate::spec::model::{Exposed, Kind, Namespace, Node, Port, Presence, Value};
+
+pub(super) fn expand(names: &Names<'_>) -> TokenStream {
+    let (private, process, model) = (&names.private, &names.process, names.model);
+    let (declare, where_clause) = (names.declare(&[]), names.where_clause);
+    let (inputs, outputs) = (names.apply(&model.inputs.type_name, &[]), names.apply(&model.outputs.type_name, &[]));
+    let exit = format_ident!("{}Exit", model.name);
+    let (name, help) = (&model.name, model.docs.text());
+    let help = (!help.is_empty()).then(|| quote!(.with_help(#help)));
+    let [input_ports, output_ports] = [(&model.inputs, false, "inputs"), (&model.outputs, true, "outputs")]
+        .map(|(namespace, outputs, name)| fill(names, quote!(#private::PortNamespace::new(#name)), namespace, outputs));
+    let register = register(names);
+    quote! {
+        impl #declare #private::Spec for #process #where_clause {
+            type Inputs = #inputs;
+            type Outputs = #outputs;
+            type Exit = #exit;
+            fn build_spec() -> #private::ProcessSpec {
+                #private::ProcessSpec::new(#name)
+                    #help
+                    .with_inputs(#input_ports)
+                    .with_outputs(#output_ports)
+                    .with_exits::<#exit>()
+            }
+            #register
+        }
+    }
+}
+
+fn register(names: &Names<'_>) -> Option<TokenStream> {
+    let (private, mut seen) = (&names.private, BTreeSet::new());
+    let new = |exposed: &&Exposed| seen.insert(exposed.path.to_token_stream().to_string());
+    let paths: Vec<_> = names.model.exposes.iter().filter(new).map(|exposed| &exposed.path).collect();
+    let registry = Ident::new("registry", Span::mixed_site());
+    (!paths.is_empty()).then(|| {
+        quote! {
+            fn register_exposed(#registry: &mut #private::RegistryBuilder) { #(#registry.register::<#paths>();)* }
+        }
+    })
+}
+
+/// Puts ports into a namespace, and its validators around it.
+fn fill(names: &Names<'_>, mut tokens: TokenStream, namespace: &Namespace, outputs: bool) -> TokenStream {
+    let mut flat = BTreeSet::new();
+    for node in &namespace.nodes {
+        let exposed = node.exposed.and_then(|index| names.model.exposes.get(index).map(|exposed| (index, exposed)));
+        match exposed {
+            Some((index, exposed)) if exposed.namespace.is_none() => {
+                if flat.insert(index) {
+                    tokens.extend(absorb(names, exposed));
+                }
+            }
+            Some((_, exposed)) => {
+                let (private, name, absorb) = (&names.private, node.plain(), absorb(names, exposed));
+                let options = options(&exposed.help, exposed.optional);
+                tokens.extend(quote!(.namespace(#private::PortNamespace::new(#name) #options #absorb)));
+            }
+            None => tokens.extend(entry(names, node, outputs)),
+        }
+    }
+    check_all(names, tokens, &names.apply(&namespace.type_name, &[]), &namespace.checks)
+}
+
+fn absorb(names: &Names<'_>, exposed: &Exposed) -> TokenStream {
+    let (private, path, include, exclude) = (&names.private, &exposed.path, &exposed.include, &exposed.exclude);
+    let side = if exposed.outputs { quote!(outputs) } else { quote!(inputs) };
+    quote! {
+        .absorb(
+            #private::spec_of::<#path>().#side(),
+            #private::Expose { include: &[#(#include),*], exclude: &[#(#exclude),*] },
+        )
+    }
+}
+
+fn options(help: &str, optional: bool) -> TokenStream {
+    let help = (!help.is_empty()).then(|| quote!(.with_help(#help)));
+    let optional = optional.then(|| quote!(.optional()));
+    quote!(#help #optional)
+}
+
+/// A port or namespace of this process's own.
+fn entry(names: &Names<'_>, node: &Node, outputs: bool) -> TokenStream {
+    let (private, name) = (&names.private, node.plain());
+    match &node.kind {
+        Kind::Port(known) => {
+            let port = port(names, node, known, outputs);
+            quote!(.port(#port))
+        }
+        Kind::Dynamic(Value { ty, text }) => {
+            let (port, options) = (names.port(node, outputs), options(&node.help, false));
+            let namespace = quote!(#private::ports::dynamic::<#port>(#name, #text) #options);
+            let namespace = check_all(names, namespace, &super::values::map_of(ty), &node.checks);
+            quote!(.namespace(#namespace))
+        }
+        Kind::Namespace(inner) => {
+            let options = options(&node.help, inner.optional);
+            let namespace = fill(names, quote!(#private::PortNamespace::new(#name) #options), inner, outputs);
+            quote!(.namespace(#namespace))
+        }
+    }
+}
+
+fn port(names: &Names<'_>, node: &Node, port: &Port, outputs: bool) -> TokenStream {
+    let private = &names.private;
+    let (name, text, declared) = (node.plain(), &port.value.text, names.port(node, outputs));
+    let options = options(&node.help, port.presence == Presence::Optional);
+    let mut tokens = quote!(#private::ports::port::<#declared>(#name, #text) #options);
+    if let Some(default) = &port.default {
+        let ty = &port.value.ty;
+        let value = if port.is_string { quote!(::core::convert::Into::<#ty>::into(#default)) } else { default.clone() };
+        tokens = quote! {
+            #private::ports::with_default::<#declared>(
+                #tokens,
+                || -> #ty { #value },
+            )
+        };
+    }
+    for Check { function, message } in &node.checks {
+        tokens = match message {
+            Some(message) => quote!(#private::ports::with_predicate::<#declared>(#tokens, #function, #message)),
+            None => quote!(#private::ports::with_check::<#declared, _>(#tokens, #function)),
+        };
+    }
+    tokens
+}
+
+/// Validators of a whole namespace.
+fn check_all(names: &Names<'_>, mut tokens: TokenStream, ty: &TokenStream, checks: &[Check]) -> TokenStream {
+    let private = &names.private;
+    for Check { function, message } in checks {
+        tokens = match message {
+            Some(message) => quote!(#private::ports::all_with_predicate::<#ty>(#tokens, #function, #message)),
+            None => quote!(#private::ports::all_with_check::<#ty, _>(#tokens, #function)),
+        };
+    }
+    tokens
+}

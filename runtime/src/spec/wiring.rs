@@ -1,0 +1,378 @@
+//! What processes know of one another's ports at compile time: their types by name, and which outputs a normal end
+//! demands.
+//!
+//! `spec!` implements these traits. A port stands in a type by the FNV-1a hash of its dotted name; expansions compute
+//! it, nobody else needs to.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serializer};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use super::{InputMap, OutputInfo, Port, PortNamespace, PortReader, PortValues, PortWriter, SpecError};
+
+/// What can go through a port: a value that can be written and read, sent to other threads, and kept.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the type of a port",
+    label = "must be `Serialize`, `DeserializeOwned`, `Send`, `Sync` and `'static`",
+    note = "for a type of your own add `#[derive(serde::Serialize, serde::Deserialize)]`"
+)]
+pub trait PortType: Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> PortType for T {}
+
+/// The type of an input, by the hash of its dotted name.
+#[diagnostic::on_unimplemented(message = "`{Self}` has no such input")]
+pub trait Input<const PORT: u64> {
+    /// The type of its values; that of a dynamic namespace is a [`BTreeMap`].
+    type Value: PortType;
+}
+
+/// The type of an output, by the hash of its dotted name.
+#[diagnostic::on_unimplemented(message = "`{Self}` has no such output")]
+pub trait Output<const PORT: u64> {
+    /// The type of its values; that of a dynamic namespace is a [`BTreeMap`], that of a namespace its struct.
+    type Value: PortType;
+}
+
+/// The process whose outputs a namespace of outputs exposes, by the hash of the namespace's dotted name.
+#[diagnostic::on_unimplemented(
+    message = "this output of `{Self}` does not expose the outputs of a process",
+    label = "`=> namespace from child` needs `expose outputs of Child as namespace`"
+)]
+pub trait ExposedOutputs<const PORT: u64> {
+    /// The process.
+    type Of;
+}
+
+/// The outputs of a process, on a type without parameters, so that a `const` can ask for them.
+pub trait OutputTable {
+    /// Each output at the top level. A namespace is required if something in it is.
+    const OUTPUTS: &'static [OutputInfo];
+}
+
+/// A dynamic namespace's values.
+pub trait Dynamic {
+    /// The type of one value.
+    type Item;
+}
+
+impl<T> Dynamic for BTreeMap<String, T> {
+    type Item = T;
+}
+
+/// A port of a process, as a type.
+pub trait Declared {
+    /// The type of its values.
+    type Value: PortType;
+}
+
+/// An input of `P`, as a type.
+#[derive(Debug)]
+pub struct In<P, const PORT: u64>(PhantomData<fn() -> P>);
+/// An output of `P`, as a type.
+#[derive(Debug)]
+pub struct Out<P, const PORT: u64>(PhantomData<fn() -> P>);
+
+impl<P: Input<PORT>, const PORT: u64> Declared for In<P, PORT> {
+    type Value = P::Value;
+}
+
+impl<P: Output<PORT>, const PORT: u64> Declared for Out<P, PORT> {
+    type Value = P::Value;
+}
+
+// All of these go through `Declared`, so that a type that cannot be a port's is reported once, where it is declared.
+
+/// The description of a port.
+pub fn port<D: Declared>(name: &'static str, type_name: &'static str) -> Port {
+    Port::new::<D::Value>(name, type_name)
+}
+
+/// The same port with a default.
+pub fn with_default<D: Declared>(port: Port, default: fn() -> D::Value) -> Port {
+    port.with_default(default)
+}
+
+/// The same port with a validator that says yes or no.
+pub fn with_predicate<D: Declared>(
+    port: Port,
+    predicate: impl Fn(&D::Value) -> bool + Send + Sync + 'static,
+    message: &'static str,
+) -> Port {
+    port.with_check(move |value: &D::Value| if predicate(value) { Ok(()) } else { Err(message.to_owned()) })
+}
+
+/// The same port with a validator that says what is wrong.
+pub fn with_check<D: Declared, E: fmt::Display>(
+    port: Port,
+    check: impl Fn(&D::Value) -> Result<(), E> + Send + Sync + 'static,
+) -> Port {
+    port.with_check(move |value: &D::Value| check(value).map_err(|error| error.to_string()))
+}
+
+/// The same namespace with a validator of the whole that says yes or no.
+pub fn all_with_predicate<N: PortValues>(
+    namespace: PortNamespace,
+    predicate: impl Fn(&N) -> bool + Send + Sync + 'static,
+    message: &'static str,
+) -> PortNamespace {
+    namespace.with_check(move |values: &N| if predicate(values) { Ok(()) } else { Err(message.to_owned()) })
+}
+
+/// The same namespace with a validator of the whole that says what is wrong.
+pub fn all_with_check<N: PortValues, E: fmt::Display>(
+    namespace: PortNamespace,
+    check: impl Fn(&N) -> Result<(), E> + Send + Sync + 'static,
+) -> PortNamespace {
+    namespace.with_check(move |values: &N| check(values).map_err(|error| error.to_string()))
+}
+
+/// The description of a dynamic namespace.
+pub fn dynamic<D: Declared<Value: Dynamic<Item: DeserializeOwned>>>(
+    name: &'static str,
+    type_name: &'static str,
+) -> PortNamespace {
+    PortNamespace::new(name).dynamic::<<D::Value as Dynamic>::Item>(type_name)
+}
+
+/// Sets a port.
+pub fn set<D: Declared>(values: &mut InputMap, name: &str, value: &D::Value) {
+    values.set(name, value);
+}
+
+/// Sets one value of a dynamic namespace.
+pub fn set_in<D: Declared<Value: Dynamic<Item: Serialize>>>(
+    values: &mut InputMap,
+    namespace: &str,
+    name: &str,
+    value: &<D::Value as Dynamic>::Item,
+) {
+    values.set_in(namespace, name, value);
+}
+
+/// Reads a required value, or one with a default.
+///
+/// # Errors
+/// It is missing or of another type.
+pub fn read<D: Declared>(ports: &mut PortReader, name: &str) -> Result<D::Value, SpecError> {
+    ports.take(name)
+}
+
+/// Reads an optional value.
+///
+/// # Errors
+/// It is of another type.
+pub fn read_optional<D: Declared>(ports: &mut PortReader, name: &str) -> Result<Option<D::Value>, SpecError> {
+    ports.take_optional(name)
+}
+
+/// Reads a dynamic namespace.
+///
+/// # Errors
+/// A value is of another type.
+pub fn read_dynamic<D: Declared<Value = BTreeMap<String, T>>, T: DeserializeOwned>(
+    ports: &mut PortReader,
+    name: &str,
+) -> Result<D::Value, SpecError> {
+    ports.dynamic(name)
+}
+
+/// Writes a value.
+pub fn write<D: Declared>(ports: &mut PortWriter, name: &str, value: &D::Value) {
+    ports.put(name, value);
+}
+
+/// Writes an optional value.
+pub fn write_optional<D: Declared>(ports: &mut PortWriter, name: &str, value: Option<&D::Value>) {
+    ports.put_optional(name, value);
+}
+
+/// A dynamic namespace, as its validators see it.
+impl<T: PortType> PortValues for BTreeMap<String, T> {
+    fn read(ports: &mut PortReader) -> Result<Self, SpecError> {
+        ports.rest()
+    }
+
+    fn write(&self, ports: &mut PortWriter) {
+        ports.rest(self);
+    }
+}
+
+fn written<N: PortValues>(values: &N) -> Map<String, Value> {
+    let mut ports = PortWriter::new();
+    values.write(&mut ports);
+    // A value that cannot be written is not shown; the launch reports it.
+    ports.finish().into_parts().0
+}
+
+/// Shows the values of ports as JSON, so that no port type needs `Debug`.
+///
+/// # Errors
+/// Those of the formatter.
+pub fn debug<N: PortValues>(name: &str, values: &N, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut shown = f.debug_struct(name);
+    for (port, value) in &written(values) {
+        shown.field(port, &format_args!("{value}"));
+    }
+    shown.finish()
+}
+
+/// Serializes the values of ports as an object.
+///
+/// # Errors
+/// Those of the serializer, and a value that cannot be written as JSON.
+pub fn serialize<N: PortValues, S: Serializer>(values: &N, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut ports = PortWriter::new();
+    values.write(&mut ports);
+    let (map, faults) = ports.finish().into_parts();
+    match faults.first() {
+        Some(fault) => Err(serde::ser::Error::custom(fault)),
+        None => map.serialize(serializer),
+    }
+}
+
+/// Deserializes the values of ports from an object.
+///
+/// # Errors
+/// Those of the deserializer, and a value that is missing or of another type.
+pub fn deserialize<'de, N: PortValues, D: Deserializer<'de>>(deserializer: D) -> Result<N, D::Error> {
+    let values = Map::deserialize(deserializer)?;
+    N::read(&mut PortReader::new(values)).map_err(serde::de::Error::custom)
+}
+
+/// The longest text of [`assert_set`]; more is cut off.
+const TEXT_MAX: usize = 2048;
+
+/// Asserts in a `const` that every required output of a process is among those that are set on a path through its
+/// outline.
+///
+/// # Panics
+/// One is not, and the text says which: the compiler shows it at the caller's place.
+#[track_caller]
+pub const fn assert_set<T: OutputTable>(process: &str, set: &[&str], path: &str) {
+    let mut text = Text { bytes: [0; TEXT_MAX], len: 0 };
+    let mut missing = 0;
+    let mut first = "";
+    let mut index = 0;
+    while index < T::OUTPUTS.len() {
+        let output = &T::OUTPUTS[index];
+        if output.required && !contains(set, output.name) {
+            text = text.add(if missing == 0 { "`" } else { ", `" }).add(output.name).add("`");
+            if missing == 0 {
+                first = output.name;
+            }
+            missing += 1;
+        }
+        index += 1;
+    }
+    if missing == 0 {
+        return;
+    }
+    let names = text;
+    text = Text { bytes: [0; TEXT_MAX], len: 0 };
+    let (what, are, it) = if missing == 1 { ("output ", "is", "it") } else { ("outputs ", "are", "them") };
+    text = text.add("required ").add(what).add(names.as_str()).add(" of `").add(process).add("` ").add(are);
+    text = text.add(" not set on the path `").add(path).add("`: return ").add(it);
+    text = text.add(" from a step on this path (`step => ").add(first).add("`) or end it with an exit code");
+    panic!("{}", text.as_str());
+}
+
+const fn contains(names: &[&str], name: &str) -> bool {
+    let mut index = 0;
+    while index < names.len() {
+        if equal(names[index].as_bytes(), name.as_bytes()) {
+            return true;
+        }
+        index += 1;
+    }
+    false
+}
+
+const fn equal(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut index = 0;
+    while index < a.len() {
+        if a[index] != b[index] {
+            return false;
+        }
+        index += 1;
+    }
+    true
+}
+
+/// A text that grows in a `const`.
+#[derive(Clone, Copy)]
+struct Text {
+    bytes: [u8; TEXT_MAX],
+    len: usize,
+}
+
+impl Text {
+    const fn add(mut self, text: &str) -> Self {
+        let bytes = text.as_bytes();
+        let mut index = 0;
+        while index < bytes.len() && self.len < TEXT_MAX {
+            self.bytes[self.len] = bytes[index];
+            self.len += 1;
+            index += 1;
+        }
+        self
+    }
+
+    const fn as_str(&self) -> &str {
+        let (bytes, _) = self.bytes.split_at(self.len);
+        match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            // Cut off within a character.
+            Err(error) => match std::str::from_utf8(bytes.split_at(error.valid_up_to()).0) {
+                Ok(text) => text,
+                Err(_) => "",
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Table;
+    impl OutputTable for Table {
+        const OUTPUTS: &'static [OutputInfo] = &[
+            OutputInfo { name: "structure", required: true },
+            OutputInfo { name: "energy", required: true },
+            OutputInfo { name: "notes", required: false },
+        ];
+    }
+
+    fn text(set: &[&str], path: &str) -> Option<String> {
+        let caught = std::panic::catch_unwind(|| assert_set::<Table>("Relax", set, path)).err()?;
+        caught.downcast_ref::<String>().cloned()
+    }
+
+    #[test]
+    fn missing_outputs_are_named_with_their_path() {
+        assert_eq!(text(&["structure", "energy"], "a"), None);
+        let one = text(&["structure"], "while_(unconverged) → return_").unwrap_or_default();
+        assert_eq!(
+            one,
+            "required output `energy` of `Relax` is not set on the path `while_(unconverged) → return_`: return it \
+             from a step on this path (`step => energy`) or end it with an exit code"
+        );
+        let both = text(&[], "finish").unwrap_or_default();
+        assert!(both.starts_with("required outputs `structure`, `energy` of `Relax` are not set"), "{both}");
+    }
+
+    #[test]
+    fn a_long_path_is_cut_at_a_character() {
+        let cut = text(&["structure"], &"→".repeat(TEXT_MAX)).unwrap_or_default();
+        assert!(cut.len() <= TEXT_MAX && cut.ends_with('→'), "{}", cut.len());
+    }
+}

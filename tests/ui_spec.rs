@@ -1,0 +1,8 @@
+//! What the compiler says about `spec!`.
+
+mod compile;
+
+#[test]
+fn spec() {
+    compile::check("spec");
+}
