@@ -67,7 +67,7 @@ impl Numbers {
             kills: number("KILLS").unwrap_or(50),
             seed: number("SEED").unwrap_or_else(now),
             processes: number("PROCESSES").unwrap_or(30),
-            steps: number("STEPS").unwrap_or(1_000),
+            steps: number("STEPS").unwrap_or(4_000),
             children: number("CHILDREN").unwrap_or(2),
         }
     }
