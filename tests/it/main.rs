@@ -3,6 +3,8 @@
 mod by_hand;
 mod children;
 mod control;
+#[cfg(all(unix, feature = "sqlite"))]
+mod crash;
 mod faulty;
 mod flow;
 mod hooks;
