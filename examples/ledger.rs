@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Where steps leave their effects.
+#[derive(Debug)]
 pub struct Effects(std::fs::File);
 
 impl Effects {
