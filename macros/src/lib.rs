@@ -4,8 +4,12 @@
 //! facade's own path, `[$crate]`, in front of the tokens, so that a renamed dependency needs no option.
 
 mod diag;
+mod flow;
+mod outline;
+mod process;
 mod recover;
 mod spec;
+mod steps;
 mod tokens;
 
 use proc_macro::TokenStream;
@@ -13,8 +17,7 @@ use proc_macro::TokenStream;
 /// Makes a struct a process.
 #[proc_macro_attribute]
 pub fn process(options: TokenStream, item: TokenStream) -> TokenStream {
-    let _ = options;
-    item
+    process::expand(options.into(), item.into()).into()
 }
 
 /// Ports of a process; see `procession::spec!`.
@@ -32,13 +35,11 @@ pub fn spec_exposed(input: TokenStream) -> TokenStream {
 /// Control flow of a process; see `procession::outline!`.
 #[proc_macro]
 pub fn outline(input: TokenStream) -> TokenStream {
-    let _ = input;
-    TokenStream::new()
+    outline::expand(input.into()).into()
 }
 
 /// Steps of a process without an outline; see `procession::steps!`.
 #[proc_macro]
 pub fn steps(input: TokenStream) -> TokenStream {
-    let _ = input;
-    TokenStream::new()
+    steps::expand(input.into()).into()
 }

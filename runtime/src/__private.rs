@@ -1,11 +1,12 @@
 //! What expanded code may call. Not part of the public API: outside of semver.
 
+pub use crate::__procession_editor as editor;
 pub use crate::limits::ROUNDS_WITHOUT_STEP;
 pub use crate::outline::{Branch, Node, Outline, Step};
 pub use crate::process::{
-    Ahead, Bare, BoxError, BoxFuture, ContextError, Cx, FieldReader, FieldWriter, Flow, HandOver, Hooks, Need, Needs,
-    Next, PointError, Process, Saved, StepEnd, StepReturn, ViaFuture, ViaValue, blocking, call, holds, returned, tag,
-    truth, yielded, yielded_one,
+    Ahead, Argument, Bare, BoxError, BoxFuture, ContextError, Cx, FieldReader, FieldWriter, Flow, HandOver, Hooks,
+    Need, Needs, Next, PointError, Process, Saved, StepEnd, StepReturn, ViaFuture, ViaValue, all_taken, argument,
+    at_once, blocking, call, holds, output_hash, returned, saved, tag, truth, without_step, yielded, yielded_one,
 };
 pub use crate::registry::RegistryBuilder;
 pub use crate::spec::expanded as ports;
@@ -16,3 +17,23 @@ pub use crate::spec::{
 };
 pub use ::serde;
 pub use ::serde_json;
+
+/// Code for editors, and the same code for the compiler.
+///
+/// An editor finds one definition of a user's token where only that token stands at the user's place; the compiler's
+/// caret is exact where the whole call stands there. The choice is made here and not in the expansion: `cfg` of a name
+/// that the user's crate does not declare would warn there.
+#[doc(hidden)]
+#[cfg(rust_analyzer)]
+#[macro_export]
+macro_rules! __procession_editor {
+    ({ $($editor:tt)* } { $($compiler:tt)* }) => { $($editor)* };
+}
+
+/// Code for editors, and the same code for the compiler.
+#[doc(hidden)]
+#[cfg(not(rust_analyzer))]
+#[macro_export]
+macro_rules! __procession_editor {
+    ({ $($editor:tt)* } { $($compiler:tt)* }) => { $($compiler)* };
+}

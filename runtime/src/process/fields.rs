@@ -18,6 +18,38 @@ pub trait Saved: Serialize + DeserializeOwned + Send + 'static {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + Send + 'static> Saved for T {}
 
+/// What expansions of `#[process]` do with a field of type `T`; made by [`saved`].
+///
+/// The one bound stands there, so that a type which cannot be saved is reported once.
+#[derive(Debug)]
+pub struct SavedField<T> {
+    write: fn(&T, &mut FieldWriter<'_>, &str) -> Result<(), ContextError>,
+    read: fn(&mut FieldReader<'_>, &str) -> Result<T, ContextError>,
+}
+
+/// The handling of a field of type `T`.
+pub fn saved<T: Saved>() -> SavedField<T> {
+    SavedField { write: |value, fields, name| fields.field(name, value), read: |fields, name| fields.field(name) }
+}
+
+impl<T> SavedField<T> {
+    /// Writes the field.
+    ///
+    /// # Errors
+    /// The value refuses to be written.
+    pub fn write(&self, fields: &mut FieldWriter<'_>, name: &str, value: &T) -> Result<(), ContextError> {
+        (self.write)(value, fields, name)
+    }
+
+    /// Reads the field.
+    ///
+    /// # Errors
+    /// The field is missing or its value is not a `T`.
+    pub fn read(&self, fields: &mut FieldReader<'_>, name: &str) -> Result<T, ContextError> {
+        (self.read)(fields, name)
+    }
+}
+
 /// A context that could not be written or read.
 #[derive(Debug, thiserror::Error)]
 #[error("field `{field}` of the context: {message}")]
@@ -132,7 +164,7 @@ impl<'a> FieldReader<'a> {
 }
 
 /// A field that is not there: only an `Option` accepts it, as in serde's derived code.
-struct Missing;
+pub(super) struct Missing;
 
 impl<'de> serde::Deserializer<'de> for Missing {
     type Error = serde::de::value::Error;

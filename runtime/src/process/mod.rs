@@ -1,5 +1,6 @@
 //! What a process is: its traits, its states, the machine that moves it, and what its steps see.
 
+mod arguments;
 mod child;
 mod context;
 mod effects;
@@ -12,9 +13,10 @@ mod outcome;
 mod state;
 mod step;
 
+pub use arguments::{Argument, ArgumentOf, all_taken, argument};
 pub use child::{Child, ChildError};
 pub use context::{Cx, Launcher};
-pub use fields::{ContextError, FieldReader, FieldWriter, Saved};
+pub use fields::{ContextError, FieldReader, FieldWriter, Saved, SavedField, saved};
 pub use hooks::{Hooks, Transition};
 pub use id::ProcessId;
 pub use machine::{Action, Event, Machine, Request};
@@ -22,8 +24,9 @@ pub use next::{Ahead, HandOver, Next, PointError, StepEnd};
 pub use outcome::{Exited, Outcome};
 pub use state::{Ended, ErrorInfo, ProcessState, Termination};
 pub use step::{
-    Bare, IntoTruth, OutputValues, Predicate, RefBare, RefWithCx, Shape, StepReturn, ViaFuture, ViaValue, WithCx,
-    Yields, blocking, call, holds, returned, tag, truth, yielded, yielded_one,
+    AtOnce, Bare, IntoTruth, OutputValues, Predicate, RefBare, RefWithCx, Shape, StepReturn, ViaFuture, ViaValue,
+    WithCx, Yields, at_once, blocking, call, holds, output_hash, returned, tag, truth, without_step, yielded,
+    yielded_one,
 };
 
 pub(crate) use child::{Slot, SlotCollector};

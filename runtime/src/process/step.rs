@@ -141,6 +141,20 @@ impl ValueKind {
     }
 }
 
+/// A value that is there at once; see [`at_once`].
+#[diagnostic::on_unimplemented(
+    message = "a blocking step cannot be async",
+    label = "remove `blocking`, or write the step as a plain `fn`"
+)]
+pub trait AtOnce {}
+
+impl AtOnce for ValueKind {}
+
+/// Asserts that a blocking step returned a value, not a future: that would run elsewhere.
+pub fn at_once<K: AtOnce>(kind: K) -> K {
+    kind
+}
+
 /// What a step may return: nothing, [`Next`], an exit code, or a `Result` of these.
 #[diagnostic::on_unimplemented(
     message = "a step of `{P}` cannot return `{Self}`",
@@ -238,6 +252,20 @@ output_values!(A, B, C, D, E, F);
 output_values!(A, B, C, D, E, F, G);
 output_values!(A, B, C, D, E, F, G, H);
 
+/// The hash of an output's dotted name, by which types know it: that of its first name and what is below it.
+pub const fn output_hash(name: &str, below: &str) -> u64 {
+    const fn add(mut hash: u64, text: &str) -> u64 {
+        let bytes = text.as_bytes();
+        let mut index = 0;
+        while index < bytes.len() {
+            hash = (hash ^ bytes[index] as u64).wrapping_mul(0x0100_0000_01b3);
+            index += 1;
+        }
+        hash
+    }
+    add(add(0xcbf2_9ce4_8422_2325, name), below)
+}
+
 /// The end of a step whose value is the output of this name.
 pub fn yielded_one<P: Flow, V: Serialize, R: Yields<V>>(value: R, name: &'static str) -> StepEnd<P> {
     yielded_values(value.into_value().map(|value| (value,)), &[name])
@@ -317,6 +345,13 @@ impl<E: Into<BoxError>> IntoTruth for Result<bool, E> {
 /// What the predicate failed with.
 pub fn truth<R: IntoTruth>(returned: R) -> Result<bool, BoxError> {
     returned.into_truth()
+}
+
+/// The error of a loop that goes round without a step: nothing can change in it, so it would never end.
+#[cold]
+pub fn without_step(path: &str) -> BoxError {
+    let rounds = crate::limits::ROUNDS_WITHOUT_STEP;
+    format!("`{path}` of the outline went round {rounds} times without a step; its predicates never change").into()
 }
 
 /// Runs a step that may block, on a thread that may.

@@ -1,0 +1,111 @@
+//! The code of `outline!`.
+
+mod ahead;
+mod point;
+mod step;
+mod tree;
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+
+use super::model::Model;
+use crate::flow::{Reader, allowances};
+use crate::tokens::located;
+
+/// The points, the control flow, and the check of every normal end.
+pub(crate) fn expand(model: &Model) -> TokenStream {
+    let points = point::expand(model);
+    let flow = model.facade.for_both(|reader| flow(model, reader));
+    let checks = checks(model);
+    quote!(#points #flow #checks)
+}
+
+/// The types as they are; an editor still sees the calls, the compiler has only the errors to tell.
+pub(crate) fn recovered(model: &Model) -> TokenStream {
+    let points = point::expand(model);
+    let flow = model.facade.for_both(|reader| match reader {
+        Reader::Editor => flow(model, reader),
+        Reader::Compiler => implementation(
+            model,
+            &quote! {
+                fn ahead(
+                    &self,
+                    cx: &__private::Cx<Self>,
+                    after: ::core::option::Option<&Self::Point>,
+                ) -> ::core::result::Result<__private::Ahead<Self::Point>, __private::BoxError> {
+                    ::core::unimplemented!()
+                }
+
+                fn step<'step>(
+                    &'step mut self,
+                    cx: &'step mut __private::Cx<Self>,
+                    at: Self::Point,
+                ) -> __private::BoxFuture<'step, __private::StepEnd<Self>> {
+                    ::core::unimplemented!()
+                }
+            },
+        ),
+    });
+    quote!(#points #flow)
+}
+
+fn flow(model: &Model, reader: Reader) -> TokenStream {
+    let ahead = ahead::expand(model, reader);
+    let step = step::expand(model, reader);
+    implementation(model, &quote!(#ahead #step))
+}
+
+/// `impl Flow` around what names tokens of the user.
+fn implementation(model: &Model, methods: &TokenStream) -> TokenStream {
+    let private = model.facade.private();
+    let allowances = allowances();
+    let (impls, _, clause) = model.target.generics.split_for_impl();
+    let process = model.target.self_type();
+    let point = model.target.derived("Point");
+    let tree = tree::expand(model);
+    let stored = model.points.iter().map(|point| &point.stored);
+    quote! {
+        const _: () = {
+            use #private as __private;
+
+            #[automatically_derived]
+            #allowances
+            impl #impls __private::Flow for #process #clause {
+                type Point = #point;
+                type Next = __private::Next<Self>;
+                type Wait = __private::Next<Self>;
+
+                const OUTLINE: ::core::option::Option<&'static __private::Outline> =
+                    ::core::option::Option::Some(#tree);
+                const POINTS: &'static [&'static str] = &[#(#stored),*];
+
+                fn point_name(point: &Self::Point) -> &'static str {
+                    point.name()
+                }
+
+                fn point(
+                    name: &str,
+                    arguments: __private::serde_json::Map<::std::string::String, __private::serde_json::Value>,
+                ) -> ::core::result::Result<Self::Point, __private::PointError> {
+                    __private::all_taken(&arguments, name)?;
+                    #point::from_name(name).ok_or_else(|| __private::PointError::unknown::<Self>(name))
+                }
+
+                #methods
+            }
+        };
+    }
+}
+
+/// One assertion per normal end, at that end. The names of the outputs stand on a hidden type: the process may be
+/// generic, and then its constants are not evaluated by a check.
+fn checks(model: &Model) -> TokenStream {
+    let (process, table) = (model.target.plain(), model.target.hidden("__Procession"));
+    let checks = model.ends.iter().map(|end| {
+        let (set, path, span) = (&end.set, &end.path, located(end.span));
+        let private = model.facade.private_at(span);
+        let table = proc_macro2::Ident::new(&table.to_string(), span);
+        quote_spanned!(span=> const _: () = #private::assert_set::<#table>(#process, &[#(#set),*], #path);)
+    });
+    quote!(#(#checks)*)
+}

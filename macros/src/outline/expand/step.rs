@@ -1,0 +1,65 @@
+//! `step`: runs the step at a point.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{quote, quote_spanned};
+
+use crate::flow::{Call, Reader};
+use crate::outline::model::{Model, Output, Point};
+
+/// A match on the point, with a boxed future per step.
+pub(super) fn expand(model: &Model, reader: Reader) -> TokenStream {
+    let point = model.target.derived("Point");
+    let arms = model.points.iter().map(|at| {
+        let variant = &at.variant;
+        let call = Call { step: &at.step, blocking: at.blocking, arguments: quote!(()), end: end(model, reader, at) };
+        let call = call.expand(&model.facade, reader);
+        quote!(#point::#variant => #call)
+    });
+    quote! {
+        fn step<'step>(
+            &'step mut self,
+            cx: &'step mut __private::Cx<Self>,
+            at: Self::Point,
+        ) -> __private::BoxFuture<'step, __private::StepEnd<Self>> {
+            use __private::{ViaFuture as _, ViaValue as _};
+            match at {
+                #(#arms,)*
+            }
+        }
+    }
+}
+
+/// The end of a step, from the value it returned.
+fn end(model: &Model, reader: Reader, point: &Point) -> TokenStream {
+    let (forwarded, returned): (Vec<&Output>, Vec<&Output>) =
+        point.outputs.iter().partition(|output| output.from.is_some());
+    let at = returned.first().and_then(|output| output.path.last()).unwrap_or(&point.step).span();
+    let span = reader.around(at);
+    let private = model.facade.private_at(span);
+    let types: Vec<_> = returned.iter().map(|output| of_output(model, reader, output, "Output", "Value")).collect();
+    let names: Vec<_> = returned.iter().map(|output| output.name.as_str()).collect();
+    let end = match (types.as_slice(), names.as_slice()) {
+        ([], _) => quote_spanned!(span=> #private::returned::<Self, _>(value)),
+        ([ty], [name]) => quote_spanned!(span=> #private::yielded_one::<Self, #ty, _>(value, #name)),
+        _ => quote_spanned!(span=> #private::yielded::<Self, (#(#types,)*), _>(value, &[#(#names),*])),
+    };
+    let forwards = forwarded.iter().map(|output| {
+        let child = of_output(model, reader, output, "ExposedOutputs", "Of");
+        let field = output.from.iter().flatten();
+        let span = reader.around(output.from.iter().flatten().last().map_or_else(Span::call_site, Ident::span));
+        let name = &output.name;
+        quote_spanned!(span=> .forward::<#child>(#name, &self #(.#field)*))
+    });
+    quote!(#end #(#forwards)*)
+}
+
+/// What the spec says about an output, asked by its name: as a path, so that rustc knows the near ones and is silent
+/// about what follows from a wrong one.
+fn of_output(model: &Model, reader: Reader, output: &Output, fact: &str, item: &str) -> TokenStream {
+    let span = reader.around(output.path.last().map_or_else(Span::call_site, Ident::span));
+    let private = model.facade.private_at(span);
+    let names = Ident::new(&model.target.hidden("__procession_outputs_").to_string(), span);
+    let (fact, item, first) = (Ident::new(fact, span), Ident::new(item, span), output.path.first());
+    let below = output.name.find('.').map_or("", |dot| &output.name[dot..]);
+    quote_spanned!(span=> <Self as #private::#fact<{ #private::output_hash(#names::#first, #below) }>>::#item)
+}

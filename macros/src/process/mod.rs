@@ -1,0 +1,24 @@
+//! `#[process]`: makes a struct a process.
+
+mod ast;
+mod expand;
+mod model;
+
+use proc_macro2::TokenStream;
+
+use crate::diag::Diagnostics;
+
+/// Syntax, then checked facts, then code. The struct itself is always emitted.
+pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
+    let mut errors = Diagnostics::default();
+    let options = ast::Options::parse(options, &mut errors);
+    let item = match syn::parse2(item.clone()) {
+        Ok(item) => item,
+        Err(_) => {
+            errors.error(&item, "`#[process]` goes on a struct");
+            return [item, errors.finish()].into_iter().collect();
+        }
+    };
+    let model = model::build(options, item, &mut errors);
+    [expand::expand(&model), errors.finish()].into_iter().collect()
+}

@@ -1,0 +1,154 @@
+//! `impl Flow`.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use super::handling;
+use super::point::{bound, pattern};
+use crate::flow::{Call, Reader, allowances};
+use crate::steps::model::Model;
+
+/// The implementation; without calls of the steps if these have errors that are reported already.
+pub(super) fn expand(model: &Model, reader: Reader, calls: bool) -> TokenStream {
+    let private = model.facade.private();
+    let allowances = allowances();
+    let (impls, _, clause) = model.target.generics.split_for_impl();
+    let process = model.target.self_type();
+    let (next, wait) = (model.target.derived("Next"), model.target.derived("Wait"));
+    let (_, hand_arguments, _) = model.target.generics.split_for_impl();
+    let point = model.target.derived("Point");
+    let (_, point_arguments, _) = model.generics.split_for_impl();
+    let stored = model.steps.iter().map(|step| &step.stored);
+    let (codec, ahead) = (codec(model), ahead(model, calls));
+    let step = if calls { steps(model, reader) } else { quote!(::core::unimplemented!()) };
+    quote! {
+        const _: () = {
+            use #private as __private;
+
+            #[automatically_derived]
+            #allowances
+            impl #impls __private::Flow for #process #clause {
+                type Point = #point #point_arguments;
+                type Next = #next #hand_arguments;
+                type Wait = #wait #hand_arguments;
+
+                const POINTS: &'static [&'static str] = &[#(#stored),*];
+
+                #codec
+                #ahead
+
+                fn step<'step>(
+                    &'step mut self,
+                    cx: &'step mut __private::Cx<Self>,
+                    at: Self::Point,
+                ) -> __private::BoxFuture<'step, __private::StepEnd<Self>> {
+                    use __private::{ViaFuture as _, ViaValue as _};
+                    #step
+                }
+            }
+        };
+    }
+}
+
+/// Points as stored names and arguments by name.
+fn codec(model: &Model) -> TokenStream {
+    let point = model.target.derived("Point");
+    let map = quote!(__private::serde_json::Map<::std::string::String, __private::serde_json::Value>);
+    let names = model.steps.iter().map(|step| {
+        let (variant, stored) = (&step.variant, &step.stored);
+        quote!(#point::#variant { .. } => #stored)
+    });
+    let written = model.steps.iter().map(|step| {
+        let (variant, pattern) = (&step.variant, pattern(step));
+        let puts = step.arguments.iter().enumerate().map(|(index, argument)| {
+            let (handling, value, stored) = (handling(model, argument), bound(index), &argument.stored);
+            quote!(#handling.put(&mut arguments, #stored, #value)?;)
+        });
+        quote!(#point::#variant #pattern => { #(#puts)* })
+    });
+    let read = model.steps.iter().map(|step| {
+        let (variant, stored) = (&step.variant, &step.stored);
+        let takes = step.arguments.iter().map(|argument| {
+            let (handling, name, key) = (handling(model, argument), &argument.name, &argument.stored);
+            quote!(#name: #handling.take(&mut arguments, #stored, #key)?)
+        });
+        quote!(#stored => #point::#variant { #(#takes),* })
+    });
+    let resumed = model.steps.iter().filter_map(|step| {
+        let (stored, last) = (&step.stored, &step.arguments.last()?.stored);
+        Some(quote!(#stored => ::core::option::Option::Some(#last)))
+    });
+    quote! {
+        fn point_name(point: &Self::Point) -> &'static str {
+            match point {
+                #(#names,)*
+            }
+        }
+
+        fn point_arguments(point: &Self::Point) -> ::core::result::Result<#map, __private::serde_json::Error> {
+            let mut arguments = __private::serde_json::Map::new();
+            match point {
+                #(#written)*
+            }
+            ::core::result::Result::Ok(arguments)
+        }
+
+        fn point(name: &str, mut arguments: #map) -> ::core::result::Result<Self::Point, __private::PointError> {
+            let point = match name {
+                #(#read,)*
+                _ => return ::core::result::Result::Err(__private::PointError::unknown::<Self>(name)),
+            };
+            __private::all_taken(&arguments, name)?;
+            ::core::result::Result::Ok(point)
+        }
+
+        fn resume_argument(name: &str) -> ::core::option::Option<&'static str> {
+            match name {
+                #(#resumed,)*
+                _ => ::core::option::Option::None,
+            }
+        }
+    }
+}
+
+/// First the first step; after a step that hands over to none, the end.
+fn ahead(model: &Model, calls: bool) -> TokenStream {
+    let point = model.target.derived("Point");
+    let start = match model.steps.first().filter(|_| calls) {
+        Some(step) => {
+            let variant = &step.variant;
+            quote!(__private::Ahead::Step(#point::#variant))
+        }
+        None => quote!(__private::Ahead::End),
+    };
+    quote! {
+        fn ahead(
+            &self,
+            cx: &__private::Cx<Self>,
+            after: ::core::option::Option<&Self::Point>,
+        ) -> ::core::result::Result<__private::Ahead<Self::Point>, __private::BoxError> {
+            ::core::result::Result::Ok(match after {
+                ::core::option::Option::None => #start,
+                ::core::option::Option::Some(_) => __private::Ahead::End,
+            })
+        }
+    }
+}
+
+fn steps(model: &Model, reader: Reader) -> TokenStream {
+    let point = model.target.derived("Point");
+    let arms = model.steps.iter().map(|step| {
+        let (variant, pattern) = (&step.variant, pattern(step));
+        let values = (0..step.arguments.len()).map(bound);
+        let private = model.facade.private_at(reader.around(step.name.span()));
+        let end = quote::quote_spanned!(reader.around(step.name.span())=> #private::returned::<Self, _>(value));
+        let call = Call { step: &step.name, blocking: step.blocking, arguments: quote!((#(#values,)*)), end };
+        let call = call.expand(&model.facade, reader);
+        quote!(#point::#variant #pattern => #call)
+    });
+    quote! {
+        match at {
+            #(#arms,)*
+        }
+    }
+}
