@@ -17,6 +17,7 @@ mod memory {
     conformance!(keeps, empty);
 }
 
+#[cfg(feature = "sqlite")]
 mod sqlite {
     use procession::store::conformance::{Subject, conformance};
     use procession::store::{SqliteOptions, SqliteStore};
