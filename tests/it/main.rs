@@ -15,4 +15,6 @@ mod hooks;
 mod life;
 mod resume;
 mod spec;
+#[cfg(all(feature = "sqlite", feature = "conformance"))]
+mod store;
 mod support;
