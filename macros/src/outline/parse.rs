@@ -128,7 +128,7 @@ fn node(input: ParseStream, nodes: &mut Vec<Node>, errors: &mut Diagnostics) -> 
             nodes.push(Node::If { branches, otherwise: None, word });
         }
         Word::Elif => elif(input, ident, nodes, errors)?,
-        Word::Else => otherwise(input, ident, nodes, errors)?,
+        Word::Else => otherwise(input, &ident, nodes, errors)?,
         Word::Step => {}
     }
     Ok(())
@@ -150,10 +150,10 @@ fn elif(input: ParseStream, ident: Ident, nodes: &mut Vec<Node>, errors: &mut Di
 }
 
 /// `else_ { … }` belongs to the `if_` right before it.
-fn otherwise(input: ParseStream, ident: Ident, nodes: &mut Vec<Node>, errors: &mut Diagnostics) -> syn::Result<()> {
+fn otherwise(input: ParseStream, ident: &Ident, nodes: &mut [Node], errors: &mut Diagnostics) -> syn::Result<()> {
     let next = input.fork().call(Ident::parse_any).ok();
     if let Some(second) = next.filter(|next| next == "if_" || next == "if") {
-        errors.error(&ident, "write `else_ if_(predicate)` as `elif_(predicate) { … }`");
+        errors.error(ident, "write `else_ if_(predicate)` as `elif_(predicate) { … }`");
         input.call(Ident::parse_any)?;
         let branch = branch(input, second, errors)?;
         if let Some(Node::If { branches, .. }) = nodes.last_mut() {
@@ -168,8 +168,8 @@ fn otherwise(input: ParseStream, ident: Ident, nodes: &mut Vec<Node>, errors: &m
     let body = block(input, errors)?;
     match nodes.last_mut() {
         Some(Node::If { otherwise: otherwise @ None, .. }) => *otherwise = Some(body),
-        Some(Node::If { .. }) => errors.error(&ident, "this `if_` has an `else_` already"),
-        _ => errors.error(&ident, "`else_` must follow the block of `if_` or `elif_`"),
+        Some(Node::If { .. }) => errors.error(ident, "this `if_` has an `else_` already"),
+        _ => errors.error(ident, "`else_` must follow the block of `if_` or `elif_`"),
     }
     Ok(())
 }
