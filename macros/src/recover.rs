@@ -48,5 +48,12 @@ pub(crate) fn raw_expression(input: ParseStream<'_>, words: &[&str]) -> TokenStr
 
 /// Parses a copy of the tokens, so that a mistake in them is reported where it is; the tokens themselves are used.
 pub(crate) fn check_expression(tokens: &TokenStream) -> syn::Result<()> {
-    syn::parse2::<Expr>(tokens.clone()).map(drop)
+    let parsed = syn::parse2::<Expr>(tokens.clone()).map(drop);
+    parsed.map_err(|error| match tokens.clone().into_iter().last() {
+        // syn knows no place for the end of tokens and takes the whole macro call.
+        Some(last) if error.to_string().starts_with("unexpected end of input") => {
+            syn::Error::new(last.span(), "expected more of an expression after this")
+        }
+        _ => error,
+    })
 }

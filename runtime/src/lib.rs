@@ -20,4 +20,4 @@ mod text;
 pub mod __private;
 
 pub use process::{Child, Cx, Next, Outcome, Process, ProcessId, ProcessState};
-pub use runner::{RunError, Runtime};
+pub use runner::{AnyHandle, Handle, Launching, LaunchingByName, RunError, Runtime, RuntimeBuilder, Status, current};

@@ -26,3 +26,12 @@ pub const SHUTDOWN: Duration = Duration::from_secs(30);
 pub const HISTORY: u64 = 1_000;
 /// Lines of report that a store keeps of a process by default.
 pub const REPORTS: u64 = 1_000;
+/// Requests that may wait at one process: more than anyone asks in earnest.
+pub const MAIL: usize = 1_024;
+/// Processes whose rows the writer of a SQLite store remembers: as many as are kept in memory, at about 150 bytes each.
+pub const KNOWN_PROCESSES: usize = RESIDENT;
+/// Connections of a SQLite store that read at the same time: reading is bound by the processor, and few have more to
+/// spare than this beside the steps.
+pub const READERS: usize = 4;
+/// Bytes of a process's texts in one boundary: SQLite takes 1 GB in a row, with what stands beside them.
+pub const RECORD_BYTES: usize = 900_000_000;

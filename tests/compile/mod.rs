@@ -94,24 +94,34 @@ fn generate(suite: &str, folder: &Path, cases: &[Case]) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compile").join(suite);
     let dependencies = format!(
-        "procession = {{ path = {root:?}, default-features = false }}\n\
-         serde = {{ version = \"1\", features = [\"derive\"] }}\nserde_json = \"1\"\n"
+        "procession = {{ path = {}, default-features = false }}\n\
+         serde = {{ version = \"1\", features = [\"derive\"] }}\nserde_json = \"1\"\n",
+        quoted(root)
     );
     let mut manifest = head("cases") + "[workspace]\n\n[dependencies]\n" + &dependencies;
     let mut bins = String::new();
     for case in cases {
-        writeln!(bins, "\n[[bin]]\nname = {:?}\npath = {:?}", case.name, case.source).expect("text grows");
+        writeln!(bins, "\n[[bin]]\nname = {:?}\npath = {}", case.name, quoted(&case.source)).expect("text grows");
     }
+    // An auxiliary crate can name those before it in the alphabet.
+    let mut auxiliary = String::new();
     for source in sources(&folder.join("aux")) {
         let name = source.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         writeln!(manifest, "{name} = {{ path = {name:?} }}").expect("text grows");
-        let library = head(&name) + &format!("[lib]\npath = {source:?}\n\n[dependencies]\n{dependencies}");
+        let library =
+            head(&name) + &format!("[lib]\npath = {}\n\n[dependencies]\n{dependencies}{auxiliary}", quoted(&source));
         write(&package.join(&name).join("Cargo.toml"), &library);
+        writeln!(auxiliary, "{name} = {{ path = \"../{name}\" }}").expect("text grows");
     }
     write(&package.join("Cargo.toml"), &(manifest + &bins));
     // The versions of the workspace, so that nothing is looked up.
     write(&package.join("Cargo.lock"), &fs::read_to_string(root.join("Cargo.lock")).expect("the workspace is locked"));
     package
+}
+
+/// A path as text of a manifest.
+fn quoted(path: &Path) -> String {
+    format!("{:?}", path.to_string_lossy())
 }
 
 fn head(name: &str) -> String {
@@ -181,7 +191,10 @@ fn said(message: &Value) -> Option<Said> {
         let kind = child["level"].as_str().unwrap_or_default();
         let line = child["message"].as_str().unwrap_or_default().lines().next().unwrap_or_default();
         // Where the compiler put a long type, and where this package lies, is different on each machine.
-        if line.contains("written to '") || line.contains("`--verbose`") {
+        if line.contains("written to '")
+            || line.starts_with("the full name for the type")
+            || line.contains("`--verbose`")
+        {
             continue;
         }
         let line = line.replace(concat!(env!("CARGO_MANIFEST_DIR"), "/"), "");

@@ -1,2 +1,49 @@
-//! The two commands of the repository.
-fn main() {}
+//! The commands of the repository: `cargo xtask test` runs all that CI runs.
+
+mod bench;
+mod compile_time;
+mod crash;
+mod examples;
+mod libtest;
+mod metadata;
+mod report;
+mod run;
+mod test;
+
+use std::process::ExitCode;
+
+/// What went wrong, as a sentence for people.
+type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+const HELP: &str = "\
+cargo xtask test [--quick] [FILTER…]   all checks and tests; --quick: format, clippy and tests without the crash test;
+                                       with a filter: only the tests whose names contain it
+cargo xtask bench [WORKLOAD…]          the benchmarks: prints a table and writes target/bench.json
+cargo xtask compile-time               how long a small program takes to build
+cargo xtask crash [--kills N] [--seed S] [--processes N] [--steps M] [--children K]
+                                       a longer run of the crash test";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let arguments: Vec<String> = arguments.collect();
+    let done = match command.as_str() {
+        "test" => test::test(&arguments),
+        "bench" => bench::bench(&arguments),
+        "compile-time" => compile_time::compile_time(),
+        "crash" => crash::crash(&arguments),
+        "" | "help" | "--help" | "-h" => {
+            println!("{HELP}");
+            Ok(true)
+        }
+        unknown => Err(format!("there is no command `{unknown}`\n{HELP}").into()),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(fault) => {
+            eprintln!("{fault}");
+            ExitCode::FAILURE
+        }
+    }
+}

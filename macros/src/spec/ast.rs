@@ -1,4 +1,14 @@
 //! The grammar of `spec!`. Knows only syntax; goes on after a mistake.
+//!
+//! ```text
+//! spec    = ["#![no_implicit_prelude]"] docs [generics] Name [arguments] [where] "{" item* "}"
+//! item    = docs ("input" port | "output" port | "expose" expose | "exit" NUMBER Name "text" | check) [";"]
+//! port    = name ":" ( type | "optional" "<" type ">" | "dynamic" "<" type ">" ) ["=" expression] ("," check)*
+//!         | name [":" "optional"] "{" (docs (port | check) ";")* "}"
+//! check   = "check" "(" predicate "," "text" ")" | "check" "(" function ")"
+//! expose  = ("inputs" | "outputs") "of" Path ["as" name] ["{" option (";" option)* "}"]
+//! option  = ("include" | "exclude") ":" dotted ("," dotted)* | "optional" | "help" ":" "text"
+//! ```
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -17,6 +27,8 @@ const EXPOSE_OPTIONS: [&str; 4] = ["exclude", "include", "optional", "help"];
 
 /// What `spec!` was given.
 pub(crate) struct Spec {
+    /// `#![no_implicit_prelude]`, as in the module around: there are no tool attributes then.
+    pub(crate) without_tools: bool,
     /// Comments above the process's name.
     pub(crate) docs: Docs,
     /// The parameters, with bounds and `where` clause.
@@ -70,7 +82,6 @@ pub(crate) struct Check {
 /// `expose inputs of Scf as scf { … }`.
 pub(crate) struct Expose {
     pub(crate) docs: Docs,
-    pub(crate) keyword: Ident,
     pub(crate) outputs: bool,
     pub(crate) path: Path,
     pub(crate) namespace: Option<Ident>,
@@ -143,6 +154,7 @@ pub(crate) fn parse(tokens: TokenStream, diagnostics: &mut Diagnostics) -> Optio
 }
 
 fn parse_spec(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Spec> {
+    let without_tools = parse_without_tools(input, diagnostics)?;
     let docs = parse_docs(input, diagnostics);
     let mut generics: Generics = input.parse()?;
     for parameter in generics.type_params_mut() {
@@ -163,8 +175,16 @@ fn parse_spec(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Res
     if let Some(clause) = input.parse::<Option<WhereClause>>()? {
         generics.make_where_clause().predicates.extend(clause.predicates);
     }
-    let mut spec =
-        Spec { docs, generics, process, arguments, items: Vec::new(), exits: Vec::new(), checks: Vec::new() };
+    let mut spec = Spec {
+        without_tools,
+        docs,
+        generics,
+        process,
+        arguments,
+        items: Vec::new(),
+        exits: Vec::new(),
+        checks: Vec::new(),
+    };
     let body;
     braced!(body in input);
     while !body.is_empty() {
@@ -182,6 +202,18 @@ fn parse_spec(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Res
         skip_rest(input);
     }
     Ok(spec)
+}
+
+fn parse_without_tools(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<bool> {
+    let mut without_tools = false;
+    for attribute in input.call(Attribute::parse_inner)? {
+        if attribute.path().is_ident("no_implicit_prelude") {
+            without_tools = true;
+        } else {
+            diagnostics.error(attribute, "expected `#![no_implicit_prelude]` or no inner attribute");
+        }
+    }
+    Ok(without_tools)
 }
 
 fn parse_docs(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Docs {
@@ -223,18 +255,16 @@ fn parse_item(input: ParseStream<'_>, spec: &mut Spec, diagnostics: &mut Diagnos
         let near = did_you_mean(&written, ITEMS);
         diagnostics.error(&keyword, format!("{expected}, found `{written}`{near}"));
         // Reads on as what was meant, so that a slip of a letter is the only error.
-        match ITEMS.iter().find(|item| near.contains(&format!("`{item}`"))) {
-            Some(item) => (*item).to_owned(),
-            None => {
-                skip_item(input, &RESUME);
-                return Ok(());
-            }
-        }
+        let Some(item) = ITEMS.iter().find(|item| near.contains(&format!("`{item}`"))) else {
+            skip_item(input, &RESUME);
+            return Ok(());
+        };
+        (*item).to_owned()
     };
     match meant.as_str() {
         "input" => spec.items.push(Item::Input(parse_entry(input, docs, diagnostics)?)),
         "output" => spec.items.push(Item::Output(parse_entry(input, docs, diagnostics)?)),
-        "expose" => spec.items.push(Item::Expose(parse_expose(input, docs, keyword, diagnostics)?)),
+        "expose" => spec.items.push(Item::Expose(parse_expose(input, docs, diagnostics)?)),
         "exit" => spec.exits.push(parse_exit(input, docs)?),
         _ => {
             spec.checks.extend(parse_check(input, diagnostics)?);
@@ -398,12 +428,7 @@ fn parse_exit(input: ParseStream<'_>, docs: Docs) -> syn::Result<Exit> {
     Ok(Exit { docs, number, name, message })
 }
 
-fn parse_expose(
-    input: ParseStream<'_>,
-    docs: Docs,
-    keyword: Ident,
-    diagnostics: &mut Diagnostics,
-) -> syn::Result<Expose> {
+fn parse_expose(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostics) -> syn::Result<Expose> {
     let form = "`expose inputs of Process as namespace;`";
     let direction = input.call(Ident::parse_any)?;
     let near = did_you_mean(&direction.to_string(), ["inputs", "outputs"]);
@@ -423,7 +448,7 @@ fn parse_expose(
         Some(_) => Some(parse_name(input, diagnostics)?),
         None => None,
     };
-    let mut expose = Expose { docs, keyword, outputs, path, namespace, rules: Vec::new(), optional: None, help: None };
+    let mut expose = Expose { docs, outputs, path, namespace, rules: Vec::new(), optional: None, help: None };
     if input.peek(token::Brace) {
         let body;
         braced!(body in input);

@@ -20,7 +20,7 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
     let Some(spec) = ast::parse(body.clone(), &mut diagnostics) else { return diagnostics.finish() };
     model::check(&spec, &mut diagnostics);
-    let expanded = go_on(spec, &facade, &[], Vec::new(), &body, &mut diagnostics);
+    let expanded = go_on(spec, &facade, &[], &[], &body, &mut diagnostics);
     let errors = diagnostics.finish();
     quote::quote!(#errors #expanded)
 }
@@ -38,7 +38,7 @@ pub(crate) fn expand_exposed(input: TokenStream) -> TokenStream {
     for known in &call.known {
         listings.extend(diagnostics.ok(syn::parse2::<ports::Listing>(known.clone())));
     }
-    let expanded = go_on(spec, &call.facade, &listings, call.known, &call.body, &mut diagnostics);
+    let expanded = go_on(spec, &call.facade, &listings, &call.known, &call.body, &mut diagnostics);
     let errors = diagnostics.finish();
     quote::quote!(#errors #expanded)
 }
@@ -48,12 +48,12 @@ fn go_on(
     spec: ast::Spec,
     facade: &TokenStream,
     listings: &[ports::Listing],
-    known: Vec<TokenStream>,
+    known: &[TokenStream],
     body: &TokenStream,
     diagnostics: &mut Diagnostics,
 ) -> TokenStream {
     if let Some(next) = model::exposed_processes(&spec).get(known.len()) {
-        return companion::ask(next, facade, &known, body);
+        return companion::ask(next, facade, known, body);
     }
     let model = model::resolve(spec, facade.clone(), listings, diagnostics);
     let companion = companion::define(&model, body);

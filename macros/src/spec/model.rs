@@ -13,6 +13,7 @@ use crate::tokens::{camel, plain, port_hash};
 /// A process with all its ports, those of exposed processes among them.
 pub(crate) struct Model {
     pub(crate) facade: TokenStream,
+    pub(crate) without_tools: bool,
     pub(crate) docs: Docs,
     pub(crate) process: Ident,
     /// The type's name without `r#`.
@@ -133,10 +134,11 @@ impl Node {
     }
 }
 
-/// The distinct processes that are exposed, in the order of the source.
+/// The distinct processes that are exposed, in the order of the source; the process itself is refused by [`check`].
 pub(crate) fn exposed_processes(spec: &ast::Spec) -> Vec<&Path> {
     let mut seen = BTreeSet::new();
-    exposes(spec).map(|expose| &expose.path).filter(|path| seen.insert(path.to_token_stream().to_string())).collect()
+    let others = exposes(spec).map(|expose| &expose.path).filter(|path| !path.is_ident(&spec.process));
+    others.filter(|path| seen.insert(path.to_token_stream().to_string())).collect()
 }
 
 fn exposes(spec: &ast::Spec) -> impl Iterator<Item = &Expose> {
@@ -192,7 +194,9 @@ fn check_entry(entry: &Entry, outputs: bool, diagnostics: &mut Diagnostics) {
         EntryKind::Namespace { entries, .. } => {
             let side = if outputs { "output" } else { "input" };
             check_names(entries.iter().map(|entry| &entry.name), side, diagnostics);
-            entries.iter().for_each(|entry| check_entry(entry, outputs, diagnostics));
+            for entry in entries {
+                check_entry(entry, outputs, diagnostics);
+            }
             if !outputs {
                 check_setters(&entries.iter().collect::<Vec<_>>(), diagnostics);
             }
@@ -247,7 +251,8 @@ fn check_exits(spec: &ast::Spec, diagnostics: &mut Diagnostics) {
         match exit.number.base10_parse::<i32>() {
             Ok(0) => diagnostics.error(&exit.number, "exit code 0 is success: take another number"),
             Ok(11) => {
-                diagnostics.error(&exit.number, "exit code 11 is the runtime's (`MISSING_OUTPUT`): take another number")
+                diagnostics
+                    .error(&exit.number, "exit code 11 is the runtime's (`MISSING_OUTPUT`): take another number");
             }
             Ok(number) if !numbers.insert(number) => {
                 diagnostics.error(&exit.number, format!("exit code {number} is declared twice"));
@@ -286,8 +291,8 @@ pub(crate) fn resolve(
             Item::Expose(expose) => {
                 let Some(listing) = listing_of(&expose.path) else { continue };
                 let side = &mut sides[usize::from(expose.outputs)];
-                let exposed = side.expose(expose, exposes.len(), listing, diagnostics);
-                exposes.push(exposed);
+                let index = exposes.len();
+                exposes.push(side.expose(expose, index, listing, diagnostics));
             }
         }
     }
@@ -302,6 +307,7 @@ pub(crate) fn resolve(
     });
     Model {
         facade,
+        without_tools: spec.without_tools,
         docs: spec.docs,
         process: spec.process,
         name,
@@ -463,7 +469,9 @@ impl<'a> Side<'a> {
     /// `include` and `exclude` name ports that exist.
     fn check_rules(&self, expose: &Expose, listed: &[Node], diagnostics: &mut Diagnostics) {
         let mut paths = Vec::new();
-        listed.iter().for_each(|node| node.paths(&mut paths));
+        for node in listed {
+            node.paths(&mut paths);
+        }
         let process = expose.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
         for name in expose.rules.iter().flat_map(|rule| &rule.names) {
             let text = name.text();

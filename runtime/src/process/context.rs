@@ -16,7 +16,7 @@ use crate::registry::Registry;
 use crate::resources::Resources;
 use crate::runner::RunError;
 use crate::spec::{Entry, Launch, ProcessSpec, Spec, SpecError, spec_of};
-use crate::store::{Epoch, Store};
+use crate::store::{Epoch, Store, StoreError};
 
 /// What all processes of a runtime share.
 pub(crate) struct Env {
@@ -181,14 +181,16 @@ impl<P: Spec> Cx<P> {
             return effect.await.map_err(Into::into);
         };
         let step = self.core.steps;
-        if let Some(memo) = store.memo(&self.core.pid, step, name).await? {
+        let memo = store.memo(&self.core.pid, step, name).await;
+        if let Some(memo) = memo.map_err(|error| self.core.lose(error))? {
             self.core.memos = true;
             return Ok(serde_json::from_str(&memo)?);
         }
         let value = effect.await.map_err(Into::into)?;
         let memo = serde_json::to_string(&value)?;
         self.core.memos = true;
-        store.put_memo(&self.core.pid, self.core.env.epoch, step, name, memo).await?;
+        let put = store.put_memo(&self.core.pid, self.core.env.epoch, step, name, memo).await;
+        put.map_err(|error| self.core.lose(error))?;
         Ok(value)
     }
 }
@@ -251,6 +253,12 @@ impl Launcher<'_> {
 }
 
 impl CxCore {
+    /// The store failed: whatever the step makes of it, the driver will not take it for a failure of the process.
+    fn lose(&mut self, error: StoreError) -> StoreError {
+        self.effects.lost = Some(error.clone());
+        error
+    }
+
     pub(crate) fn emit<T: Serialize + ?Sized>(&mut self, port: &str, value: &T) -> Result<(), SpecError> {
         let value = serde_json::to_value(value).map_err(|error| {
             let fault = crate::spec::Fault::new(port, format!("cannot be written as JSON: {error}"));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{ProcessId, Slot};
 use crate::clock::Timestamp;
 use crate::registry::ProcessType;
+use crate::store::StoreError;
 
 /// A child that a step launches.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct Effects {
     pub(crate) reports: Vec<String>,
     pub(crate) wake_at: Option<Timestamp>,
     pub(crate) status: Option<Option<String>>,
+    /// The store failed in the midst of the step: the process did not, and goes on when the store works again.
+    pub(crate) lost: Option<StoreError>,
 }
 
 impl Effects {

@@ -12,6 +12,9 @@ pub enum RunError {
     /// The inputs are not valid.
     #[error("the inputs are refused")]
     Inputs(#[from] SpecError),
+    /// The outputs of a process that has ended do not fit its type: it has changed since.
+    #[error("the outputs cannot be read")]
+    Outputs(#[source] SpecError),
     /// The process types cannot be registered.
     #[error("the registry is refused")]
     Registry(#[from] RegistryError),
@@ -47,6 +50,9 @@ pub enum RunError {
         /// Why.
         reason: String,
     },
+    /// More requests wait at the process than it takes.
+    #[error("process {0} has too many requests waiting")]
+    Busy(ProcessId),
     /// Not possible in the process's state.
     #[error("process {pid} is {state}: cannot {request}")]
     InvalidState {
@@ -68,6 +74,17 @@ pub enum RunError {
     /// The runtime was shut down; a stored process goes on when the next one starts.
     #[error("the runtime was shut down")]
     Closed,
+    /// The builder got no store. `Runtime::volatile()` is the runtime without one.
+    #[error("no store was given: add `.store(…)`, or use `Runtime::volatile()` if everything may be lost")]
+    NoStore,
+    /// A process cannot be written at its start.
+    #[error("process `{process}` cannot be written: {message}")]
+    Unwritable {
+        /// Its registered name.
+        process: &'static str,
+        /// Why.
+        message: String,
+    },
     /// The crate was compiled with `panic = "abort"`.
     #[error("panics abort in this build: a panic in a step would end the whole runtime; use `panic = \"unwind\"`")]
     PanicAborts,
@@ -76,7 +93,7 @@ pub enum RunError {
 impl RunError {
     /// Whether the same call may succeed later without anyone's help.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_retryable())
+        matches!(self, Self::Busy(_)) || matches!(self, Self::Store(error) if error.is_retryable())
     }
 }
 

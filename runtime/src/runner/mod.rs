@@ -1,61 +1,279 @@
-//! Runs processes.
+//! Runs processes: launches them, goes on with what is unfinished, and shuts down without losing anything.
 
+mod boundary;
+mod caught;
+mod drive;
+mod entry;
 mod error;
-
-use std::any::TypeId;
-use std::fmt;
-use std::marker::PhantomData;
+mod handle;
+mod instance;
+mod launch;
+mod requests;
+mod shared;
+mod timers;
 
 pub use error::RunError;
+pub use handle::{AnyHandle, Handle, Status};
+pub use launch::{Launching, LaunchingByName};
 
-use crate::process::{Need, Process};
-use crate::spec::{ProcessSpec, spec_of};
+pub(crate) use instance::{ProcessType, TypeOf};
 
-/// A process type without its type.
-pub(crate) trait ProcessType: Send + Sync + 'static {
-    fn type_id(&self) -> TypeId;
-    fn type_name(&self) -> &'static str;
-    fn name(&self) -> &'static str;
-    fn also(&self) -> &'static [&'static str];
-    fn needs(&self) -> &'static [Need];
-    fn spec(&self) -> &'static ProcessSpec;
+use std::fmt;
+use std::future::IntoFuture;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, SystemClock};
+use crate::limits;
+use crate::listener::Listener;
+use crate::process::{BoxFuture, Env, Process, ProcessId};
+use crate::registry::RegistryBuilder;
+use crate::resources::Resources;
+use crate::spec::{InputMap, Launch};
+use crate::store::{Epoch, Store};
+use shared::Shared;
+
+tokio::task_local! {
+    pub(crate) static CURRENT: ProcessId;
 }
 
-impl fmt::Debug for dyn ProcessType {
+/// The process on whose behalf the caller runs: inside a step, a hook or a predicate.
+pub fn current() -> Option<ProcessId> {
+    CURRENT.try_with(Clone::clone).ok()
+}
+
+/// Runs processes. Clones are the same runtime; when the last one is dropped, no further step begins.
+///
+/// # Examples
+/// A runtime without a store, for tests and for work that may be lost:
+/// ```
+/// # use procession_runtime::Runtime;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), procession_runtime::RunError> {
+/// let runtime = Runtime::volatile().build().await?;
+/// runtime.shutdown().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Runtime {
+    guard: Arc<Guard>,
+}
+
+/// Closes the runtime with its last handle.
+struct Guard(Arc<Shared>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl Runtime {
+    /// Configures a runtime; it needs a [`store`](RuntimeBuilder::store).
+    pub fn builder() -> RuntimeBuilder {
+        RuntimeBuilder::new()
+    }
+
+    /// Configures a runtime **without a store**: nothing survives the end of the OS process. For tests, and for work
+    /// that may be lost. Everything else is as with a store, and much faster.
+    pub fn volatile() -> RuntimeBuilder {
+        RuntimeBuilder { volatile: true, ..RuntimeBuilder::new() }
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.guard.0
+    }
+
+    /// Launches a process with complete inputs: `runtime.launch(Relax::inputs().steps(3)).await?`.
+    ///
+    /// With [`.key(text)`](Launching::key) it is idempotent: the same key gives the same process.
+    pub fn launch<P: Process>(&self, inputs: impl Launch<P>) -> Launching<P> {
+        Launching::new(self.shared(), inputs.into_inputs())
+    }
+
+    /// Launches a process by its registered name, with inputs as JSON.
+    pub fn launch_by_name(&self, process: &str, inputs: serde_json::Map<String, serde_json::Value>) -> LaunchingByName {
+        LaunchingByName::new(self.shared(), process, InputMap::from(inputs))
+    }
+
+    /// The link to a process that was launched before. One that is in the store and has not ended goes on.
+    ///
+    /// # Errors
+    /// There is no such process, it was parked, or the store failed.
+    pub async fn attach(&self, pid: &ProcessId) -> Result<AnyHandle, RunError> {
+        let (slot, process) = self.shared().attach(pid).await?;
+        Ok(AnyHandle::new(Arc::clone(self.shared()), slot, &process))
+    }
+
+    /// The link to the process with this key.
+    ///
+    /// # Errors
+    /// There is no such process, it was parked, or the store failed.
+    pub async fn find(&self, key: &str) -> Result<Option<AnyHandle>, RunError> {
+        let shared = self.shared();
+        let Some(store) = shared.store() else {
+            let known = shared.keyed(key);
+            return Ok(known.map(|(slot, process)| AnyHandle::new(Arc::clone(shared), slot, process)));
+        };
+        match store.find(key).await? {
+            Some(pid) => self.attach(&pid).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The store, if there is one.
+    pub fn store(&self) -> Option<&Arc<dyn Store>> {
+        self.shared().store()
+    }
+
+    /// Stops: no further step begins; steps that run are waited for, and cut off after
+    /// [`limits::SHUTDOWN`]. What is unfinished goes on when the next runtime opens the store.
+    ///
+    /// # Errors
+    /// The store could not be released.
+    pub async fn shutdown(&self) -> Result<(), RunError> {
+        self.shutdown_within(limits::SHUTDOWN).await
+    }
+
+    /// As [`shutdown`](Self::shutdown), with another limit.
+    ///
+    /// # Errors
+    /// The store could not be released.
+    pub async fn shutdown_within(&self, limit: Duration) -> Result<(), RunError> {
+        let shared = self.shared();
+        shared.close();
+        if tokio::time::timeout(limit, shared.drained()).await.is_err() {
+            tracing::warn!("steps are cut off by the shutdown");
+            shared.abort();
+            shared.drained().await;
+        }
+        shared.forget_all();
+        if let Some(store) = shared.store() {
+            store.release().await?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.debug_struct("Runtime").field("volatile", &self.store().is_none()).finish_non_exhaustive()
     }
 }
 
-pub(crate) struct TypeOf<P>(PhantomData<fn() -> P>);
+/// Configures a [`Runtime`].
+pub struct RuntimeBuilder {
+    volatile: bool,
+    store: Option<Arc<dyn Store>>,
+    registry: RegistryBuilder,
+    resources: Resources,
+    listeners: Vec<Arc<dyn Listener>>,
+    clock: Arc<dyn Clock>,
+    concurrent: usize,
+    resident: usize,
+}
 
-impl<P: Process> TypeOf<P> {
-    pub(crate) fn new() -> Self {
-        Self(PhantomData)
+impl RuntimeBuilder {
+    fn new() -> Self {
+        Self {
+            volatile: false,
+            store: None,
+            registry: RegistryBuilder::default(),
+            resources: Resources::default(),
+            listeners: Vec::new(),
+            clock: Arc::new(SystemClock),
+            concurrent: limits::CONCURRENT,
+            resident: limits::RESIDENT,
+        }
+    }
+
+    /// Registers a process, and those whose ports it exposes.
+    pub fn register<P: Process>(mut self) -> Self {
+        self.registry.register::<P>();
+        self
+    }
+
+    /// Keeps processes in this store.
+    pub fn store(self, store: impl Store) -> Self {
+        self.shared_store(Arc::new(store))
+    }
+
+    /// Keeps processes in this store.
+    pub fn shared_store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Gives processes a resource, by its type.
+    pub fn resource<T: Send + Sync + 'static>(mut self, resource: T) -> Self {
+        self.resources.insert(Arc::new(resource));
+        self
+    }
+
+    /// Adds an observer of all processes.
+    pub fn listener(mut self, listener: impl Listener) -> Self {
+        self.listeners.push(Arc::new(listener));
+        self
+    }
+
+    /// Takes time from this clock instead of the system's.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Runs at most this many steps at the same time; [`limits::CONCURRENT`] by default.
+    pub fn concurrent(mut self, most: usize) -> Self {
+        self.concurrent = most.max(1);
+        self
+    }
+
+    /// Keeps at most this many waiting processes in memory, others in the store alone; [`limits::RESIDENT`] by default.
+    pub fn resident(mut self, most: usize) -> Self {
+        self.resident = most;
+        self
+    }
+
+    /// Builds the runtime, inside of a tokio runtime. Unfinished processes of the store go on.
+    ///
+    /// # Errors
+    /// Two processes have one name, a declared resource is missing, no store was given, the store is in use or failed, or
+    /// panics abort in this build.
+    pub async fn build(self) -> Result<Runtime, RunError> {
+        if cfg!(panic = "abort") {
+            return Err(RunError::PanicAborts);
+        }
+        let registry = self.registry.build(&self.resources)?;
+        if self.store.is_none() && !self.volatile {
+            return Err(RunError::NoStore);
+        }
+        let store = self.store.filter(|_| !self.volatile);
+        let epoch = match &store {
+            Some(store) => store.acquire().await?,
+            None => Epoch::default(),
+        };
+        let env = Arc::new(Env { clock: self.clock, resources: self.resources, registry, store, epoch });
+        let shared = Shared::new(env, self.listeners, self.concurrent, self.resident);
+        let runtime = Runtime { guard: Arc::new(Guard(Arc::clone(&shared))) };
+        tokio::spawn(timers::run(Arc::clone(&shared)));
+        if shared.store().is_some() {
+            launch::bring_unfinished(&shared).await?;
+            tokio::spawn(requests::run(Arc::clone(&shared)));
+        }
+        Ok(runtime)
     }
 }
 
-impl<P: Process> ProcessType for TypeOf<P> {
-    fn type_id(&self) -> TypeId {
-        TypeId::of::<P>()
-    }
-    fn type_name(&self) -> &'static str {
-        std::any::type_name::<P>()
-    }
-    fn name(&self) -> &'static str {
-        P::NAME
-    }
-    fn also(&self) -> &'static [&'static str] {
-        P::ALSO
-    }
-    fn needs(&self) -> &'static [Need] {
-        P::NEEDS
-    }
-    fn spec(&self) -> &'static ProcessSpec {
-        spec_of::<P>()
+impl fmt::Debug for RuntimeBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RuntimeBuilder").field("registry", &self.registry).finish_non_exhaustive()
     }
 }
 
-/// The runtime.
-#[derive(Debug)]
-pub struct Runtime;
+impl IntoFuture for RuntimeBuilder {
+    type Output = Result<Runtime, RunError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.build())
+    }
+}

@@ -154,6 +154,15 @@ impl PortNamespace {
         self
     }
 
+    /// The number of entries on all levels.
+    fn count(&self) -> usize {
+        let below = |entry: &Entry| match entry {
+            Entry::Port(_) => 0,
+            Entry::Namespace(namespace) => namespace.count(),
+        };
+        self.entries.iter().map(|entry| 1 + below(entry)).sum()
+    }
+
     fn put(&mut self, entry: Entry) {
         match self.entries.iter_mut().find(|known| known.name() == entry.name()) {
             Some(known) => *known = entry,
@@ -335,7 +344,8 @@ fn filter(entry: &Entry, parent: &str, rules: Expose) -> Option<Entry> {
         Entry::Namespace(namespace) => {
             let mut kept = namespace.clone();
             kept.entries = namespace.entries.iter().filter_map(|entry| filter(entry, &path, rules)).collect();
-            if kept.entries.len() != namespace.entries.len() {
+            // A validator reads the whole namespace, also what is further below.
+            if kept.count() != namespace.count() {
                 kept.checks.clear();
             }
             rules.keeps(&path, false).then_some(Entry::Namespace(kept))

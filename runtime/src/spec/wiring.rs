@@ -86,6 +86,25 @@ impl<P: Output<PORT>, const PORT: u64> Declared for Out<P, PORT> {
     type Value = P::Value;
 }
 
+/// What a validator without a message returns.
+#[diagnostic::on_unimplemented(
+    message = "a validator cannot return `{Self}`",
+    label = "expected `Result<(), _>`, or a `bool` and a message: `check(|value| …, \"message\")`"
+)]
+pub trait Verdict {
+    /// What is wrong, as text.
+    ///
+    /// # Errors
+    /// Something is.
+    fn into_verdict(self) -> Result<(), String>;
+}
+
+impl<E: fmt::Display> Verdict for Result<(), E> {
+    fn into_verdict(self) -> Result<(), String> {
+        self.map_err(|error| error.to_string())
+    }
+}
+
 // All of these go through `Declared`, so that a type that cannot be a port's is reported once, where it is declared.
 
 /// The description of a port.
@@ -108,11 +127,8 @@ pub fn with_predicate<D: Declared>(
 }
 
 /// The same port with a validator that says what is wrong.
-pub fn with_check<D: Declared, E: fmt::Display>(
-    port: Port,
-    check: impl Fn(&D::Value) -> Result<(), E> + Send + Sync + 'static,
-) -> Port {
-    port.with_check(move |value: &D::Value| check(value).map_err(|error| error.to_string()))
+pub fn with_check<D: Declared, R: Verdict>(port: Port, check: impl Fn(&D::Value) -> R + Send + Sync + 'static) -> Port {
+    port.with_check(move |value: &D::Value| check(value).into_verdict())
 }
 
 /// The same namespace with a validator of the whole that says yes or no.
@@ -125,11 +141,11 @@ pub fn all_with_predicate<N: PortValues>(
 }
 
 /// The same namespace with a validator of the whole that says what is wrong.
-pub fn all_with_check<N: PortValues, E: fmt::Display>(
+pub fn all_with_check<N: PortValues, R: Verdict>(
     namespace: PortNamespace,
-    check: impl Fn(&N) -> Result<(), E> + Send + Sync + 'static,
+    check: impl Fn(&N) -> R + Send + Sync + 'static,
 ) -> PortNamespace {
-    namespace.with_check(move |values: &N| check(values).map_err(|error| error.to_string()))
+    namespace.with_check(move |values: &N| check(values).into_verdict())
 }
 
 /// The description of a dynamic namespace.

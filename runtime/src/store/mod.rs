@@ -10,10 +10,12 @@
 //! 4. [`acquire`](Store::acquire) gives an epoch later than all before, and makes those stale.
 //! 5. Creation is idempotent: a key, or an id, that is known gives the process that has it.
 //! 6. The commit that ends a process removes it from its parent's open children, and tells if it was the last one.
+//!    Open are those of the awaited children, from the parent's [`Awaiting`] and of the children that it created as
+//!    awaited since, that have not ended.
 //! 7. A process that has ended cannot be committed again: [`Ended`](StoreErrorKind::Ended).
 //! 8. A memo is found under its process, step and name until a boundary forgets the memos of its process.
 //! 9. Requests are kept in the order of their arrival until a commit has applied them.
-//! 10. A parked process keeps every byte and is not found among the unfinished.
+//! 10. A parked process keeps every byte and is not found among the unfinished, until a commit takes it back.
 //! 11. History and report are kept in order, the latest ones where there are more than the store's retention.
 //! 12. [`unfinished`](Store::unfinished) gives every process that is not terminal and not parked, once, in the order
 //!     of creation, in pages.
@@ -25,11 +27,13 @@ mod record;
 mod sqlite;
 
 pub use error::{StoreError, StoreErrorKind};
-
+pub use memory::MemoryStore;
 pub use record::{
     AwaitedChild, Awaiting, Commit, Committed, Creation, Envelope, Epoch, FORMAT, HistoryEntry, NewProcess, Page,
     Parent, Record, ReportLine, RequestId, RequestRow, StatusText,
 };
+#[cfg(feature = "sqlite")]
+pub use sqlite::{Durability, SqliteOptions, SqliteStore};
 
 use crate::process::{BoxFuture, ProcessId, Request, Termination};
 

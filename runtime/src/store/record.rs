@@ -1,8 +1,9 @@
 //! What a store keeps of a process, and what one boundary changes.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::sync::Arc;
 
+use super::{StoreError, StoreErrorKind, StoreResult};
 use crate::clock::Timestamp;
 use crate::process::{ProcessId, ProcessState, Request};
 
@@ -88,8 +89,14 @@ pub struct StatusText {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// The text to restore when the process is played; only while it is paused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub before_pause: Option<Option<String>>,
+}
+
+/// A field that is there: a covered text that was none is written as null, which is not the same as no field.
+#[allow(clippy::option_option)] // As in the field: covered or not, and what was covered.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Deserialize::deserialize(deserializer).map(Some)
 }
 
 /// What a waiting process waits for: all of it.
@@ -234,6 +241,17 @@ impl Commit {
             applied: Vec::new(),
             forget_memos: false,
         }
+    }
+
+    /// Refuses what no runner may write: an end without a terminal state, or the reverse.
+    pub(super) fn check(&self) -> StoreResult<()> {
+        if self.to.is_terminal() == self.ended.is_some() {
+            return Ok(());
+        }
+        let fault =
+            if self.ended.is_some() { "an end without a terminal state" } else { "a terminal state without an end" };
+        let subject = format_args!("process `{}`", self.pid);
+        Err(StoreError::new(StoreErrorKind::Other, "commit", subject).with_source(fault))
     }
 }
 

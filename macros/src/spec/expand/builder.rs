@@ -62,18 +62,29 @@ impl Traits {
 
     fn add(&mut self, namespace: &Namespace) {
         for node in namespace.nodes.iter().chain(&namespace.dropped) {
-            match &node.kind {
-                Kind::Namespace(inner) => self.add(inner),
-                _ => {
-                    let camel: String = node.path.split('.').map(camel).collect();
-                    let taken = |name: &Ident| self.names.values().any(|known| known == name);
-                    let name = (1..)
-                        .map(|n| if n == 1 { ident(&camel) } else { format_ident!("{camel}{n}") })
-                        .find(|name| !taken(name));
-                    self.names.extend(name.map(|name| (node.path.clone(), name)));
-                }
+            if let Kind::Namespace(inner) = &node.kind {
+                self.add(inner);
+                continue;
             }
+            let camel: String = node.path.split('.').map(camel).collect();
+            let mut name = ident(&camel);
+            // `a.b_c` and `a_b.c` are one word in camel case.
+            while self.names.values().any(|known| *known == name) {
+                name = format_ident!("{name}_");
+            }
+            self.names.insert(node.path.clone(), name);
         }
+    }
+
+    /// Not the name of the other trait, or the compiler points out that they are similar.
+    fn free_name(&self, node: &Node) -> Option<Ident> {
+        self.names.get(&node.path).map(|name| format_ident!("{name}IsFree"))
+    }
+
+    /// `free::StructureIsFree`.
+    fn free(&self, node: &Node) -> TokenStream {
+        let (module, name) = (&self.module, self.free_name(node));
+        quote!(#module::free::#name)
     }
 
     fn path(&self, group: &str, node: &Node) -> TokenStream {
@@ -85,10 +96,10 @@ impl Traits {
 pub(super) fn expand(names: &Names<'_>) -> TokenStream {
     let traits = Traits::new(names);
     let model = names.model;
-    let mut modules = Modules::default();
+    let mut modules = Modules { without_tools: model.without_tools, ..Modules::default() };
     let builders = one(names, &traits, &model.inputs, &[], &mut modules);
     let (module, private) = (&traits.module, &names.private);
-    let Modules { has, free, excluded } = modules;
+    let Modules { has, free, excluded, .. } = modules;
     let launch = launch(names, &traits);
     let inherent = inherent(names);
     let supplies = supplies(names);
@@ -113,30 +124,40 @@ pub(super) fn expand(names: &Names<'_>) -> TokenStream {
 /// The contents of the hidden modules of traits.
 #[derive(Default)]
 struct Modules {
+    without_tools: bool,
     has: TokenStream,
     free: TokenStream,
     excluded: TokenStream,
 }
 
 impl Modules {
+    /// An attribute for the compiler's texts, where tools are known.
+    fn tool(&self, attribute: &TokenStream) -> Option<TokenStream> {
+        (!self.without_tools).then(|| quote!(#[diagnostic::#attribute]))
+    }
+
     /// The traits of a required port.
     fn require(&mut self, traits: &Traits, process: &str, node: &Node, chain: &[String]) {
-        let (name, path) = (traits.names.get(&node.path), &node.path);
+        let (has, path) = (traits.names.get(&node.path), &node.path);
         let message = format!("required input `{path}` of `{process}` is not set");
         let label = format!("input `{path}` is missing here");
-        let note = format!("add `{}` to the inputs of `{process}`", usage(chain, node));
+        let usage = format!("add `{}` to the inputs of `{process}`", usage(chain, node));
+        let words = self.tool(&quote!(on_unimplemented(message = #message, label = #label, note = #usage)));
+        let quiet = self.tool(&quote!(do_not_recommend));
         self.has.extend(quote! {
-            #[diagnostic::on_unimplemented(message = #message, label = #label, note = #note)]
-            pub trait #name {}
-            #[diagnostic::do_not_recommend]
-            impl #name for Set {}
+            #words
+            pub trait #has {}
+            #quiet
+            impl #has for Set {}
         });
         let message = format!("input `{path}` of `{process}` is set twice");
+        let free = traits.free_name(node);
+        let words = self.tool(&quote!(on_unimplemented(message = #message, label = "it is set already")));
         self.free.extend(quote! {
-            #[diagnostic::on_unimplemented(message = #message, label = "it is set already")]
-            pub trait #name {}
-            #[diagnostic::do_not_recommend]
-            impl #name for Unset {}
+            #words
+            pub trait #free {}
+            #quiet
+            impl #free for Unset {}
         });
     }
 
@@ -146,9 +167,10 @@ impl Modules {
         let message = format!("input `{path}` of `{process}` cannot be set here: `expose` excluded it");
         let exposed = node.exposed.and_then(|index| names.model.exposes.get(index));
         let child = exposed.and_then(|exposed| exposed.path.segments.last()).map(|last| last.ident.to_string());
-        let note = format!("`{process}` gives it where it launches: `{}::inputs_from(…)`", child.unwrap_or_default());
+        let hint = format!("`{process}` gives it where it launches: `{}::inputs_from(…)`", child.unwrap_or_default());
+        let words = self.tool(&quote!(on_unimplemented(message = #message, label = "excluded", note = #hint)));
         self.excluded.extend(quote! {
-            #[diagnostic::on_unimplemented(message = #message, label = "excluded", note = #note)]
+            #words
             pub trait #name {}
         });
     }
@@ -304,25 +326,23 @@ impl<'a> Own<'a> {
             (quote!(#ty), TokenStream::new())
         };
         let set = quote!(#convert #private::ports::set::<#declared>(&mut self.__values, #text, &#value););
-        match self.index(node) {
-            Some(index) => {
-                let (slot, free) = (Self::slot(index), traits.path("free", node));
-                let (next, start) = (self.with(node, &quote!(#private::Set)), ident(&self.builder));
-                quote! {
-                    #docs
-                    pub fn #name(mut self, #value: #argument) -> #next where #slot: #free {
-                        #set
-                        #start::__start(self.__values)
-                    }
-                }
-            }
-            None => quote! {
+        let Some(index) = self.index(node) else {
+            return quote! {
                 #docs
                 pub fn #name(mut self, #value: #argument) -> Self {
                     #set
                     self
                 }
-            },
+            };
+        };
+        let (slot, free) = (Self::slot(index), traits.free(node));
+        let (next, start) = (self.with(node, &quote!(#private::Set)), ident(&self.builder));
+        quote! {
+            #docs
+            pub fn #name(mut self, #value: #argument) -> #next where #slot: #free {
+                #set
+                #start::__start(self.__values)
+            }
         }
     }
 
@@ -330,18 +350,14 @@ impl<'a> Own<'a> {
         let (private, declared) = (&self.names.private, self.names.port(node, false));
         let (docs, name, text, value) = (docs::of_setter(node), &node.name, node.plain(), &self.values);
         let all = format_ident!("{}_from", text);
+        let clashes = self.namespace.nodes.iter().any(|node| node.name == all);
         let all_docs = format!("Sets values of `{}` by name, those of an iterator.", node.path);
         let [key, pairs] = ["key", "pairs"].map(|name| Ident::new(name, Span::mixed_site()));
         let set =
             |key: TokenStream| quote!(#private::ports::set_in::<#declared>(&mut self.__values, #text, #key, &#value););
         let (set_one, set_all) = (set(quote!(::core::convert::AsRef::as_ref(&#key))), set(quote!(&#key)));
         let string = quote!(::std::string::String);
-        quote! {
-            #docs
-            pub fn #name(mut self, #key: impl ::core::convert::AsRef<str>, #value: #ty) -> Self {
-                #set_one
-                self
-            }
+        let set_all = quote! {
             #[doc = #all_docs]
             pub fn #all<__K: ::core::convert::Into<#string>>(
                 mut self,
@@ -353,6 +369,16 @@ impl<'a> Own<'a> {
                 }
                 self
             }
+        };
+        // A clash is an error already.
+        let set_all = (!clashes).then_some(set_all);
+        quote! {
+            #docs
+            pub fn #name(mut self, #key: impl ::core::convert::AsRef<str>, #value: #ty) -> Self {
+                #set_one
+                self
+            }
+            #set_all
         }
     }
 

@@ -5,7 +5,7 @@ use quote::{ToTokens, format_ident, quote};
 use std::collections::BTreeSet;
 use syn::Ident;
 
-use super::Names;
+use super::{Names, at};
 use crate::spec::ast::Check;
 use crate::spec::model::{Exposed, Kind, Namespace, Node, Port, Presence, Value};
 
@@ -25,6 +25,9 @@ pub(super) fn expand(names: &Names<'_>) -> TokenStream {
             type Outputs = #outputs;
             type Exit = #exit;
             fn build_spec() -> #private::ProcessSpec {
+                // A path that begins elsewhere, with `$crate`, would lose its caret.
+                #[allow(unused_imports)]
+                use #private::ports as __ports;
                 #private::ProcessSpec::new(#name)
                     #help
                     .with_inputs(#input_ports)
@@ -67,7 +70,7 @@ fn fill(names: &Names<'_>, mut tokens: TokenStream, namespace: &Namespace, outpu
             None => tokens.extend(entry(names, node, outputs)),
         }
     }
-    check_all(names, tokens, &names.apply(&namespace.type_name, &[]), &namespace.checks)
+    check_all(tokens, &names.apply(&namespace.type_name, &[]), &namespace.checks)
 }
 
 fn absorb(names: &Names<'_>, exposed: &Exposed) -> TokenStream {
@@ -98,7 +101,7 @@ fn entry(names: &Names<'_>, node: &Node, outputs: bool) -> TokenStream {
         Kind::Dynamic(Value { ty, text }) => {
             let (port, options) = (names.port(node, outputs), options(&node.help, false));
             let namespace = quote!(#private::ports::dynamic::<#port>(#name, #text) #options);
-            let namespace = check_all(names, namespace, &super::values::map_of(ty), &node.checks);
+            let namespace = check_all(namespace, &super::values::map_of(ty), &node.checks);
             quote!(.namespace(#namespace))
         }
         Kind::Namespace(inner) => {
@@ -125,21 +128,26 @@ fn port(names: &Names<'_>, node: &Node, port: &Port, outputs: bool) -> TokenStre
         };
     }
     for Check { function, message } in &node.checks {
-        tokens = match message {
-            Some(message) => quote!(#private::ports::with_predicate::<#declared>(#tokens, #function, #message)),
-            None => quote!(#private::ports::with_check::<#declared, _>(#tokens, #function)),
+        tokens = if let Some(message) = message {
+            let callee = at(function, quote!(__ports::with_predicate::<#declared>));
+            quote!(#callee(#tokens, #function, #message))
+        } else {
+            let callee = at(function, quote!(__ports::with_check::<#declared, _>));
+            quote!(#callee(#tokens, #function))
         };
     }
     tokens
 }
 
 /// Validators of a whole namespace.
-fn check_all(names: &Names<'_>, mut tokens: TokenStream, ty: &TokenStream, checks: &[Check]) -> TokenStream {
-    let private = &names.private;
+fn check_all(mut tokens: TokenStream, ty: &TokenStream, checks: &[Check]) -> TokenStream {
     for Check { function, message } in checks {
-        tokens = match message {
-            Some(message) => quote!(#private::ports::all_with_predicate::<#ty>(#tokens, #function, #message)),
-            None => quote!(#private::ports::all_with_check::<#ty, _>(#tokens, #function)),
+        tokens = if let Some(message) = message {
+            let callee = at(function, quote!(__ports::all_with_predicate::<#ty>));
+            quote!(#callee(#tokens, #function, #message))
+        } else {
+            let callee = at(function, quote!(__ports::all_with_check::<#ty, _>));
+            quote!(#callee(#tokens, #function))
         };
     }
     tokens

@@ -30,6 +30,25 @@ pub(super) fn allow() -> TokenStream {
     quote!(#[allow(dead_code, unreachable_pub, private_interfaces, private_bounds)])
 }
 
+/// The same tokens at the place of the user's, for carets; what they mean stays.
+pub(super) fn at(user: &TokenStream, tokens: TokenStream) -> TokenStream {
+    let spans: Vec<Span> = user.clone().into_iter().map(|token| token.span()).collect();
+    let [first, .., last] = *spans.as_slice() else { return at_once(spans.first(), tokens) };
+    let mut moved: Vec<_> = at_once(Some(&first), tokens).into_iter().collect();
+    if let Some(end) = moved.last_mut() {
+        end.set_span(last.resolved_at(end.span()));
+    }
+    moved.into_iter().collect()
+}
+
+fn at_once(place: Option<&Span>, tokens: TokenStream) -> TokenStream {
+    let move_to = |mut token: proc_macro2::TokenTree| {
+        token.set_span(place.copied().unwrap_or_else(Span::call_site).resolved_at(token.span()));
+        token
+    };
+    tokens.into_iter().map(move_to).collect()
+}
+
 /// An identifier of ours, at the place of the call.
 pub(super) fn ident(name: &str) -> Ident {
     Ident::new(name, Span::call_site())
@@ -216,9 +235,10 @@ fn wire(names: &Names<'_>, namespace: &Namespace, outputs: bool, tokens: &mut To
                 names.apply(&inner.type_name, &[])
             }
         };
+        let item = at(&value, quote!(type Value));
         tokens.extend(quote! {
             #allow
-            impl #declare #private::#side<#hash> for #process #where_clause { type Value = #value; }
+            impl #declare #private::#side<#hash> for #process #where_clause { #item = #value; }
         });
     }
 }

@@ -1,0 +1,182 @@
+//! Counts the words of a file, a few lines per step, and ranks them in a sub-process.
+//!
+//! ```text
+//! cargo run --example quickstart [FILE] [--delay MS] [--store FILE]
+//! ```
+//!
+//! Kill it with `kill -9` while it counts (give it a `--delay 200`), and start it again: it goes on where it was.
+
+use procession::prelude::*;
+use procession::store::SqliteStore;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::time::Duration;
+
+/// Counts the words of a text.
+#[process]
+#[derive(Debug, Default)]
+pub struct CountWords {
+    /// Where the next line starts, in bytes.
+    offset: u64,
+    length: u64,
+    lines: u64,
+    counts: BTreeMap<String, u64>,
+    rank: Child<Rank>,
+}
+
+spec! { CountWords {
+    /// The text to read.
+    input file: String;
+    /// Lines to read in one step.
+    input chunk: u64 = 10, check(|lines| *lines > 0, "must be positive");
+    /// How long a step takes at least, in milliseconds.
+    input delay: u64 = 0;
+    expose inputs of Rank as rank { exclude: counts };
+
+    /// The number of lines.
+    output lines: u64;
+    /// The number of words.
+    output words: u64;
+    expose outputs of Rank as top;
+
+    exit 404 Unreadable "the file cannot be read";
+    exit 410 Empty "there are no words in the file";
+}}
+
+outline! { CountWords {
+    open;
+    while_(unread) {
+        count;
+        if_(at_milestone) { report }
+    }
+    if_(empty) { return_(Empty) }
+    rank;
+    finish => lines, words, top from rank;
+}}
+
+impl CountWords {
+    fn open(&mut self, cx: &mut Cx<Self>) -> Result<Option<CountWordsExit>, StepError> {
+        match std::fs::metadata(&cx.inputs().file) {
+            Ok(file) if file.is_file() => self.length = file.len(),
+            _ => return Ok(Some(CountWordsExit::Unreadable)),
+        }
+        Ok(None)
+    }
+
+    fn unread(&self) -> bool {
+        self.offset < self.length
+    }
+
+    async fn count(&mut self, cx: &mut Cx<Self>) -> Result<(), StepError> {
+        let mut file = BufReader::new(std::fs::File::open(&cx.inputs().file)?);
+        file.seek(SeekFrom::Start(self.offset))?;
+        for _ in 0..cx.inputs().chunk {
+            let mut line = Vec::new();
+            let read = file.read_until(b'\n', &mut line)?;
+            if read == 0 {
+                self.length = self.offset; // the file is shorter than it was
+                break;
+            }
+            self.offset += read as u64;
+            self.lines += 1;
+            for word in String::from_utf8_lossy(&line).split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()) {
+                *self.counts.entry(word.to_lowercase()).or_default() += 1;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(cx.inputs().delay)).await;
+        Ok(())
+    }
+
+    /// Each time another tenth of the file is done, as far as steps are that fine.
+    fn at_milestone(&self, cx: &Cx<Self>) -> bool {
+        self.lines.is_multiple_of(cx.inputs().chunk * 5) || !self.unread()
+    }
+
+    fn report(&mut self, cx: &mut Cx<Self>) {
+        let percent = self.offset * 100 / self.length.max(1);
+        println!("  step {:>3}: {percent:>3} % read, {} different words", cx.steps() + 1, self.counts.len());
+        cx.report(format!("{percent} % read"));
+    }
+
+    fn empty(&self) -> bool {
+        self.counts.is_empty()
+    }
+
+    fn rank(&mut self, cx: &mut Cx<Self>) -> Result<(), StepError> {
+        let inputs = Rank::inputs_from(&cx.inputs().rank).counts(self.counts.clone());
+        self.rank = cx.launch(inputs)?; // the next step runs when it has ended
+        Ok(())
+    }
+
+    fn finish(&self) -> (u64, u64) {
+        (self.lines, self.counts.values().sum())
+    }
+}
+
+/// Ranks words by how often they occur.
+#[process]
+#[derive(Debug, Default)]
+pub struct Rank {}
+
+spec! { Rank {
+    /// How often each word occurs.
+    input counts: BTreeMap<String, u64>;
+    /// How many words to give.
+    input most: usize = 5;
+    /// Words shorter than this do not count.
+    input shortest: usize = 5;
+
+    /// The most frequent words, most frequent first.
+    output ranking: Vec<(String, u64)>;
+}}
+
+outline! { Rank {
+    sort => ranking;
+}}
+
+impl Rank {
+    fn sort(&self, cx: &mut Cx<Self>) -> Vec<(String, u64)> {
+        let inputs = cx.inputs();
+        let long = inputs.counts.iter().filter(|(word, _)| word.chars().count() >= inputs.shortest);
+        let mut ranking: Vec<_> = long.map(|(word, count)| (word.clone(), *count)).collect();
+        ranking.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        ranking.truncate(inputs.most);
+        ranking
+    }
+}
+
+#[tokio::main]
+async fn main() -> procession::Result<()> {
+    let mut file = concat!(env!("CARGO_MANIFEST_DIR"), "/LICENSE-APACHE").to_owned();
+    let (mut delay, mut store) = (0, "quickstart.db".to_owned());
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--delay" => delay = arguments.next().and_then(|ms| ms.parse().ok()).unwrap_or(delay),
+            "--store" => store = arguments.next().unwrap_or(store),
+            _ => file = argument,
+        }
+    }
+
+    let key = format!("count {file}");
+    let runtime = Runtime::builder().register::<CountWords>().store(SqliteStore::open(&store)?).build().await?;
+    if let Some(known) = runtime.find(&key).await? {
+        let status = known.status().await?;
+        println!("{key}: found in {store}, {} after {} steps; it goes on from there", status.state, status.steps);
+    } else {
+        println!("{key}: new; its state is kept in {store}");
+    }
+
+    let inputs = CountWords::inputs().file(file).delay(delay).rank(|rank| rank.most(3));
+    let run = runtime.launch(inputs).key(key).await?; // the same key is the same process
+    match run.outcome().await? {
+        Outcome::Finished(outputs) => {
+            println!("{} lines, {} words; the most frequent:", outputs.lines, outputs.words);
+            for (word, count) in outputs.top.ranking {
+                println!("{count:>6} {word}");
+            }
+        }
+        other => println!("{other:?}"),
+    }
+    runtime.shutdown().await
+}

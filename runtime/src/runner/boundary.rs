@@ -1,0 +1,427 @@
+//! The step boundary: what a step led to is worked out, committed in one transaction, and only then announced.
+
+use std::sync::Arc;
+
+use super::RunError;
+use super::caught::caught;
+use super::drive::{Driver, Stop, answer_and_discard};
+use super::entry::{Entry, Mail, Resident, Waiting};
+use super::instance::{Chosen, Live, Turn};
+use crate::process::{Action, Ended, ErrorInfo, Event, Launched, ProcessState, Request, Termination, Transition};
+use crate::spec::{ExitCode, MISSING_OUTPUT};
+use crate::store::{AwaitedChild, Awaiting, Commit, NewProcess, Parent};
+
+/// What a commit writes beside state and flags.
+#[derive(Default)]
+pub(super) struct Parts {
+    pub(super) position: bool,
+    pub(super) waiting: bool,
+    pub(super) status: bool,
+    /// Context, outputs and report: only after a step that ended well.
+    pub(super) step: bool,
+    pub(super) ended: Option<Ended>,
+    pub(super) children: Vec<Child>,
+    /// A transition: hooks and listeners are told, and history has a row.
+    pub(super) told: bool,
+}
+
+/// A child that is about to exist.
+pub(super) struct Child {
+    launched: Launched,
+    live: Box<dyn Live>,
+}
+
+/// What a step led to.
+struct Plan {
+    to: ProcessState,
+    ended: Option<Ended>,
+    /// Whether what the step did is kept.
+    keep: bool,
+}
+
+impl Plan {
+    fn end(ended: Ended) -> Self {
+        Self { to: ended.state(), ended: Some(ended), keep: true }
+    }
+
+    fn failed(error: ErrorInfo) -> Self {
+        Self { to: ProcessState::Excepted, ended: Some(Ended::Excepted { error }), keep: false }
+    }
+}
+
+impl Driver<'_> {
+    /// Commits what a step, or the choice of one, led to.
+    pub(super) async fn settle(&mut self, turn: Turn, stepped: bool) -> Result<(), Stop> {
+        let outputs_before =
+            (!self.resident.live.core().effects.emitted.is_empty()).then(|| self.resident.live.core().outputs.clone());
+        if stepped && !matches!(turn, Turn::Interrupted) {
+            self.resident.live.core_mut().steps += 1;
+        }
+        let step = self.resident.live.at();
+        let mut children = Vec::new();
+        let mut plan = match turn {
+            Turn::Failed(error) => Plan::failed(if stepped { error.in_step(step) } else { error }),
+            turn => match self.prepare(turn) {
+                Ok((plan, ready)) => {
+                    children = ready;
+                    plan
+                }
+                Err(error) => Plan::failed(error),
+            },
+        };
+        let killing = self.resident.machine.is_killing() && plan.to != ProcessState::Excepted;
+        if let Err(error) = self.hooks_before(if killing { ProcessState::Killed } else { plan.to }) {
+            plan = Plan::failed(error);
+        }
+        match self.resident.machine.apply(Event::End(plan.to)) {
+            Action::Kill(text) => {
+                children.clear();
+                plan = Plan::end(Ended::Killed { text });
+            }
+            Action::EnterPaused(_, text) => self.cover_status(text),
+            _ => {}
+        }
+        if !plan.keep {
+            children.clear();
+            if let Some(outputs) = outputs_before {
+                self.resident.live.core_mut().outputs = outputs;
+            }
+        }
+        self.finish_boundary(plan, children).await
+    }
+
+    async fn finish_boundary(&mut self, plan: Plan, children: Vec<Child>) -> Result<(), Stop> {
+        let paused = self.resident.machine.is_paused();
+        let waiting = plan.to == ProcessState::Waiting;
+        if let Some(ended) = &plan.ended {
+            self.resident.waiting = None;
+            if let Ended::Killed { text } = ended {
+                self.resident.live.core_mut().status = Some(text.clone());
+            }
+        } else if waiting {
+            let machine = &mut self.resident.machine;
+            machine.set_wants_resume(self.resident.waiting.as_ref().is_some_and(|w| w.awaiting.resume.is_some()));
+        }
+        let later = std::mem::take(&mut self.later);
+        self.applied.extend(later.iter().filter_map(|mail| mail.id));
+        let parts = Parts {
+            position: plan.keep && plan.ended.is_none(),
+            waiting: waiting || self.resident.committed == ProcessState::Waiting,
+            status: paused || matches!(plan.ended, Some(Ended::Killed { .. })),
+            step: plan.keep,
+            ended: plan.ended.clone(),
+            children,
+            told: true,
+        };
+        if let Err(stop) = self.commit(plan.to, parts).await {
+            self.later = later;
+            return Err(stop);
+        }
+        let killed = plan.to == ProcessState::Killed;
+        for mail in later {
+            let held = if matches!(mail.request, Request::Pause { .. }) { paused } else { killed };
+            mail.answer(Ok(held));
+        }
+        if let Some(ended) = plan.ended {
+            return self.end(ended).await;
+        }
+        if paused {
+            self.announce_paused();
+        }
+        if waiting {
+            self.give_back_slot();
+        }
+        Ok(())
+    }
+
+    /// Works out what comes after a step that did not fail.
+    fn prepare(&mut self, turn: Turn) -> Result<(Plan, Vec<Child>), ErrorInfo> {
+        if let Turn::Interrupted = turn {
+            return Ok((Plan { to: ProcessState::Running, ended: None, keep: true }, Vec::new()));
+        }
+        self.outputs()?;
+        let core = self.resident.live.core_mut();
+        if let Some(status) = core.effects.status.take() {
+            core.status = status;
+        }
+        let wake_at = core.effects.wake_at.take();
+        let env = Arc::clone(&core.env);
+        let mut children = Vec::new();
+        for launched in std::mem::take(&mut core.effects.launched) {
+            let live = launched.process.create(&env, launched.pid.clone(), launched.inputs.clone())?;
+            children.push(Child { launched, live });
+        }
+        let resume = if let Turn::Wait(text) = &turn { Some(text.clone()) } else { None };
+        let mut waiting =
+            Waiting { awaiting: Awaiting { wake_at, resume, ..Awaiting::default() }, ..Waiting::default() };
+        for Child { launched, .. } in children.iter().filter(|child| child.launched.awaited) {
+            let Launched { pid, allow_failure, slot, .. } = launched;
+            waiting.awaiting.children.push(AwaitedChild { pid: pid.clone(), allow_failure: *allow_failure });
+            waiting.children.push((Arc::clone(slot), *allow_failure));
+            waiting.open.push(Arc::clone(slot));
+        }
+        let ended = match turn {
+            Turn::End(ended @ Ended::Killed { .. }) => return Ok((Plan::end(ended), Vec::new())),
+            Turn::End(ended) => Some(ended),
+            _ => None,
+        };
+        if !waiting.awaiting.is_empty() {
+            if let Some(ended) = ended {
+                self.resident.live.end_later(ended);
+            }
+            self.resident.waiting = Some(Box::new(waiting));
+            return Ok((Plan { to: ProcessState::Waiting, ended: None, keep: true }, children));
+        }
+        Ok((self.onward(ended), children))
+    }
+
+    /// What comes next where nothing is waited for. A predicate that fails does so after the step, which is kept.
+    fn onward(&mut self, ended: Option<Ended>) -> Plan {
+        let chosen = match ended {
+            Some(ended) => Ok(Chosen::End(ended)),
+            None => caught(|| self.resident.live.choose()).unwrap_or_else(Err),
+        };
+        match chosen {
+            Ok(Chosen::Step) => Plan { to: ProcessState::Running, ended: None, keep: true },
+            Ok(Chosen::End(ended @ Ended::Finished { .. })) => Plan::end(self.validated(ended)),
+            Ok(Chosen::End(ended)) => Plan::end(ended),
+            Err(error) => Plan::end(Ended::Excepted { error }),
+        }
+    }
+
+    /// A normal end without a required output is an unsuccessful one that says which (S43).
+    fn validated(&self, ended: Ended) -> Ended {
+        let core = self.resident.live.core();
+        match core.spec.check_outputs(&core.outputs) {
+            Ok(()) => ended,
+            Err(error) => Ended::Exited { exit: ExitCode::new(MISSING_OUTPUT, "MissingOutput", error.to_string()) },
+        }
+    }
+
+    fn outputs(&mut self) -> Result<(), ErrorInfo> {
+        if self.resident.live.core().effects.emitted.is_empty() {
+            return Ok(());
+        }
+        let emitted = self.resident.live.core().effects.emitted.clone();
+        if let Some(hooks) = self.resident.live.hooks() {
+            for (port, value) in &emitted {
+                caught(|| hooks.output_emitting(port, value)).unwrap_or_else(Err)?;
+            }
+        }
+        self.resident.live.core_mut().apply_outputs()
+    }
+
+    /// Ends the process now, between steps or in one that was cut off: only its state is written.
+    pub(super) async fn end_now(&mut self, ended: Ended, force: bool, mail: Mail) -> Result<(), Stop> {
+        let mut ended = ended;
+        if let Err(error) = self.hooks_before(ended.state()) {
+            ended = Ended::Excepted { error };
+        }
+        if let Ended::Killed { text } = &ended {
+            self.kill_children(text, force).await?;
+            self.resident.live.core_mut().status = Some(text.clone());
+        }
+        self.applied.extend(mail.id);
+        let later = std::mem::take(&mut self.later);
+        self.applied.extend(later.iter().filter_map(|mail| mail.id));
+        let parts = Parts { status: true, waiting: true, ended: Some(ended.clone()), told: true, ..Parts::default() };
+        if let Some(wake_at) = self.resident.waiting.take().and_then(|waiting| waiting.awaiting.wake_at) {
+            self.shared.timers.remove(wake_at, self.entry.pid());
+        }
+        self.commit(ended.state(), parts).await?;
+        let killed = ended.state() == ProcessState::Killed;
+        for mail in later {
+            let held = killed && matches!(mail.request, Request::Kill { .. });
+            mail.answer(Ok(held));
+        }
+        mail.answer(Ok(true));
+        self.end(ended).await
+    }
+
+    /// A kill reaches the children that are awaited. They are asked before the own end is committed: a crash between
+    /// the two finds this process still to be killed, and asks them again.
+    async fn kill_children(&mut self, text: &str, force: bool) -> Result<(), RunError> {
+        let Some(waiting) = &self.resident.waiting else { return Ok(()) };
+        for slot in waiting.open.iter().filter(|slot| slot.get().is_none()) {
+            let request = Request::Kill { text: text.to_owned(), force };
+            self.shared.request_of_child(&slot.pid, request).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells all who wait, and ends the driver.
+    async fn end(&mut self, ended: Ended) -> Result<(), Stop> {
+        if let Some(hooks) = self.resident.live.hooks() {
+            let _ = caught(|| hooks.terminated());
+        }
+        tracing::debug!(%ended, "ended");
+        self.give_back_slot();
+        let outputs = std::mem::take(&mut self.resident.live.core_mut().outputs);
+        self.shared.end(self.entry, Ok(Termination::new(ended, outputs)));
+        for mail in self.entry.take_mail() {
+            let killed = self.resident.machine.state() == ProcessState::Killed;
+            let held = killed && matches!(mail.request, Request::Kill { .. }) || matches!(mail.request, Request::Play);
+            answer_and_discard(self.shared, mail, Ok(held)).await;
+        }
+        Err(Stop::Ended)
+    }
+
+    /// Commits a change that is no transition: a flag, a status, a resume.
+    pub(super) async fn commit_in_place(&mut self, parts: Parts) -> Result<(), Stop> {
+        self.commit(self.resident.committed, parts).await
+    }
+
+    /// Writes one boundary; what it announces, and the children it creates, leave after it.
+    pub(super) async fn commit(&mut self, to: ProcessState, mut parts: Parts) -> Result<(), Stop> {
+        let from = self.resident.committed;
+        if self.shared.store().is_some() {
+            let commit = match self.build_commit(from, to, &mut parts) {
+                Ok(commit) => commit,
+                Err(error) if to == ProcessState::Excepted => return Err(unwritable(self.entry, &error).into()),
+                Err(error) => {
+                    // The step's results cannot be written: it failed.
+                    self.resident.machine = crate::process::Machine::new(ProcessState::Excepted, false);
+                    let ended = Ended::Excepted { error: error.in_step(self.resident.live.at()) };
+                    let parts = Parts { ended: Some(ended.clone()), waiting: true, told: true, ..Parts::default() };
+                    Box::pin(self.commit(ended.state(), parts)).await?;
+                    return self.end(ended).await;
+                }
+            };
+            if let Some(store) = self.shared.store() {
+                store.commit(commit).await.map_err(RunError::from)?;
+            }
+        }
+        self.resident.committed = to;
+        self.applied.clear();
+        self.publish();
+        let effects = std::mem::take(&mut self.resident.live.core_mut().effects);
+        self.adopt(parts.children);
+        if parts.told {
+            self.announce(from, to);
+        }
+        if parts.step {
+            self.announce_step(&effects.emitted, &effects.reports);
+        }
+        Ok(())
+    }
+
+    fn build_commit(&mut self, from: ProcessState, to: ProcessState, parts: &mut Parts) -> Result<Commit, ErrorInfo> {
+        let Resident { live, machine, waiting, .. } = &mut *self.resident;
+        let core = live.core();
+        let mut commit = Commit::new(core.pid.clone(), core.env.epoch, core.env.clock.now(), from, to);
+        commit.paused = machine.is_paused();
+        commit.steps = core.steps;
+        commit.transition = parts.told.then(|| live.at());
+        commit.applied.clone_from(&self.applied);
+        if parts.waiting {
+            commit.awaiting = Some(waiting.as_ref().map(|waiting| waiting.awaiting.clone()).unwrap_or_default());
+        }
+        if parts.step {
+            commit.context = live.save()?;
+            commit.report.clone_from(&live.core().effects.reports);
+            if !live.core().effects.emitted.is_empty() {
+                commit.outputs = Some(json(&live.core().outputs)?);
+            }
+            commit.forget_memos = std::mem::take(&mut live.core_mut().memos);
+        }
+        if parts.position {
+            commit.position = Some(live.position()?);
+        }
+        if let Some(ended) = &parts.ended {
+            commit.ended = Some(json(ended)?);
+        }
+        for child in &mut parts.children {
+            commit.children.push(new_child(&commit.pid, child, commit.at)?);
+        }
+        let status = self.resident.status();
+        if parts.status || status.text != self.last_status() {
+            commit.status = Some(status);
+        }
+        Ok(commit)
+    }
+
+    fn last_status(&self) -> Option<String> {
+        self.entry.lock().view.status.as_deref().map(str::to_owned)
+    }
+
+    fn publish(&self) {
+        let core = self.resident.live.core();
+        let mut inner = self.entry.lock();
+        inner.view.state = self.resident.committed;
+        inner.view.paused = self.resident.machine.is_paused();
+        inner.view.steps = core.steps;
+        inner.view.at = self.resident.live.at();
+        if inner.view.status.as_deref() != core.status.as_deref() {
+            inner.view.status = core.status.as_deref().map(Into::into);
+        }
+    }
+
+    fn adopt(&self, children: Vec<Child>) {
+        for Child { launched, live } in children {
+            let parent = Some(self.entry.pid().clone());
+            self.shared.adopt(Entry::new(launched.slot, launched.process, parent, Resident::new(live)));
+        }
+    }
+
+    fn announce(&mut self, from: ProcessState, to: ProcessState) {
+        let transition = Transition { pid: self.entry.pid(), from: Some(from), to };
+        if let Some(hooks) = self.resident.live.hooks() {
+            let _ = caught(|| hooks.entered(transition));
+        }
+        let at = self.resident.live.at();
+        self.tell(|listener, _| listener.on_transition(transition, at));
+    }
+
+    fn announce_step(&mut self, emitted: &[(String, serde_json::Value)], reports: &[String]) {
+        for (port, value) in emitted {
+            if let Some(hooks) = self.resident.live.hooks() {
+                let _ = caught(|| hooks.output_emitted(port, value));
+            }
+            self.tell(|listener, pid| listener.on_output_emitted(pid, port, value));
+        }
+        for line in reports {
+            tracing::info!(report = line.as_str());
+            self.tell(|listener, pid| listener.on_report(pid, line));
+        }
+    }
+}
+
+/// The row of a child at its start.
+fn new_child(
+    parent: &crate::ProcessId,
+    child: &mut Child,
+    at: crate::clock::Timestamp,
+) -> Result<NewProcess, ErrorInfo> {
+    let Child { launched, live } = child;
+    let parent = Parent { pid: parent.clone(), awaited: launched.awaited };
+    new_process(launched.pid.clone(), live.as_mut(), &launched.process, &launched.inputs, at)
+        .map(|process| NewProcess { parent: Some(parent), ..process })
+}
+
+/// The row of a process at its start.
+pub(super) fn new_process(
+    pid: crate::ProcessId,
+    live: &mut dyn Live,
+    process: &Arc<dyn crate::registry::ProcessType>,
+    inputs: &serde_json::Map<String, serde_json::Value>,
+    at: crate::clock::Timestamp,
+) -> Result<NewProcess, ErrorInfo> {
+    Ok(NewProcess {
+        pid,
+        key: None,
+        parent: None,
+        envelope: process.envelope().clone(),
+        position: live.position()?,
+        context: live.save()?.unwrap_or_else(|| "{}".to_owned()),
+        inputs: json(inputs)?.into(),
+        at,
+    })
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<String, ErrorInfo> {
+    serde_json::to_string(value).map_err(|error| ErrorInfo::new(format!("cannot be written as JSON: {error}")))
+}
+
+fn unwritable(entry: &Entry, error: &ErrorInfo) -> RunError {
+    RunError::Parked { pid: entry.pid().clone(), reason: error.to_string() }
+}

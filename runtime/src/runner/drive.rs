@@ -1,0 +1,406 @@
+//! Moves one process: runs a step, commits the boundary, announces it; handles what is asked meanwhile.
+
+use std::pin::pin;
+use std::sync::Arc;
+use tokio::sync::SemaphorePermit;
+
+use super::RunError;
+use super::boundary::Parts;
+use super::caught::{caught, caught_async};
+use super::entry::{Entry, Mail, Resident};
+use super::instance::{Chosen, Turn};
+use super::shared::Shared;
+use crate::process::{Action, Ended, ErrorInfo, Event, Machine, ProcessState, Request, Transition};
+use crate::store::RequestId;
+
+/// What stops a driver.
+pub(super) enum Stop {
+    /// The process rests: it waits, is paused, or the runtime closes.
+    Rest,
+    /// The process has ended, and all who wait for it were told.
+    Ended,
+    /// The process cannot go on in this runtime; the store has it as of its last boundary.
+    Lost(RunError),
+}
+
+impl From<RunError> for Stop {
+    fn from(error: RunError) -> Self {
+        Self::Lost(error)
+    }
+}
+
+pub(crate) struct Driver<'a> {
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) entry: &'a Arc<Entry>,
+    pub(super) resident: Box<Resident>,
+    permit: Option<SemaphorePermit<'a>>,
+    /// Requests that wait for the step to end.
+    pub(super) later: Vec<Mail>,
+    /// Rows of requests that the next commit applies.
+    pub(super) applied: Vec<RequestId>,
+}
+
+impl<'a> Driver<'a> {
+    /// Drives a process until it rests or ends.
+    pub(crate) async fn drive(shared: Arc<Shared>, entry: Arc<Entry>, resident: Option<Box<Resident>>) {
+        let resident = match resident {
+            Some(resident) => Ok(resident),
+            None => Self::load(&shared, &entry).await,
+        };
+        let mut resident = match resident {
+            Ok(resident) => resident,
+            Err(error) => return Self::lose(&shared, &entry, error),
+        };
+        loop {
+            let mut driver = Driver {
+                shared: &shared,
+                entry: &entry,
+                resident,
+                permit: None,
+                later: Vec::new(),
+                applied: Vec::new(),
+            };
+            match driver.run().await {
+                Stop::Ended => return,
+                Stop::Lost(error) => return Self::lose(&shared, &entry, error),
+                Stop::Rest => match driver.rest() {
+                    Some(again) => resident = again,
+                    None => return,
+                },
+            }
+        }
+    }
+
+    async fn load(shared: &Arc<Shared>, entry: &Entry) -> Result<Box<Resident>, RunError> {
+        let not_found = || RunError::NotFound(entry.pid().clone());
+        let record = shared.store().ok_or_else(not_found)?.load(entry.pid()).await?.ok_or_else(not_found)?;
+        shared.restore(&record).await
+    }
+
+    fn lose(shared: &Arc<Shared>, entry: &Entry, error: RunError) {
+        if !matches!(error, RunError::Closed) {
+            tracing::error!(pid = %entry.pid(), error = &error as &dyn std::error::Error, "process suspended");
+        }
+        entry.take_mail().into_iter().for_each(|mail| mail.answer(Err(error.clone())));
+        shared.end(entry, Err(error));
+    }
+
+    /// Lays the process down, unless something happened meanwhile.
+    fn rest(mut self) -> Option<Box<Resident>> {
+        let waiting = self.resident.waiting.as_ref();
+        let wake_at =
+            waiting.and_then(|waiting| waiting.awaiting.wake_at).filter(|_| !self.resident.machine.is_paused());
+        let mut inner = self.entry.lock();
+        if !self.shared.is_closing() && (inner.woken || !inner.mail.is_empty()) {
+            inner.woken = false;
+            return Some(self.resident);
+        }
+        if self.shared.is_closing() {
+            self.entry.slot.fill(Err(RunError::Closed));
+        }
+        self.resident.live.forget_saved();
+        inner.resident = self.shared.rests().then_some(self.resident);
+        inner.driven = false;
+        if let Some(wake_at) = wake_at {
+            self.shared.timers.add(wake_at, self.entry.pid().clone());
+        }
+        None
+    }
+
+    async fn run(&mut self) -> Stop {
+        loop {
+            let turn = match self.answer_mail().await {
+                Ok(()) => self.advance().await,
+                Err(stop) => Err(stop),
+            };
+            if let Err(stop) = turn {
+                return stop;
+            }
+        }
+    }
+
+    async fn answer_mail(&mut self) -> Result<(), Stop> {
+        for mail in self.entry.take_mail() {
+            self.answer(mail).await?;
+        }
+        Ok(())
+    }
+
+    /// One transition, or none if there is nothing to do now.
+    async fn advance(&mut self) -> Result<(), Stop> {
+        if self.shared.is_closing() || self.resident.machine.is_paused() {
+            return Err(Stop::Rest);
+        }
+        if self.resident.committed == ProcessState::Waiting && !self.resident.is_ready() {
+            return Err(Stop::Rest);
+        }
+        if self.permit.is_none() {
+            let shared: &'a Shared = self.shared;
+            tokio::select! {
+                biased;
+                permit = shared.slots.acquire() => match permit {
+                    Ok(permit) => self.permit = Some(permit),
+                    Err(_closed) => return Err(Stop::Rest),
+                },
+                // Control does not wait for a slot.
+                () = self.entry.bell.notified() => return Ok(()),
+            }
+        }
+        if let Some(error) = self.lost_child() {
+            return Err(Stop::Lost(error));
+        }
+        self.resident.machine.apply(Event::Begin);
+        match self.choose() {
+            Ok(Chosen::Step) => {
+                self.begin().await?;
+                let turn = self.run_step().await?;
+                if let Some(error) = self.resident.live.core_mut().effects.lost.take() {
+                    return Err(Stop::Lost(error.into()));
+                }
+                self.settle(turn, true).await
+            }
+            Ok(Chosen::End(ended)) => {
+                if self.resident.committed == ProcessState::Created {
+                    self.begin().await?;
+                }
+                self.settle(Turn::End(ended), false).await
+            }
+            Err(error) => self.settle(Turn::Failed(error), false).await,
+        }
+    }
+
+    /// A child whose end this runtime cannot know. Its parent does not fail for that: both go on with the next runtime.
+    fn lost_child(&self) -> Option<RunError> {
+        let waiting = self.resident.waiting.as_ref()?;
+        waiting.children.iter().find_map(|(slot, _)| slot.get()?.as_ref().err().cloned())
+    }
+
+    /// What comes next. A failed child ends its parent here, when the wait is over.
+    fn choose(&mut self) -> Result<Chosen, ErrorInfo> {
+        if let Some(waiting) = &self.resident.waiting {
+            for (slot, allow_failure) in &waiting.children {
+                let failure = match slot.get() {
+                    Some(Ok(child)) if matches!(child.ended, Ended::Excepted { .. } | Ended::Killed { .. }) => {
+                        child.ended.to_string()
+                    }
+                    _ => continue,
+                };
+                if !allow_failure {
+                    return Err(ErrorInfo::new(format!("child {} {failure}", slot.pid)));
+                }
+            }
+        }
+        caught(|| self.resident.live.choose()).unwrap_or_else(Err)
+    }
+
+    /// Enters running from another state, before the first step.
+    async fn begin(&mut self) -> Result<(), Stop> {
+        if self.resident.committed == ProcessState::Running {
+            return Ok(());
+        }
+        let to = ProcessState::Running;
+        if let Err(error) = self.hooks_before(to) {
+            return self.settle(Turn::Failed(error), false).await.and(Err(Stop::Ended));
+        }
+        self.resident.waiting = None;
+        self.commit(to, Parts { position: true, waiting: true, told: true, ..Parts::default() }).await
+    }
+
+    /// Runs the chosen step to its end, or until it is cut off.
+    async fn run_step(&mut self) -> Result<Turn, Stop> {
+        let quiet = self.shared.store().is_none() && self.shared.listeners.is_empty();
+        let signal = quiet.then_some(&self.entry.signal);
+        let Resident { live, machine, .. } = &mut *self.resident;
+        let name = live.at();
+        let cut = {
+            let mut run = pin!(caught_async(live.run(signal)));
+            loop {
+                tokio::select! {
+                    biased;
+                    turn = &mut run => return Ok(turn.unwrap_or_else(|panic| Turn::Failed(panic.in_step(name)))),
+                    () = self.entry.bell.notified() => {
+                        if self.shared.is_aborting() {
+                            return Err(Stop::Lost(RunError::Closed));
+                        }
+                        if let Some(cut) = answer_in_step(self.shared, self.entry, machine, &mut self.later).await {
+                            break cut;
+                        }
+                    }
+                }
+            }
+        };
+        // The step's future is gone, and with it the object it left half changed: only the state is written.
+        let (ended, force) = match cut.0 {
+            Action::Kill(text) => (Ended::Killed { text }, true),
+            Action::Fail(error) => (Ended::Excepted { error }, false),
+            _ => return Ok(Turn::Failed(ErrorInfo::new("a step was cut off for no reason"))),
+        };
+        self.end_now(ended, force, cut.1).await.and(Err(Stop::Ended))
+    }
+
+    /// Handles a request between steps.
+    async fn answer(&mut self, mail: Mail) -> Result<(), Stop> {
+        if let Request::Resume { value } = &mail.request
+            && self.resident.machine.state() == ProcessState::Waiting
+            && self.wants_resume()
+            && let Err(message) = self.resident.live.resume(value.clone())
+        {
+            let error = RunError::ResumeValue { pid: self.entry.pid().clone(), message };
+            discard(self.shared, mail.id).await?;
+            mail.answer(Err(error));
+            return Ok(());
+        }
+        let force = matches!(mail.request, Request::Kill { force: true, .. });
+        let action = self.resident.machine.apply(Event::Request(mail.request.clone()));
+        tracing::debug!(?action, "request");
+        match action {
+            Action::Pause(text) => self.pause(text, mail).await,
+            Action::Play => self.play(mail).await,
+            Action::Resume(_) => self.resumed(mail).await,
+            Action::Kill(text) => self.end_now(Ended::Killed { text }, force, mail).await,
+            Action::Fail(error) => self.end_now(Ended::Excepted { error }, false, mail).await,
+            action => {
+                settle_mail(self.shared, self.entry, &mut self.later, action, mail).await;
+                Ok(())
+            }
+        }
+    }
+
+    fn wants_resume(&self) -> bool {
+        self.resident.waiting.as_ref().is_some_and(|waiting| waiting.awaiting.resume.is_some())
+    }
+
+    async fn pause(&mut self, text: Option<String>, mail: Mail) -> Result<(), Stop> {
+        self.applied.extend(mail.id);
+        self.cover_status(text);
+        self.commit_in_place(Parts { status: true, ..Parts::default() }).await?;
+        self.announce_paused();
+        mail.answer(Ok(true));
+        Ok(())
+    }
+
+    async fn play(&mut self, mail: Mail) -> Result<(), Stop> {
+        self.applied.extend(mail.id);
+        if let Some(status) = self.resident.before_pause.take() {
+            self.resident.live.core_mut().status = status;
+        }
+        self.commit_in_place(Parts { status: true, ..Parts::default() }).await?;
+        if let Some(hooks) = self.resident.live.hooks() {
+            let _ = caught(|| hooks.played());
+        }
+        self.tell(|listener, pid| listener.on_played(pid));
+        mail.answer(Ok(true));
+        Ok(())
+    }
+
+    async fn resumed(&mut self, mail: Mail) -> Result<(), Stop> {
+        self.applied.extend(mail.id);
+        if let Some(waiting) = &mut self.resident.waiting {
+            waiting.awaiting.resume = None;
+        }
+        self.commit_in_place(Parts { position: true, waiting: true, ..Parts::default() }).await?;
+        mail.answer(Ok(true));
+        Ok(())
+    }
+
+    /// A pause with a text covers the status until the process is played (S54); one without leaves it (S55).
+    pub(super) fn cover_status(&mut self, text: Option<String>) {
+        let core = self.resident.live.core_mut();
+        self.resident.before_pause = Some(core.status.clone());
+        if text.is_some() {
+            core.status = text;
+        }
+    }
+
+    pub(super) fn announce_paused(&mut self) {
+        if let Some(hooks) = self.resident.live.hooks() {
+            let _ = caught(|| hooks.paused());
+        }
+        self.tell(|listener, pid| listener.on_paused(pid));
+    }
+
+    /// Hooks before a transition; the first error makes the process excepted.
+    pub(super) fn hooks_before(&mut self, to: ProcessState) -> Result<(), ErrorInfo> {
+        let pid = self.entry.pid();
+        let transition = Transition { pid, from: Some(self.resident.committed), to };
+        match self.resident.live.hooks() {
+            None => Ok(()),
+            Some(hooks) => {
+                caught(|| hooks.exiting(transition).and_then(|()| hooks.entering(transition))).unwrap_or_else(Err)
+            }
+        }
+    }
+
+    pub(super) fn tell(&self, what: impl Fn(&dyn crate::listener::Listener, &crate::ProcessId)) {
+        for listener in &self.shared.listeners {
+            if caught(|| what(&**listener, self.entry.pid())).is_err() {
+                tracing::error!(pid = %self.entry.pid(), "a listener panicked");
+            }
+        }
+    }
+
+    pub(super) fn give_back_slot(&mut self) {
+        self.permit = None;
+    }
+}
+
+/// Handles requests while a step runs. Gives the action and its request if the step is to be cut off.
+async fn answer_in_step(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    machine: &mut Machine,
+    later: &mut Vec<Mail>,
+) -> Option<(Action, Mail)> {
+    let mut cut = None;
+    for mail in entry.take_mail() {
+        let action = machine.apply(Event::Request(mail.request.clone()));
+        tracing::debug!(?action, "request in a step");
+        if matches!(action, Action::Kill(_) | Action::Fail(_)) {
+            cut = Some((action, mail));
+        } else {
+            settle_mail(shared, entry, later, action, mail).await;
+        }
+    }
+    cut
+}
+
+/// Answers a request that changes nothing now.
+async fn settle_mail(shared: &Arc<Shared>, entry: &Entry, later: &mut Vec<Mail>, action: Action, mail: Mail) {
+    if matches!(mail.request, Request::Play) {
+        // A play takes back a pause that is not in force yet.
+        for paused in later.extract_if(.., |mail| matches!(mail.request, Request::Pause { .. })) {
+            answer_and_discard(shared, paused, Ok(false)).await;
+        }
+    }
+    match action {
+        Action::Later => later.push(mail),
+        Action::Refuse(state) => {
+            let error = RunError::InvalidState { pid: entry.pid().clone(), state, request: name(&mail.request) };
+            answer_and_discard(shared, mail, Err(error)).await;
+        }
+        action => answer_and_discard(shared, mail, Ok(matches!(action, Action::Nothing(true)))).await,
+    }
+}
+
+/// Removes a request's row, which no commit will apply, then answers.
+pub(super) async fn answer_and_discard(shared: &Arc<Shared>, mail: Mail, answer: Result<bool, RunError>) {
+    let discarded = discard(shared, mail.id).await;
+    mail.answer(discarded.and(answer));
+}
+
+async fn discard(shared: &Arc<Shared>, id: Option<RequestId>) -> Result<(), RunError> {
+    if let (Some(store), Some(id)) = (shared.store(), id) {
+        store.discard_requests(shared.env.epoch, vec![id]).await?;
+    }
+    Ok(())
+}
+
+fn name(request: &Request) -> &'static str {
+    match request {
+        Request::Pause { .. } => "pause",
+        Request::Play => "play",
+        Request::Kill { .. } => "kill",
+        Request::Resume { .. } => "resume",
+        Request::Fail { .. } => "fail",
+    }
+}

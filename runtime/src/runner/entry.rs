@@ -1,0 +1,156 @@
+//! What the runtime knows of a process that has not ended.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Notify, oneshot};
+
+use super::RunError;
+use super::instance::Live;
+use crate::process::{Machine, ProcessId, ProcessState, Request, Slot};
+use crate::registry::ProcessType;
+use crate::store::{Awaiting, RequestId, StatusText};
+
+/// A request on its way to a process.
+pub(crate) struct Mail {
+    /// The row that keeps it; none without a store.
+    pub(crate) id: Option<RequestId>,
+    pub(crate) request: Request,
+    pub(crate) reply: Option<oneshot::Sender<Result<bool, RunError>>>,
+}
+
+impl Mail {
+    pub(crate) fn answer(self, answer: Result<bool, RunError>) {
+        if let Some(reply) = self.reply {
+            // Whoever asked may have gone; the request was handled all the same.
+            let _ = reply.send(answer);
+        }
+    }
+}
+
+/// A process in memory, at rest or in the hands of its driver.
+pub(crate) struct Resident {
+    pub(crate) live: Box<dyn Live>,
+    pub(crate) machine: Machine,
+    /// The state as of the last boundary.
+    pub(crate) committed: ProcessState,
+    pub(crate) waiting: Option<Box<Waiting>>,
+    pub(crate) before_pause: Option<Option<String>>,
+}
+
+/// What a process waits for.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    pub(crate) awaiting: Awaiting,
+    /// The children, with whether their failure is allowed.
+    pub(crate) children: Vec<(Arc<Slot>, bool)>,
+    /// Those that have not ended; shrinks from its end.
+    pub(crate) open: Vec<Arc<Slot>>,
+}
+
+impl Waiting {
+    pub(crate) fn children_ended(&mut self) -> bool {
+        while self.open.last().is_some_and(|slot| slot.get().is_some()) {
+            self.open.pop();
+        }
+        self.open.is_empty()
+    }
+}
+
+impl Resident {
+    pub(crate) fn new(live: Box<dyn Live>) -> Box<Self> {
+        Box::new(Self {
+            live,
+            machine: Machine::new(ProcessState::Created, false),
+            committed: ProcessState::Created,
+            waiting: None,
+            before_pause: None,
+        })
+    }
+
+    /// Whether all that it waits for is there.
+    pub(crate) fn is_ready(&mut self) -> bool {
+        let now = self.live.core().env.clock.now();
+        self.waiting.as_mut().is_none_or(|waiting| {
+            waiting.children_ended()
+                && waiting.awaiting.resume.is_none()
+                && waiting.awaiting.wake_at.is_none_or(|wake_at| wake_at <= now)
+        })
+    }
+
+    pub(crate) fn status(&self) -> StatusText {
+        StatusText { text: self.live.core().status.clone(), before_pause: self.before_pause.clone() }
+    }
+}
+
+/// What is seen from outside while a driver has the process.
+#[derive(Clone)]
+pub(crate) struct View {
+    pub(crate) state: ProcessState,
+    pub(crate) paused: bool,
+    pub(crate) steps: u64,
+    pub(crate) at: &'static str,
+    pub(crate) status: Option<Box<str>>,
+}
+
+pub(crate) struct Inner {
+    /// At rest; none while a driver has it, or while it is in the store alone.
+    pub(crate) resident: Option<Box<Resident>>,
+    pub(crate) mail: VecDeque<Mail>,
+    /// A driver has it.
+    pub(crate) driven: bool,
+    /// Something happened while a driver had it.
+    pub(crate) woken: bool,
+    pub(crate) view: View,
+}
+
+pub(crate) struct Entry {
+    pub(crate) slot: Arc<Slot>,
+    pub(crate) process: Arc<dyn ProcessType>,
+    pub(crate) parent: Option<ProcessId>,
+    inner: Mutex<Inner>,
+    /// There is mail: what a burst looks at between steps.
+    pub(crate) signal: AtomicBool,
+    pub(crate) bell: Notify,
+}
+
+impl Entry {
+    pub(crate) fn new(
+        slot: Arc<Slot>,
+        process: Arc<dyn ProcessType>,
+        parent: Option<ProcessId>,
+        resident: Box<Resident>,
+    ) -> Arc<Self> {
+        let core = resident.live.core();
+        let view = View {
+            state: resident.machine.state(),
+            paused: resident.machine.is_paused(),
+            steps: core.steps,
+            at: resident.live.at(),
+            status: core.status.as_deref().map(Into::into),
+        };
+        let inner = Inner { resident: Some(resident), mail: VecDeque::new(), driven: false, woken: false, view };
+        Arc::new(Self {
+            slot,
+            process,
+            parent,
+            inner: Mutex::new(inner),
+            signal: AtomicBool::new(false),
+            bell: Notify::new(),
+        })
+    }
+
+    pub(crate) fn pid(&self) -> &ProcessId {
+        &self.slot.pid
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn take_mail(&self) -> VecDeque<Mail> {
+        let mut inner = self.lock();
+        self.signal.store(false, Ordering::Relaxed);
+        std::mem::take(&mut inner.mail)
+    }
+}

@@ -1,0 +1,230 @@
+//! What a launch gives: the link to a process.
+
+use serde::Serialize;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+use super::RunError;
+use super::entry::Mail;
+use super::shared::Shared;
+use crate::process::{ErrorInfo, Outcome, Process, ProcessId, ProcessState, Request, Slot, Termination};
+
+/// What can be seen of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// The id.
+    pub pid: ProcessId,
+    /// The registered name.
+    pub process: String,
+    /// The state.
+    pub state: ProcessState,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// Committed steps.
+    pub steps: u64,
+    /// The status text.
+    pub text: Option<String>,
+}
+
+/// The link to a process of any type.
+#[derive(Clone)]
+pub struct AnyHandle {
+    shared: Arc<Shared>,
+    slot: Arc<Slot>,
+    process: Arc<str>,
+}
+
+/// The link to a process of type `P`. Dropping it changes nothing.
+pub struct Handle<P> {
+    any: AnyHandle,
+    process: PhantomData<fn() -> P>,
+}
+
+impl AnyHandle {
+    pub(super) fn new(shared: Arc<Shared>, slot: Arc<Slot>, process: &str) -> Self {
+        Self { shared, slot, process: process.into() }
+    }
+
+    /// The id of the process.
+    pub fn pid(&self) -> &ProcessId {
+        &self.slot.pid
+    }
+
+    /// The registered name of the process.
+    pub fn process(&self) -> &str {
+        &self.process
+    }
+
+    /// Waits for the end, and gives it as it is stored.
+    ///
+    /// # Errors
+    /// The process cannot go on in this runtime: it was shut down, the store failed, or the process was parked.
+    pub async fn termination(&self) -> Result<Termination, RunError> {
+        self.slot.wait().await.clone()
+    }
+
+    /// What can be seen of the process now, as of its last boundary.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn status(&self) -> Result<Status, RunError> {
+        let (pid, process) = (self.pid().clone(), self.process.to_string());
+        if let Some(entry) = self.shared.entry(self.pid()) {
+            let view = entry.lock().view.clone();
+            let (state, paused, steps) = (view.state, view.paused, view.steps);
+            return Ok(Status { pid, process, state, paused, steps, text: view.status.map(Into::into) });
+        }
+        if let Some(store) = self.shared.store() {
+            let record = store.load(self.pid()).await?.ok_or_else(|| RunError::NotFound(pid.clone()))?;
+            let (state, paused, steps) = (record.state, record.paused, record.steps);
+            return Ok(Status { pid, process, state, paused, steps, text: record.status.text });
+        }
+        let state = match self.slot.get() {
+            Some(Ok(termination)) => termination.ended.state(),
+            Some(Err(error)) => return Err(error.clone()),
+            None => return Err(RunError::NotFound(pid)),
+        };
+        Ok(Status { pid, process, state, paused: false, steps: 0, text: None })
+    }
+
+    /// Holds the process after the step that runs, if one does. Resolves when the pause is in force, with `true`;
+    /// with `false` if the process ended first, or was played.
+    ///
+    /// The request is durable before anything else happens.
+    ///
+    /// # Errors
+    /// The store failed, or the runtime was shut down.
+    pub async fn pause(&self, text: impl Into<String>) -> Result<bool, RunError> {
+        let text = Some(text.into()).filter(|text| !text.is_empty());
+        self.request(Request::Pause { text }).await
+    }
+
+    /// Lets a paused process go on; takes back a pause that is not in force yet.
+    ///
+    /// # Errors
+    /// The store failed, or the runtime was shut down.
+    pub async fn play(&self) -> Result<bool, RunError> {
+        self.request(Request::Play).await
+    }
+
+    /// Ends the process as killed: at once if it waits or is paused, otherwise at the end of the step that runs. Its
+    /// awaited children are killed too. Resolves when it is done, with whether the process is killed.
+    ///
+    /// # Errors
+    /// The store failed, or the runtime was shut down.
+    pub async fn kill(&self, text: impl Into<String>) -> Result<bool, RunError> {
+        self.request(Request::Kill { text: text.into(), force: false }).await
+    }
+
+    /// As [`kill`](Self::kill), but cuts off the step that runs; what it did since the last boundary is lost.
+    ///
+    /// # Errors
+    /// The store failed, or the runtime was shut down.
+    pub async fn kill_force(&self, text: impl Into<String>) -> Result<bool, RunError> {
+        self.request(Request::Kill { text: text.into(), force: true }).await
+    }
+
+    /// Ends the process as excepted, with this error.
+    ///
+    /// # Errors
+    /// The process has ended, the store failed, or the runtime was shut down.
+    pub async fn fail(&self, error: ErrorInfo) -> Result<bool, RunError> {
+        self.request(Request::Fail { error }).await
+    }
+
+    /// Ends the wait of a process for a resume, with a value for the step that follows. A second one is harmless.
+    ///
+    /// # Errors
+    /// The process does not wait for a resume, the value does not fit the step that takes it, the store failed, or the
+    /// runtime was shut down.
+    pub async fn resume<T: Serialize>(&self, value: T) -> Result<bool, RunError> {
+        let value = serde_json::to_value(value).map_err(|error| RunError::ResumeValue {
+            pid: self.pid().clone(),
+            message: format!("it cannot be written as JSON: {error}"),
+        })?;
+        self.request(Request::Resume { value }).await
+    }
+
+    async fn request(&self, request: Request) -> Result<bool, RunError> {
+        let (reply, answer) = oneshot::channel();
+        if self.shared.is_closing() {
+            return Err(RunError::Closed);
+        }
+        if let Some(end) = self.slot.get() {
+            return ended(self.pid(), end.as_ref().map_err(Clone::clone)?, &request);
+        }
+        if let Some(store) = self.shared.store() {
+            let filing = self.shared.filing.read().await;
+            let id = store.request(self.pid(), request).await?;
+            self.shared.expect_reply(id, reply);
+            drop(filing);
+            self.shared.filed.notify_one();
+        } else {
+            let entry = self.shared.entry(self.pid()).ok_or_else(|| RunError::NotFound(self.pid().clone()))?;
+            self.shared.post(&entry, Mail { id: None, request, reply: Some(reply) });
+        }
+        answer.await.unwrap_or(Err(RunError::Closed))
+    }
+}
+
+/// What a request gets from a process that has ended (S49, S56, S58).
+pub(super) fn ended(pid: &ProcessId, end: &Termination, request: &Request) -> Result<bool, RunError> {
+    let state = end.ended.state();
+    let refuse = |request| Err(RunError::InvalidState { pid: pid.clone(), state, request });
+    match request {
+        Request::Pause { .. } => Ok(false),
+        Request::Play => Ok(true),
+        Request::Kill { .. } => Ok(state == ProcessState::Killed),
+        Request::Resume { .. } => refuse("resume"),
+        Request::Fail { .. } => refuse("fail"),
+    }
+}
+
+impl<P: Process> Handle<P> {
+    pub(super) fn new(any: AnyHandle) -> Self {
+        Self { any, process: PhantomData }
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// The process cannot go on in this runtime: it was shut down, the store failed, or the process was parked.
+    pub async fn outcome(&self) -> Result<Outcome<P>, RunError> {
+        Outcome::from_termination(&self.any.termination().await?).map_err(RunError::Outputs)
+    }
+
+    /// The same without its type.
+    pub fn any(&self) -> &AnyHandle {
+        &self.any
+    }
+}
+
+impl<P> Deref for Handle<P> {
+    type Target = AnyHandle;
+
+    fn deref(&self) -> &AnyHandle {
+        &self.any
+    }
+}
+
+impl<P> Clone for Handle<P> {
+    fn clone(&self) -> Self {
+        Self { any: self.any.clone(), process: PhantomData }
+    }
+}
+
+impl fmt::Debug for AnyHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("pid", self.pid()).field("process", &self.process).finish_non_exhaustive()
+    }
+}
+
+impl<P> fmt::Debug for Handle<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.any.fmt(f)
+    }
+}

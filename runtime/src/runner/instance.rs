@@ -1,0 +1,525 @@
+//! One process in memory, without its type: what the driver moves.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::any::TypeId;
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::limits;
+use crate::process::{
+    Ahead, BoxFuture, Cx, CxCore, Effects, Ended, Env, ErrorInfo, FieldReader, FieldWriter, Hand, Hooks, Need, Process,
+    ProcessId, Slot, SlotCollector, StepEnd, Transition,
+};
+use crate::spec::{Entry, PortNamespace, PortReader, PortValues, ProcessSpec, spec_of};
+use crate::store::{Envelope, FORMAT, Record};
+
+/// A process type without its type.
+pub(crate) trait ProcessType: Send + Sync + 'static {
+    fn type_id(&self) -> TypeId;
+    fn type_name(&self) -> &'static str;
+    fn name(&self) -> &'static str;
+    fn also(&self) -> &'static [&'static str];
+    fn needs(&self) -> &'static [Need];
+    fn spec(&self) -> &'static ProcessSpec;
+    fn envelope(&self) -> &Envelope;
+    /// A process at its start. The inputs are validated.
+    fn create(&self, env: &Arc<Env>, pid: ProcessId, inputs: Map<String, Value>) -> Result<Box<dyn Live>, ErrorInfo>;
+    /// A process as of its last boundary, with the slots of the children in its context.
+    fn restore(&self, env: &Arc<Env>, record: &Record) -> Result<Restored, String>;
+}
+
+pub(crate) struct Restored {
+    pub(crate) live: Box<dyn Live>,
+    pub(crate) children: Vec<Arc<Slot>>,
+}
+
+/// What running led to.
+#[derive(Debug)]
+pub(crate) enum Turn {
+    /// The step ended; what comes next is to be chosen.
+    Proceed,
+    /// The step ended and named the next one.
+    To,
+    /// The step ended and waits for a resume, with the text for people.
+    Wait(String),
+    /// The step ended the process.
+    End(Ended),
+    /// The step failed.
+    Failed(ErrorInfo),
+    /// Something was asked of the process; the next step is chosen and counted.
+    Interrupted,
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub(crate) enum Chosen {
+    Step,
+    End(Ended),
+}
+
+/// A process in memory.
+pub(crate) trait Live: Send {
+    fn core(&self) -> &CxCore;
+    fn core_mut(&mut self) -> &mut CxCore;
+    /// Chooses what comes next, by predicates where the control flow asks them.
+    fn choose(&mut self) -> Result<Chosen, ErrorInfo>;
+    /// Runs the chosen step; with a signal, also those that follow, until the signal or until one does more than proceed.
+    fn run<'a>(&'a mut self, signal: Option<&'a AtomicBool>) -> BoxFuture<'a, Turn>;
+    /// Takes the value of a resume.
+    fn resume(&mut self, value: Value) -> Result<(), String>;
+    /// Remembers how the process ends once its children have ended.
+    fn end_later(&mut self, ended: Ended);
+    /// The saved fields as JSON, if they changed since the last call.
+    fn save(&mut self) -> Result<Option<String>, ErrorInfo>;
+    /// Forgets what was saved last: the next save gives the whole. For processes that rest.
+    fn forget_saved(&mut self);
+    /// The program point as JSON.
+    fn position(&self) -> Result<String, ErrorInfo>;
+    /// The name of the step that runs, ran last or runs next.
+    fn at(&self) -> &'static str;
+    /// The process's hooks, if it has any.
+    fn hooks(&mut self) -> Option<&mut dyn ErasedHooks>;
+}
+
+/// [`Hooks`] as an object.
+pub(crate) trait ErasedHooks {
+    fn exiting(&mut self, transition: Transition<'_>) -> Result<(), ErrorInfo>;
+    fn entering(&mut self, transition: Transition<'_>) -> Result<(), ErrorInfo>;
+    fn entered(&mut self, transition: Transition<'_>);
+    fn output_emitting(&mut self, port: &str, value: &Value) -> Result<(), ErrorInfo>;
+    fn output_emitted(&mut self, port: &str, value: &Value);
+    fn paused(&mut self);
+    fn played(&mut self);
+    fn terminated(&mut self);
+}
+
+impl<P: Hooks> ErasedHooks for P {
+    fn exiting(&mut self, transition: Transition<'_>) -> Result<(), ErrorInfo> {
+        self.on_exiting(transition).map_err(|error| ErrorInfo::from_error(&*error))
+    }
+    fn entering(&mut self, transition: Transition<'_>) -> Result<(), ErrorInfo> {
+        self.on_entering(transition).map_err(|error| ErrorInfo::from_error(&*error))
+    }
+    fn entered(&mut self, transition: Transition<'_>) {
+        self.on_entered(transition);
+    }
+    fn output_emitting(&mut self, port: &str, value: &Value) -> Result<(), ErrorInfo> {
+        self.on_output_emitting(port, value).map_err(|error| ErrorInfo::from_error(&*error))
+    }
+    fn output_emitted(&mut self, port: &str, value: &Value) {
+        self.on_output_emitted(port, value);
+    }
+    fn paused(&mut self) {
+        self.on_paused();
+    }
+    fn played(&mut self) {
+        self.on_played();
+    }
+    fn terminated(&mut self) {
+        self.on_terminated();
+    }
+}
+
+/// Where a process stands.
+enum Place<Point> {
+    Start,
+    At(Point),
+    After(Point),
+    /// At the named point, as soon as a resume brings its last argument.
+    Resume(&'static str, Map<String, Value>),
+    /// At the end, as soon as the children of the last step have ended.
+    Ending(Ended),
+}
+
+/// A place as it is stored.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Position<'a> {
+    Start,
+    At {
+        step: Cow<'a, str>,
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        with: Map<String, Value>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resumed: Option<Value>,
+    },
+    After {
+        step: Cow<'a, str>,
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        with: Map<String, Value>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resumed: Option<Value>,
+    },
+    Resume {
+        step: Cow<'a, str>,
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        with: Map<String, Value>,
+    },
+    End {
+        ended: Ended,
+    },
+}
+
+struct Instance<P: Process> {
+    process: P,
+    cx: Cx<P>,
+    place: Place<P::Point>,
+    at: &'static str,
+    saved: Vec<u8>,
+    buffer: Vec<u8>,
+}
+
+impl<P: Process> Instance<P> {
+    fn finish_step(&mut self, point: P::Point, end: StepEnd<P>) -> Turn {
+        self.cx.core.resumed = None;
+        let hand = match end.next {
+            Ok(next) => next.0,
+            Err(error) => return Turn::Failed(ErrorInfo::from_error(&*error)),
+        };
+        for (name, value) in &end.outputs {
+            if let Err(error) = self.cx.core.emit(name, value) {
+                return Turn::Failed(ErrorInfo::from_error(&error));
+            }
+        }
+        match hand {
+            Hand::Proceed => {
+                self.place = Place::After(point);
+                Turn::Proceed
+            }
+            Hand::To(point) => {
+                self.place = Place::At(point);
+                Turn::To
+            }
+            Hand::Wait { text, then: None } => {
+                self.place = Place::After(point);
+                Turn::Wait(text)
+            }
+            Hand::Wait { text, then: Some((name, Ok(arguments))) } => {
+                self.place = Place::Resume(name, arguments);
+                Turn::Wait(text)
+            }
+            Hand::Wait { then: Some((name, Err(error))), .. } => {
+                Turn::Failed(ErrorInfo::new(format!("arguments of step `{name}` cannot be written as JSON: {error}")))
+            }
+            Hand::Stop(Ok(result)) => Turn::End(Ended::Finished { result }),
+            Hand::Stop(Err(error)) => {
+                Turn::Failed(ErrorInfo::new(format!("the result cannot be written as JSON: {error}")))
+            }
+            Hand::Exit(exit) => Turn::End(Ended::Exited { exit }),
+            Hand::Kill(text) => Turn::End(Ended::Killed { text }),
+        }
+    }
+
+    async fn run_steps(&mut self, signal: Option<&AtomicBool>) -> Turn {
+        let mut since_yield = 0;
+        loop {
+            let Place::At(point) = &self.place else {
+                return Turn::Failed(ErrorInfo::new("no step was chosen"));
+            };
+            let point = point.clone();
+            self.at = P::point_name(&point);
+            let end = self.process.step(&mut self.cx, point.clone()).await;
+            let turn = self.finish_step(point, end);
+            let Some(signal) = signal else { return turn };
+            if !matches!(turn, Turn::Proceed) || !self.cx.core.effects.is_empty() {
+                return turn;
+            }
+            // A step that a burst runs on from is one that nobody watches: nothing is stored or told.
+            match self.choose_next() {
+                Ok(Chosen::Step) => self.cx.core.steps += 1,
+                Ok(Chosen::End(ended)) => return Turn::End(ended),
+                Err(error) => return Turn::Failed(error),
+            }
+            if signal.load(Ordering::Relaxed) {
+                return Turn::Interrupted;
+            }
+            since_yield += 1;
+            if since_yield == limits::STEPS_PER_TURN {
+                since_yield = 0;
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// What was written must be readable, or the process would be lost at its next start: `f64::NAN` is written as null.
+    fn check_saved(&self) -> Result<(), ErrorInfo> {
+        let text = std::str::from_utf8(&self.buffer).map_err(|error| ErrorInfo::from_error(&error))?;
+        let read = FieldReader::new(text).and_then(P::load);
+        read.map(drop).map_err(|error| ErrorInfo::new(format!("the context cannot be read again: {error}")))
+    }
+
+    fn choose_next(&mut self) -> Result<Chosen, ErrorInfo> {
+        let after = match &self.place {
+            Place::At(_) => return Ok(Chosen::Step),
+            Place::Ending(ended) => return Ok(Chosen::End(ended.clone())),
+            Place::Resume(name, _) => return Err(ErrorInfo::new(format!("step `{name}` has not been resumed"))),
+            Place::Start => None,
+            Place::After(point) => Some(point),
+        };
+        match self.process.ahead(&self.cx, after).map_err(|error| ErrorInfo::from_error(&*error))? {
+            Ahead::Step(point) => {
+                self.place = Place::At(point);
+                Ok(Chosen::Step)
+            }
+            Ahead::End => Ok(Chosen::End(Ended::Finished { result: Value::Null })),
+            Ahead::Exit(exit) => Ok(Chosen::End(Ended::Exited { exit })),
+        }
+    }
+}
+
+impl<P: Process> Live for Instance<P> {
+    fn core(&self) -> &CxCore {
+        &self.cx.core
+    }
+
+    fn core_mut(&mut self) -> &mut CxCore {
+        &mut self.cx.core
+    }
+
+    fn choose(&mut self) -> Result<Chosen, ErrorInfo> {
+        self.choose_next()
+    }
+
+    fn run<'a>(&'a mut self, signal: Option<&'a AtomicBool>) -> BoxFuture<'a, Turn> {
+        // Hooks see every transition, so a process with hooks stops at each.
+        let signal = if <P as Hooks>::ENABLED { None } else { signal };
+        Box::pin(self.run_steps(signal))
+    }
+
+    fn resume(&mut self, value: Value) -> Result<(), String> {
+        if let Place::Resume(name, arguments) = &self.place {
+            let mut arguments = arguments.clone();
+            if let Some(argument) = P::resume_argument(name) {
+                arguments.insert(argument.to_owned(), value);
+            }
+            self.place = Place::At(P::point(name, arguments).map_err(|error| error.to_string())?);
+        } else {
+            self.cx.core.resumed = Some(value);
+        }
+        Ok(())
+    }
+
+    fn end_later(&mut self, ended: Ended) {
+        self.place = Place::Ending(ended);
+    }
+
+    fn save(&mut self) -> Result<Option<String>, ErrorInfo> {
+        let mut fields = FieldWriter::new(&mut self.buffer);
+        self.process.save(&mut fields).map_err(|error| ErrorInfo::from_error(&error))?;
+        fields.finish();
+        if self.buffer == self.saved {
+            return Ok(None);
+        }
+        if cfg!(debug_assertions) {
+            self.check_saved()?;
+        }
+        std::mem::swap(&mut self.buffer, &mut self.saved);
+        String::from_utf8(self.saved.clone()).map(Some).map_err(|_| ErrorInfo::new("a field was not written as UTF-8"))
+    }
+
+    fn forget_saved(&mut self) {
+        self.saved = Vec::new();
+        self.buffer = Vec::new();
+    }
+
+    fn position(&self) -> Result<String, ErrorInfo> {
+        let resumed = self.cx.core.resumed.clone();
+        let arguments = |point: &P::Point| {
+            P::point_arguments(point)
+                .map_err(|error| ErrorInfo::new(format!("arguments of step `{}`: {error}", P::point_name(point))))
+        };
+        let position = match &self.place {
+            Place::Start => Position::Start,
+            Place::At(point) => Position::At { step: P::point_name(point).into(), with: arguments(point)?, resumed },
+            Place::After(point) => {
+                Position::After { step: P::point_name(point).into(), with: arguments(point)?, resumed }
+            }
+            Place::Resume(name, arguments) => Position::Resume { step: (*name).into(), with: arguments.clone() },
+            Place::Ending(ended) => Position::End { ended: ended.clone() },
+        };
+        serde_json::to_string(&position).map_err(|error| ErrorInfo::new(format!("the position: {error}")))
+    }
+
+    fn at(&self) -> &'static str {
+        match &self.place {
+            Place::At(point) => P::point_name(point),
+            Place::Resume(name, _) => name,
+            _ => self.at,
+        }
+    }
+
+    fn hooks(&mut self) -> Option<&mut dyn ErasedHooks> {
+        if <P as Hooks>::ENABLED { Some(&mut self.process) } else { None }
+    }
+}
+
+pub(crate) struct TypeOf<P> {
+    envelope: Envelope,
+    process: PhantomData<fn() -> P>,
+}
+
+impl<P: Process> TypeOf<P> {
+    pub(crate) fn new() -> Self {
+        let envelope = Envelope {
+            format: FORMAT,
+            process: P::NAME.to_owned(),
+            version: P::VERSION,
+            fingerprint: format!("{:016x}", fingerprint::<P>()),
+        };
+        Self { envelope, process: PhantomData }
+    }
+
+    fn instance(&self, env: &Arc<Env>, pid: ProcessId, inputs: Map<String, Value>) -> Result<Instance<P>, String> {
+        let inputs = P::Inputs::read(&mut PortReader::new(inputs)).map_err(|error| error.to_string())?;
+        let core = CxCore {
+            pid,
+            env: Arc::clone(env),
+            spec: self.spec(),
+            steps: 0,
+            outputs: Map::new(),
+            status: None,
+            resumed: None,
+            effects: Effects::default(),
+            memos: false,
+        };
+        Ok(Instance {
+            process: P::default(),
+            cx: Cx { core, inputs: Arc::new(inputs) },
+            place: Place::Start,
+            at: "",
+            saved: Vec::new(),
+            buffer: Vec::new(),
+        })
+    }
+
+    fn place(position: &str) -> Result<(Place<P::Point>, Option<Value>), String> {
+        let position: Position<'_> = serde_json::from_str(position).map_err(|error| format!("position: {error}"))?;
+        let point = |step: &str, with| P::point(step, with).map_err(|error| error.to_string());
+        Ok(match position {
+            Position::Start => (Place::Start, None),
+            Position::At { step, with, resumed } => (Place::At(point(&step, with)?), resumed),
+            Position::After { step, with, resumed } => (Place::After(point(&step, with)?), resumed),
+            Position::Resume { step, with } => {
+                let name = P::POINTS.iter().find(|name| **name == step);
+                let name = name.ok_or_else(|| crate::process::PointError::unknown::<P>(&step).to_string())?;
+                (Place::Resume(name, with), None)
+            }
+            Position::End { ended } => (Place::Ending(ended), None),
+        })
+    }
+
+    fn check_envelope(&self, found: &Envelope) -> Result<(), String> {
+        if found.format > FORMAT {
+            return Err(format!("its format is {}, this version knows {FORMAT}", found.format));
+        }
+        if found.version != self.envelope.version {
+            let (found, own) = (found.version, self.envelope.version);
+            return Err(format!("it was written by version {found} of `{}`, this is version {own}", P::NAME));
+        }
+        Ok(())
+    }
+
+    fn decode(&self, env: &Arc<Env>, record: &Record) -> Result<Restored, String> {
+        self.check_envelope(&record.envelope)?;
+        let inputs = serde_json::from_str(&record.inputs).map_err(|error| format!("inputs: {error}"))?;
+        let mut instance = self.instance(env, record.pid.clone(), inputs)?;
+        let collector = SlotCollector::start();
+        let fields = FieldReader::new(&record.context).map_err(|error| error.to_string())?;
+        instance.process = P::load(fields).map_err(|error| error.to_string())?;
+        let children = collector.finish();
+        (instance.place, instance.cx.core.resumed) = Self::place(&record.position)?;
+        let outputs = serde_json::from_str(&record.outputs).map_err(|error| format!("outputs: {error}"))?;
+        instance.cx.core.outputs = outputs;
+        instance.cx.core.steps = record.steps;
+        instance.cx.core.status.clone_from(&record.status.text);
+        // A memo may have been written before the crash; the boundary deletes it.
+        instance.cx.core.memos = true;
+        instance.saved = record.context.clone().into_bytes();
+        Ok(Restored { live: Box::new(instance), children })
+    }
+}
+
+impl<P: Process> ProcessType for TypeOf<P> {
+    fn type_id(&self) -> TypeId {
+        TypeId::of::<P>()
+    }
+
+    fn type_name(&self) -> &'static str {
+        std::any::type_name::<P>()
+    }
+
+    fn name(&self) -> &'static str {
+        P::NAME
+    }
+
+    fn also(&self) -> &'static [&'static str] {
+        P::ALSO
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        P::NEEDS
+    }
+
+    fn spec(&self) -> &'static ProcessSpec {
+        spec_of::<P>()
+    }
+
+    fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    fn create(&self, env: &Arc<Env>, pid: ProcessId, inputs: Map<String, Value>) -> Result<Box<dyn Live>, ErrorInfo> {
+        Ok(Box::new(self.instance(env, pid, inputs).map_err(ErrorInfo::new)?))
+    }
+
+    fn restore(&self, env: &Arc<Env>, record: &Record) -> Result<Restored, String> {
+        self.decode(env, record).map_err(|reason| {
+            let changed = record.envelope.fingerprint != self.envelope.fingerprint;
+            let hint = if changed { " (the process has changed since)" } else { "" };
+            format!("its checkpoint cannot be read{hint}: {reason}")
+        })
+    }
+}
+
+impl fmt::Debug for dyn ProcessType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Debug for dyn Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Live({})", self.core().pid)
+    }
+}
+
+/// A hash over the names and types of ports, fields and program points (FNV-1a, 64 bits).
+///
+/// It tells a reader of a checkpoint that the process has changed; whether that matters, decoding decides.
+fn fingerprint<P: Process>() -> u64 {
+    fn add(hash: &mut u64, text: &str) {
+        for byte in text.bytes().chain([0]) {
+            *hash = (*hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+    fn ports(hash: &mut u64, namespace: &PortNamespace) {
+        add(hash, namespace.dynamic_type().unwrap_or_default());
+        for entry in namespace.entries() {
+            add(hash, entry.name());
+            match entry {
+                Entry::Port(port) => add(hash, port.type_name()),
+                Entry::Namespace(inner) => ports(hash, inner),
+            }
+        }
+    }
+    let mut hash = 0xcbf2_9ce4_8422_2325;
+    let spec = spec_of::<P>();
+    ports(&mut hash, spec.inputs());
+    ports(&mut hash, spec.outputs());
+    P::FIELDS.iter().chain(P::POINTS).for_each(|name| add(&mut hash, name));
+    hash
+}

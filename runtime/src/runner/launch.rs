@@ -1,0 +1,219 @@
+//! Launching, and going on with what is unfinished.
+
+use serde_json::{Map, Value};
+use std::future::IntoFuture;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::boundary::new_process;
+use super::entry::{Entry, Resident};
+use super::handle::{AnyHandle, Handle};
+use super::shared::Shared;
+use super::{ProcessType, RunError};
+use crate::limits;
+use crate::process::{BoxFuture, ErrorInfo, Process, ProcessId, Slot};
+use crate::spec::InputMap;
+use crate::store::{Creation, Record};
+
+/// A launch that is being prepared: `.await` it.
+#[must_use = "a launch does nothing until it is awaited"]
+pub struct Launching<P> {
+    by_name: LaunchingByName,
+    process: PhantomData<fn() -> P>,
+}
+
+/// A launch by name that is being prepared: `.await` it.
+#[must_use = "a launch does nothing until it is awaited"]
+pub struct LaunchingByName {
+    shared: Arc<Shared>,
+    process: Result<Arc<dyn ProcessType>, RunError>,
+    inputs: InputMap,
+    key: Option<String>,
+    pid: Option<ProcessId>,
+}
+
+impl<P: Process> Launching<P> {
+    pub(super) fn new(shared: &Arc<Shared>, inputs: InputMap) -> Self {
+        let process = shared.env.registry.of::<P>();
+        let by_name = LaunchingByName { shared: Arc::clone(shared), process, inputs, key: None, pid: None };
+        Self { by_name, process: PhantomData }
+    }
+
+    /// Makes the launch idempotent: the same key gives the same process, also after a restart.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.by_name = self.by_name.key(key);
+        self
+    }
+
+    /// Gives the process this id.
+    pub fn id(mut self, pid: impl Into<ProcessId>) -> Self {
+        self.by_name = self.by_name.id(pid);
+        self
+    }
+}
+
+impl LaunchingByName {
+    pub(super) fn new(shared: &Arc<Shared>, process: &str, inputs: InputMap) -> Self {
+        let process = shared.env.registry.named(process);
+        Self { shared: Arc::clone(shared), process, inputs, key: None, pid: None }
+    }
+
+    /// Makes the launch idempotent: the same key gives the same process, also after a restart.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Gives the process this id.
+    pub fn id(mut self, pid: impl Into<ProcessId>) -> Self {
+        self.pid = Some(pid.into());
+        self
+    }
+
+    async fn launch(self) -> Result<AnyHandle, RunError> {
+        let process = self.process?;
+        if self.shared.is_closing() {
+            return Err(RunError::Closed);
+        }
+        let inputs = process.spec().prepare_inputs(self.inputs)?;
+        let pid = self.pid.unwrap_or_default();
+        let slot = if self.shared.store().is_some() {
+            create_stored(&self.shared, &process, pid, self.key, inputs).await?
+        } else {
+            create_volatile(&self.shared, &process, pid, self.key, inputs)?
+        };
+        Ok(AnyHandle::new(self.shared, slot, process.name()))
+    }
+}
+
+fn create_volatile(
+    shared: &Arc<Shared>,
+    process: &Arc<dyn ProcessType>,
+    pid: ProcessId,
+    key: Option<String>,
+    inputs: Map<String, Value>,
+) -> Result<Arc<Slot>, RunError> {
+    let slot = Slot::new(pid.clone());
+    let live = process.create(&shared.env, pid, inputs).map_err(|error| refused(process, &error))?;
+    if let Some(key) = key
+        && let Some((known, name)) = shared.take_key(key.clone(), &slot, process.name())
+    {
+        return if name == process.name() {
+            Ok(known)
+        } else {
+            Err(RunError::KeyInUse { key, pid: known.pid.clone(), process: name.to_owned() })
+        };
+    }
+    Ok(shared.adopt(Entry::new(slot, Arc::clone(process), None, Resident::new(live))))
+}
+
+async fn create_stored(
+    shared: &Arc<Shared>,
+    process: &Arc<dyn ProcessType>,
+    pid: ProcessId,
+    key: Option<String>,
+    inputs: Map<String, Value>,
+) -> Result<Arc<Slot>, RunError> {
+    let Some(store) = shared.store() else { return Err(RunError::NoStore) };
+    let mut live =
+        process.create(&shared.env, pid.clone(), inputs.clone()).map_err(|error| refused(process, &error))?;
+    let mut row = new_process(pid.clone(), live.as_mut(), process, &inputs, shared.env.clock.now())
+        .map_err(|error| refused(process, &error))?;
+    row.key.clone_from(&key);
+    let creation = {
+        let _adopting = shared.adoption.read().await;
+        let creation = store.create(shared.env.epoch, row).await?;
+        if creation == Creation::Created {
+            let slot = Slot::new(pid);
+            return Ok(shared.adopt(Entry::new(slot, Arc::clone(process), None, Resident::new(live))));
+        }
+        creation
+    };
+    let Creation::Exists { pid, process: name } = creation else { return Err(RunError::NotFound(pid)) };
+    if name != process.name() && !process.also().contains(&name.as_str()) {
+        return Err(RunError::KeyInUse { key: key.unwrap_or_else(|| pid.to_string()), pid, process: name });
+    }
+    Ok(shared.attach(&pid).await?.0)
+}
+
+fn refused(process: &Arc<dyn ProcessType>, error: &ErrorInfo) -> RunError {
+    RunError::Unwritable { process: process.name(), message: error.to_string() }
+}
+
+/// Lets every unfinished process of the store go on, page by page: the first runs before the last is read.
+///
+/// Contexts are decoded on all cores: it is most of the work.
+pub(super) async fn bring_unfinished(shared: &Arc<Shared>) -> Result<(), RunError> {
+    let Some(store) = shared.store() else { return Ok(()) };
+    let mut after = None;
+    loop {
+        let page = store.unfinished(after, limits::SCAN_PAGE).await?;
+        let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let size = page.records.len().div_ceil(workers).max(1);
+        let mut records = page.records.into_iter();
+        let mut batches = Vec::new();
+        loop {
+            let batch: Vec<Record> = records.by_ref().take(size).collect();
+            if batch.is_empty() {
+                break;
+            }
+            let shared = Arc::clone(shared);
+            batches.push(tokio::spawn(async move {
+                for record in batch {
+                    bring(&shared, record).await?;
+                }
+                Ok::<_, RunError>(())
+            }));
+        }
+        for batch in batches {
+            batch.await.map_err(|_| RunError::Closed)??;
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// One that cannot go on is left in the store, and does not keep the others from going on.
+async fn bring(shared: &Arc<Shared>, record: Record) -> Result<(), RunError> {
+    let pid = record.pid.clone();
+    match shared.bring(record).await {
+        Err(error @ RunError::Store(_)) => Err(error),
+        Err(error) => {
+            tracing::error!(%pid, error = &error as &dyn std::error::Error, "an unfinished process cannot go on");
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+impl<P: Process> IntoFuture for Launching<P> {
+    type Output = Result<Handle<P>, RunError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { self.by_name.launch().await.map(Handle::new) })
+    }
+}
+
+impl IntoFuture for LaunchingByName {
+    type Output = Result<AnyHandle, RunError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.launch())
+    }
+}
+
+impl<P> std::fmt::Debug for Launching<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.by_name.fmt(f)
+    }
+}
+
+impl std::fmt::Debug for LaunchingByName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Launching").field("process", &self.process).field("key", &self.key).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,435 @@
+//! What the parts of a running runtime share: the table of processes, slots, timers, replies.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Notify, RwLock, Semaphore, oneshot};
+use tracing::Instrument;
+
+use super::RunError;
+use super::drive::Driver;
+use super::entry::{Entry, Mail, Resident, Waiting};
+use super::timers::Timers;
+use crate::limits;
+use crate::listener::Listener;
+use crate::process::{Ended, Env, Machine, ProcessId, ProcessState, Request, Slot, Termination};
+use crate::store::{Record, RequestId, Store};
+
+pub(crate) struct Shared {
+    pub(crate) env: Arc<Env>,
+    pub(crate) listeners: Vec<Arc<dyn Listener>>,
+    pub(crate) slots: Semaphore,
+    pub(crate) timers: Timers,
+    pub(crate) resident_most: usize,
+    resting: AtomicUsize,
+    table: Mutex<HashMap<ProcessId, Arc<Entry>>>,
+    /// Slots of children whose handles were restored, beside the slot of the child's own entry.
+    watchers: Mutex<HashMap<ProcessId, Vec<Arc<Slot>>>>,
+    keys: Mutex<Keys>,
+    /// Read by who creates a process, written by who brings one from the store: so no stale record is brought.
+    pub(crate) adoption: RwLock<()>,
+    /// Read by who files a request, written by who delivers: so a reply is known before it is due.
+    pub(crate) filing: RwLock<()>,
+    pub(crate) filed: Notify,
+    replies: Mutex<HashMap<RequestId, oneshot::Sender<Result<bool, RunError>>>>,
+    closing: AtomicBool,
+    aborting: AtomicBool,
+    closed: Notify,
+    driven: AtomicUsize,
+    idle: Notify,
+}
+
+/// Keys of a runtime without a store.
+#[derive(Default)]
+struct Keys {
+    by_key: HashMap<String, (Arc<Slot>, &'static str)>,
+    order: VecDeque<String>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(crate) fn new(
+        env: Arc<Env>,
+        listeners: Vec<Arc<dyn Listener>>,
+        most: usize,
+        resident_most: usize,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            env,
+            listeners,
+            slots: Semaphore::new(most),
+            timers: Timers::default(),
+            resident_most,
+            resting: AtomicUsize::new(0),
+            table: Mutex::default(),
+            watchers: Mutex::default(),
+            keys: Mutex::default(),
+            adoption: RwLock::new(()),
+            filing: RwLock::new(()),
+            filed: Notify::new(),
+            replies: Mutex::default(),
+            closing: AtomicBool::new(false),
+            aborting: AtomicBool::new(false),
+            closed: Notify::new(),
+            driven: AtomicUsize::new(0),
+            idle: Notify::new(),
+        })
+    }
+
+    pub(crate) fn store(&self) -> Option<&Arc<dyn Store>> {
+        self.env.store.as_ref()
+    }
+
+    // ---- the table
+
+    pub(crate) fn entry(&self, pid: &ProcessId) -> Option<Arc<Entry>> {
+        lock(&self.table).get(pid).cloned()
+    }
+
+    fn entries(&self) -> Vec<Arc<Entry>> {
+        lock(&self.table).values().cloned().collect()
+    }
+
+    /// Adds a process, unless it is there, and lets it run. Gives the slot in which its end will appear.
+    pub(crate) fn adopt(self: &Arc<Self>, entry: Arc<Entry>) -> Arc<Slot> {
+        let known = {
+            let mut table = lock(&self.table);
+            match table.get(entry.pid()) {
+                Some(known) => Some(Arc::clone(known)),
+                None => {
+                    table.insert(entry.pid().clone(), Arc::clone(&entry));
+                    None
+                }
+            }
+        };
+        if let Some(known) = known {
+            return Arc::clone(&known.slot);
+        }
+        self.resting.fetch_add(1, Ordering::Relaxed);
+        self.wake_entry(&entry);
+        Arc::clone(&entry.slot)
+    }
+
+    /// Fills in how a process ended, for all who wait for it, and forgets it.
+    pub(crate) fn end(self: &Arc<Self>, entry: &Entry, end: Result<Termination, RunError>) {
+        lock(&self.table).remove(entry.pid());
+        self.fill_watchers(entry.pid(), &end);
+        entry.slot.fill(end);
+        if let Some(parent) = entry.parent.as_ref().and_then(|parent| self.entry(parent)) {
+            self.wake_if_ready(&parent);
+        }
+    }
+
+    pub(crate) fn watch(&self, slot: &Arc<Slot>) {
+        lock(&self.watchers).entry(slot.pid.clone()).or_default().push(Arc::clone(slot));
+    }
+
+    fn fill_watchers(&self, pid: &ProcessId, end: &Result<Termination, RunError>) {
+        for slot in lock(&self.watchers).remove(pid).into_iter().flatten() {
+            slot.fill(end.clone());
+        }
+    }
+
+    // ---- waking
+
+    pub(crate) fn wake(self: &Arc<Self>, pid: &ProcessId) {
+        if let Some(entry) = self.entry(pid) {
+            self.wake_entry(&entry);
+        }
+    }
+
+    /// Wakes a parent at rest only if nothing is left to wait for: many children end one by one.
+    fn wake_if_ready(self: &Arc<Self>, entry: &Arc<Entry>) {
+        let waits = entry.lock().resident.as_mut().is_some_and(|resident| !resident.is_ready());
+        if !waits {
+            self.wake_entry(entry);
+        }
+    }
+
+    fn wake_entry(self: &Arc<Self>, entry: &Arc<Entry>) {
+        let resident = {
+            let mut inner = entry.lock();
+            if self.closing.load(Ordering::Acquire) {
+                return;
+            }
+            if inner.driven {
+                inner.woken = true;
+                entry.bell.notify_one();
+                return;
+            }
+            inner.driven = true;
+            // Counted under the lock, so that a shutdown that sees it resting will not miss it.
+            self.driven.fetch_add(1, Ordering::AcqRel);
+            inner.resident.take()
+        };
+        if resident.is_some() {
+            self.resting.fetch_sub(1, Ordering::Relaxed);
+        }
+        let span = tracing::info_span!("process", pid = %entry.pid(), name = entry.process.name());
+        let driver = Driven(Arc::clone(self));
+        let pid = entry.pid().clone();
+        let drive = Driver::drive(Arc::clone(self), Arc::clone(entry), resident);
+        tokio::spawn(
+            super::CURRENT.scope(
+                pid,
+                async move {
+                    drive.await;
+                    drop(driver);
+                }
+                .instrument(span),
+            ),
+        );
+    }
+
+    /// Counts a process to rest; whether it may stay in memory.
+    pub(crate) fn rests(&self) -> bool {
+        let resting = self.resting.fetch_add(1, Ordering::Relaxed);
+        if self.env.store.is_none() || resting < self.resident_most {
+            return true;
+        }
+        self.resting.fetch_sub(1, Ordering::Relaxed);
+        false
+    }
+
+    // ---- requests
+
+    /// Hands a request to a process.
+    pub(crate) fn post(self: &Arc<Self>, entry: &Arc<Entry>, mail: Mail) {
+        {
+            let mut inner = entry.lock();
+            if inner.mail.len() >= limits::MAIL {
+                drop(inner);
+                return mail.answer(Err(RunError::Busy(entry.pid().clone())));
+            }
+            inner.mail.push_back(mail);
+            entry.signal.store(true, Ordering::Relaxed);
+        }
+        self.wake_entry(entry);
+    }
+
+    pub(crate) fn expect_reply(&self, id: RequestId, reply: oneshot::Sender<Result<bool, RunError>>) {
+        lock(&self.replies).insert(id, reply);
+    }
+
+    pub(crate) fn take_reply(&self, id: RequestId) -> Option<oneshot::Sender<Result<bool, RunError>>> {
+        lock(&self.replies).remove(&id)
+    }
+
+    /// Asks the same of a child; it is a row before this returns.
+    pub(crate) async fn request_of_child(self: &Arc<Self>, pid: &ProcessId, request: Request) -> Result<(), RunError> {
+        if let Some(store) = self.store() {
+            store.request(pid, request).await?;
+            self.filed.notify_one();
+        } else if let Some(entry) = self.entry(pid) {
+            self.post(&entry, Mail { id: None, request, reply: None });
+        }
+        Ok(())
+    }
+
+    // ---- keys of a runtime without a store
+
+    pub(crate) fn keyed(&self, key: &str) -> Option<(Arc<Slot>, &'static str)> {
+        lock(&self.keys).by_key.get(key).cloned()
+    }
+
+    /// Gives the key to a process, unless another has it.
+    pub(crate) fn take_key(
+        &self,
+        key: String,
+        slot: &Arc<Slot>,
+        process: &'static str,
+    ) -> Option<(Arc<Slot>, &'static str)> {
+        let mut keys = lock(&self.keys);
+        if let Some(known) = keys.by_key.get(&key) {
+            return Some(known.clone());
+        }
+        if keys.order.len() >= limits::VOLATILE_KEYS {
+            let ended =
+                keys.order.iter().position(|key| keys.by_key.get(key).is_none_or(|(slot, _)| slot.get().is_some()));
+            if let Some(oldest) = ended.and_then(|at| keys.order.remove(at)) {
+                keys.by_key.remove(&oldest);
+            }
+        }
+        keys.order.push_back(key.clone());
+        keys.by_key.insert(key, (Arc::clone(slot), process));
+        None
+    }
+
+    // ---- from the store
+
+    /// A process as of its last boundary; one that cannot be read is parked with the reason.
+    pub(crate) async fn restore(&self, record: &Record) -> Result<Box<Resident>, RunError> {
+        let process = self.env.registry.named(&record.envelope.process)?;
+        let restored = match process.restore(&self.env, record) {
+            Ok(restored) => restored,
+            Err(reason) => {
+                if let Some(store) = self.store() {
+                    store.park(self.env.epoch, &record.pid, reason.clone()).await?;
+                }
+                tracing::error!(pid = %record.pid, reason, "process parked");
+                return Err(RunError::Parked { pid: record.pid.clone(), reason });
+            }
+        };
+        let mut resident = Resident::new(restored.live);
+        resident.machine = Machine::new(record.state, record.paused);
+        resident.machine.set_wants_resume(record.awaiting.resume.is_some());
+        resident.committed = record.state;
+        resident.before_pause.clone_from(&record.status.before_pause);
+        for slot in &restored.children {
+            self.find_end(slot).await?;
+        }
+        if record.state == ProcessState::Waiting {
+            resident.waiting = Some(Box::new(self.waiting(record, &restored.children).await?));
+        }
+        Ok(resident)
+    }
+
+    async fn waiting(&self, record: &Record, known: &[Arc<Slot>]) -> Result<Waiting, RunError> {
+        let mut waiting = Waiting { awaiting: record.awaiting.clone(), ..Waiting::default() };
+        for child in &record.awaiting.children {
+            let slot = match known.iter().find(|slot| slot.pid == child.pid) {
+                Some(slot) => Arc::clone(slot),
+                None => {
+                    let slot = Slot::new(child.pid.clone());
+                    self.find_end(&slot).await?;
+                    slot
+                }
+            };
+            waiting.open.push(Arc::clone(&slot));
+            waiting.children.push((slot, child.allow_failure));
+        }
+        Ok(waiting)
+    }
+
+    /// Fills a slot from the store, or when the process ends here.
+    async fn find_end(&self, slot: &Arc<Slot>) -> Result<(), RunError> {
+        // Watched first: a process that ends between the two is then seen by one of them.
+        self.watch(slot);
+        let Some(store) = self.store() else { return Ok(()) };
+        if let Some(termination) = store.termination(&slot.pid).await? {
+            self.fill_watchers(&slot.pid, &Ok(termination));
+        }
+        Ok(())
+    }
+
+    /// Brings a process from the store, or finds it here. Gives the slot of its end.
+    pub(crate) async fn attach(self: &Arc<Self>, pid: &ProcessId) -> Result<(Arc<Slot>, String), RunError> {
+        if let Some(entry) = self.entry(pid) {
+            return Ok((Arc::clone(&entry.slot), entry.process.name().to_owned()));
+        }
+        let Some(store) = self.store() else { return Err(RunError::NotFound(pid.clone())) };
+        let _adopting = self.adoption.write().await;
+        if let Some(entry) = self.entry(pid) {
+            return Ok((Arc::clone(&entry.slot), entry.process.name().to_owned()));
+        }
+        let record = store.load(pid).await?.ok_or_else(|| RunError::NotFound(pid.clone()))?;
+        let name = record.envelope.process.clone();
+        if let Some(reason) = record.parked {
+            return Err(RunError::Parked { pid: pid.clone(), reason });
+        }
+        if record.state.is_terminal() {
+            let slot = Slot::new(pid.clone());
+            slot.fill(termination_of(&record));
+            return Ok((slot, name));
+        }
+        Ok((self.bring(record).await?, name))
+    }
+
+    /// Lets a stored process go on.
+    pub(crate) async fn bring(self: &Arc<Self>, record: Record) -> Result<Arc<Slot>, RunError> {
+        let process = self.env.registry.named(&record.envelope.process)?;
+        let resident = self.restore(&record).await?;
+        Ok(self.adopt(Entry::new(Slot::new(record.pid), process, record.parent, resident)))
+    }
+
+    // ---- the end
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_aborting(&self) -> bool {
+        self.aborting.load(Ordering::Acquire)
+    }
+
+    /// Resolves when the runtime closes.
+    pub(crate) async fn closed(&self) {
+        loop {
+            let closed = self.closed.notified();
+            tokio::pin!(closed);
+            closed.as_mut().enable();
+            if self.is_closing() {
+                return;
+            }
+            closed.await;
+        }
+    }
+
+    /// No step begins any more.
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.closed.notify_waiters();
+        self.slots.close();
+        for entry in self.entries() {
+            entry.signal.store(true, Ordering::Relaxed);
+            entry.bell.notify_one();
+            if !entry.lock().driven {
+                entry.slot.fill(Err(RunError::Closed));
+            }
+        }
+    }
+
+    /// Waits until no process is driven.
+    pub(crate) async fn drained(&self) {
+        loop {
+            let idle = self.idle.notified();
+            tokio::pin!(idle);
+            idle.as_mut().enable();
+            if self.driven.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            idle.await;
+        }
+    }
+
+    /// Cuts off the steps that still run.
+    pub(crate) fn abort(&self) {
+        self.aborting.store(true, Ordering::Release);
+        for entry in self.entries() {
+            entry.bell.notify_one();
+        }
+    }
+
+    /// Tells all who wait that nothing more will come.
+    pub(crate) fn forget_all(&self) {
+        let entries: Vec<_> = lock(&self.table).drain().map(|(_, entry)| entry).collect();
+        for entry in entries {
+            entry.slot.fill(Err(RunError::Closed));
+            entry.take_mail().into_iter().for_each(|mail| mail.answer(Err(RunError::Closed)));
+        }
+        lock(&self.replies).clear();
+    }
+}
+
+pub(crate) fn termination_of(record: &Record) -> Result<Termination, RunError> {
+    let read = || {
+        let ended: Ended = serde_json::from_str(record.ended.as_deref()?).ok()?;
+        Some(Termination::new(ended, serde_json::from_str(&record.outputs).ok()?))
+    };
+    let parked = || RunError::Parked { pid: record.pid.clone(), reason: "its end cannot be read".to_owned() };
+    read().ok_or_else(parked)
+}
+
+/// Counts a driver while it lives.
+struct Driven(Arc<Shared>);
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        if self.0.driven.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.idle.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,417 @@
+//! What jobs change in the database, and what the writer remembers of it. A job is checked before its first write, so
+//! that a refusal leaves nothing behind and the rest of the batch alone.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
+
+use super::SqliteOptions;
+use super::error::Fault;
+use super::hot::Boundaries;
+use super::retain::{self, Chain};
+use crate::limits;
+use crate::process::ProcessId;
+use crate::store::{Awaiting, Commit, Committed, Creation, Epoch, NewProcess, RequestId, StoreErrorKind};
+
+/// The rowid of a process.
+pub(super) type Id = i64;
+
+/// What is remembered of a process: all that a boundary must know before it writes.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) id: Id,
+    parent: Option<Id>,
+    ended: bool,
+    parked: bool,
+    memos: bool,
+    pub(super) open: i64,
+    pub(super) history: Chain,
+}
+
+/// A process that was added.
+struct Added {
+    id: Id,
+    /// By a parent that has not ended.
+    awaited: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Ledger<'c> {
+    connection: &'c Connection,
+    begin: Option<Statement<'c>>,
+    end: Option<Statement<'c>>,
+    boundaries: Boundaries<'c>,
+    history: u64,
+    reports: u64,
+    owned: Option<Epoch>,
+    /// The rows of processes as of the present transaction. Only the owner changes them, so they stay true until
+    /// another takes over, or a transaction is rolled back.
+    known: HashMap<ProcessId, Known>,
+}
+
+impl<'c> Ledger<'c> {
+    pub(super) fn new(connection: &'c Connection, options: &SqliteOptions) -> Self {
+        Self {
+            connection,
+            begin: None,
+            end: None,
+            boundaries: Boundaries::new(connection),
+            history: options.history,
+            reports: options.reports,
+            owned: None,
+            known: HashMap::new(),
+        }
+    }
+
+    pub(super) fn owned(&self) -> Option<Epoch> {
+        self.owned
+    }
+
+    /// Begins a transaction, and sees whether another has taken over.
+    pub(super) fn begin(&mut self) -> rusqlite::Result<()> {
+        run(self.connection, &mut self.begin, "BEGIN IMMEDIATE")?;
+        if self.owned.is_some() && self.owned != Some(self.epoch()?) {
+            self.release();
+        }
+        Ok(())
+    }
+
+    pub(super) fn end(&mut self) -> rusqlite::Result<()> {
+        run(self.connection, &mut self.end, "COMMIT")
+    }
+
+    /// After a transaction that was rolled back.
+    pub(super) fn forget(&mut self, owned: Option<Epoch>) {
+        self.known.clear();
+        self.owned = owned;
+    }
+
+    fn epoch(&self) -> rusqlite::Result<Epoch> {
+        let mut query = self.connection.prepare_cached("SELECT epoch FROM store")?;
+        query.query_row([], |row| row.get(0)).map(|epoch: i64| Epoch(epoch.cast_unsigned()))
+    }
+
+    pub(super) fn acquire(&mut self) -> Result<Epoch, Fault> {
+        let epoch = Epoch(self.epoch()?.0 + 1);
+        self.connection.execute("UPDATE store SET epoch = ?1", [epoch.0.cast_signed()])?;
+        self.known.clear();
+        self.owned = Some(epoch);
+        Ok(epoch)
+    }
+
+    pub(super) fn release(&mut self) {
+        self.known.clear();
+        self.owned = None;
+    }
+
+    fn fence(&self, epoch: Epoch) -> Result<(), Fault> {
+        if self.owned == Some(epoch) { Ok(()) } else { Err(Fault::Refused(StoreErrorKind::Stale)) }
+    }
+
+    /// Finds a process, in memory or in the database.
+    fn look_up(&mut self, pid: &ProcessId) -> rusqlite::Result<Option<&mut Known>> {
+        if !self.known.contains_key(pid) {
+            let mut query = self.connection.prepare_cached(KNOWN)?;
+            let Some(known) = query.query_row([pid.to_string()], Known::read).optional()? else { return Ok(None) };
+            if self.known.len() >= limits::KNOWN_PROCESSES {
+                self.known.clear();
+            }
+            self.known.insert(pid.clone(), known);
+        }
+        Ok(self.known.get_mut(pid))
+    }
+
+    /// A process that may still change.
+    fn live(&mut self, pid: &ProcessId) -> Result<Known, Fault> {
+        match self.look_up(pid)? {
+            None => Err(Fault::Refused(StoreErrorKind::NotFound)),
+            Some(known) if known.ended => Err(Fault::Refused(StoreErrorKind::Ended)),
+            Some(known) => Ok(known.clone()),
+        }
+    }
+
+    pub(super) fn commit(&mut self, commit: &Commit) -> Result<Committed, Fault> {
+        self.fence(commit.epoch)?;
+        let mut known = self.live(&commit.pid)?;
+        for child in &commit.children {
+            self.check_parent(child)?;
+        }
+        // From here on only SQLite itself can fail.
+        if let Some(point) = commit.transition {
+            retain::append_history(self.connection, &mut known, commit, point, self.history)?;
+        }
+        if commit.awaiting.is_some() {
+            self.close_children(&mut known)?;
+        }
+        for child in &commit.children {
+            let Some(added) = self.add(child)? else { continue };
+            match &child.parent {
+                Some(parent) if parent.pid == commit.pid && added.awaited => {
+                    known.open += i64::from(self.open_child(known.id, added.id)?);
+                }
+                Some(parent) if added.awaited => self.await_child(&parent.pid, added.id)?,
+                _ => {}
+            }
+        }
+        if let Some(awaiting) = commit.awaiting.as_ref().filter(|awaiting| !awaiting.children.is_empty()) {
+            self.await_children(&mut known, awaiting)?;
+        }
+        let ended = commit.to.is_terminal();
+        if ended {
+            self.close_children(&mut known)?;
+        }
+        self.boundaries.write(&known, commit)?;
+        self.write_seldom(&mut known, commit)?;
+        let parent = known.parent.filter(|_| ended);
+        if ended {
+            self.known.remove(&commit.pid);
+        } else if let Some(kept) = self.known.get_mut(&commit.pid) {
+            *kept = known;
+        }
+        match parent {
+            Some(parent) => Ok(Committed { ready_parent: self.leave_parent(parent, &commit.pid)? }),
+            None => Ok(Committed::default()),
+        }
+    }
+
+    fn write_seldom(&self, known: &mut Known, commit: &Commit) -> rusqlite::Result<()> {
+        let id = known.id;
+        let run = |sql: &str, text: &str| self.connection.prepare_cached(sql)?.execute(params![text, id]);
+        if let Some(outputs) = &commit.outputs {
+            run("UPDATE process SET outputs = ?1 WHERE id = ?2", outputs)?;
+        }
+        if let Some(ended) = &commit.ended {
+            run("UPDATE process SET ended = ?1 WHERE id = ?2", ended)?;
+        }
+        if let Some(envelope) = &commit.envelope {
+            let sql = "UPDATE process SET process = ?1, version = ?2, format = ?3, fingerprint = ?4 WHERE id = ?5";
+            let mut update = self.connection.prepare_cached(sql)?;
+            update.execute(params![envelope.process, envelope.version, envelope.format, envelope.fingerprint, id])?;
+        }
+        if known.parked {
+            self.connection.prepare_cached("UPDATE process SET parked = NULL WHERE id = ?1")?.execute([id])?;
+            known.parked = false;
+        }
+        if commit.forget_memos && known.memos {
+            self.connection.prepare_cached("DELETE FROM memo WHERE process = ?1")?.execute([id])?;
+            known.memos = false;
+        }
+        self.remove_requests(&commit.applied)?;
+        retain::append_report(self.connection, id, commit, self.reports)
+    }
+
+    fn remove_requests(&self, requests: &[RequestId]) -> rusqlite::Result<()> {
+        for request in requests {
+            self.connection.prepare_cached("DELETE FROM request WHERE id = ?1")?.execute([request.0])?;
+        }
+        Ok(())
+    }
+
+    fn close_children(&self, known: &mut Known) -> rusqlite::Result<()> {
+        if known.open > 0 {
+            self.connection.prepare_cached("DELETE FROM open_child WHERE parent = ?1")?.execute([known.id])?;
+            known.open = 0;
+        }
+        Ok(())
+    }
+
+    fn open_child(&self, parent: Id, child: Id) -> rusqlite::Result<bool> {
+        let mut insert = self.connection.prepare_cached("INSERT OR IGNORE INTO open_child VALUES (?1, ?2)")?;
+        insert.execute([parent, child]).map(|rows| rows == 1)
+    }
+
+    fn await_children(&mut self, known: &mut Known, awaiting: &Awaiting) -> rusqlite::Result<()> {
+        for awaited in &awaiting.children {
+            if let Some(child) = self.look_up(&awaited.pid)?.cloned()
+                && child.parent == Some(known.id)
+                && !child.ended
+            {
+                known.open += i64::from(self.open_child(known.id, child.id)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a process that has ended from its parent's open children; gives the parent if it was the last.
+    fn leave_parent(&mut self, parent: Id, pid: &ProcessId) -> rusqlite::Result<Option<ProcessId>> {
+        let sql = "DELETE FROM open_child WHERE parent = ?1 AND child = (SELECT id FROM process WHERE pid = ?2)";
+        if self.connection.prepare_cached(sql)?.execute(params![parent, pid.to_string()])? == 0 {
+            return Ok(None);
+        }
+        let parent = self.pid_of(parent)?;
+        let open = self.add_open(&parent, -1)?;
+        Ok((open == Some(0)).then_some(parent))
+    }
+
+    fn pid_of(&self, id: Id) -> rusqlite::Result<ProcessId> {
+        let mut query = self.connection.prepare_cached("SELECT pid FROM process WHERE id = ?1")?;
+        query.query_row([id], |row| row.get(0)).map(|pid: String| pid.into())
+    }
+
+    /// Changes the number of a process's open children.
+    fn add_open(&mut self, pid: &ProcessId, more: i64) -> rusqlite::Result<Option<i64>> {
+        let Some(known) = self.look_up(pid)? else { return Ok(None) };
+        known.open += more;
+        let (open, id) = (known.open, known.id);
+        let mut update = self.connection.prepare_cached("UPDATE checkpoint SET open_children = ?1 WHERE id = ?2")?;
+        update.execute([open, id])?;
+        Ok(Some(open))
+    }
+
+    fn check_parent(&mut self, process: &NewProcess) -> Result<(), Fault> {
+        match &process.parent {
+            Some(parent) if self.look_up(&parent.pid)?.is_none() => Err(Fault::Refused(StoreErrorKind::NotFound)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn create(&mut self, epoch: Epoch, process: &NewProcess) -> Result<Creation, Fault> {
+        self.fence(epoch)?;
+        if let Some(exists) = self.existing(process)? {
+            return Ok(exists);
+        }
+        self.check_parent(process)?;
+        if let Some(added) = self.add(process)?
+            && let Some(parent) = process.parent.as_ref().filter(|_| added.awaited)
+        {
+            self.await_child(&parent.pid, added.id)?;
+        }
+        Ok(Creation::Created)
+    }
+
+    fn await_child(&mut self, parent: &ProcessId, child: Id) -> rusqlite::Result<()> {
+        if let Some(id) = self.look_up(parent)?.map(|parent| parent.id)
+            && self.open_child(id, child)?
+        {
+            self.add_open(parent, 1)?;
+        }
+        Ok(())
+    }
+
+    /// The process that has the key or the id.
+    fn existing(&self, process: &NewProcess) -> rusqlite::Result<Option<Creation>> {
+        let exists =
+            |row: &Row<'_>| Ok(Creation::Exists { pid: row.get::<_, String>(0)?.into(), process: row.get(1)? });
+        if let Some(key) = &process.key {
+            let mut query = self.connection.prepare_cached("SELECT pid, process FROM process WHERE key = ?1")?;
+            if let Some(found) = query.query_row([key], exists).optional()? {
+                return Ok(Some(found));
+            }
+        }
+        let mut query = self.connection.prepare_cached("SELECT pid, process FROM process WHERE pid = ?1")?;
+        query.query_row([process.pid.to_string()], exists).optional()
+    }
+
+    /// Adds a process, unless it is known.
+    fn add(&mut self, process: &NewProcess) -> rusqlite::Result<Option<Added>> {
+        if self.existing(process)?.is_some() {
+            return Ok(None);
+        }
+        let parent = match &process.parent {
+            Some(parent) => self.look_up(&parent.pid)?.map(|known| (known.id, parent.awaited && !known.ended)),
+            None => None,
+        };
+        let envelope = &process.envelope;
+        let at = process.at.as_millis();
+        let mut insert = self.connection.prepare_cached(INSERT_PROCESS)?;
+        let id = insert.insert(params![
+            process.pid.to_string(),
+            process.key,
+            parent.map(|(id, _)| id),
+            envelope.process,
+            envelope.version,
+            envelope.format,
+            envelope.fingerprint,
+            at,
+            &*process.inputs,
+        ])?;
+        let mut insert = self.connection.prepare_cached(INSERT_CHECKPOINT)?;
+        insert.execute(params![id, at, process.position, process.context])?;
+        let known = Known {
+            id,
+            parent: parent.map(|(id, _)| id),
+            ended: false,
+            parked: false,
+            memos: false,
+            open: 0,
+            history: Chain::default(),
+        };
+        if self.known.len() < limits::KNOWN_PROCESSES {
+            self.known.insert(process.pid.clone(), known);
+        }
+        Ok(Some(Added { id, awaited: parent.is_some_and(|(_, awaited)| awaited) }))
+    }
+
+    pub(super) fn park(&mut self, epoch: Epoch, pid: &ProcessId, reason: &str) -> Result<(), Fault> {
+        self.fence(epoch)?;
+        let id = self.live(pid)?.id;
+        let mut update = self.connection.prepare_cached("UPDATE process SET parked = ?1 WHERE id = ?2")?;
+        update.execute(params![reason, id])?;
+        if let Some(known) = self.known.get_mut(pid) {
+            known.parked = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn put_memo(
+        &mut self,
+        epoch: Epoch,
+        pid: &ProcessId,
+        step: u64,
+        name: &str,
+        value: &str,
+    ) -> Result<(), Fault> {
+        self.fence(epoch)?;
+        let id = self.live(pid)?.id;
+        let mut insert = self.connection.prepare_cached("INSERT OR REPLACE INTO memo VALUES (?1, ?2, ?3, ?4)")?;
+        insert.execute(params![id, step.cast_signed(), name, value])?;
+        if let Some(known) = self.known.get_mut(pid) {
+            known.memos = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn request(&self, pid: &ProcessId, text: &str) -> rusqlite::Result<RequestId> {
+        let mut insert = self.connection.prepare_cached("INSERT INTO request (pid, request) VALUES (?1, ?2)")?;
+        insert.insert(params![pid.to_string(), text]).map(RequestId)
+    }
+
+    pub(super) fn discard(&self, epoch: Epoch, requests: &[RequestId]) -> Result<(), Fault> {
+        self.fence(epoch)?;
+        Ok(self.remove_requests(requests)?)
+    }
+}
+
+impl Known {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get(0)?,
+            parent: row.get(1)?,
+            ended: row.get(2)?,
+            parked: row.get(3)?,
+            memos: row.get(4)?,
+            open: row.get(5)?,
+            history: Chain::stored(row.get(6)?, row.get(7)?),
+        })
+    }
+}
+
+/// Runs a statement without parameters that is prepared once.
+fn run<'c>(connection: &'c Connection, statement: &mut Option<Statement<'c>>, sql: &str) -> rusqlite::Result<()> {
+    let statement = match statement {
+        Some(statement) => statement,
+        None => statement.insert(connection.prepare(sql)?),
+    };
+    statement.execute([]).map(drop)
+}
+
+const KNOWN: &str = "SELECT id, parent, ended IS NOT NULL, parked IS NOT NULL,
+    EXISTS (SELECT 1 FROM memo WHERE memo.process = process.id), open_children, history, history_rows
+    FROM process JOIN checkpoint USING (id) WHERE pid = ?1";
+
+const INSERT_PROCESS: &str =
+    "INSERT INTO process (pid, key, parent, process, version, format, fingerprint, created_at, inputs)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+
+const INSERT_CHECKPOINT: &str =
+    "INSERT INTO checkpoint (id, state, updated_at, position, context) VALUES (?1, 'created', ?2, ?3, ?4)";

@@ -1,0 +1,329 @@
+//! A store in one file: SQLite inside, one writer, any number of readers.
+//!
+//! # What is promised
+//! A call that returned `Ok` is on the disk ([`Durability::Full`], the default) or will be there shortly
+//! ([`Durability::Normal`]). Either survives the end of the OS process; only the first survives a power failure.
+//!
+//! # Who may do what
+//! Anyone may open the file, read it and append requests, from any OS process. One [`acquire`](Store::acquire)s it and
+//! writes: the lock on `<file>.lock` is the operating system's, so it is free when its holder is gone, however that
+//! went. Should two owners ever come to be (the lock file was removed), the epoch in the file refuses the earlier one.
+//!
+//! # What a failure leads to
+//! Where the disk is full or another is busy, a call is refused and later ones may succeed. After damage, a failed
+//! flush or a panic of the writer, the store is [closed](StoreErrorKind::Closed): open it again to see what is there.
+
+mod error;
+mod hot;
+mod ledger;
+mod lock;
+mod queue;
+mod read;
+mod retain;
+mod schema;
+mod writer;
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use self::error::of_process;
+use self::queue::{Done, Queue, Work};
+use self::read::Readers;
+use super::{
+    Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, Page, Record, ReportLine, RequestId, RequestRow,
+    Store, StoreError, StoreErrorKind, StoreResult,
+};
+use crate::limits;
+use crate::process::{BoxFuture, ProcessId, Request, Termination};
+
+/// When a commit is on the disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Durability {
+    /// When the call returns.
+    #[default]
+    Full,
+    /// Some time later, in order: a power failure may undo the last commits, an end of the OS process undoes none.
+    Normal,
+}
+
+/// How a SQLite store is opened.
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    durability: Durability,
+    history: u64,
+    reports: u64,
+    read_only: bool,
+    busy: Duration,
+    size_max: Option<u64>,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Full,
+            history: limits::HISTORY,
+            reports: limits::REPORTS,
+            read_only: false,
+            busy: Duration::from_secs(5),
+            size_max: None,
+        }
+    }
+}
+
+impl SqliteOptions {
+    /// Full durability, and the retention of [`limits`].
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// When a commit is on the disk.
+    pub fn with_durability(self, durability: Durability) -> Self {
+        Self { durability, ..self }
+    }
+
+    /// How many transitions of each process are kept.
+    pub fn with_history(self, history: u64) -> Self {
+        Self { history, ..self }
+    }
+
+    /// How many lines of report of each process are kept.
+    pub fn with_reports(self, reports: u64) -> Self {
+        Self { reports, ..self }
+    }
+
+    /// Only reads: what would write is refused as [read-only](StoreErrorKind::ReadOnly).
+    pub fn with_read_only(self, read_only: bool) -> Self {
+        Self { read_only, ..self }
+    }
+
+    /// How long another OS process that writes is waited for before a call fails as [busy](StoreErrorKind::Busy).
+    pub fn with_busy_timeout(self, busy: Duration) -> Self {
+        Self { busy, ..self }
+    }
+
+    /// The size in bytes beyond which the file does not grow; what does not fit fails as [full](StoreErrorKind::Full).
+    pub fn with_size_max(self, size_max: u64) -> Self {
+        Self { size_max: Some(size_max), ..self }
+    }
+}
+
+/// Keeps processes in a SQLite file. See the [module's](self) text on durability, ownership and failures.
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    options: SqliteOptions,
+    readers: Arc<Readers>,
+    /// None where the file cannot be written.
+    writer: Option<Writing>,
+}
+
+#[derive(Debug)]
+struct Writing {
+    queue: Arc<Queue>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl SqliteStore {
+    /// Opens a file, and makes it if there is none. Opening does not own it.
+    ///
+    /// # Errors
+    /// The file cannot be opened, is no store, is damaged, or was written by a newer version of this library.
+    pub fn open(path: impl AsRef<Path>) -> StoreResult<Self> {
+        Self::open_with(path, SqliteOptions::default())
+    }
+
+    /// Opens a file with options, and makes it if there is none. Opening does not own it.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open); and a file that is only to be read must be there and be up to date.
+    pub fn open_with(path: impl AsRef<Path>, options: SqliteOptions) -> StoreResult<Self> {
+        let path = read::absolute(path.as_ref())?;
+        let (connection, read_only) = schema::open(&path, &options)?;
+        let readers = Arc::new(Readers::new(path.clone(), options.clone(), read_only));
+        let writer = if read_only { None } else { Some(Writing::start(connection, &path, &options)?) };
+        Ok(Self { path, options, readers, writer })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    async fn write(&self, operation: &'static str, work: Work) -> StoreResult<Done> {
+        let fail = |kind| StoreError::new(kind, operation, self.path.display());
+        let Some(writer) = &self.writer else { return Err(fail(StoreErrorKind::ReadOnly)) };
+        writer.queue.ask(work).await.unwrap_or_else(|| Err(fail(StoreErrorKind::Closed)))
+    }
+
+    /// For a kind of answer that the writer does not give to this work.
+    fn other(&self, operation: &'static str) -> StoreError {
+        StoreError::new(StoreErrorKind::Other, operation, self.path.display())
+    }
+
+    /// SQLite takes no more than 1 GB in a row; refused here, it fails nobody else's commit.
+    fn check_size(&self, operation: &'static str, pid: &ProcessId, bytes: usize) -> StoreResult<()> {
+        if bytes <= limits::RECORD_BYTES {
+            return Ok(());
+        }
+        let fault = format!("{bytes} bytes are more than {}", limits::RECORD_BYTES);
+        Err(StoreError::new(StoreErrorKind::Other, operation, of_process(pid, &self.path)).with_source(fault))
+    }
+}
+
+impl Writing {
+    fn start(connection: rusqlite::Connection, path: &Path, options: &SqliteOptions) -> StoreResult<Self> {
+        let queue = Arc::new(Queue::new());
+        let (jobs, file, options) = (Arc::clone(&queue), path.to_owned(), options.clone());
+        let thread = std::thread::Builder::new()
+            .name("procession-sqlite".into())
+            .spawn(move || writer::run(connection, file, &options, &jobs))
+            .map_err(|error| StoreError::new(StoreErrorKind::Io, "open", path.display()).with_source(error))?;
+        Ok(Self { queue, thread: Some(thread) })
+    }
+}
+
+impl Drop for Writing {
+    /// Waits for what is queued, so that the file can be opened again, and owned, when this returns.
+    fn drop(&mut self) {
+        self.queue.close();
+        if let Some(thread) = self.thread.take() {
+            // Its panics are its own: they closed the queue.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn size_of(process: &NewProcess) -> usize {
+    process.position.len() + process.context.len() + process.inputs.len()
+}
+
+fn json<T: serde::Serialize>(value: &T, operation: &'static str, subject: impl Display) -> StoreResult<String> {
+    serde_json::to_string(value)
+        .map_err(|error| StoreError::new(StoreErrorKind::Other, operation, subject).with_source(error))
+}
+
+impl Store for SqliteStore {
+    fn acquire(&self) -> BoxFuture<'_, StoreResult<Epoch>> {
+        Box::pin(async move {
+            match self.write("own", Work::Acquire).await? {
+                Done::Acquired(epoch) => Ok(epoch),
+                _ => Err(self.other("own")),
+            }
+        })
+    }
+
+    fn release(&self) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move { self.write("release", Work::Release).await.map(drop) })
+    }
+
+    fn create(&self, epoch: Epoch, process: NewProcess) -> BoxFuture<'_, StoreResult<Creation>> {
+        Box::pin(async move {
+            self.check_size("create", &process.pid, size_of(&process))?;
+            match self.write("create", Work::Create { epoch, process: Box::new(process) }).await? {
+                Done::Created(creation) => Ok(creation),
+                _ => Err(self.other("create")),
+            }
+        })
+    }
+
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, StoreResult<Committed>> {
+        Box::pin(async move {
+            commit.check()?;
+            let texts = [&commit.position, &commit.context, &commit.outputs, &commit.ended];
+            let row = texts.into_iter().flatten().map(String::len).sum::<usize>();
+            let largest = commit.children.iter().map(size_of).chain([row]).max().unwrap_or(0);
+            self.check_size("commit", &commit.pid, largest)?;
+            match self.write("commit", Work::Commit(Box::new(commit))).await? {
+                Done::Committed(committed) => Ok(committed),
+                _ => Err(self.other("commit")),
+            }
+        })
+    }
+
+    fn park<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId, reason: String) -> BoxFuture<'a, StoreResult<()>> {
+        Box::pin(async move { self.write("park", Work::Park { epoch, pid: pid.clone(), reason }).await.map(drop) })
+    }
+
+    fn load<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Option<Record>>> {
+        let pid = pid.clone();
+        Box::pin(self.readers.read("read a process in", move |connection| read::load(connection, &pid)))
+    }
+
+    fn find<'a>(&'a self, key: &'a str) -> BoxFuture<'a, StoreResult<Option<ProcessId>>> {
+        let key = key.to_owned();
+        Box::pin(self.readers.read("find a process in", move |connection| read::find(connection, &key)))
+    }
+
+    fn termination<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Option<Termination>>> {
+        let pid = pid.clone();
+        Box::pin(self.readers.read("read an end in", move |connection| read::termination(connection, &pid)))
+    }
+
+    fn unfinished(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {
+        let operation = "list the unfinished in";
+        Box::pin(self.readers.read(operation, move |connection| read::unfinished(connection, after, most)))
+    }
+
+    fn children<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<ProcessId>>> {
+        let pid = pid.clone();
+        Box::pin(self.readers.read("list children in", move |connection| read::children(connection, &pid)))
+    }
+
+    fn history<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<HistoryEntry>>> {
+        let (pid, most) = (pid.clone(), self.options.history);
+        Box::pin(self.readers.read("read a history in", move |connection| read::history(connection, &pid, most)))
+    }
+
+    fn report<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<ReportLine>>> {
+        let (pid, most) = (pid.clone(), self.options.reports);
+        Box::pin(self.readers.read("read a report in", move |connection| read::report(connection, &pid, most)))
+    }
+
+    fn memo<'a>(&'a self, pid: &'a ProcessId, step: u64, name: &'a str) -> BoxFuture<'a, StoreResult<Option<String>>> {
+        let (pid, name) = (pid.clone(), name.to_owned());
+        Box::pin(self.readers.read("read a memo in", move |connection| read::memo(connection, &pid, step, &name)))
+    }
+
+    fn put_memo<'a>(
+        &'a self,
+        pid: &'a ProcessId,
+        epoch: Epoch,
+        step: u64,
+        name: &'a str,
+        value: String,
+    ) -> BoxFuture<'a, StoreResult<()>> {
+        Box::pin(async move {
+            let operation = "store a memo of";
+            self.check_size(operation, pid, name.len() + value.len())?;
+            let work = Work::Memo { epoch, pid: pid.clone(), step, name: name.to_owned(), value };
+            self.write(operation, work).await.map(drop)
+        })
+    }
+
+    fn request<'a>(&'a self, pid: &'a ProcessId, request: Request) -> BoxFuture<'a, StoreResult<RequestId>> {
+        Box::pin(async move {
+            let operation = "store a request to";
+            let text = json(&request, operation, of_process(pid, &self.path))?;
+            self.check_size(operation, pid, text.len())?;
+            match self.write(operation, Work::Request { pid: pid.clone(), text }).await? {
+                Done::Requested(id) => Ok(id),
+                _ => Err(self.other(operation)),
+            }
+        })
+    }
+
+    fn requests(&self, after: Option<RequestId>) -> BoxFuture<'_, StoreResult<Vec<RequestRow>>> {
+        Box::pin(self.readers.requests(after))
+    }
+
+    fn discard_requests(&self, epoch: Epoch, requests: Vec<RequestId>) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move { self.write("discard requests in", Work::Discard { epoch, requests }).await.map(drop) })
+    }
+}
+
+#[cfg(test)]
+mod tests;

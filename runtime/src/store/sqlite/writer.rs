@@ -1,0 +1,199 @@
+//! The one thread that writes: it takes all that is queued, does it in one transaction with one flush, and answers.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use rusqlite::wal::CheckpointMode;
+
+use super::SqliteOptions;
+use super::error::{Fault, engine, of_process};
+use super::ledger::Ledger;
+use super::lock::OwnerLock;
+use super::queue::{Done, Job, Queue, Spin, Taken, Work};
+use crate::store::{StoreError, StoreErrorKind, StoreResult};
+
+/// The length of the log, in pages, at which it is copied into the database: 32 MiB. The longer, the more often a
+/// page is written to the log only.
+const LOG_PAGES_MOST: i32 = 8_192;
+/// A log of this length is copied when nothing is to be done.
+const LOG_PAGES_IDLE: i32 = 64;
+/// When nothing came for so long, nothing is to be done.
+const IDLE: Duration = Duration::from_millis(200);
+
+pub(super) struct Writer<'c> {
+    connection: &'c Connection,
+    path: PathBuf,
+    ledger: Ledger<'c>,
+    lock: Option<OwnerLock>,
+    log_pages: Arc<AtomicI32>,
+    /// The length of the log at which it is copied next.
+    copy_at: i32,
+}
+
+/// Writes until the queue is closed or a failure closes it.
+pub(super) fn run(connection: Connection, path: PathBuf, options: &SqliteOptions, queue: &Queue) {
+    let log_pages = Arc::new(AtomicI32::new(0));
+    // Replaces SQLite's own checkpoint within the commit, which callers would wait for.
+    let seen = Arc::clone(&log_pages);
+    let hook = move |_: &mut rusqlite::hooks::Wal, pages: std::ffi::c_int| {
+        seen.store(pages, Ordering::Relaxed);
+        Ok(())
+    };
+    let mut connection = connection;
+    connection.set_prepared_statement_cache_capacity(64);
+    // Whoever queues a job after a failure here finds the queue closed.
+    if connection.wal_hook(Some(hook)).is_ok() {
+        let ledger = Ledger::new(&connection, options);
+        let mut writer =
+            Writer { connection: &connection, path, ledger, lock: None, log_pages, copy_at: LOG_PAGES_MOST };
+        // A panic leaves no answers: the callers of its batch and all later ones find the store closed.
+        let _ = catch_unwind(AssertUnwindSafe(|| writer.serve(queue)));
+    }
+    queue.close();
+    // Jobs that came in between are dropped, which answers them.
+    queue.take_now(&mut Vec::new());
+}
+
+impl Writer<'_> {
+    fn serve(&mut self, queue: &Queue) {
+        let mut spin = Spin::new();
+        let mut jobs = Vec::new();
+        loop {
+            let dirty = self.log_pages.load(Ordering::Relaxed) >= LOG_PAGES_IDLE;
+            match queue.take(&mut jobs, &mut spin, dirty.then_some(IDLE)) {
+                Taken::Closed => return,
+                Taken::Idle => self.checkpoint(CheckpointMode::PASSIVE),
+                Taken::Jobs => {
+                    if !self.batch(&mut jobs, queue) {
+                        return;
+                    }
+                    if self.log_pages.load(Ordering::Relaxed) >= self.copy_at {
+                        self.checkpoint(CheckpointMode::PASSIVE);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Copies the log into the database. What a reader still needs of it is left for the next time.
+    fn checkpoint(&mut self, mode: CheckpointMode) {
+        let left = match self.connection.wal_checkpoint_v2(Some("main"), mode) {
+            Ok((log, copied)) if copied < log => log,
+            Ok(_) => 0,
+            Err(_) => self.log_pages.load(Ordering::Relaxed),
+        };
+        self.copy_at = left.saturating_add(LOG_PAGES_MOST);
+        self.log_pages.store(0, Ordering::Relaxed);
+    }
+
+    /// Does all jobs in one transaction and answers them; false if the store cannot go on.
+    fn batch(&mut self, jobs: &mut Vec<Job>, queue: &Queue) -> bool {
+        let owned_before = self.ledger.owned();
+        let mut answers = Vec::with_capacity(jobs.len());
+        match self.transact(jobs, &mut answers, queue) {
+            Ok(()) => {
+                let released = owned_before.is_some() && self.ledger.owned().is_none();
+                if released && self.lock.is_some() {
+                    self.checkpoint(CheckpointMode::TRUNCATE);
+                    self.lock = None;
+                }
+                for (job, answer) in jobs.drain(..).zip(answers) {
+                    // Who does not wait for the answer any more does not need it.
+                    let _ = job.answer.send(answer);
+                }
+                true
+            }
+            Err(error) => {
+                self.ledger.forget(owned_before);
+                if owned_before.is_none() {
+                    self.lock = None;
+                }
+                let rolled_back = self.connection.is_autocommit() || self.connection.execute_batch("ROLLBACK").is_ok();
+                let error = engine("write to", self.path.display(), error);
+                let passing =
+                    matches!(error.kind(), StoreErrorKind::Full | StoreErrorKind::Busy | StoreErrorKind::ReadOnly);
+                for job in jobs.drain(..) {
+                    let _ = job.answer.send(Err(error.clone()));
+                }
+                rolled_back && passing
+            }
+        }
+    }
+
+    fn transact(
+        &mut self,
+        jobs: &mut Vec<Job>,
+        answers: &mut Vec<StoreResult<Done>>,
+        queue: &Queue,
+    ) -> rusqlite::Result<()> {
+        self.ledger.begin()?;
+        while answers.len() < jobs.len() {
+            for job in &jobs[answers.len()..] {
+                answers.push(match self.apply(&job.work) {
+                    Ok(done) => Ok(done),
+                    Err(Fault::Refused(kind)) => Err(self.refusal(&job.work, kind)),
+                    Err(Fault::Engine(error)) => return Err(error),
+                });
+            }
+            // What came meanwhile shares the flush, and the pages: rows that lie together are written once.
+            if jobs.len() < crate::limits::COMMIT_QUEUE {
+                queue.take_now(jobs);
+            }
+        }
+        self.ledger.end()
+    }
+
+    fn apply(&mut self, work: &Work) -> Result<Done, Fault> {
+        let ledger = &mut self.ledger;
+        match work {
+            Work::Commit(commit) => ledger.commit(commit).map(Done::Committed),
+            Work::Create { epoch, process } => ledger.create(*epoch, process).map(Done::Created),
+            Work::Park { epoch, pid, reason } => ledger.park(*epoch, pid, reason).map(|()| Done::Nothing),
+            Work::Memo { epoch, pid, step, name, value } => {
+                ledger.put_memo(*epoch, pid, *step, name, value).map(|()| Done::Nothing)
+            }
+            Work::Request { pid, text } => Ok(Done::Requested(ledger.request(pid, text)?)),
+            Work::Discard { epoch, requests } => ledger.discard(*epoch, requests).map(|()| Done::Nothing),
+            Work::Acquire => {
+                if self.lock.is_none() {
+                    let lock = OwnerLock::take(&self.path).map_err(|error| Fault::Refused(error.kind()))?;
+                    self.lock = Some(lock);
+                }
+                Ok(Done::Acquired(ledger.acquire()?))
+            }
+            Work::Release => {
+                ledger.release();
+                Ok(Done::Nothing)
+            }
+            #[cfg(test)]
+            Work::Panic => panic!("as the test wants it"),
+        }
+    }
+
+    fn refusal(&self, work: &Work, kind: StoreErrorKind) -> StoreError {
+        let (operation, pid) = match work {
+            Work::Commit(commit) => ("commit", &commit.pid),
+            Work::Create { process, .. } => ("create", &process.pid),
+            Work::Park { pid, .. } => ("park", pid),
+            Work::Memo { pid, .. } => ("store a memo of", pid),
+            Work::Request { pid, .. } => ("store a request to", pid),
+            _ => return StoreError::new(kind, work.operation(), self.path.display()),
+        };
+        StoreError::new(kind, operation, of_process(pid, &self.path))
+    }
+}
+
+impl Work {
+    fn operation(&self) -> &'static str {
+        match self {
+            Self::Acquire => "own",
+            Self::Release => "release",
+            Self::Discard { .. } => "discard requests in",
+            _ => "write to",
+        }
+    }
+}

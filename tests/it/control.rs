@@ -1,0 +1,307 @@
+//! Pause, play, kill, resume, fail: at rest, in a step, while waiting, across a restart.
+
+use procession::prelude::*;
+use procession::process::{ErrorInfo, Request};
+use procession::{AnyHandle, RunError};
+use serde_json::json;
+use std::time::Duration;
+
+use super::support::{Gate, World, eventually};
+
+/// Passes the gate once per round, then waits for a resume.
+#[process(name = "it::Rounds", needs(Gate))]
+#[derive(Default)]
+pub(crate) struct Rounds {
+    round: u32,
+}
+
+spec! { Rounds {
+    input rounds: u32 = 3;
+    output rounds: u32;
+    output resumed: optional<String>;
+}}
+
+outline! { Rounds {
+    while_(more) { round }
+    hold;
+    finish => rounds;
+}}
+
+impl Rounds {
+    fn more(&self, cx: &Cx<Self>) -> bool {
+        self.round < cx.inputs().rounds
+    }
+
+    async fn round(&mut self, cx: &mut Cx<Self>) {
+        cx.set_status(format!("round {}", self.round));
+        cx.resource::<Gate>().pass().await;
+        self.round += 1;
+    }
+
+    fn hold(&mut self, cx: &mut Cx<Self>) -> Next<Self> {
+        cx.wait("for anyone")
+    }
+
+    fn finish(&mut self, cx: &mut Cx<Self>) -> Result<u32, StepError> {
+        if let Some(text) = cx.resumed::<String>()? {
+            cx.out("resumed", &text)?;
+        }
+        Ok(self.round)
+    }
+}
+
+async fn launch(runtime: &Runtime, rounds: u32) -> AnyHandle {
+    runtime.launch(Rounds::inputs().rounds(rounds)).await.unwrap().any().clone()
+}
+
+async fn until(run: &AnyHandle, state: ProcessState) {
+    eventually(async || run.status().await.unwrap().state == state).await;
+}
+
+/// Runs the same test without and with a store.
+async fn on_both(test: impl AsyncFn(World, Runtime)) {
+    for stored in [false, true] {
+        let world = World::new();
+        let builder = if stored { world.builder() } else { world.volatile() };
+        let runtime = builder.register::<Rounds>().register::<Family>().build().await.unwrap();
+        tokio::time::timeout(Duration::from_secs(60), test(world, runtime)).await.expect("no hang");
+    }
+}
+
+#[tokio::test]
+async fn a_pause_in_a_step_holds_after_it_and_play_goes_on() {
+    on_both(async |world, runtime| {
+        let run = launch(&runtime, 2).await;
+        world.gate.reached().await;
+        let pausing = tokio::spawn({
+            let run = run.clone();
+            async move { run.pause("lunch").await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!run.status().await.unwrap().paused, "the step has not ended");
+        eventually(async || !pausing.is_finished()).await;
+        world.gate.open(1);
+        assert!(pausing.await.unwrap().unwrap());
+        let status = run.status().await.unwrap();
+        assert_eq!((status.state, status.paused, status.text.as_deref()), (ProcessState::Running, true, Some("lunch")));
+        assert!(run.pause("again").await.unwrap(), "already paused");
+        assert_eq!(run.status().await.unwrap().text.as_deref(), Some("lunch"), "the text is not updated (S49)");
+        assert!(run.play().await.unwrap());
+        world.gate.reached().await;
+        assert_eq!(run.status().await.unwrap().text.as_deref(), Some("round 0"), "the covered text is back (S54)");
+        world.gate.open(1);
+        until(&run, ProcessState::Waiting).await;
+        run.kill("").await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_play_takes_back_a_pause_that_is_not_in_force_yet() {
+    on_both(async |world, runtime| {
+        let run = launch(&runtime, 1).await;
+        world.gate.reached().await;
+        let pausing = tokio::spawn({
+            let run = run.clone();
+            async move { run.pause("").await }
+        });
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        assert!(run.play().await.unwrap());
+        assert!(!pausing.await.unwrap().unwrap(), "it was taken back");
+        world.gate.open(1);
+        until(&run, ProcessState::Waiting).await;
+        assert!(!run.status().await.unwrap().paused);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_kill_in_a_step_waits_for_its_end_and_beats_a_pause() {
+    on_both(async |world, runtime| {
+        let run = launch(&runtime, 3).await;
+        world.gate.reached().await;
+        let ask = |kill: bool| {
+            let run = run.clone();
+            tokio::spawn(async move { if kill { run.kill("enough").await } else { run.pause("").await } })
+        };
+        let first = ask(false);
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        let second = ask(true);
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        let third = ask(false);
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        assert_eq!(run.status().await.unwrap().state, ProcessState::Running);
+        world.gate.open(1);
+        assert!(second.await.unwrap().unwrap());
+        assert!(!first.await.unwrap().unwrap());
+        assert!(!third.await.unwrap().unwrap());
+        assert_eq!(run.termination().await.unwrap().ended.to_string(), "killed: enough");
+        assert!(run.kill("again").await.unwrap());
+        assert!(!run.pause("").await.unwrap());
+        assert!(run.play().await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_forced_kill_cuts_off_the_step() {
+    on_both(async |world, runtime| {
+        let run = launch(&runtime, 3).await;
+        world.gate.reached().await;
+        assert!(run.kill_force("now").await.unwrap());
+        assert_eq!(run.termination().await.unwrap().ended.to_string(), "killed: now");
+        let status = run.status().await;
+        assert!(status.is_err() || status.unwrap().state == ProcessState::Killed);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn kill_and_pause_act_at_once_on_a_waiting_or_paused_process() {
+    on_both(async |_, runtime| {
+        let run = launch(&runtime, 0).await;
+        until(&run, ProcessState::Waiting).await;
+        assert!(run.pause("hm").await.unwrap());
+        let status = run.status().await.unwrap();
+        assert_eq!((status.state, status.paused), (ProcessState::Waiting, true));
+        assert!(run.resume("early").await.unwrap(), "what it waits for may come while it is paused (S57)");
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        assert_eq!(run.status().await.unwrap().state, ProcessState::Waiting, "a paused process does not step");
+        assert!(run.play().await.unwrap());
+        assert_eq!(run.termination().await.unwrap().outputs["resumed"], "early");
+
+        let run = launch(&runtime, 0).await;
+        until(&run, ProcessState::Waiting).await;
+        assert!(run.pause("").await.unwrap());
+        assert!(run.kill("gone").await.unwrap());
+        assert_eq!(run.termination().await.unwrap().ended.to_string(), "killed: gone");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_resumes_are_as_one_and_an_early_one_is_refused() {
+    on_both(async |world, runtime| {
+        let run = launch(&runtime, 1).await;
+        world.gate.reached().await;
+        let Err(RunError::InvalidState { state: ProcessState::Running, request: "resume", .. }) = run.resume(1).await
+        else {
+            panic!("it does not wait")
+        };
+        assert!(run.fail(ErrorInfo::new("given up")).await.unwrap());
+        assert_eq!(run.termination().await.unwrap().ended.to_string(), "excepted: given up");
+
+        let run = launch(&runtime, 0).await;
+        until(&run, ProcessState::Waiting).await;
+        run.pause("").await.unwrap();
+        assert!(run.resume("first").await.unwrap());
+        assert!(run.resume("second").await.unwrap(), "harmless (S30)");
+        run.play().await.unwrap();
+        assert_eq!(run.termination().await.unwrap().outputs["resumed"], "first");
+    })
+    .await;
+}
+
+/// A parent whose children wait for ever.
+#[process(name = "it::Family")]
+#[derive(Default)]
+pub(crate) struct Family {
+    children: Vec<Child<Rounds>>,
+    aside: Child<Rounds>,
+}
+
+spec! { Family {} }
+
+outline! { Family { launch; } }
+
+impl Family {
+    fn launch(&mut self, cx: &mut Cx<Self>) -> Result<(), StepError> {
+        for _ in 0..2 {
+            self.children.push(cx.launch(Rounds::inputs().rounds(0))?);
+        }
+        self.aside = cx.launch_detached(Rounds::inputs().rounds(0))?;
+        cx.report(
+            self.children
+                .iter()
+                .chain([&self.aside])
+                .map(|c| c.pid().unwrap().to_string())
+                .collect::<Vec<_>>()
+                .join(" "),
+        );
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_kill_reaches_awaited_children_and_no_others() {
+    for force in [false, true] {
+        let world = World::new();
+        let runtime = world.builder().register::<Rounds>().register::<Family>().build().await.unwrap();
+        let run = runtime.launch(Family::inputs()).await.unwrap();
+        eventually(async || run.status().await.unwrap().state == ProcessState::Waiting).await;
+        let pids = world.store.children(run.pid()).await.unwrap();
+        let mut children = Vec::new();
+        for pid in &pids {
+            children.push(runtime.attach(pid).await.unwrap());
+            until(children.last().unwrap(), ProcessState::Waiting).await;
+        }
+        if force {
+            run.kill_force("all").await.unwrap()
+        } else {
+            run.kill("all").await.unwrap()
+        };
+        for child in &children[..2] {
+            assert_eq!(child.termination().await.unwrap().ended.to_string(), "killed: all");
+        }
+        assert_eq!(children[2].status().await.unwrap().state, ProcessState::Waiting);
+        runtime.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_acknowledged_request_survives_the_crash_of_its_worker() {
+    let world = World::new();
+    let runtime = world.builder().register::<Rounds>().build().await.unwrap();
+    let run = launch(&runtime, 2).await;
+    world.gate.reached().await;
+    // Filed, and seen by the step that runs; then the worker is gone before the step has ended.
+    let id = world.store.request(run.pid(), Request::Kill { text: "late".into(), force: false }).await.unwrap();
+    eventually(async || world.store.requests(None).await.unwrap().iter().any(|row| row.id == id)).await;
+    runtime.shutdown_within(Duration::ZERO).await.unwrap();
+
+    let runtime = world.builder().register::<Rounds>().build().await.unwrap();
+    let again = runtime.attach(run.pid()).await.unwrap();
+    world.gate.open(1);
+    assert_eq!(again.termination().await.unwrap().ended.to_string(), "killed: late");
+    assert!(world.store.requests(None).await.unwrap().is_empty(), "applied once");
+}
+
+#[tokio::test]
+async fn a_paused_process_stays_paused_over_a_restart() {
+    let world = World::new();
+    let runtime = world.builder().register::<Rounds>().build().await.unwrap();
+    let run = launch(&runtime, 0).await;
+    until(&run, ProcessState::Waiting).await;
+    run.pause("over night").await.unwrap();
+    runtime.shutdown().await.unwrap();
+
+    let runtime = world.builder().register::<Rounds>().build().await.unwrap();
+    let run = runtime.attach(run.pid()).await.unwrap();
+    let status = run.status().await.unwrap();
+    assert_eq!((status.paused, status.text.as_deref()), (true, Some("over night")));
+    run.resume(json!("morning")).await.unwrap();
+    run.play().await.unwrap();
+    assert_eq!(run.termination().await.unwrap().outputs["resumed"], "morning");
+}
+
+#[tokio::test]
+async fn requests_to_the_absent_are_answered() {
+    let world = World::new();
+    let runtime = world.builder().register::<Rounds>().build().await.unwrap();
+    assert!(matches!(runtime.attach(&ProcessId::from("nobody")).await, Err(RunError::NotFound(_))));
+    let run = launch(&runtime, 0).await;
+    until(&run, ProcessState::Waiting).await;
+    runtime.shutdown().await.unwrap();
+    assert!(matches!(run.kill("").await, Err(RunError::Closed)));
+    assert!(matches!(run.termination().await, Err(RunError::Closed)));
+}

@@ -1,0 +1,192 @@
+//! A store that fails on demand: what is not stored has not happened, and nothing is lost.
+
+use procession::prelude::*;
+use procession::process::{BoxFuture, Request, Termination};
+use procession::store::{
+    Commit, Committed, Creation, Epoch, HistoryEntry, MemoryStore, NewProcess, Page, Record, ReportLine, RequestId,
+    RequestRow, Store, StoreError, StoreErrorKind, StoreResult,
+};
+use procession::{Result, RunError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::children::Tree;
+use super::resume::Path;
+use super::support::{Gate, World};
+
+/// A memory store whose writes can be made to fail as on a full disk.
+struct Faulty {
+    inner: MemoryStore,
+    full: AtomicBool,
+}
+
+impl Faulty {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { inner: MemoryStore::new(), full: AtomicBool::new(false) })
+    }
+
+    fn write<'a, T: Send + 'a>(&'a self, write: BoxFuture<'a, StoreResult<T>>) -> BoxFuture<'a, StoreResult<T>> {
+        Box::pin(async move {
+            if self.full.load(Ordering::SeqCst) {
+                return Err(StoreError::new(StoreErrorKind::Full, "commit to", "the test's store"));
+            }
+            write.await
+        })
+    }
+}
+
+impl Store for Faulty {
+    fn acquire(&self) -> BoxFuture<'_, StoreResult<Epoch>> {
+        self.inner.acquire()
+    }
+    fn release(&self) -> BoxFuture<'_, StoreResult<()>> {
+        self.inner.release()
+    }
+    fn create(&self, epoch: Epoch, process: NewProcess) -> BoxFuture<'_, StoreResult<Creation>> {
+        self.write(self.inner.create(epoch, process))
+    }
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, StoreResult<Committed>> {
+        self.write(self.inner.commit(commit))
+    }
+    fn park<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId, reason: String) -> BoxFuture<'a, StoreResult<()>> {
+        self.write(self.inner.park(epoch, pid, reason))
+    }
+    fn load<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Option<Record>>> {
+        self.inner.load(pid)
+    }
+    fn find<'a>(&'a self, key: &'a str) -> BoxFuture<'a, StoreResult<Option<ProcessId>>> {
+        self.inner.find(key)
+    }
+    fn termination<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Option<Termination>>> {
+        self.inner.termination(pid)
+    }
+    fn unfinished(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {
+        self.inner.unfinished(after, most)
+    }
+    fn children<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<ProcessId>>> {
+        self.inner.children(pid)
+    }
+    fn history<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<HistoryEntry>>> {
+        self.inner.history(pid)
+    }
+    fn report<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<ReportLine>>> {
+        self.inner.report(pid)
+    }
+    fn memo<'a>(&'a self, pid: &'a ProcessId, step: u64, name: &'a str) -> BoxFuture<'a, StoreResult<Option<String>>> {
+        self.inner.memo(pid, step, name)
+    }
+    fn put_memo<'a>(
+        &'a self,
+        pid: &'a ProcessId,
+        epoch: Epoch,
+        step: u64,
+        name: &'a str,
+        value: String,
+    ) -> BoxFuture<'a, StoreResult<()>> {
+        self.write(self.inner.put_memo(pid, epoch, step, name, value))
+    }
+    fn request<'a>(&'a self, pid: &'a ProcessId, request: Request) -> BoxFuture<'a, StoreResult<RequestId>> {
+        self.write(self.inner.request(pid, request))
+    }
+    fn requests(&self, after: Option<RequestId>) -> BoxFuture<'_, StoreResult<Vec<RequestRow>>> {
+        self.inner.requests(after)
+    }
+    fn discard_requests(&self, epoch: Epoch, requests: Vec<RequestId>) -> BoxFuture<'_, StoreResult<()>> {
+        self.write(self.inner.discard_requests(epoch, requests))
+    }
+}
+
+fn is_full(error: &RunError) -> bool {
+    matches!(error, RunError::Store(error) if error.kind() == StoreErrorKind::Full)
+}
+
+#[tokio::test]
+async fn a_step_that_cannot_be_stored_has_not_happened_and_runs_again() -> Result<()> {
+    let (world, store) = (World::new(), Faulty::new());
+    let runtime = world.builder().shared_store(Arc::clone(&store) as Arc<dyn Store>).register::<Path>().build().await?;
+    let run = runtime.launch(Path::inputs()).key("p").await?;
+    world.gate.open(2);
+    for _ in 0..3 {
+        world.gate.reached().await;
+    }
+    store.full.store(true, Ordering::SeqCst);
+    world.gate.open(1);
+    let error = run.outcome().await.expect_err("the disk is full");
+    assert!(is_full(&error), "{error}");
+    let record = store.load(run.pid()).await?.expect("it is there");
+    assert_eq!((record.steps, record.state), (2, ProcessState::Running));
+
+    // With space again the same launch goes on, in the same runtime.
+    store.full.store(false, Ordering::SeqCst);
+    world.gate.open(20);
+    let run = runtime.launch(Path::inputs()).key("p").await?;
+    assert_eq!(run.outcome().await?.finished().expect("finished").visited.len(), 9);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_child_that_is_suspended_does_not_fail_its_parent() -> Result<()> {
+    let (world, store) = (World::new(), Faulty::new());
+    let build = || world.builder().shared_store(Arc::clone(&store) as Arc<dyn Store>).register::<Tree>().build();
+    let runtime = build().await?;
+    let run = runtime.launch(Tree::inputs().leaf(|leaf| leaf.gated(true))).await?;
+    world.gate.reached().await;
+    super::support::eventually(async || run.status().await.unwrap().state == ProcessState::Waiting).await;
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    store.full.store(true, Ordering::SeqCst);
+    world.gate.open(1);
+    assert!(is_full(&run.outcome().await.expect_err("suspended with its child")));
+    assert_eq!(store.load(run.pid()).await?.expect("there").state, ProcessState::Waiting);
+    store.full.store(false, Ordering::SeqCst);
+    runtime.shutdown().await?;
+
+    let runtime = build().await?;
+    world.gate.open(1);
+    let run = runtime.attach(run.pid()).await?;
+    assert!(run.termination().await?.ended.is_successful());
+    Ok(())
+}
+
+/// Has an effect whose memo may not be stored.
+#[process(name = "it::Noter", needs(Gate))]
+#[derive(Debug, Default)]
+struct Noter {}
+
+spec! { Noter { output noted: u32; } }
+
+outline! { Noter { note => noted; } }
+
+impl Noter {
+    async fn note(&mut self, cx: &mut Cx<Self>) -> Result<u32, StepError> {
+        cx.resource::<Gate>().pass().await;
+        cx.once("note", async { Ok::<_, StepError>(7) }).await
+    }
+}
+
+#[tokio::test]
+async fn a_memo_that_cannot_be_stored_suspends_and_does_not_except() -> Result<()> {
+    let (world, store) = (World::new(), Faulty::new());
+    let runtime =
+        world.builder().shared_store(Arc::clone(&store) as Arc<dyn Store>).register::<Noter>().build().await?;
+    let run = runtime.launch(Noter::inputs()).key("n").await?;
+    world.gate.reached().await;
+    store.full.store(true, Ordering::SeqCst);
+    world.gate.open(1);
+    assert!(is_full(&run.outcome().await.expect_err("suspended")));
+    store.full.store(false, Ordering::SeqCst);
+    world.gate.open(1);
+    let run = runtime.launch(Noter::inputs()).key("n").await?;
+    assert_eq!(run.outcome().await?.finished().expect("finished").noted, 7);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_launch_that_cannot_be_stored_is_refused() -> Result<()> {
+    let (world, store) = (World::new(), Faulty::new());
+    let runtime = world.builder().shared_store(Arc::clone(&store) as Arc<dyn Store>).register::<Path>().build().await?;
+    store.full.store(true, Ordering::SeqCst);
+    assert!(is_full(&runtime.launch(Path::inputs()).key("p").await.expect_err("refused")));
+    store.full.store(false, Ordering::SeqCst);
+    assert!(runtime.find("p").await?.is_none());
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Runtimes for tests, and a gate that steps wait at.
+
+use procession::clock::{ManualClock, Timestamp};
+use procession::store::{MemoryStore, Store};
+use procession::{Runtime, RuntimeBuilder};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Steps wait at it until a test lets them through, one by one.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    open: Arc<Semaphore>,
+    reached: Arc<Semaphore>,
+}
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        Self { open: Arc::new(Semaphore::new(0)), reached: Arc::new(Semaphore::new(0)) }
+    }
+
+    /// In a step: says that it is here, and waits to be let through.
+    pub(crate) async fn pass(&self) {
+        self.reached.add_permits(1);
+        self.open.acquire().await.expect("never closed").forget();
+    }
+
+    /// In a test: waits until a step is at the gate.
+    pub(crate) async fn reached(&self) {
+        let reached = tokio::time::timeout(Duration::from_secs(20), self.reached.acquire()).await;
+        reached.expect("a step comes to the gate").expect("never closed").forget();
+    }
+
+    /// In a test: lets this many steps through.
+    pub(crate) fn open(&self, steps: usize) {
+        self.open.add_permits(steps);
+    }
+}
+
+/// Runtimes over one memory store, one after the other, with one clock and one gate.
+pub(crate) struct World {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) gate: Gate,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self {
+            store: Arc::new(MemoryStore::new()),
+            clock: Arc::new(ManualClock::new(Timestamp::from_millis(1_000_000))),
+            gate: Gate::new(),
+        }
+    }
+
+    pub(crate) fn builder(&self) -> RuntimeBuilder {
+        Runtime::builder().shared_store(Arc::clone(&self.store)).clock(self.clock.clone()).resource(self.gate.clone())
+    }
+
+    pub(crate) fn volatile(&self) -> RuntimeBuilder {
+        Runtime::volatile().clock(self.clock.clone()).resource(self.gate.clone())
+    }
+}
+
+/// Polls until something holds; fails after a while.
+#[track_caller]
+pub(crate) fn eventually<'a, F>(mut holds: impl FnMut() -> F + 'a) -> impl Future<Output = ()> + 'a
+where
+    F: Future<Output = bool> + 'a,
+{
+    let caller = std::panic::Location::caller();
+    async move {
+        for _ in 0..2_000 {
+            if holds().await {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("it never held: {caller}");
+    }
+}

@@ -1,0 +1,8 @@
+use procession::spec;
+
+#[derive(Default)]
+struct Relax;
+
+spec! { Relax { exit 0 Fine "fine"; exit 11 Missing "missing"; } }
+
+fn main() {}

@@ -1,0 +1,8 @@
+use procession::spec;
+
+#[derive(Default)]
+struct Relax;
+
+spec! { Relax { exit 410 First "first"; exit 410 Second "second"; } }
+
+fn main() {}

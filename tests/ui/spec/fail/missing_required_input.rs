@@ -1,0 +1,11 @@
+use procession::spec;
+
+#[derive(Default)]
+struct Relax;
+
+spec! { Relax { input structure: String; input steps: u32 = 10; input options { walltime: u64; } } }
+hand::process!(Relax);
+
+fn main() {
+    hand::launch(Relax::inputs().steps(3));
+}

@@ -1,0 +1,11 @@
+use procession::spec;
+
+#[derive(Default)]
+struct Relax;
+
+spec! { Relax { input options: optional { walltime: u64; queue: String = "normal"; } } }
+hand::process!(Relax);
+
+fn main() {
+    hand::launch(Relax::inputs().options(|options| options.queue("fast")));
+}

@@ -1,0 +1,11 @@
+use procession::spec;
+
+#[derive(Default)]
+struct Relax;
+
+spec! { Relax { input options { walltime: u64; } } }
+hand::process!(Relax);
+
+fn main() {
+    hand::launch(Relax::inputs().options(|options| options.waltime(1)));
+}

@@ -1,0 +1,92 @@
+//! `cargo xtask test`: everything that must hold, counted.
+
+use std::process::{Command, Stdio};
+
+use crate::libtest::Libtest;
+use crate::report::{Counts, Report};
+use crate::run::{cargo, shown, stream, succeed};
+use crate::{Fault, examples, metadata};
+
+/// What clippy is asked on every set of features. The second lint is what tells that the minimum Rust version is kept.
+const DENIED: &str = "-- -D warnings -D clippy::incompatible_msrv";
+
+/// Runs all, or what the arguments leave of it. Goes on after a failure.
+pub(crate) fn test(arguments: &[String]) -> Result<bool, Fault> {
+    let quick = arguments.iter().any(|argument| argument == "--quick");
+    let filters: Vec<&str> = arguments.iter().map(String::as_str).filter(|argument| *argument != "--quick").collect();
+    if let Some(option) = filters.iter().find(|filter| filter.starts_with('-')) {
+        return Err(format!("there is no option `{option}`").into());
+    }
+    let mut report = Report::default();
+    if filters.is_empty() {
+        checks(&mut report, quick);
+    }
+    report.count("tests", || tests(quick, &filters));
+    if filters.is_empty() && !quick {
+        examples::run(&mut report);
+    }
+    if quick || !filters.is_empty() {
+        println!("\nThis was a part; `cargo xtask test` without arguments runs all.");
+    }
+    println!("{report}");
+    Ok(report.is_good())
+}
+
+/// All that is not a test: from the quickest to the slowest.
+fn checks(report: &mut Report, quick: bool) {
+    report.check("format", || {
+        component("fmt", "rustfmt")?;
+        succeed(&mut cargo("fmt --all --check"))
+    });
+    report.check("clippy, all features", || {
+        component("clippy", "clippy")?;
+        succeed(&mut cargo(&format!("clippy --workspace --all-targets --all-features {DENIED}")))
+    });
+    if quick {
+        return;
+    }
+    report.check("clippy, no default features", || {
+        succeed(&mut cargo(&format!("clippy --workspace --all-targets --no-default-features {DENIED}")))
+    });
+    report.check("docs", || {
+        let mut doc = cargo("doc --workspace --no-deps --all-features");
+        succeed(doc.env("RUSTDOCFLAGS", "-D warnings"))
+    });
+    match metadata::features() {
+        Err(fault) => report.check("features", || Err(fault)),
+        Ok(features) => {
+            for (package, feature) in features {
+                // Clippy, not check: both compile, and this one also denies what is unused without other features.
+                report.check(format!("feature `{feature}` of {package}, alone"), || {
+                    let command = format!("clippy -p {package} --no-default-features --features {feature} {DENIED}");
+                    succeed(&mut cargo(&command))
+                });
+            }
+        }
+    }
+}
+
+/// All tests under plain libtest: units, integration, compile tests, doctests.
+fn tests(quick: bool, filters: &[&str]) -> Counts {
+    let mut command = cargo("test --workspace --all-features --no-fail-fast --");
+    command.args(filters);
+    if quick && filters.is_empty() {
+        command.args(["--skip", "crash::"]);
+    }
+    println!("{}", shown(&command));
+    let mut libtest = Libtest::default();
+    match stream(&mut command, |line| libtest.line(line)) {
+        Ok(success) => libtest.end(success),
+        Err(fault) => Counts { passed: 0, failed: 1, faults: vec![fault.to_string()] },
+    }
+}
+
+/// Makes sure that a part of the toolchain is there: a minimal installation comes without.
+fn component(subcommand: &str, component: &str) -> Result<(), Fault> {
+    let there = cargo(subcommand).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if there.is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    succeed(Command::new("rustup").args(["component", "add", component]).stdin(Stdio::null()))
+        .map_err(|fault| format!("{component} is missing and cannot be installed: {fault}").into())
+}
