@@ -1,8 +1,11 @@
 //! What `#[process]`, `outline!` and `steps!` generate, without a runtime: names, points, the saved form.
 
+// Steps are methods, also those that do nothing.
+#![allow(clippy::unused_self)]
+
 use procession::outline::{Node, Outline};
 use procession::prelude::*;
-use procession::process::{ContextError, FieldReader, FieldWriter, Flow, Hooks, PointError};
+use procession::process::{ContextError, FieldReader, FieldWriter, Flow, HandOver, Hooks, PointError};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -243,4 +246,14 @@ fn arguments_that_do_not_fit_are_refused() {
     assert!(
         refused("resumed", json!({ "value": 1 })).starts_with("arguments of program point `resumed`: `value`: invalid")
     );
+}
+
+#[test]
+fn steps_hand_over_by_typed_calls() {
+    let next = <GreetNext as HandOver>::next().after(1, None);
+    assert_eq!(format!("{next:?}"), "To(After { count: 1, type: None })");
+    let wait = <GreetWait as HandOver>::wait("a name".into()).after(1);
+    assert_eq!(format!("{wait:?}"), r#"Wait("a name", Some(("after", Ok({"count": Number(1)}))))"#);
+    let wait = <GreetWait as HandOver>::wait("go".into()).run();
+    assert_eq!(format!("{wait:?}"), r#"Wait("go", Some(("run", Ok({}))))"#);
 }

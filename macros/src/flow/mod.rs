@@ -5,7 +5,7 @@ mod names;
 mod target;
 
 pub(crate) use call::Call;
-pub(crate) use names::variants;
+pub(crate) use names::{name, variants};
 pub(crate) use target::Target;
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};

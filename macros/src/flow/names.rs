@@ -1,9 +1,27 @@
-//! Names of the variants that stand for program points.
+//! Names of the user's, and names of the variants that stand for program points.
 
 use proc_macro2::{Ident, Span};
 use std::collections::HashSet;
+use syn::ext::IdentExt;
+use syn::parse::ParseStream;
 
 use crate::tokens::camel;
+
+/// A name; a keyword needs its `r#`, as everywhere in Rust.
+pub(crate) fn name(input: ParseStream, expected: &str) -> syn::Result<Ident> {
+    if let Ok(name) = input.fork().parse::<Ident>() {
+        input.parse::<Ident>()?;
+        return Ok(name);
+    }
+    let found = input.fork().call(Ident::parse_any);
+    let message = match found {
+        Ok(keyword) if !["self", "Self", "super", "crate", "_"].iter().any(|word| keyword == word) => {
+            format!("expected {expected}, found the keyword `{keyword}`; if it is a name, write `r#{keyword}`")
+        }
+        _ => format!("expected {expected}"),
+    };
+    Err(syn::Error::new(input.span(), message))
+}
 
 /// A variant for each stored name, all different.
 pub(crate) fn variants<'a>(stored: impl IntoIterator<Item = &'a str>) -> Vec<Ident> {

@@ -14,9 +14,9 @@ pub(crate) fn of(body: &Block, errors: &mut Diagnostics) -> Vec<String> {
     let mut steps = Vec::new();
     collect(body, &[], &mut steps);
     let labels = labels(&steps, errors);
-    let mut named: HashMap<String, usize> = HashMap::new();
+    let mut counts: HashMap<String, usize> = HashMap::new();
     for place in steps.iter().filter(|place| place.step.label.is_none()) {
-        *named.entry(plain(&place.step.name)).or_default() += 1;
+        *counts.entry(plain(&place.step.name)).or_default() += 1;
     }
     let mut taken: HashSet<String> = labels.clone();
     let names = steps.iter().map(|place| {
@@ -24,7 +24,7 @@ pub(crate) fn of(body: &Block, errors: &mut Diagnostics) -> Vec<String> {
             return label.value();
         }
         let name = plain(&place.step.name);
-        let base = match named.get(&name) {
+        let base = match counts.get(&name) {
             Some(1) if !labels.contains(&name) => name,
             _ => place.path.iter().chain([&name]).cloned().collect::<Vec<_>>().join("/"),
         };
@@ -56,7 +56,9 @@ fn collect<'a>(body: &'a Block, path: &[String], steps: &mut Vec<Place<'a>>) {
             Node::Step(step) => steps.push(Place { step, path: path.to_vec() }),
             Node::While(branch) => collect(&branch.body, &below(block(branch)), steps),
             Node::If { branches, otherwise, .. } => {
-                branches.iter().for_each(|branch| collect(&branch.body, &below(block(branch)), steps));
+                for branch in branches {
+                    collect(&branch.body, &below(block(branch)), steps);
+                }
                 if let Some(otherwise) = otherwise {
                     collect(otherwise, &below("else_".to_owned()), steps);
                 }

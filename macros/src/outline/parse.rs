@@ -8,7 +8,7 @@ use syn::{Attribute, LitStr, Token, braced, parenthesized, token};
 
 use super::ast::{Ast, Block, Branch, Node, Output, Return, Step};
 use crate::diag::Diagnostics;
-use crate::flow::Target;
+use crate::flow::{self, Target, name};
 
 /// The outline, if at least the process is known.
 pub(crate) fn outline(tokens: TokenStream, errors: &mut Diagnostics) -> Option<Ast> {
@@ -128,7 +128,7 @@ fn node(input: ParseStream, nodes: &mut Vec<Node>, errors: &mut Diagnostics) -> 
             nodes.push(Node::If { branches, otherwise: None, word });
         }
         Word::Elif => elif(input, ident, nodes, errors)?,
-        Word::Else => otherwise(input, ident, nodes, errors)?,
+        Word::Else => otherwise(input, &ident, nodes, errors)?,
         Word::Step => {}
     }
     Ok(())
@@ -150,10 +150,10 @@ fn elif(input: ParseStream, ident: Ident, nodes: &mut Vec<Node>, errors: &mut Di
 }
 
 /// `else_ { … }` belongs to the `if_` right before it.
-fn otherwise(input: ParseStream, ident: Ident, nodes: &mut Vec<Node>, errors: &mut Diagnostics) -> syn::Result<()> {
+fn otherwise(input: ParseStream, ident: &Ident, nodes: &mut [Node], errors: &mut Diagnostics) -> syn::Result<()> {
     let next = input.fork().call(Ident::parse_any).ok();
     if let Some(second) = next.filter(|next| next == "if_" || next == "if") {
-        errors.error(&ident, "write `else_ if_(predicate)` as `elif_(predicate) { … }`");
+        errors.error(ident, "write `else_ if_(predicate)` as `elif_(predicate) { … }`");
         input.call(Ident::parse_any)?;
         let branch = branch(input, second, errors)?;
         if let Some(Node::If { branches, .. }) = nodes.last_mut() {
@@ -168,8 +168,8 @@ fn otherwise(input: ParseStream, ident: Ident, nodes: &mut Vec<Node>, errors: &m
     let body = block(input, errors)?;
     match nodes.last_mut() {
         Some(Node::If { otherwise: otherwise @ None, .. }) => *otherwise = Some(body),
-        Some(Node::If { .. }) => errors.error(&ident, "this `if_` has an `else_` already"),
-        _ => errors.error(&ident, "`else_` must follow the block of `if_` or `elif_`"),
+        Some(Node::If { .. }) => errors.error(ident, "this `if_` has an `else_` already"),
+        _ => errors.error(ident, "`else_` must follow the block of `if_` or `elif_`"),
     }
     Ok(())
 }
@@ -197,9 +197,13 @@ fn predicate(input: ParseStream, word: &Ident, errors: &mut Diagnostics) -> syn:
     let content;
     let parentheses = parenthesized!(content in input);
     let all: TokenStream = content.fork().parse()?;
-    let predicate = content.call(Ident::parse_any);
+    let keyword = content.peek(syn::Ident::peek_any) && !content.peek2(Token![.]);
+    let predicate = name(&content, "the name of a predicate");
     if all.is_empty() {
         errors.error_at(parentheses.span.join(), format!("expected the name of a predicate: `{form}`"));
+    } else if let (Err(error), true) = (&predicate, keyword) {
+        errors.push(error.clone());
+        skip_all(&content)?;
     } else if predicate.is_err() || !content.is_empty() {
         errors.error(
             all,
@@ -217,7 +221,7 @@ fn end(input: ParseStream, word: Ident, errors: &mut Diagnostics) -> syn::Result
         let content;
         let parentheses = parenthesized!(content in input);
         let form = "expected the name of an exit code, as in `return_(NotConverged)`; `return_` alone ends normally";
-        match content.call(Ident::parse_any) {
+        match name(&content, "the name of an exit code") {
             Ok(name) if content.is_empty() => exit = Some(name),
             _ => {
                 errors.error_at(parentheses.span.join(), form);
@@ -230,10 +234,10 @@ fn end(input: ParseStream, word: Ident, errors: &mut Diagnostics) -> syn::Result
 }
 
 fn step(input: ParseStream, docs: Vec<Attribute>, errors: &mut Diagnostics) -> syn::Result<Step> {
-    let mut name = input.call(Ident::parse_any)?;
+    let mut name = flow::name(input, "a step, `if_`, `while_` or `return_`")?;
     let blocking = name == "blocking" && input.peek(syn::Ident::peek_any) && !input.peek(Token![as]);
     if blocking {
-        name = input.call(Ident::parse_any)?;
+        name = flow::name(input, "the name of a blocking step")?;
     }
     if input.peek(token::Paren) {
         let arguments: Group = input.parse()?;

@@ -12,13 +12,10 @@ use crate::diag::Diagnostics;
 pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Diagnostics::default();
     let options = ast::Options::parse(options, &mut errors);
-    let item = match syn::parse2(item.clone()) {
-        Ok(item) => item,
-        Err(_) => {
-            errors.error(&item, "`#[process]` goes on a struct");
-            return [item, errors.finish()].into_iter().collect();
-        }
+    let Ok(input) = syn::parse2(item.clone()) else {
+        errors.error(&item, "`#[process]` goes on a struct");
+        return [item, errors.finish()].into_iter().collect();
     };
-    let model = model::build(options, item, &mut errors);
+    let model = model::build(options, input, &mut errors);
     [expand::expand(&model), errors.finish()].into_iter().collect()
 }

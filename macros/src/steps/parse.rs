@@ -7,7 +7,7 @@ use syn::{Attribute, Token, braced, parenthesized, token};
 
 use super::ast::{Argument, Ast, Step};
 use crate::diag::Diagnostics;
-use crate::flow::Target;
+use crate::flow::{self, Target};
 
 /// The steps, if at least the process is known.
 pub(crate) fn steps(tokens: TokenStream, errors: &mut Diagnostics) -> Option<Ast> {
@@ -54,16 +54,11 @@ fn step(input: ParseStream, errors: &mut Diagnostics) -> syn::Result<Step> {
         errors.error(attribute, "only doc comments stand before a step");
     }
     let docs = docs.into_iter().filter(|attribute| attribute.path().is_ident("doc")).collect();
-    let expected = |error: syn::Error| syn::Error::new(error.span(), "expected a step, as in `after(count: u32);`");
-    let mut name = input.call(Ident::parse_any).map_err(expected)?;
+    control_flow(input)?;
+    let mut name = flow::name(input, "a step, as in `after(count: u32);`")?;
     let blocking = name == "blocking" && input.peek(syn::Ident::peek_any);
     if blocking {
-        name = input.call(Ident::parse_any)?;
-    }
-    if matches!(name.to_string().as_str(), "if" | "if_" | "while" | "while_" | "return" | "return_" | "fn" | "async") {
-        let message =
-            format!("`steps!` has no `{name}`; it lists steps with their arguments, `outline!` has control flow");
-        return Err(syn::Error::new(name.span(), message));
+        name = flow::name(input, "the name of a blocking step")?;
     }
     let arguments = if input.peek(token::Paren) { arguments(input, errors)? } else { Vec::new() };
     if !input.is_empty() && input.parse::<Option<Token![;]>>()?.is_none() {
@@ -74,6 +69,17 @@ fn step(input: ParseStream, errors: &mut Diagnostics) -> syn::Result<Step> {
         errors.push(error);
     }
     Ok(Step { docs, blocking, name, arguments })
+}
+
+/// The words of `outline!` are no steps.
+fn control_flow(input: ParseStream) -> syn::Result<()> {
+    let word = input.fork().call(Ident::parse_any).map(|word| word.to_string()).unwrap_or_default();
+    if matches!(word.as_str(), "if" | "if_" | "elif_" | "else" | "else_" | "while" | "while_" | "return" | "return_") {
+        let message =
+            format!("`steps!` has no `{word}`; it lists steps with their arguments, `outline!` has control flow");
+        return Err(input.error(message));
+    }
+    Ok(())
 }
 
 /// `(name: Type, …)`. An argument that is not understood is left out.
@@ -100,12 +106,11 @@ fn arguments(input: ParseStream, errors: &mut Diagnostics) -> syn::Result<Vec<Ar
 }
 
 fn argument(input: ParseStream) -> syn::Result<Argument> {
-    let form = |error: syn::Error| syn::Error::new(error.span(), "write an argument as `name: Type`");
     if input.peek(Token![self]) || input.peek(Token![&]) {
         let message = "`steps!` lists the arguments after `&mut self` and `cx` only";
         return Err(input.error(message));
     }
-    let name = input.call(Ident::parse_any).map_err(form)?;
+    let name = flow::name(input, "an argument, as in `count: u32`")?;
     if !input.peek(Token![:]) {
         return Err(syn::Error::new(name.span(), format!("argument `{name}` has no type; write `{name}: Type`")));
     }

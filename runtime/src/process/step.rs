@@ -127,6 +127,8 @@ pub struct FutureKind;
 #[derive(Debug)]
 pub struct ValueKind;
 
+// They take `self` so that the choice is made by the receiver.
+#[allow(clippy::unused_self)]
 impl FutureKind {
     /// The future itself.
     pub fn wait<T: Future>(self, future: T) -> T {
@@ -134,6 +136,7 @@ impl FutureKind {
     }
 }
 
+#[allow(clippy::unused_self)]
 impl ValueKind {
     /// A future that is ready.
     pub fn wait<T>(self, value: T) -> Ready<T> {

@@ -112,12 +112,11 @@ fn codec(model: &Model) -> TokenStream {
 /// First the first step; after a step that hands over to none, the end.
 fn ahead(model: &Model, calls: bool) -> TokenStream {
     let point = model.target.derived("Point");
-    let start = match model.steps.first().filter(|_| calls) {
-        Some(step) => {
-            let variant = &step.variant;
-            quote!(__private::Ahead::Step(#point::#variant))
-        }
-        None => quote!(__private::Ahead::End),
+    let start = if let Some(step) = model.steps.first().filter(|_| calls) {
+        let variant = &step.variant;
+        quote!(__private::Ahead::Step(#point::#variant))
+    } else {
+        quote!(__private::Ahead::End)
     };
     quote! {
         fn ahead(
