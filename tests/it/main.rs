@@ -11,10 +11,13 @@ mod control;
 mod crash;
 mod faulty;
 mod flow;
+#[cfg(feature = "sqlite")]
+mod golden;
 mod hooks;
 mod life;
 mod resume;
 mod spec;
-#[cfg(all(feature = "sqlite", feature = "conformance"))]
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod store;
 mod support;
