@@ -1,5 +1,6 @@
 //! What expanded code may call. Not part of the public API: outside of semver.
 
+pub use crate::__procession_collect as collect;
 pub use crate::__procession_editor as editor;
 pub use crate::limits::ROUNDS_WITHOUT_STEP;
 pub use crate::outline::{Branch, Node, Outline, Step};
@@ -16,6 +17,8 @@ pub use crate::spec::{
     Excluded, ExitCode, ExitCodes, Expose, InputMap, Launch, OutputInfo, Port, PortNamespace, PortReader, PortValues,
     PortWriter, ProcessSpec, Set, Spec, SpecError, Supply, Unset, spec_of,
 };
+#[cfg(feature = "collect")]
+pub use ::inventory;
 pub use ::serde;
 pub use ::serde_json;
 
@@ -37,4 +40,24 @@ macro_rules! __procession_editor {
 #[macro_export]
 macro_rules! __procession_editor {
     ({ $($editor:tt)* } { $($compiler:tt)* }) => { $($compiler)* };
+}
+
+/// Makes a process known to `register_collected()`, where that is asked for.
+#[doc(hidden)]
+#[cfg(feature = "collect")]
+#[macro_export]
+macro_rules! __procession_collect {
+    ($process:ty) => {
+        const _: () = {
+            $crate::__private::inventory::submit! { $crate::registry::Collected::of::<$process>() }
+        };
+    };
+}
+
+/// Makes a process known to `register_collected()`, where that is asked for.
+#[doc(hidden)]
+#[cfg(not(feature = "collect"))]
+#[macro_export]
+macro_rules! __procession_collect {
+    ($process:ty) => {};
 }

@@ -17,6 +17,24 @@ pub struct RegistryBuilder {
     types: Vec<Arc<dyn ProcessType>>,
 }
 
+/// A process that the linker has collected.
+#[cfg(feature = "collect")]
+#[derive(Debug)]
+pub struct Collected {
+    register: fn(&mut RegistryBuilder),
+}
+
+#[cfg(feature = "collect")]
+impl Collected {
+    /// The process `P`. Expansions of `#[process]` call it.
+    pub const fn of<P: Process>() -> Self {
+        Self { register: RegistryBuilder::register::<P> }
+    }
+}
+
+#[cfg(feature = "collect")]
+inventory::collect!(Collected);
+
 /// Why a set of process types cannot be registered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -53,6 +71,14 @@ impl RegistryBuilder {
         }
         self.types.push(Arc::new(TypeOf::<P>::new()));
         P::register_exposed(self);
+    }
+
+    /// Adds every process of the binary whose `#[process]` is not on a generic type.
+    #[cfg(feature = "collect")]
+    pub fn register_collected(&mut self) {
+        for collected in inventory::iter::<Collected> {
+            (collected.register)(self);
+        }
     }
 
     pub(crate) fn build(self, resources: &Resources) -> Result<Registry, RegistryError> {

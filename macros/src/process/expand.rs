@@ -19,7 +19,8 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     };
     let hooks = hooks(model);
     let needs = needs(model);
-    quote!(#item #process #hooks #needs)
+    let collect = collect(model);
+    quote!(#item #process #hooks #needs #collect)
 }
 
 /// The struct, with what serde's derive needs where it is used.
@@ -161,6 +162,15 @@ fn hooks(model: &Model) -> TokenStream {
             const ENABLED: bool = false;
         }
     }
+}
+
+/// Whether anything is collected, the runtime crate decides. A generic process has no one type to collect.
+fn collect(model: &Model) -> TokenStream {
+    if matches!(model.body, Body::Stub) || !model.item.generics.params.is_empty() {
+        return TokenStream::new();
+    }
+    let (private, name) = (model.facade.private(), &model.item.ident);
+    quote!(#private::collect! { #name })
 }
 
 fn needs(model: &Model) -> TokenStream {

@@ -192,6 +192,13 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Registers every process of the binary whose `#[process]` is not on a generic type.
+    #[cfg(feature = "collect")]
+    pub fn register_collected(mut self) -> Self {
+        self.registry.register_collected();
+        self
+    }
+
     /// Keeps processes in this store.
     pub fn store(self, store: impl Store) -> Self {
         self.shared_store(Arc::new(store))
