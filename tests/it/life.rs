@@ -373,3 +373,89 @@ async fn launches_of_one_key_at_once_make_one_process() {
     pids.dedup();
     assert_eq!(pids.len(), 1);
 }
+
+#[tokio::test]
+async fn a_waiting_process_costs_no_slot() {
+    let world = World::new();
+    let runtime = world.volatile().register::<Greet>().register::<Sum>().concurrent(1).build().await.unwrap();
+    let waiting = runtime.launch(Greet::inputs().name("Ada")).await.unwrap();
+    eventually(async || waiting.status().await.unwrap().state == ProcessState::Waiting).await;
+    let run = runtime.launch(Sum::inputs().to(3)).await.unwrap();
+    assert!(run.outcome().await.unwrap().is_finished());
+    assert_eq!(waiting.status().await.unwrap().state, ProcessState::Waiting);
+}
+
+#[tokio::test]
+async fn who_waits_is_told_when_the_last_handle_of_the_runtime_is_dropped() {
+    let world = World::new();
+    for builder in [world.volatile(), world.builder()] {
+        let runtime = builder.register::<Greet>().register::<Idle>().build().await.unwrap();
+        let resting = runtime.launch(Greet::inputs().name("Ada")).await.unwrap();
+        eventually(async || resting.status().await.unwrap().state == ProcessState::Waiting).await;
+        let stepping = runtime.launch(Idle::inputs()).await.unwrap();
+        world.gate.reached().await;
+        drop(runtime);
+        assert!(matches!(resting.outcome().await, Err(RunError::Closed)));
+        world.gate.open(1);
+        // The step that runs may end, and with it the process; nothing new begins.
+        assert!(stepping.outcome().await.is_ok_and(|outcome| outcome.is_finished()));
+    }
+}
+
+#[tokio::test]
+async fn launching_after_a_shutdown_is_refused() {
+    let world = World::new();
+    let runtime = world.builder().register::<Sum>().build().await.unwrap();
+    runtime.shutdown().await.unwrap();
+    assert!(matches!(runtime.launch(Sum::inputs().to(1)).await, Err(RunError::Closed)));
+}
+
+#[cfg(debug_assertions)]
+#[tokio::test]
+async fn a_context_that_could_not_be_read_again_is_found_at_once() {
+    #[process(name = "it::Nan")]
+    #[derive(Debug, Default)]
+    struct Nan {
+        value: f64,
+    }
+    spec! { Nan {} }
+    outline! { Nan { spoil; } }
+    impl Nan {
+        fn spoil(&mut self) {
+            self.value = f64::NAN;
+        }
+    }
+    let world = World::new();
+    let runtime = world.builder().register::<Nan>().build().await.unwrap();
+    let run = runtime.launch(Nan::inputs()).await.unwrap();
+    let Outcome::Excepted(error) = run.outcome().await.unwrap() else { panic!() };
+    assert!(error.to_string().contains("the context cannot be read again: field `value`"), "{error}");
+}
+
+/// Public types work in threads.
+#[test]
+fn public_types_are_send_and_sync() {
+    fn check<T: Send + Sync>() {}
+    check::<Runtime>();
+    check::<procession::RuntimeBuilder>();
+    check::<procession::Handle<Sum>>();
+    check::<procession::Launching<Sum>>();
+    check::<Child<Sum>>();
+    check::<Outcome<Sum>>();
+    check::<RunError>();
+    check::<procession::store::StoreError>();
+    check::<procession::spec::ProcessSpec>();
+    check::<procession::store::Record>();
+}
+
+/// An error's text says what failed, and leaves its cause to `source`.
+#[test]
+fn no_error_repeats_its_source() {
+    use procession::store::{StoreError, StoreErrorKind};
+    let store = StoreError::new(StoreErrorKind::Io, "read", "a.db").with_source(std::io::Error::other("the cause"));
+    let errors: [&dyn std::error::Error; 2] = [&store, &RunError::from(store.clone())];
+    for error in errors {
+        let source = error.source().expect("it has one").to_string();
+        assert!(!error.to_string().contains(&source), "{error}");
+    }
+}
