@@ -191,7 +191,10 @@ fn said(message: &Value) -> Option<Said> {
         let kind = child["level"].as_str().unwrap_or_default();
         let line = child["message"].as_str().unwrap_or_default().lines().next().unwrap_or_default();
         // Where the compiler put a long type, and where this package lies, is different on each machine.
-        if line.contains("written to '") || line.starts_with("the full name for the type") || line.contains("`--verbose`") {
+        if line.contains("written to '")
+            || line.starts_with("the full name for the type")
+            || line.contains("`--verbose`")
+        {
             continue;
         }
         let line = line.replace(concat!(env!("CARGO_MANIFEST_DIR"), "/"), "");

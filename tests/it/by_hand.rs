@@ -77,7 +77,10 @@ async fn both_behave_the_same() {
     }
     let bad = behaviour::<quickstart::CountWords>(&json!({ "chunk": 0, "rank": { "counts": {} }, "speed": 1 })).await;
     let text = bad.expect_err("refused");
-    assert!(["`file`", "`chunk`: must be positive", "`rank.counts`", "`speed`"].iter().all(|p| text.contains(p)), "{text}");
+    assert!(
+        ["`file`", "`chunk`: must be positive", "`rank.counts`", "`speed`"].iter().all(|p| text.contains(p)),
+        "{text}"
+    );
 }
 
 #[test]

@@ -103,8 +103,7 @@ fn is_full(error: &RunError) -> bool {
 #[tokio::test]
 async fn a_step_that_cannot_be_stored_has_not_happened_and_runs_again() -> Result<()> {
     let (world, store) = (World::new(), Faulty::new());
-    let runtime =
-        world.builder().shared_store(Arc::clone(&store) as Arc<dyn Store>).register::<Path>().build().await?;
+    let runtime = world.builder().shared_store(Arc::clone(&store) as Arc<dyn Store>).register::<Path>().build().await?;
     let run = runtime.launch(Path::inputs()).key("p").await?;
     world.gate.open(2);
     for _ in 0..3 {
@@ -128,8 +127,7 @@ async fn a_step_that_cannot_be_stored_has_not_happened_and_runs_again() -> Resul
 #[tokio::test]
 async fn a_child_that_is_suspended_does_not_fail_its_parent() -> Result<()> {
     let (world, store) = (World::new(), Faulty::new());
-    let build =
-        || world.builder().shared_store(Arc::clone(&store) as Arc<dyn Store>).register::<Tree>().build();
+    let build = || world.builder().shared_store(Arc::clone(&store) as Arc<dyn Store>).register::<Tree>().build();
     let runtime = build().await?;
     let run = runtime.launch(Tree::inputs().leaf(|leaf| leaf.gated(true))).await?;
     world.gate.reached().await;
@@ -185,8 +183,7 @@ async fn a_memo_that_cannot_be_stored_suspends_and_does_not_except() -> Result<(
 #[tokio::test]
 async fn a_launch_that_cannot_be_stored_is_refused() -> Result<()> {
     let (world, store) = (World::new(), Faulty::new());
-    let runtime =
-        world.builder().shared_store(Arc::clone(&store) as Arc<dyn Store>).register::<Path>().build().await?;
+    let runtime = world.builder().shared_store(Arc::clone(&store) as Arc<dyn Store>).register::<Path>().build().await?;
     store.full.store(true, Ordering::SeqCst);
     assert!(is_full(&runtime.launch(Path::inputs()).key("p").await.expect_err("refused")));
     store.full.store(false, Ordering::SeqCst);

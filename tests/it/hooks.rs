@@ -124,7 +124,8 @@ async fn watched(fail_at: &str) -> (Vec<String>, procession::process::Terminatio
     let builder = world.builder().resource(Arc::clone(&log)).listener(Observer(Arc::clone(&log)));
     let runtime = builder.register::<Hooked>().build().await.unwrap();
     let run = runtime.launch(Hooked::inputs().fail_at(fail_at)).await.unwrap();
-    eventually(async || run.status().await.is_ok_and(|s| s.state == ProcessState::Waiting || s.state.is_terminal())).await;
+    eventually(async || run.status().await.is_ok_and(|s| s.state == ProcessState::Waiting || s.state.is_terminal()))
+        .await;
     run.pause("").await.unwrap();
     run.play().await.unwrap();
     let _ = run.resume(()).await;
