@@ -1,0 +1,79 @@
+//! The benchmarks: ours and the limit of the machine, interleaved, by the rules of measuring in `measure.rs`.
+//!
+//! ```text
+//! cargo xtask bench [WORKLOAD…] [--quick]
+//! ```
+//!
+//! Workloads: W1, W2a, W2b, W4, W5, W7, resume. `--quick` takes one short round of each, to see that all still runs;
+//! its figures are not judged.
+
+mod measure;
+mod report;
+mod resume;
+mod small;
+mod w1;
+mod w2;
+mod w4;
+mod w5;
+mod w7;
+
+use std::path::Path;
+
+use measure::Bench;
+use report::Row;
+
+type Workload = fn(&Bench) -> Vec<Row>;
+
+const WORKLOADS: [(&str, Workload); 7] = [
+    ("W1", w1::outline),
+    ("W2a", w2::one),
+    ("W2b", w2::thousand),
+    ("W4", w4::resident),
+    ("W5", w5::start),
+    ("W7", w7::load),
+    ("resume", resume::resume),
+];
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [child, rest @ ..] = &arguments[..]
+        && child == "child"
+    {
+        return child_process(rest);
+    }
+    // `cargo test --all-targets` runs benches too, without this.
+    if !arguments.iter().any(|argument| argument == "--bench") {
+        return println!("run `cargo xtask bench`");
+    }
+    let quick = arguments.iter().any(|argument| argument == "--quick");
+    let chosen: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
+    if let Some(unknown) = chosen.iter().find(|name| !WORKLOADS.iter().any(|(known, _)| known == *name)) {
+        eprintln!("there is no workload `{unknown}`; there are {:?}", WORKLOADS.map(|(name, _)| name));
+        std::process::exit(2);
+    }
+
+    let bench = Bench::new(quick);
+    let mut rows = Vec::new();
+    for (name, run) in WORKLOADS {
+        if chosen.is_empty() || chosen.contains(&&(*name).to_owned()) {
+            eprintln!("{name} …");
+            rows.extend(run(&bench));
+        }
+    }
+    report::print(&rows);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench.json");
+    report::write(&rows, &file);
+    println!("written to {}", file.display());
+}
+
+/// What is measured as a whole OS process: this binary again, with other arguments.
+fn child_process(arguments: &[String]) {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["w4", kind, count, directory] => {
+            w4::child(kind, count.parse().expect("a number of processes"), Path::new(directory));
+        }
+        ["w5", kind, file] => w5::child(kind, Path::new(file)),
+        _ => panic!("unknown child {arguments:?}"),
+    }
+}
