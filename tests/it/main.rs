@@ -12,3 +12,4 @@ mod life;
 mod resume;
 mod spec;
 mod support;
+mod walk;
