@@ -1,7 +1,7 @@
 //! Outlines on a runtime: which steps run in which order, and which outputs they leave.
 
 // Steps have all the forms there are, whether they need them or not.
-#![allow(clippy::unnecessary_wraps, clippy::unused_self)]
+#![allow(clippy::unnecessary_wraps, clippy::unused_async, clippy::unused_self)]
 
 use procession::prelude::*;
 use std::sync::Mutex;
