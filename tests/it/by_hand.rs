@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 #[path = "../../examples/by_hand.rs"]
 #[allow(dead_code, unreachable_pub)]
-mod by_hand;
+mod hand;
 #[path = "../../examples/quickstart.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod quickstart;
@@ -38,10 +38,10 @@ fn outline<P: Flow>() -> (String, &'static [&'static str]) {
 
 #[test]
 fn both_have_the_same_spec_and_outline() {
-    assert_eq!(describe(spec_of::<quickstart::CountWords>()), describe(spec_of::<by_hand::CountWords>()));
-    assert_eq!(describe(spec_of::<quickstart::Rank>()), describe(spec_of::<by_hand::Rank>()));
-    assert_eq!(outline::<quickstart::CountWords>(), outline::<by_hand::CountWords>());
-    assert_eq!(outline::<quickstart::Rank>(), outline::<by_hand::Rank>());
+    assert_eq!(describe(spec_of::<quickstart::CountWords>()), describe(spec_of::<hand::CountWords>()));
+    assert_eq!(describe(spec_of::<quickstart::Rank>()), describe(spec_of::<hand::Rank>()));
+    assert_eq!(outline::<quickstart::CountWords>(), outline::<hand::CountWords>());
+    assert_eq!(outline::<quickstart::Rank>(), outline::<hand::Rank>());
 }
 
 /// What a process did, and how it ended.
@@ -73,7 +73,7 @@ async fn both_behave_the_same() {
     ];
     for inputs in cases {
         let with_macros = behaviour::<quickstart::CountWords>(&inputs).await;
-        assert_eq!(with_macros, behaviour::<by_hand::CountWords>(&inputs).await, "{inputs}");
+        assert_eq!(with_macros, behaviour::<hand::CountWords>(&inputs).await, "{inputs}");
     }
     let bad = behaviour::<quickstart::CountWords>(&json!({ "chunk": 0, "rank": { "counts": {} }, "speed": 1 })).await;
     let text = bad.expect_err("refused");
@@ -85,6 +85,6 @@ async fn both_behave_the_same() {
 
 #[test]
 fn they_are_two_types() {
-    assert_ne!(<quickstart::CountWords as Process>::NAME, <by_hand::CountWords as Process>::NAME);
+    assert_ne!(<quickstart::CountWords as Process>::NAME, <hand::CountWords as Process>::NAME);
     let _: fn() -> ProcessSpec = <quickstart::CountWords as Spec>::build_spec;
 }

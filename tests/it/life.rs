@@ -281,6 +281,7 @@ impl Greet {
     }
 
     async fn answered(&mut self, cx: &mut Cx<Self>, from: u32, answer: Answer) -> Result<Next<Self>, StepError> {
+        tokio::task::yield_now().await;
         self.said.push(format!("{from}: {}", answer.text));
         cx.out("said", &self.said)?;
         Ok(cx.stop(from))

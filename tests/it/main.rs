@@ -1,5 +1,9 @@
 //! The integration tests: one binary.
 
+// A test that cannot go on panics: that is how it fails.
+#![allow(clippy::unwrap_used)]
+
+#[cfg(feature = "sqlite")]
 mod by_hand;
 mod children;
 mod control;
@@ -7,9 +11,14 @@ mod control;
 mod crash;
 mod faulty;
 mod flow;
+#[cfg(feature = "sqlite")]
+mod golden;
 mod hooks;
 mod life;
 mod resume;
 mod spec;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod store;
 mod support;
 mod walk;

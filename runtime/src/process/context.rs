@@ -15,7 +15,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::registry::Registry;
 use crate::resources::Resources;
 use crate::runner::RunError;
-use crate::spec::{Entry, Launch, ProcessSpec, Spec, SpecError, spec_of};
+use crate::spec::{Direction, Entry, Launch, ProcessSpec, Spec, SpecError, spec_of};
 use crate::store::{Epoch, Store, StoreError};
 
 /// What all processes of a runtime share.
@@ -131,6 +131,9 @@ impl<P: Spec> Cx<P> {
     }
 
     /// A resource that the process declares as `#[process(needs(T))]`.
+    ///
+    /// # Panics
+    /// Never in a runtime: what is declared is checked when the process is registered.
     pub fn resource<T: Send + Sync + 'static>(&self) -> Arc<T>
     where
         P: Needs<T>,
@@ -262,7 +265,7 @@ impl CxCore {
     pub(crate) fn emit<T: Serialize + ?Sized>(&mut self, port: &str, value: &T) -> Result<(), SpecError> {
         let value = serde_json::to_value(value).map_err(|error| {
             let fault = crate::spec::Fault::new(port, format!("cannot be written as JSON: {error}"));
-            SpecError::of_output(self.spec.process(), fault)
+            SpecError::of(Direction::Outputs, self.spec.process(), fault)
         })?;
         self.spec.check_output(port, &value)?;
         self.effects.emitted.push((port.to_owned(), value));

@@ -14,13 +14,16 @@ use crate::text::suggest;
 #[must_use = "a step hands over by returning this"]
 pub struct Next<P: Flow>(pub(crate) Hand<P::Point>);
 
+/// Arguments by name, or why they cannot be written as JSON.
+type Arguments = Result<Map<String, Value>, serde_json::Error>;
+
 pub(crate) enum Hand<Point> {
     /// To what follows in the outline; the end, where there is none.
     Proceed,
     /// To this point.
     To(Point),
     /// Wait for a resume, then go on at the named point with the resume's value; without a point, with what follows.
-    Wait { text: String, then: Option<(&'static str, Result<Map<String, Value>, serde_json::Error>)> },
+    Wait { text: String, then: Option<(&'static str, Arguments)> },
     /// End, normally.
     Stop(Result<Value, serde_json::Error>),
     /// End, with an exit code.

@@ -13,6 +13,7 @@ use crate::store::{AwaitedChild, Awaiting, Commit, NewProcess, Parent};
 
 /// What a commit writes beside state and flags.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools)] // One per group of columns: any may change without the others.
 pub(super) struct Parts {
     pub(super) position: bool,
     pub(super) waiting: bool,
@@ -359,7 +360,7 @@ impl Driver<'_> {
     fn adopt(&self, children: Vec<Child>) {
         for Child { launched, live } in children {
             let parent = Some(self.entry.pid().clone());
-            self.shared.adopt(Entry::new(launched.slot, launched.process, parent, Resident::new(live)));
+            self.shared.adopt(&Entry::new(launched.slot, launched.process, parent, Resident::new(live)));
         }
     }
 

@@ -10,6 +10,7 @@ use super::caught::{caught, caught_async};
 use super::entry::{Entry, Mail, Resident};
 use super::instance::{Chosen, Turn};
 use super::shared::Shared;
+use crate::listener::Listener;
 use crate::process::{Action, Ended, ErrorInfo, Event, Machine, ProcessState, Request, Transition};
 use crate::store::RequestId;
 
@@ -288,7 +289,7 @@ impl<'a> Driver<'a> {
         if let Some(hooks) = self.resident.live.hooks() {
             let _ = caught(|| hooks.played());
         }
-        self.tell(|listener, pid| listener.on_played(pid));
+        self.tell(Listener::on_played);
         mail.answer(Ok(true));
         Ok(())
     }
@@ -316,7 +317,7 @@ impl<'a> Driver<'a> {
         if let Some(hooks) = self.resident.live.hooks() {
             let _ = caught(|| hooks.paused());
         }
-        self.tell(|listener, pid| listener.on_paused(pid));
+        self.tell(Listener::on_paused);
     }
 
     /// Hooks before a transition; the first error makes the process excepted.
@@ -331,7 +332,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    pub(super) fn tell(&self, what: impl Fn(&dyn crate::listener::Listener, &crate::ProcessId)) {
+    pub(super) fn tell(&self, what: impl Fn(&dyn Listener, &crate::ProcessId)) {
         for listener in &self.shared.listeners {
             if caught(|| what(&**listener, self.entry.pid())).is_err() {
                 tracing::error!(pid = %self.entry.pid(), "a listener panicked");

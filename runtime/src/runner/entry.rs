@@ -58,6 +58,7 @@ impl Waiting {
 }
 
 impl Resident {
+    #[allow(clippy::unnecessary_box_returns)] // It changes hands often, and lives in the box.
     pub(crate) fn new(live: Box<dyn Live>) -> Box<Self> {
         Box::new(Self {
             live,

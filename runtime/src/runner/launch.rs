@@ -104,7 +104,7 @@ fn create_volatile(
             Err(RunError::KeyInUse { key, pid: known.pid.clone(), process: name.to_owned() })
         };
     }
-    Ok(shared.adopt(Entry::new(slot, Arc::clone(process), None, Resident::new(live))))
+    Ok(shared.adopt(&Entry::new(slot, Arc::clone(process), None, Resident::new(live))))
 }
 
 async fn create_stored(
@@ -125,7 +125,7 @@ async fn create_stored(
         let creation = store.create(shared.env.epoch, row).await?;
         if creation == Creation::Created {
             let slot = Slot::new(pid);
-            return Ok(shared.adopt(Entry::new(slot, Arc::clone(process), None, Resident::new(live))));
+            return Ok(shared.adopt(&Entry::new(slot, Arc::clone(process), None, Resident::new(live))));
         }
         creation
     };

@@ -94,22 +94,20 @@ impl Shared {
     }
 
     /// Adds a process, unless it is there, and lets it run. Gives the slot in which its end will appear.
-    pub(crate) fn adopt(self: &Arc<Self>, entry: Arc<Entry>) -> Arc<Slot> {
+    pub(crate) fn adopt(self: &Arc<Self>, entry: &Arc<Entry>) -> Arc<Slot> {
         let known = {
             let mut table = lock(&self.table);
-            match table.get(entry.pid()) {
-                Some(known) => Some(Arc::clone(known)),
-                None => {
-                    table.insert(entry.pid().clone(), Arc::clone(&entry));
-                    None
-                }
+            let known = table.get(entry.pid()).cloned();
+            if known.is_none() {
+                table.insert(entry.pid().clone(), Arc::clone(entry));
             }
+            known
         };
         if let Some(known) = known {
             return Arc::clone(&known.slot);
         }
         self.resting.fetch_add(1, Ordering::Relaxed);
-        self.wake_entry(&entry);
+        self.wake_entry(entry);
         Arc::clone(&entry.slot)
     }
 
@@ -290,13 +288,12 @@ impl Shared {
     async fn waiting(&self, record: &Record, known: &[Arc<Slot>]) -> Result<Waiting, RunError> {
         let mut waiting = Waiting { awaiting: record.awaiting.clone(), ..Waiting::default() };
         for child in &record.awaiting.children {
-            let slot = match known.iter().find(|slot| slot.pid == child.pid) {
-                Some(slot) => Arc::clone(slot),
-                None => {
-                    let slot = Slot::new(child.pid.clone());
-                    self.find_end(&slot).await?;
-                    slot
-                }
+            let slot = if let Some(slot) = known.iter().find(|slot| slot.pid == child.pid) {
+                Arc::clone(slot)
+            } else {
+                let slot = Slot::new(child.pid.clone());
+                self.find_end(&slot).await?;
+                slot
             };
             waiting.open.push(Arc::clone(&slot));
             waiting.children.push((slot, child.allow_failure));
@@ -342,7 +339,7 @@ impl Shared {
     pub(crate) async fn bring(self: &Arc<Self>, record: Record) -> Result<Arc<Slot>, RunError> {
         let process = self.env.registry.named(&record.envelope.process)?;
         let resident = self.restore(&record).await?;
-        Ok(self.adopt(Entry::new(Slot::new(record.pid), process, record.parent, resident)))
+        Ok(self.adopt(&Entry::new(Slot::new(record.pid), process, record.parent, resident)))
     }
 
     // ---- the end

@@ -258,12 +258,11 @@ impl PortNamespace {
             match (entry, values.get(entry.name())) {
                 (Entry::Port(port), Some(value)) => port.check(value, &path, faults),
                 (Entry::Port(port), None) if port.is_required() => faults.push(Fault::missing(&path)),
-                (Entry::Port(_), None) => {}
                 (Entry::Namespace(namespace), Some(Value::Object(values))) => namespace.check(values, &path, faults),
                 (Entry::Namespace(namespace), None) if namespace.required => {
-                    namespace.check(&Map::new(), &path, faults)
+                    namespace.check(&Map::new(), &path, faults);
                 }
-                (Entry::Namespace(_), None) => {}
+                (_, None) => {}
                 (Entry::Namespace(_), Some(value)) => {
                     faults.push(Fault::new(&path, format!("expected a namespace (an object), got {}", kind(value))));
                 }

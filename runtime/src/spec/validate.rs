@@ -74,8 +74,8 @@ fn list(faults: &[Fault]) -> String {
 }
 
 impl SpecError {
-    pub(crate) fn of_output(process: &str, fault: Fault) -> Self {
-        Self { process: process.to_owned(), direction: Direction::Outputs, faults: vec![fault] }
+    pub(crate) fn of(direction: Direction, process: &str, fault: Fault) -> Self {
+        Self { process: process.to_owned(), direction, faults: vec![fault] }
     }
 
     pub(crate) fn check(process: &str, direction: Direction, faults: Vec<Fault>) -> Result<(), Self> {

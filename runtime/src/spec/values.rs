@@ -148,7 +148,7 @@ impl PortReader {
 
     fn fault<T>(&self, name: &str, message: impl Into<String>) -> Result<T, SpecError> {
         let fault = Fault::new(&join(&self.path, name), message);
-        SpecError::check("the process", Direction::Inputs, vec![fault]).and_then(|()| unreachable!("there is a fault"))
+        Err(SpecError::of(Direction::Inputs, "the process", fault))
     }
 
     /// The value of a port that must be there.

@@ -20,6 +20,8 @@
 //! 12. [`unfinished`](Store::unfinished) gives every process that is not terminal and not parked, once, in the order
 //!     of creation, in pages.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod memory;
 mod record;

@@ -138,17 +138,18 @@ pub(super) fn load(connection: &Connection, pid: &ProcessId) -> rusqlite::Result
     connection.prepare_cached(SQL)?.query_row([pid.to_string()], record).optional()
 }
 
+pub(super) const UNFINISHED: &str = concat!(
+    record!(),
+    "INDEXED BY process_unfinished CROSS JOIN checkpoint ON checkpoint.id = process.id
+    WHERE ended IS NULL AND parked IS NULL AND process.id > ?1 ORDER BY process.id LIMIT ?2"
+);
+
 pub(super) fn unfinished(connection: &Connection, after: Option<u64>, most: usize) -> rusqlite::Result<Page> {
-    const SQL: &str = concat!(
-        record!(),
-        "INDEXED BY process_unfinished CROSS JOIN checkpoint ON checkpoint.id = process.id
-        WHERE ended IS NULL AND parked IS NULL AND process.id > ?1 ORDER BY process.id LIMIT ?2"
-    );
     let most = most.max(1);
     let after = after.map_or(0, |after| i64::try_from(after).unwrap_or(i64::MAX));
     // One more than asked for, to know whether there is one.
     let limit = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);
-    let mut query = connection.prepare_cached(SQL)?;
+    let mut query = connection.prepare_cached(UNFINISHED)?;
     let mut rows = query.query(params![after, limit])?;
     let mut page = Page::default();
     let mut last = None;

@@ -21,3 +21,33 @@ async fn a_panic_of_the_writer_closes_the_store_and_keeps_what_was_committed() {
         std::fs::remove_file(name).unwrap();
     }
 }
+
+/// What the device does is counted in the integration tests, where it can be; this is what it is asked for.
+#[test]
+fn durability_is_what_sqlite_is_asked_for() {
+    for (durability, expected) in [(Durability::Full, 2), (Durability::Normal, 1)] {
+        let file = std::env::temp_dir().join(format!("procession-{}.db", ProcessId::new()));
+        let options = SqliteOptions::new().with_durability(durability);
+        let (connection, _) = schema::open(&file, &options).unwrap();
+        let synchronous: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+        let journal: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        assert_eq!((synchronous, journal.as_str()), (expected, "wal"));
+        drop(connection);
+        std::fs::remove_file(file).unwrap();
+    }
+}
+
+/// The plan of the one query that reads many rows: in order by the index, without sorting.
+#[tokio::test]
+async fn the_unfinished_are_read_in_the_order_of_an_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("store.db");
+    let store = SqliteStore::open(&file).unwrap();
+    let connection = schema::open_reader(&file, &store.options, false).unwrap();
+    let sql = format!("EXPLAIN QUERY PLAN {}", read::UNFINISHED);
+    let mut query = connection.prepare(&sql).unwrap();
+    let rows = query.query_map([0, 10], |row| row.get::<_, String>(3)).unwrap();
+    let plan: Vec<String> = rows.collect::<Result<_, _>>().unwrap();
+    assert!(plan[0].contains("USING INDEX process_unfinished"), "{plan:?}");
+    assert!(!plan.iter().any(|line| line.contains("TEMP B-TREE")), "{plan:?}");
+}

@@ -16,9 +16,9 @@ use super::lock::OwnerLock;
 use super::queue::{Done, Job, Queue, Spin, Taken, Work};
 use crate::store::{StoreError, StoreErrorKind, StoreResult};
 
-/// The length of the log, in pages, at which it is copied into the database: 32 MiB. The longer, the more often a
-/// page is written to the log only.
-const LOG_PAGES_MOST: i32 = 8_192;
+/// The length of the log, in pages, at which it is copied into the database: 16 MiB. The longer, the more often a
+/// page is written to the log only; the shorter, the sooner its file stops to grow, which makes a flush dearer.
+const LOG_PAGES_MOST: i32 = 4_000;
 /// A log of this length is copied when nothing is to be done.
 const LOG_PAGES_IDLE: i32 = 64;
 /// When nothing came for so long, nothing is to be done.

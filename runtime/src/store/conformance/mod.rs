@@ -1,0 +1,250 @@
+//! The conformance suite: a property for each sentence of the [contract](super), to be run on any store.
+//!
+//! ```ignore
+//! mod my_store {
+//!     use procession::store::conformance::{Subject, conformance};
+//!
+//!     async fn empty() -> Subject {
+//!         let data = MyData::new();
+//!         Subject::open(4, move || { let data = data.clone(); Box::pin(async move { MyStore::open(data) as _ }) }).await
+//!     }
+//!     conformance!(my_store, empty);
+//! }
+//! ```
+//! makes one `#[test]` per property. A property takes an empty store and panics where it does not hold.
+
+// Properties panic, that is how they tell; the test harness shows where.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
+
+mod boundary;
+mod children;
+mod creation;
+mod ownership;
+mod rows;
+mod unfinished;
+
+pub use self::boundary::*;
+pub use self::children::*;
+pub use self::creation::*;
+pub use self::ownership::*;
+pub use self::rows::*;
+pub use self::unfinished::*;
+#[doc(inline)]
+pub use crate::__store_conformance as conformance;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use super::{
+    Commit, Committed, Creation, Envelope, Epoch, FORMAT, NewProcess, Parent, Record, Store, StoreErrorKind,
+    StoreResult,
+};
+use crate::clock::Timestamp;
+use crate::process::{BoxFuture, ProcessId, ProcessState};
+
+/// How a store is opened.
+pub type Open = Box<dyn FnMut() -> BoxFuture<'static, Arc<dyn Store>> + Send>;
+
+/// A store under test.
+pub struct Subject {
+    open: Open,
+    store: Option<Arc<dyn Store>>,
+    retention: u64,
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subject").field("retention", &self.retention).finish_non_exhaustive()
+    }
+}
+
+impl Subject {
+    /// A store without anything, that keeps so many transitions and lines of report of each process: at least 2, and
+    /// few, since some properties write more.
+    ///
+    /// It is opened again, with its data, by some properties; what was open has been dropped then.
+    pub async fn open(
+        retention: u64,
+        mut open: impl FnMut() -> BoxFuture<'static, Arc<dyn Store>> + Send + 'static,
+    ) -> Self {
+        assert!(retention >= 2, "a retention of {retention} is too short for the suite");
+        let store = open().await;
+        Self { open: Box::new(open), store: Some(store), retention }
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(self.store.as_ref().unwrap())
+    }
+
+    /// The store and an epoch under which it can be written.
+    async fn own(&self) -> (Arc<dyn Store>, Epoch) {
+        let store = self.store();
+        let epoch = store.acquire().await.unwrap();
+        (store, epoch)
+    }
+
+    /// Drops the store as a crash would and opens it again.
+    async fn reopen(&mut self, store: Arc<dyn Store>) -> (Arc<dyn Store>, Epoch) {
+        self.store = None;
+        assert_eq!(Arc::strong_count(&store), 1, "the property still uses the store");
+        drop(store);
+        self.store = Some((self.open)().await);
+        self.own().await
+    }
+}
+
+/// Runs a property on a new store.
+pub fn check<S: Future<Output = Subject>, P: Future<Output = ()>>(
+    factory: impl FnOnce() -> S,
+    property: impl FnOnce(Subject) -> P,
+) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async { property(factory().await).await });
+}
+
+const AT: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+fn process(pid: impl Into<ProcessId>) -> NewProcess {
+    NewProcess {
+        pid: pid.into(),
+        key: None,
+        parent: None,
+        envelope: Envelope {
+            format: FORMAT,
+            process: "suite::Relax".to_owned(),
+            version: 3,
+            fingerprint: "f00d".to_owned(),
+        },
+        position: r#"{"at":"setup"}"#.to_owned(),
+        context: r#"{"iteration":0}"#.to_owned(),
+        inputs: r#"{"steps":10}"#.into(),
+        at: AT,
+    }
+}
+
+fn child(pid: impl Into<ProcessId>, parent: &ProcessId, awaited: bool) -> NewProcess {
+    NewProcess { parent: Some(Parent { pid: parent.clone(), awaited }), ..process(pid) }
+}
+
+async fn launch(store: &dyn Store, epoch: Epoch, process: NewProcess) -> ProcessId {
+    let pid = process.pid.clone();
+    assert_eq!(store.create(epoch, process).await.unwrap(), Creation::Created, "{pid}");
+    pid
+}
+
+fn boundary(pid: &ProcessId, epoch: Epoch, to: ProcessState) -> Commit {
+    Commit::new(pid.clone(), epoch, AT, ProcessState::Running, to)
+}
+
+fn ending(pid: &ProcessId, epoch: Epoch) -> Commit {
+    let ended = Some(r#"{"state":"finished"}"#.to_owned());
+    Commit { ended, ..boundary(pid, epoch, ProcessState::Finished) }
+}
+
+async fn end(store: &dyn Store, epoch: Epoch, pid: &ProcessId) -> Committed {
+    store.commit(ending(pid, epoch)).await.unwrap()
+}
+
+async fn load(store: &dyn Store, pid: &ProcessId) -> Record {
+    store.load(pid).await.unwrap().unwrap_or_else(|| panic!("process `{pid}` is not there"))
+}
+
+#[track_caller]
+fn refused<T: fmt::Debug>(result: StoreResult<T>, kind: StoreErrorKind) {
+    assert_eq!(result.unwrap_err().kind(), kind);
+}
+
+/// Makes one test per property, in a module of this name, with what the factory, an `async fn() -> Subject`, gives.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __store_conformance {
+    ($name:ident, $factory:expr) => {
+        $crate::__store_conformance! { $name, $factory;
+            a_created_process_is_read_as_it_was_given
+            an_unknown_process_is_not_found
+            a_known_id_gives_the_process_that_has_it
+            a_known_key_gives_the_process_that_has_it
+            concurrent_creations_of_one_key_make_one_process
+            odd_ids_and_keys_are_kept
+            a_child_of_an_unknown_parent_is_refused
+            empty_and_large_texts_are_kept
+            every_owner_has_a_later_epoch
+            a_stale_creation_is_refused
+            a_stale_commit_is_refused
+            a_stale_memo_is_refused
+            a_stale_parking_is_refused
+            a_stale_discarding_is_refused
+            after_a_release_only_requests_are_written
+            without_an_owner_only_requests_are_written
+            a_commit_changes_all_that_it_names
+            a_commit_leaves_what_it_does_not_name
+            a_covered_status_and_an_empty_wait_are_kept
+            an_end_is_read_with_the_outputs
+            an_ended_process_cannot_be_committed_again
+            an_end_goes_with_a_terminal_state
+            a_refused_commit_leaves_nothing
+            a_refused_commit_does_not_harm_others_at_the_same_time
+            commits_of_many_processes_at_once_are_all_kept
+            children_of_a_commit_are_there_with_it
+            the_last_awaited_child_that_ends_names_its_parent
+            children_that_end_at_once_name_their_parent_once
+            a_detached_child_names_nobody
+            a_child_that_has_ended_is_not_open
+            a_wait_that_is_over_forgets_its_children
+            a_boundary_within_a_wait_leaves_its_children_open
+            a_parent_that_ends_waits_for_nobody
+            a_repeated_child_is_not_created_again
+            an_awaited_child_that_is_created_alone_is_open
+            a_memo_is_found_under_process_step_and_name
+            a_memo_that_is_stored_again_is_replaced
+            a_boundary_forgets_the_memos_of_its_process
+            requests_are_kept_in_order_until_they_are_applied
+            a_request_is_found_after_looks_that_found_nothing
+            requests_that_come_at_once_are_all_kept
+            requests_to_unknown_processes_are_kept_until_discarded
+            ids_of_requests_are_never_given_again
+            a_parked_process_keeps_every_byte
+            a_commit_takes_a_parked_process_back
+            history_and_report_keep_the_latest_in_order
+            every_unfinished_process_is_given_once_in_order
+            an_empty_store_has_one_empty_page
+            pages_are_right_while_rows_change
+        }
+    };
+    ($name:ident, $factory:expr; $($property:ident)*) => {
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+            $(
+                #[test]
+                fn $property() {
+                    $crate::store::conformance::check($factory, $crate::store::conformance::$property);
+                }
+            )*
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    /// A property that is not in the list would never run.
+    #[test]
+    fn every_property_is_in_the_list() {
+        let sources = [
+            include_str!("boundary.rs"),
+            include_str!("children.rs"),
+            include_str!("creation.rs"),
+            include_str!("ownership.rs"),
+            include_str!("rows.rs"),
+            include_str!("unfinished.rs"),
+        ];
+        let listed = include_str!("mod.rs");
+        let names = sources.iter().flat_map(|source| source.split("pub async fn ").skip(1));
+        let names: Vec<_> = names.filter_map(|rest| rest.split('(').next()).collect();
+        assert!(names.len() > 40, "{}", names.len());
+        for name in names {
+            assert!(listed.lines().any(|line| line.trim() == name), "`{name}` is not in the list");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Files of every published format still load: `tests/data/checkpoints/<format>/`.
+//!
+//! `BLESS=1 cargo test --test it golden` writes those of the present format anew. Only for a format that is not
+//! published yet.
+
+use std::path::PathBuf;
+
+use procession::clock::Timestamp;
+use procession::process::{Ended, Request};
+use procession::store::{
+    AwaitedChild, Awaiting, Commit, Envelope, Epoch, FORMAT, NewProcess, Parent, Record, SqliteStore, StatusText, Store,
+};
+use procession::{ProcessId, ProcessState};
+
+fn data() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests/data/checkpoints/1"].iter().collect()
+}
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000 + millis)
+}
+
+#[allow(clippy::unnecessary_wraps)] // It is for fields that may be absent.
+fn text(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+fn new(pid: &str) -> NewProcess {
+    NewProcess {
+        pid: pid.into(),
+        key: None,
+        parent: None,
+        envelope: Envelope {
+            format: FORMAT,
+            process: "crystals::Relax".to_owned(),
+            version: 2,
+            fingerprint: "9c1185a5c5e9fc54".to_owned(),
+        },
+        position: r#"{"at":"setup"}"#.to_owned(),
+        context: r#"{"iteration":0,"scf":null}"#.to_owned(),
+        inputs: r#"{"steps":10,"structure":{"cell":[1.5,2.0,2.5],"name":"Bi₂Te₃"}}"#.into(),
+        at: at(0),
+    }
+}
+
+fn boundary(epoch: Epoch, pid: &str, to: ProcessState) -> Commit {
+    let commit = Commit::new(pid.into(), epoch, at(1_000), ProcessState::Running, to);
+    Commit { steps: 3, transition: Some("run_scf"), ..commit }
+}
+
+const CHILD: &str = "0190163d-8694-739b-aea5-966c26f8ad91";
+
+/// What the processes did until now, the name of the file first.
+fn deeds(epoch: Epoch) -> Vec<(&'static str, NewProcess, Option<Commit>)> {
+    let ending = |pid: &str, ended: &str| Commit {
+        ended: text(ended),
+        outputs: text(r#"{"energy":-3.25}"#),
+        ..boundary(epoch, pid, serde_json::from_str::<Ended>(ended).unwrap().state())
+    };
+    let waiting = Commit {
+        position: text(r#"{"at":"run_scf","after":true}"#),
+        context: Some(format!(r#"{{"iteration":1,"scf":"{CHILD}"}}"#)),
+        awaiting: Some(Awaiting {
+            children: vec![AwaitedChild { pid: CHILD.into(), allow_failure: true }],
+            wake_at: Some(at(3_600_000)),
+            resume: text("is the structure right?"),
+        }),
+        children: vec![NewProcess { parent: Some(Parent { pid: "waiting".into(), awaited: true }), ..new(CHILD) }],
+        report: vec!["first".to_owned(), "zwölf\nZeilen".to_owned()],
+        ..boundary(epoch, "waiting", ProcessState::Waiting)
+    };
+    let paused = Commit {
+        paused: true,
+        status: Some(StatusText { text: text("held by hand"), before_pause: Some(None) }),
+        ..boundary(epoch, "paused", ProcessState::Running)
+    };
+    let running = Commit { position: text(r#"{"at":"run_scf"}"#), ..boundary(epoch, "42", ProcessState::Running) };
+    let plain = Commit {
+        position: text(r#"{"at":"after","count":1,"name":"x"}"#),
+        ..boundary(epoch, "plain", ProcessState::Running)
+    };
+    vec![
+        ("created", NewProcess { key: text("relax-1"), ..new("created") }, None),
+        ("running", new("42"), Some(running)),
+        ("waiting", new("waiting"), Some(waiting)),
+        ("paused", new("paused"), Some(paused)),
+        ("plain", new("plain"), Some(plain)),
+        ("finished", new("finished"), Some(ending("finished", r#"{"state":"finished","result":{"a":[1,null]}}"#))),
+        ("exited", new("exited"), Some(ending("exited", EXITED))),
+        ("excepted", new("excepted"), Some(ending("excepted", EXCEPTED))),
+        ("killed", new("killed"), Some(ending("killed", r#"{"state":"killed","text":"no more time"}"#))),
+        ("parked", new("parked"), None),
+    ]
+}
+
+const EXITED: &str = r#"{"state":"exited","exit":{"number":410,"name":"NotConverged","message":"no convergence within the step limit"}}"#;
+const EXCEPTED: &str = r#"{"state":"excepted","error":{"message":"cannot read the grid","causes":["no such file"],"panicked":true,"step":"run_scf"}}"#;
+
+async fn bless() {
+    let _ = std::fs::remove_dir_all(data());
+    std::fs::create_dir_all(data()).unwrap();
+    let store = SqliteStore::open(data().join("store.db")).unwrap();
+    let epoch = store.acquire().await.unwrap();
+    for (name, new, commit) in deeds(epoch) {
+        let pid = new.pid.clone();
+        store.create(epoch, new).await.unwrap();
+        if let Some(commit) = commit {
+            store.commit(commit).await.unwrap();
+        }
+        if name == "parked" {
+            store.put_memo(&pid, epoch, 3, "submit", "17".to_owned()).await.unwrap();
+            store.park(epoch, &pid, "the field `old` is unknown".to_owned()).await.unwrap();
+        }
+        let record = store.load(&pid).await.unwrap().unwrap();
+        let json = serde_json::to_string_pretty(&record).unwrap() + "\n";
+        std::fs::write(data().join(format!("{name}.json")), json).unwrap();
+    }
+    let request = Request::Kill { text: "enough".to_owned(), force: true };
+    store.request(&"paused".into(), request).await.unwrap();
+    store.release().await.unwrap();
+    drop(store);
+    std::fs::remove_file(data().join("store.db.lock")).unwrap();
+}
+
+/// The present state of the process in each document, built without reading any.
+async fn expected() -> Vec<(&'static str, Record)> {
+    let store = procession::store::MemoryStore::new();
+    let epoch = store.acquire().await.unwrap();
+    let mut records = Vec::new();
+    for (name, new, commit) in deeds(epoch) {
+        let pid = new.pid.clone();
+        store.create(epoch, new).await.unwrap();
+        if let Some(commit) = commit {
+            store.commit(commit).await.unwrap();
+        }
+        if name == "parked" {
+            store.park(epoch, &pid, "the field `old` is unknown".to_owned()).await.unwrap();
+        }
+        records.push((name, store.load(&pid).await.unwrap().unwrap()));
+    }
+    records
+}
+
+#[tokio::test]
+async fn golden_files_of_the_first_format_still_load() {
+    if std::env::var_os("BLESS").is_some() {
+        bless().await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // A copy: opening a file leaves its traces.
+    let file = folder.path().join("store.db");
+    std::fs::copy(data().join("store.db"), &file).unwrap();
+    let store = SqliteStore::open(&file).unwrap();
+    let records = expected().await;
+    for (name, record) in &records {
+        let json = std::fs::read_to_string(data().join(format!("{name}.json"))).unwrap();
+        let document: Record = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(&document, record, "{name}.json");
+        assert_eq!(store.load(&record.pid).await.unwrap().as_ref(), Some(record), "{name} in store.db");
+        let ended = store.termination(&record.pid).await.unwrap();
+        assert_eq!(ended.map(|end| serde_json::to_value(end.ended).unwrap()), end_of(record), "{name}");
+    }
+    let documents = std::fs::read_dir(data()).unwrap().count();
+    assert_eq!(documents, records.len() + 1, "a document without a test, or the reverse");
+
+    let waiting = ProcessId::from("waiting");
+    assert_eq!(store.find("relax-1").await.unwrap(), Some("created".into()));
+    assert_eq!(store.children(&waiting).await.unwrap(), [CHILD.into()]);
+    assert_eq!(store.history(&waiting).await.unwrap().len(), 1);
+    assert_eq!(store.report(&waiting).await.unwrap().len(), 2);
+    assert_eq!(store.memo(&"parked".into(), 3, "submit").await.unwrap(), text("17"));
+    assert_eq!(store.unfinished(None, 100).await.unwrap().records.len(), 6);
+    // And it goes on from there.
+    let epoch = store.acquire().await.unwrap();
+    let requests = store.requests(None).await.unwrap();
+    let Request::Kill { text, force: true } = &requests[0].request else { panic!("{requests:?}") };
+    let ended = Some(format!(r#"{{"state":"killed","text":"{text}"}}"#));
+    let killed = Commit { ended, ..boundary(epoch, CHILD, ProcessState::Killed) };
+    assert_eq!(store.commit(killed).await.unwrap().ready_parent, Some(waiting));
+}
+
+fn end_of(record: &Record) -> Option<serde_json::Value> {
+    record.ended.as_ref().map(|ended| serde_json::from_str(ended).unwrap())
+}

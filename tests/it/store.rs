@@ -1,0 +1,37 @@
+//! Stores: the conformance suite on each, and what only one of them promises.
+
+mod memory {
+    use procession::store::MemoryStore;
+    use procession::store::conformance::{Subject, conformance};
+    use std::sync::Arc;
+
+    async fn empty() -> Subject {
+        let kept = MemoryStore::with_retention(3, 3);
+        Subject::open(3, move || {
+            let store = Arc::new(kept.clone());
+            Box::pin(async move { store as _ })
+        })
+        .await
+    }
+
+    conformance!(keeps, empty);
+}
+
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use procession::store::conformance::{Subject, conformance};
+    use procession::store::{SqliteOptions, SqliteStore};
+    use std::sync::Arc;
+
+    async fn empty() -> Subject {
+        let folder = tempfile::tempdir().unwrap();
+        Subject::open(3, move || {
+            let options = SqliteOptions::new().with_history(3).with_reports(3);
+            let store = Arc::new(SqliteStore::open_with(folder.path().join("store.db"), options).unwrap());
+            Box::pin(async move { store as _ })
+        })
+        .await
+    }
+
+    conformance!(keeps, empty);
+}
