@@ -21,3 +21,4 @@ mod spec;
 mod sqlite;
 mod store;
 mod support;
+mod walk;
