@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+#[doc = include_str!("../docs/process.md")]
 pub use procession_macros::process;
 pub use procession_runtime::*;
 
@@ -11,19 +12,19 @@ pub type StepError = Box<dyn std::error::Error + Send + Sync>;
 /// The result of the library's own calls.
 pub type Result<T, E = RunError> = std::result::Result<T, E>;
 
-/// Declares the ports of a process.
+#[doc = include_str!("../docs/spec.md")]
 #[macro_export]
 macro_rules! spec {
     ($($tokens:tt)*) => { $crate::__private::macros::spec! { [$crate] $($tokens)* } };
 }
 
-/// Declares the control flow of a process.
+#[doc = include_str!("../docs/outline.md")]
 #[macro_export]
 macro_rules! outline {
     ($($tokens:tt)*) => { $crate::__private::macros::outline! { [$crate] $($tokens)* } };
 }
 
-/// Declares the steps of a process without an outline, with their arguments.
+#[doc = include_str!("../docs/steps.md")]
 #[macro_export]
 macro_rules! steps {
     ($($tokens:tt)*) => { $crate::__private::macros::steps! { [$crate] $($tokens)* } };
