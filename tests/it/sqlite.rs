@@ -161,6 +161,32 @@ async fn a_full_disk_loses_nothing_and_is_got_over() {
     assert_eq!(record.context, large);
 }
 
+/// Two jobs of one transaction, of which the second does not fit: the first is undone with it, and forgotten.
+#[tokio::test]
+async fn a_transaction_that_fails_undoes_all_its_jobs() {
+    let (_folder, file) = folder();
+    let store = SqliteStore::open_with(&file, SqliteOptions::new().with_size_max(200_000)).unwrap();
+    let (epoch, pid) = one(&store).await;
+    let two = ProcessId::from("two");
+    store.commit(boundary(&pid, epoch, "1".into())).await.unwrap();
+    // Held off, so that both are queued when it begins.
+    let other = Connection::open(&file).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (created, small, large, ()) = tokio::join!(
+        store.create(epoch, process(two.clone())),
+        store.commit(boundary(&pid, epoch, "2".into())),
+        store.commit(boundary(&pid, epoch, "x".repeat(500_000))),
+        async { other.execute_batch("COMMIT").unwrap() },
+    );
+    let kinds = [created.unwrap_err().kind(), small.unwrap_err().kind(), large.unwrap_err().kind()];
+    assert_eq!(kinds, [StoreErrorKind::Full; 3]);
+    let error = store.commit(boundary(&two, epoch, "{}".into())).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::NotFound, "{error}");
+    store.commit(boundary(&pid, epoch, "3".into())).await.unwrap();
+    assert_eq!(store.load(&pid).await.unwrap().unwrap().context, "3");
+    assert_eq!(store.history(&pid).await.unwrap().len(), 2, "the two that were stored");
+}
+
 #[tokio::test]
 async fn a_store_that_is_only_read_refuses_to_write() {
     let (_folder, file) = folder();
@@ -412,6 +438,15 @@ async fn the_other_os_process() {
             }
             say("asked");
         }
+        "commit" => {
+            let (epoch, pid) = one(&store).await;
+            for step in 1.. {
+                let children = vec![process(i64::try_from(step).unwrap())];
+                let commit = boundary(&pid, epoch, format!("{{\"step\":{step}}}"));
+                store.commit(Commit { steps: step, children, ..commit }).await.unwrap();
+                say(&format!("committed {step}"));
+            }
+        }
         other => panic!("no part `{other}`"),
     }
 }
@@ -431,6 +466,29 @@ async fn a_second_os_process_is_told_that_the_store_is_in_use_until_the_first_is
     assert_eq!(epoch, Epoch(2));
     assert_eq!(store.requests(None).await.unwrap().len(), 1, "what it was told as stored is there");
     store.commit(boundary(&"one".into(), epoch, "{}".into())).await.unwrap();
+}
+
+/// Killed at full speed: what was answered is there, the last boundary is there as a whole or not at all.
+#[tokio::test]
+async fn a_killed_owner_leaves_whole_boundaries() {
+    for last in [1, 50, 333] {
+        let (_folder, file) = folder();
+        let mut owner = Other::start("commit", &file);
+        owner.hears(&format!("committed {last}"));
+        owner.kill();
+        let store = SqliteStore::open(&file).unwrap();
+        store.acquire().await.unwrap();
+        let record = store.load(&"one".into()).await.unwrap().unwrap();
+        assert!(record.steps >= last, "{} after {last}", record.steps);
+        assert_eq!(record.context, format!("{{\"step\":{}}}", record.steps));
+        let history = store.history(&record.pid).await.unwrap();
+        assert_eq!(history.iter().map(|entry| entry.steps).max(), Some(record.steps));
+        let processes = store.unfinished(None, 100_000).await.unwrap().records.len() as u64;
+        assert_eq!(processes, record.steps + 1, "each boundary with its child");
+        let check: String =
+            Connection::open(&file).unwrap().pragma_query_value(None, "integrity_check", |row| row.get(0)).unwrap();
+        assert_eq!(check, "ok");
+    }
 }
 
 #[tokio::test]

@@ -31,10 +31,11 @@ fn kind_of(error: &Error) -> StoreErrorKind {
     let code = match error {
         Error::SqliteFailure(failure, _) => failure.code,
         Error::SqlInputError { error, .. } => error.code,
-        // A value that is not of the type, or not the JSON, that this library writes.
-        Error::FromSqlConversionFailure(..) | Error::InvalidColumnType(..) | Error::IntegralValueOutOfRange(..) => {
-            return StoreErrorKind::Corrupt;
-        }
+        // A value that is not of the type, or not the JSON, that this library writes; or a row that is gone.
+        Error::FromSqlConversionFailure(..)
+        | Error::InvalidColumnType(..)
+        | Error::IntegralValueOutOfRange(..)
+        | Error::StatementChangedRows(_) => return StoreErrorKind::Corrupt,
         _ => return StoreErrorKind::Other,
     };
     match code {

@@ -55,7 +55,11 @@ impl<'c> Boundaries<'c> {
             next += 1;
         }
         statement.raw_bind_parameter(next, known.id)?;
-        statement.raw_execute().map(drop)
+        // What is remembered of the process must be what is in the file.
+        match statement.raw_execute()? {
+            1 => Ok(()),
+            rows => Err(rusqlite::Error::StatementChangedRows(rows)),
+        }
     }
 }
 

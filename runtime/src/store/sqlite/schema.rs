@@ -65,6 +65,8 @@ pub(super) fn open_reader(path: &Path, options: &SqliteOptions, read_only: bool)
 /// The version of a store's file; 0 for a file without anything. Anyone else's file is refused, and left as it is.
 fn recognise(connection: &Connection, path: &Path) -> StoreResult<usize> {
     let read = |connection: &Connection| -> rusqlite::Result<(i32, i64, i64)> {
+        // All of one moment: another OS process may be making the file.
+        let connection = connection.unchecked_transaction()?;
         let application = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
         let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
