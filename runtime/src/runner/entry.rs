@@ -36,6 +36,8 @@ pub(crate) struct Resident {
     pub(crate) committed: ProcessState,
     pub(crate) waiting: Option<Box<Waiting>>,
     pub(crate) before_pause: Option<Option<String>>,
+    /// Children to kill with it, beside those it waits for. With a store, the store knows.
+    pub(crate) followers: Vec<ProcessId>,
 }
 
 /// What a process waits for.
@@ -66,6 +68,7 @@ impl Resident {
             committed: ProcessState::Created,
             waiting: None,
             before_pause: None,
+            followers: Vec::new(),
         })
     }
 
