@@ -317,3 +317,25 @@ async fn requests_to_the_absent_are_answered() {
     assert!(matches!(run.kill("").await, Err(RunError::Closed)));
     assert!(matches!(run.termination().await, Err(RunError::Closed)));
 }
+
+#[tokio::test]
+async fn nobody_hangs_on_a_runtime_that_was_dropped() {
+    on_both(async |world, runtime| {
+        let resting = launch(&runtime, 0).await;
+        until(&resting, ProcessState::Waiting).await;
+        let stepping = launch(&runtime, 1).await;
+        world.gate.reached().await;
+        let pausing = tokio::spawn({
+            let stepping = stepping.clone();
+            async move { stepping.pause("").await }
+        });
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        drop(runtime);
+        assert!(matches!(resting.kill("").await, Err(RunError::Closed)));
+        assert!(matches!(resting.termination().await, Err(RunError::Closed)));
+        world.gate.open(1);
+        assert!(matches!(pausing.await.unwrap(), Ok(true) | Err(RunError::Closed)));
+        assert!(matches!(stepping.termination().await, Err(RunError::Closed)));
+    })
+    .await;
+}

@@ -96,12 +96,14 @@ impl<'a> Driver<'a> {
             inner.woken = false;
             return Some(self.resident);
         }
-        if self.shared.is_closing() {
-            self.entry.slot.fill(Err(RunError::Closed));
-        }
         self.resident.live.forget_saved();
         inner.resident = self.shared.rests().then_some(self.resident);
         inner.driven = false;
+        drop(inner);
+        // Looked at after the process was laid down: a close before that found it driven, one after that finds it here.
+        if self.shared.is_closing() {
+            self.entry.close();
+        }
         if let Some(wake_at) = wake_at {
             self.shared.timers.add(wake_at, self.entry.pid().clone());
         }

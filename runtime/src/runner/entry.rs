@@ -152,6 +152,12 @@ impl Entry {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Tells all who wait that this runtime will not go on with the process.
+    pub(crate) fn close(&self) {
+        self.take_mail().into_iter().for_each(|mail| mail.answer(Err(RunError::Closed)));
+        self.slot.fill(Err(RunError::Closed));
+    }
+
     pub(crate) fn take_mail(&self) -> VecDeque<Mail> {
         let mut inner = self.lock();
         self.signal.store(false, Ordering::Relaxed);
