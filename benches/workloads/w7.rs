@@ -1,7 +1,7 @@
 //! W7: a runtime starts on a store with ten thousand unfinished processes. The limit reads the same columns of the
 //! same rows into memory, and decodes nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use procession::prelude::*;
@@ -51,7 +51,7 @@ fn prepare_running(file: &Path, count: usize) {
     });
 }
 
-fn load_waiting(from: &Path, file: &PathBuf, count: usize) -> Sample {
+fn load_waiting(from: &Path, file: &Path, count: usize) -> Sample {
     copy(from, file);
     tokio().block_on(async {
         let start = Instant::now();
@@ -66,7 +66,7 @@ fn load_waiting(from: &Path, file: &PathBuf, count: usize) -> Sample {
     })
 }
 
-fn run_to_end(from: &Path, file: &PathBuf, count: usize) -> Sample {
+fn run_to_end(from: &Path, file: &Path, count: usize) -> Sample {
     copy(from, file);
     let time = tokio().block_on(async {
         let gate = Gate::open();
@@ -97,7 +97,7 @@ struct Raw {
     numbers: [i64; 7],
 }
 
-fn read_raw(from: &Path, file: &PathBuf, count: usize) -> Sample {
+fn read_raw(from: &Path, file: &Path, count: usize) -> Sample {
     copy(from, file);
     let start = Instant::now();
     let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the file");
