@@ -65,8 +65,11 @@ pub(crate) fn print(rows: &[Row]) {
     }
 }
 
+/// A part of a sample.
+type Part = fn(&Sample) -> Option<f64>;
+
 /// A figure of ours and, in brackets, of the limit.
-fn both(row: &Row, part: fn(&Sample) -> Option<f64>) -> String {
+fn both(row: &Row, part: Part) -> String {
     let Some(ours) = part(&row.ours) else { return String::new() };
     match row.limit.as_ref().and_then(part) {
         Some(limit) => format!("{} ({})", short(ours), short(limit)),
@@ -101,7 +104,7 @@ pub(crate) fn write(rows: &[Row], file: &Path) {
         let limit = limit.as_ref();
         let value = limit.map(|limit| limit.value);
         figures.push(Figure { workload, name: name.clone(), value: ours.value, unit, limit: value, ratio: *ratio });
-        let parts: [(&str, &str, fn(&Sample) -> Option<f64>); 3] = [
+        let parts: [(&str, &str, Part); 3] = [
             ("p50", "ms", |sample| sample.p50),
             ("p99", "ms", |sample| sample.p99),
             ("flushes per commit", "flushes", |sample| sample.flushes),

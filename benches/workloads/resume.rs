@@ -9,7 +9,7 @@ use procession::store::{Durability, SqliteOptions, SqliteStore};
 
 use crate::measure::{Bench, Case, Sample, milliseconds, tokio};
 use crate::report::Row;
-use crate::small::{Gate, Small, builder, copy};
+use crate::small::{Gate, Small, builder, copy, key};
 
 const CONTEXT: usize = 1024;
 
@@ -39,7 +39,7 @@ fn prepare(bench: &Bench, steps: usize) -> PathBuf {
         let builder = Runtime::builder().register::<Small>().resource(gate.clone()).store(store);
         let runtime = builder.build().await.expect("a runtime");
         let inputs = Small::inputs().steps(steps as u64).bytes(CONTEXT);
-        runtime.launch(inputs).key("small-0").await.expect("launched");
+        runtime.launch(inputs).key(key(0)).await.expect("launched");
         gate.reached(1).await;
         runtime.shutdown_within(Duration::ZERO).await.expect("shut down");
     });

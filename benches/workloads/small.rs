@@ -114,19 +114,27 @@ impl Listener for Waiters {
     }
 }
 
-/// Launches many processes, several at a time, under keys from `first` on.
+/// The key of a process that is looked for later.
+pub(crate) fn key(number: usize) -> String {
+    format!("small-{number}")
+}
+
+/// Launches many processes, several at a time, under keys or without.
 pub(crate) async fn launch<I: Launch<Small> + Send + 'static>(
     runtime: &Runtime,
-    keys: std::ops::Range<usize>,
+    numbers: std::ops::Range<usize>,
+    keyed: bool,
     inputs: fn() -> I,
 ) {
     const AT_ONCE: usize = 64;
     let mut launching = tokio::task::JoinSet::new();
     for lane in 0..AT_ONCE {
-        let (runtime, keys) = (runtime.clone(), keys.clone());
+        let (runtime, numbers) = (runtime.clone(), numbers.clone());
         launching.spawn(async move {
-            for key in keys.skip(lane).step_by(AT_ONCE) {
-                runtime.launch(inputs()).key(format!("small-{key}")).await.expect("launched");
+            for number in numbers.skip(lane).step_by(AT_ONCE) {
+                let launching = runtime.launch(inputs());
+                let launching = if keyed { launching.key(key(number)) } else { launching };
+                launching.await.expect("launched");
             }
         });
     }

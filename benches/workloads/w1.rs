@@ -31,6 +31,7 @@ outline! { Count {
     end => n;
 }}
 
+#[allow(clippy::unused_async)] // Async steps are what is measured.
 impl Count {
     fn more(&self, cx: &Cx<Self>) -> bool {
         self.n < cx.inputs().to

@@ -124,6 +124,7 @@ outline! { Work {
     end => n;
 }}
 
+#[allow(clippy::unused_async)] // A step that waits for nothing but the disk.
 impl Work {
     fn more(&self, cx: &Cx<Self>) -> bool {
         match cx.inputs().steps {

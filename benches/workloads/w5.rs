@@ -13,7 +13,7 @@ use crate::small::{Gate, Small, builder};
 pub(crate) fn start(bench: &Bench) -> Vec<Row> {
     let runs = bench.count(20, 5);
     let known = bench.file("w5-known.db");
-    run(&mut ["w5", "sqlite", known.to_str().expect("a path that is text")]);
+    run(&["w5", "sqlite", known.to_str().expect("a path that is text")]);
     let mut volatile = || median_run(runs, || run(&["w5", "volatile", ""]));
     let mut sqlite = || median_run(runs, || run(&["w5", "sqlite", known.to_str().expect("a path that is text")]));
     let mut fresh = || {

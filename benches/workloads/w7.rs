@@ -1,7 +1,7 @@
 //! W7: a runtime starts on a store with ten thousand unfinished processes. The limit reads the same columns of the
 //! same rows into memory, and decodes nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use procession::prelude::*;
@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::measure::{Bench, Sample, milliseconds, tokio};
 use crate::report::Row;
-use crate::small::{Gate, Small, Waiters, builder, copy, launch};
+use crate::small::{Gate, Small, Waiters, builder, copy, key, launch};
 
 const CONTEXT: usize = 1024;
 
@@ -34,7 +34,7 @@ fn prepare_waiting(file: &Path, count: usize) {
     tokio().block_on(async {
         let waiters = Waiters::default();
         let runtime = builder(file, &Gate::open()).listener(waiters.clone()).build().await.expect("a runtime");
-        launch(&runtime, 0..count, || Small::inputs().bytes(CONTEXT).rests(true)).await;
+        launch(&runtime, 0..count, true, || Small::inputs().bytes(CONTEXT).rests(true)).await;
         waiters.reached(count).await;
         runtime.shutdown().await.expect("shut down");
     });
@@ -45,20 +45,20 @@ fn prepare_running(file: &Path, count: usize) {
     tokio().block_on(async {
         let gate = Gate::closed();
         let runtime = builder(file, &gate).concurrent(count).build().await.expect("a runtime");
-        launch(&runtime, 0..count, || Small::inputs().bytes(CONTEXT)).await;
+        launch(&runtime, 0..count, true, || Small::inputs().bytes(CONTEXT)).await;
         gate.reached(count).await;
         runtime.shutdown_within(Duration::ZERO).await.expect("shut down");
     });
 }
 
-fn load_waiting(from: &Path, file: &PathBuf, count: usize) -> Sample {
+fn load_waiting(from: &Path, file: &Path, count: usize) -> Sample {
     copy(from, file);
     tokio().block_on(async {
         let start = Instant::now();
         let runtime = builder(file, &Gate::open()).build().await.expect("a runtime");
         let time = start.elapsed();
         for number in [0, count / 2, count - 1] {
-            let found = runtime.find(&format!("small-{number}")).await.expect("read").expect("stored");
+            let found = runtime.find(&key(number)).await.expect("read").expect("stored");
             assert_eq!(found.status().await.expect("known").state, ProcessState::Waiting);
         }
         runtime.shutdown().await.expect("shut down");
@@ -66,7 +66,7 @@ fn load_waiting(from: &Path, file: &PathBuf, count: usize) -> Sample {
     })
 }
 
-fn run_to_end(from: &Path, file: &PathBuf, count: usize) -> Sample {
+fn run_to_end(from: &Path, file: &Path, count: usize) -> Sample {
     copy(from, file);
     let time = tokio().block_on(async {
         let gate = Gate::open();
@@ -75,7 +75,7 @@ fn run_to_end(from: &Path, file: &PathBuf, count: usize) -> Sample {
         gate.reached(count).await;
         // The gate is the last step but one.
         for number in 0..count {
-            let found = runtime.find(&format!("small-{number}")).await.expect("read").expect("stored");
+            let found = runtime.find(&key(number)).await.expect("read").expect("stored");
             found.termination().await.expect("ended");
         }
         let time = start.elapsed();
@@ -97,7 +97,7 @@ struct Raw {
     numbers: [i64; 7],
 }
 
-fn read_raw(from: &Path, file: &PathBuf, count: usize) -> Sample {
+fn read_raw(from: &Path, file: &Path, count: usize) -> Sample {
     copy(from, file);
     let start = Instant::now();
     let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the file");

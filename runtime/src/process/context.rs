@@ -36,7 +36,7 @@ pub(crate) struct CxCore {
     pub(crate) steps: u64,
     pub(crate) outputs: Map<String, Value>,
     pub(crate) status: Option<String>,
-    pub(crate) resumed: Option<Value>,
+    pub(crate) resumed: Option<Box<Value>>,
     pub(crate) effects: Effects,
     /// Whether a memo was written in this step, so that the boundary deletes it.
     pub(crate) memos: bool,
@@ -127,7 +127,7 @@ impl<P: Spec> Cx<P> {
     /// # Errors
     /// The value is not a `T`.
     pub fn resumed<T: DeserializeOwned>(&self) -> Result<Option<T>, serde_json::Error> {
-        self.core.resumed.clone().map(serde_json::from_value).transpose()
+        self.core.resumed.as_deref().map(T::deserialize).transpose()
     }
 
     /// A resource that the process declares as `#[process(needs(T))]`.

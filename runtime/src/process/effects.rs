@@ -1,7 +1,8 @@
 //! What a step did beside its context: it takes effect at the boundary, or not at all.
 
 use serde_json::{Map, Value};
-use std::sync::Arc;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, LazyLock};
 
 use super::{ProcessId, Slot};
 use crate::clock::Timestamp;
@@ -21,8 +22,13 @@ pub(crate) struct Launched {
 }
 
 /// Collected while a step runs; dropped with a step that was cut off, failed or panicked.
+///
+/// Most steps have none, and a process at rest has none: there is room for them only once there are some.
 #[derive(Debug, Default)]
-pub(crate) struct Effects {
+pub(crate) struct Effects(Option<Box<Collected>>);
+
+#[derive(Debug, Default)]
+pub(crate) struct Collected {
     pub(crate) launched: Vec<Launched>,
     pub(crate) emitted: Vec<(String, Value)>,
     pub(crate) reports: Vec<String>,
@@ -33,11 +39,27 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
+    /// What there is to take effect, if there is anything.
+    pub(crate) fn collected(&mut self) -> Option<&mut Collected> {
+        self.0.as_deref_mut()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.launched.is_empty()
-            && self.emitted.is_empty()
-            && self.reports.is_empty()
-            && self.wake_at.is_none()
-            && self.status.is_none()
+        self.0.is_none()
+    }
+}
+
+impl Deref for Effects {
+    type Target = Collected;
+
+    fn deref(&self) -> &Collected {
+        static NONE: LazyLock<Collected> = LazyLock::new(Collected::default);
+        self.0.as_deref().unwrap_or_else(|| &NONE)
+    }
+}
+
+impl DerefMut for Effects {
+    fn deref_mut(&mut self) -> &mut Collected {
+        self.0.get_or_insert_default()
     }
 }

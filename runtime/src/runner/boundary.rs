@@ -126,7 +126,7 @@ impl Driver<'_> {
             mail.answer(Ok(held));
         }
         if let Some(ended) = plan.ended {
-            return self.end(ended).await;
+            return Box::pin(self.end(ended)).await;
         }
         if paused {
             self.announce_paused();
@@ -144,15 +144,17 @@ impl Driver<'_> {
         }
         self.outputs()?;
         let core = self.resident.live.core_mut();
-        if let Some(status) = core.effects.status.take() {
-            core.status = status;
-        }
-        let wake_at = core.effects.wake_at.take();
-        let env = Arc::clone(&core.env);
+        let mut wake_at = None;
         let mut children = Vec::new();
-        for launched in std::mem::take(&mut core.effects.launched) {
-            let live = launched.process.create(&env, launched.pid.clone(), launched.inputs.clone())?;
-            children.push(Child { launched, live });
+        if let Some(effects) = core.effects.collected() {
+            if let Some(status) = effects.status.take() {
+                core.status = status;
+            }
+            wake_at = effects.wake_at.take();
+            for launched in std::mem::take(&mut effects.launched) {
+                let live = launched.process.create(&core.env, launched.pid.clone(), launched.inputs.clone())?;
+                children.push(Child { launched, live });
+            }
         }
         let resume = if let Turn::Wait(text) = &turn { Some(text.clone()) } else { None };
         let mut waiting =
@@ -290,9 +292,9 @@ impl Driver<'_> {
     /// Writes one boundary; what it announces, and the children it creates, leave after it.
     pub(super) async fn commit(&mut self, to: ProcessState, mut parts: Parts) -> Result<(), Stop> {
         let from = self.resident.committed;
-        if self.shared.store().is_some() {
-            let commit = match self.build_commit(from, to, &mut parts) {
-                Ok(commit) => commit,
+        if let Some(store) = self.shared.store() {
+            let committing = match self.build_commit(from, to, &mut parts) {
+                Ok(commit) => store.commit(commit),
                 Err(error) if to == ProcessState::Excepted => return Err(unwritable(self.entry, &error).into()),
                 Err(error) => {
                     // The step's results cannot be written: it failed.
@@ -300,12 +302,10 @@ impl Driver<'_> {
                     let ended = Ended::Excepted { error: error.in_step(self.resident.live.at()) };
                     let parts = Parts { ended: Some(ended.clone()), waiting: true, told: true, ..Parts::default() };
                     Box::pin(self.commit(ended.state(), parts)).await?;
-                    return self.end(ended).await;
+                    return Box::pin(self.end(ended)).await;
                 }
             };
-            if let Some(store) = self.shared.store() {
-                store.commit(commit).await.map_err(RunError::from)?;
-            }
+            committing.await.map_err(RunError::from)?;
         }
         self.resident.committed = to;
         self.applied.clear();

@@ -30,6 +30,7 @@ impl From<RunError> for Stop {
     }
 }
 
+/// Its future is what a process costs while it runs: what happens seldom is boxed where it is awaited.
 pub(crate) struct Driver<'a> {
     pub(super) shared: &'a Arc<Shared>,
     pub(super) entry: &'a Arc<Entry>,
@@ -46,7 +47,7 @@ impl<'a> Driver<'a> {
     pub(crate) async fn drive(shared: Arc<Shared>, entry: Arc<Entry>, resident: Option<Box<Resident>>) {
         let resident = match resident {
             Some(resident) => Ok(resident),
-            None => Self::load(&shared, &entry).await,
+            None => Box::pin(Self::load(&shared, &entry)).await,
         };
         let mut resident = match resident {
             Ok(resident) => resident,
@@ -124,7 +125,7 @@ impl<'a> Driver<'a> {
 
     async fn answer_mail(&mut self) -> Result<(), Stop> {
         for mail in self.entry.take_mail() {
-            self.answer(mail).await?;
+            Box::pin(self.answer(mail)).await?;
         }
         Ok(())
     }
@@ -157,7 +158,8 @@ impl<'a> Driver<'a> {
             Ok(Chosen::Step) => {
                 self.begin().await?;
                 let turn = self.run_step().await?;
-                if let Some(error) = self.resident.live.core_mut().effects.lost.take() {
+                let effects = self.resident.live.core_mut().effects.collected();
+                if let Some(error) = effects.and_then(|effects| effects.lost.take()) {
                     return Err(Stop::Lost(error.into()));
                 }
                 self.settle(turn, true).await
@@ -203,7 +205,7 @@ impl<'a> Driver<'a> {
         }
         let to = ProcessState::Running;
         if let Err(error) = self.hooks_before(to) {
-            return self.settle(Turn::Failed(error), false).await.and(Err(Stop::Ended));
+            return Box::pin(self.settle(Turn::Failed(error), false)).await.and(Err(Stop::Ended));
         }
         self.resident.waiting = None;
         self.commit(to, Parts { position: true, waiting: true, told: true, ..Parts::default() }).await
@@ -225,7 +227,8 @@ impl<'a> Driver<'a> {
                         if self.shared.is_aborting() {
                             return Err(Stop::Lost(RunError::Closed));
                         }
-                        if let Some(cut) = answer_in_step(self.shared, self.entry, machine, &mut self.later).await {
+                        let answering = answer_in_step(self.shared, self.entry, machine, &mut self.later);
+                        if let Some(cut) = Box::pin(answering).await {
                             break cut;
                         }
                     }
@@ -238,7 +241,7 @@ impl<'a> Driver<'a> {
             Action::Fail(error) => (Ended::Excepted { error }, false),
             _ => return Ok(Turn::Failed(ErrorInfo::new("a step was cut off for no reason"))),
         };
-        self.end_now(ended, force, cut.1).await.and(Err(Stop::Ended))
+        Box::pin(self.end_now(ended, force, cut.1)).await.and(Err(Stop::Ended))
     }
 
     /// Handles a request between steps.

@@ -130,9 +130,9 @@ enum Place<Point> {
     At(Point),
     After(Point),
     /// At the named point, as soon as a resume brings its last argument.
-    Resume(&'static str, Map<String, Value>),
+    Resume(&'static str, Box<Map<String, Value>>),
     /// At the end, as soon as the children of the last step have ended.
-    Ending(Ended),
+    Ending(Box<Ended>),
 }
 
 /// A place as it is stored.
@@ -199,7 +199,7 @@ impl<P: Process> Instance<P> {
                 Turn::Wait(text)
             }
             Hand::Wait { text, then: Some((name, Ok(arguments))) } => {
-                self.place = Place::Resume(name, arguments);
+                self.place = Place::Resume(name, Box::new(arguments));
                 Turn::Wait(text)
             }
             Hand::Wait { then: Some((name, Err(error))), .. } => {
@@ -255,7 +255,7 @@ impl<P: Process> Instance<P> {
     fn choose_next(&mut self) -> Result<Chosen, ErrorInfo> {
         let after = match &self.place {
             Place::At(_) => return Ok(Chosen::Step),
-            Place::Ending(ended) => return Ok(Chosen::End(ended.clone())),
+            Place::Ending(ended) => return Ok(Chosen::End((**ended).clone())),
             Place::Resume(name, _) => return Err(ErrorInfo::new(format!("step `{name}` has not been resumed"))),
             Place::Start => None,
             Place::After(point) => Some(point),
@@ -292,19 +292,19 @@ impl<P: Process> Live for Instance<P> {
 
     fn resume(&mut self, value: Value) -> Result<(), String> {
         if let Place::Resume(name, arguments) = &self.place {
-            let mut arguments = arguments.clone();
+            let mut arguments = (**arguments).clone();
             if let Some(argument) = P::resume_argument(name) {
                 arguments.insert(argument.to_owned(), value);
             }
             self.place = Place::At(P::point(name, arguments).map_err(|error| error.to_string())?);
         } else {
-            self.cx.core.resumed = Some(value);
+            self.cx.core.resumed = Some(Box::new(value));
         }
         Ok(())
     }
 
     fn end_later(&mut self, ended: Ended) {
-        self.place = Place::Ending(ended);
+        self.place = Place::Ending(Box::new(ended));
     }
 
     fn save(&mut self) -> Result<Option<String>, ErrorInfo> {
@@ -327,7 +327,7 @@ impl<P: Process> Live for Instance<P> {
     }
 
     fn position(&self) -> Result<String, ErrorInfo> {
-        let resumed = self.cx.core.resumed.clone();
+        let resumed = self.cx.core.resumed.as_deref().cloned();
         let arguments = |point: &P::Point| {
             P::point_arguments(point)
                 .map_err(|error| ErrorInfo::new(format!("arguments of step `{}`: {error}", P::point_name(point))))
@@ -338,8 +338,8 @@ impl<P: Process> Live for Instance<P> {
             Place::After(point) => {
                 Position::After { step: P::point_name(point).into(), with: arguments(point)?, resumed }
             }
-            Place::Resume(name, arguments) => Position::Resume { step: (*name).into(), with: arguments.clone() },
-            Place::Ending(ended) => Position::End { ended: ended.clone() },
+            Place::Resume(name, arguments) => Position::Resume { step: (*name).into(), with: (**arguments).clone() },
+            Place::Ending(ended) => Position::End { ended: (**ended).clone() },
         };
         serde_json::to_string(&position).map_err(|error| ErrorInfo::new(format!("the position: {error}")))
     }
@@ -406,9 +406,9 @@ impl<P: Process> TypeOf<P> {
             Position::Resume { step, with } => {
                 let name = P::POINTS.iter().find(|name| **name == step);
                 let name = name.ok_or_else(|| crate::process::PointError::unknown::<P>(&step).to_string())?;
-                (Place::Resume(name, with), None)
+                (Place::Resume(name, Box::new(with)), None)
             }
-            Position::End { ended } => (Place::Ending(ended), None),
+            Position::End { ended } => (Place::Ending(Box::new(ended)), None),
         })
     }
 
@@ -431,7 +431,8 @@ impl<P: Process> TypeOf<P> {
         let fields = FieldReader::new(&record.context).map_err(|error| error.to_string())?;
         instance.process = P::load(fields).map_err(|error| error.to_string())?;
         let children = collector.finish();
-        (instance.place, instance.cx.core.resumed) = Self::place(&record.position)?;
+        let (place, resumed) = Self::place(&record.position)?;
+        (instance.place, instance.cx.core.resumed) = (place, resumed.map(Box::new));
         let outputs = serde_json::from_str(&record.outputs).map_err(|error| format!("outputs: {error}"))?;
         instance.cx.core.outputs = outputs;
         instance.cx.core.steps = record.steps;

@@ -171,16 +171,12 @@ impl Shared {
         let driver = Driven(Arc::clone(self));
         let pid = entry.pid().clone();
         let drive = Driver::drive(Arc::clone(self), Arc::clone(entry), resident);
-        tokio::spawn(
-            super::CURRENT.scope(
-                pid,
-                async move {
-                    drive.await;
-                    drop(driver);
-                }
-                .instrument(span),
-            ),
-        );
+        let drive = async move {
+            drive.await;
+            drop(driver);
+        };
+        // Boxed on its own: tokio aligns its tasks to cache lines, and freed memory of such a size is hard to use again.
+        tokio::spawn(Box::pin(super::CURRENT.scope(pid, drive.instrument(span))));
     }
 
     /// Counts a process to rest; whether it may stay in memory.
