@@ -88,10 +88,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Lays the process down, unless something happened meanwhile.
-    fn rest(mut self) -> Option<Box<Resident>> {
-        let waiting = self.resident.waiting.as_ref();
-        let wake_at =
-            waiting.and_then(|waiting| waiting.awaiting.wake_at).filter(|_| !self.resident.machine.is_paused());
+    fn rest(self) -> Option<Box<Resident>> {
         let mut inner = self.entry.lock();
         if !self.shared.is_closing() && (inner.woken || !inner.mail.is_empty()) {
             inner.woken = false;
@@ -100,12 +97,8 @@ impl<'a> Driver<'a> {
         if self.shared.is_closing() {
             self.entry.slot.fill(Err(RunError::Closed));
         }
-        self.resident.live.forget_saved();
-        inner.resident = self.shared.rests().then_some(self.resident);
         inner.driven = false;
-        if let Some(wake_at) = wake_at {
-            self.shared.timers.add(wake_at, self.entry.pid().clone());
-        }
+        self.shared.lay_down(self.entry, &mut inner, self.resident);
         None
     }
 
