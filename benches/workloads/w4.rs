@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::measure::{Bench, Sample, child_process, ratio, tokio};
 use crate::report::Row;
-use crate::small::{Gate, Small, Waiters, launch};
+use crate::small::{Entered, Gate, Small, launch};
 use crate::w2::text;
 
 const CONTEXT: usize = 256;
@@ -52,7 +52,7 @@ pub(crate) fn child(kind: &str, count: usize, directory: &Path) {
 }
 
 async fn ours(count: usize, store: Option<SqliteStore>) -> f64 {
-    let waiters = Waiters::default();
+    let waiters = Entered::new(ProcessState::Waiting);
     let builder = if store.is_some() { Runtime::builder() } else { Runtime::volatile() };
     let builder = builder.register::<Small>().resource(Gate::open()).listener(waiters.clone());
     let builder = if let Some(store) = store { builder.store(store) } else { builder };
