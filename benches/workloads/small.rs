@@ -31,8 +31,7 @@ spec! { Small {
 outline! { Small {
     while_(more) { work }
     if_(rests) { rest }
-    gate;
-    end => n;
+    gate => n;
 }}
 
 impl Small {
@@ -55,16 +54,13 @@ impl Small {
         cx.wait("for an answer")
     }
 
-    async fn gate(&mut self, cx: &mut Cx<Self>) {
+    async fn gate(&mut self, cx: &mut Cx<Self>) -> u64 {
         let gate = cx.resource::<Arc<Gate>>();
         gate.reached.fetch_add(1, Ordering::Release);
         gate.arrived.notify_one();
         if gate.closed.load(Ordering::Acquire) {
             std::future::pending::<()>().await;
         }
-    }
-
-    fn end(&self) -> u64 {
         self.n
     }
 }
@@ -94,22 +90,29 @@ impl Gate {
     }
 }
 
-/// Counts processes that begin to wait.
-#[derive(Clone, Default)]
-pub(crate) struct Waiters(Arc<AtomicUsize>);
+/// Counts processes that enter a state.
+#[derive(Clone)]
+pub(crate) struct Entered {
+    state: ProcessState,
+    count: Arc<AtomicUsize>,
+}
 
-impl Waiters {
+impl Entered {
+    pub(crate) fn new(state: ProcessState) -> Self {
+        Self { state, count: Arc::default() }
+    }
+
     pub(crate) async fn reached(&self, count: usize) {
-        while self.0.load(Ordering::Acquire) < count {
+        while self.count.load(Ordering::Acquire) < count {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
 }
 
-impl Listener for Waiters {
+impl Listener for Entered {
     fn on_transition(&self, transition: Transition<'_>, _: &str) {
-        if transition.to == ProcessState::Waiting {
-            self.0.fetch_add(1, Ordering::Release);
+        if transition.to == self.state {
+            self.count.fetch_add(1, Ordering::Release);
         }
     }
 }

@@ -22,7 +22,8 @@ const STATE: usize = 1024;
 const SHORT: u64 = 30;
 /// Steps of one that ends with the run.
 const ENDLESS: u64 = u64::MAX;
-const WARM_UP: Duration = Duration::from_millis(300);
+/// Until the logs of both sides have their length.
+const WARM_UP: Duration = Duration::from_secs(1);
 /// With one process, fewer flushes than this per step mean that the disk was not reached.
 const FLUSHES_LEAST: f64 = 0.9;
 
@@ -219,12 +220,17 @@ fn check(file: &Path, sql: &str, load: &Load) {
 const UPSERT: &str = "INSERT INTO state VALUES (?1, ?2, ?3)
     ON CONFLICT (id) DO UPDATE SET n = excluded.n, state = excluded.state";
 
-fn open_limit(file: &Path) -> Connection {
+/// The length of the log at which it is copied into the database, the best for one writer: a log that is used again
+/// does not grow, and a flush of a file that grows costs twice.
+const LOG_PAGES_ALONE: u32 = 1_000;
+/// The best for many.
+const LOG_PAGES_SHARED: u32 = 8_192;
+
+fn open_limit(file: &Path, log_pages: u32) -> Connection {
     let connection = Connection::open(file).expect("a file");
     connection.pragma_update(None, "journal_mode", "WAL").expect("WAL");
     connection.pragma_update(None, "synchronous", "FULL").expect("full durability");
-    // Seldom, as ours: the log is copied into the database all the same.
-    connection.pragma_update(None, "wal_autocheckpoint", 8_192).expect("a length of the log");
+    connection.pragma_update(None, "wal_autocheckpoint", log_pages).expect("a length of the log");
     let table = "CREATE TABLE state (id INTEGER PRIMARY KEY, n INTEGER NOT NULL, state TEXT NOT NULL) STRICT";
     connection.execute_batch(table).expect("a table");
     connection
@@ -236,7 +242,7 @@ fn limit_alone(bench: &Bench, steps: u64) -> Sample {
     let load = Arc::new(Load::default());
     let (writing, path) = (Arc::clone(&load), file.clone());
     let writer = std::thread::spawn(move || {
-        let connection = open_limit(&path);
+        let connection = open_limit(&path, LOG_PAGES_ALONE);
         let mut upsert = connection.prepare(UPSERT).expect("prepared");
         let (mut watch, mut state, mut id, mut n) = (Stopwatch::default(), String::new(), 0_i64, 0_u64);
         while !writing.stopped() {
@@ -273,7 +279,7 @@ struct Job {
 
 /// One committer: takes all that is queued, writes it in one transaction with one flush, and answers.
 fn commit_all(file: &Path, jobs: &mpsc::Receiver<Job>) {
-    let connection = open_limit(file);
+    let connection = open_limit(file, LOG_PAGES_SHARED);
     let mut upsert = connection.prepare(UPSERT).expect("prepared");
     let mut batch = Vec::new();
     while let Ok(first) = jobs.recv() {

@@ -5,10 +5,29 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use procession::prelude::*;
+use procession::store::SqliteStore;
 
 use crate::measure::{Bench, Sample, child_process, milliseconds, tokio};
 use crate::report::Row;
-use crate::small::{Gate, Small, builder};
+
+/// One step.
+#[process]
+#[derive(Default)]
+pub(crate) struct Trivial {}
+
+spec! { Trivial {
+    output text: String;
+}}
+
+outline! { Trivial {
+    hello => text;
+}}
+
+impl Trivial {
+    fn hello(&self) -> String {
+        "hello".to_owned()
+    }
+}
 
 pub(crate) fn start(bench: &Bench) -> Vec<Row> {
     let runs = bench.count(20, 5);
@@ -48,17 +67,16 @@ fn run(arguments: &[&str]) -> Sample {
 
 pub(crate) fn child(kind: &str, file: &Path) {
     tokio().block_on(async {
-        let gate = Gate::open();
         let builder = match kind {
             "hello" => return println!("hello"),
-            "volatile" => Runtime::volatile().register::<Small>().resource(gate),
-            _ => builder(file, &gate),
+            "volatile" => Runtime::volatile(),
+            _ => Runtime::builder().store(SqliteStore::open(file).expect("a store")),
         };
-        let runtime = builder.build().await.expect("a runtime");
-        let run = runtime.launch(Small::inputs()).await.expect("launched");
+        let runtime = builder.register::<Trivial>().build().await.expect("a runtime");
+        let run = runtime.launch(Trivial::inputs()).await.expect("launched");
         let outcome = run.outcome().await.expect("ended");
         let Outcome::Finished(outputs) = outcome else { panic!("{outcome:?}") };
-        println!("{}", outputs.n);
+        println!("{}", outputs.text);
         runtime.shutdown().await.expect("shut down");
     });
 }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::measure::{Bench, Sample, milliseconds, tokio};
 use crate::report::Row;
-use crate::small::{Gate, Small, Waiters, builder, copy, key, launch};
+use crate::small::{Entered, Gate, Small, builder, copy, key, launch};
 
 const CONTEXT: usize = 1024;
 
@@ -32,7 +32,7 @@ pub(crate) fn load(bench: &Bench) -> Vec<Row> {
 
 fn prepare_waiting(file: &Path, count: usize) {
     tokio().block_on(async {
-        let waiters = Waiters::default();
+        let waiters = Entered::new(ProcessState::Waiting);
         let runtime = builder(file, &Gate::open()).listener(waiters.clone()).build().await.expect("a runtime");
         launch(&runtime, 0..count, true, || Small::inputs().bytes(CONTEXT).rests(true)).await;
         waiters.reached(count).await;
@@ -69,15 +69,11 @@ fn load_waiting(from: &Path, file: &Path, count: usize) -> Sample {
 fn run_to_end(from: &Path, file: &Path, count: usize) -> Sample {
     copy(from, file);
     let time = tokio().block_on(async {
-        let gate = Gate::open();
+        let finished = Entered::new(ProcessState::Finished);
+        let builder = builder(file, &Gate::open()).listener(finished.clone());
         let start = Instant::now();
-        let runtime = builder(file, &gate).build().await.expect("a runtime");
-        gate.reached(count).await;
-        // The gate is the last step but one.
-        for number in 0..count {
-            let found = runtime.find(&key(number)).await.expect("read").expect("stored");
-            found.termination().await.expect("ended");
-        }
+        let runtime = builder.build().await.expect("a runtime");
+        finished.reached(count).await;
         let time = start.elapsed();
         runtime.shutdown().await.expect("shut down");
         time

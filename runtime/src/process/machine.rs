@@ -92,7 +92,8 @@ pub struct Machine {
     state: ProcessState,
     paused: bool,
     stepping: bool,
-    pending: Option<Pending>,
+    /// Seldom there, so it takes no room in a process at rest.
+    pending: Option<Box<Pending>>,
     wants_resume: bool,
 }
 
@@ -119,7 +120,7 @@ impl Machine {
 
     /// Whether a kill waits for the step to end.
     pub fn is_killing(&self) -> bool {
-        matches!(self.pending, Some(Pending::Kill(_)))
+        matches!(self.pending.as_deref(), Some(Pending::Kill(_)))
     }
 
     /// Says whether the process waits for a resume.
@@ -155,7 +156,7 @@ impl Machine {
 
     fn end(&mut self, to: ProcessState) -> Action {
         self.stepping = false;
-        match self.pending.take() {
+        match self.pending.take().map(|pending| *pending) {
             // An exception in the step wins over what was asked meanwhile (S51).
             Some(Pending::Kill(text)) if to != ProcessState::Excepted => {
                 self.enter(ProcessState::Killed).err().unwrap_or(Action::Kill(text))
@@ -176,7 +177,7 @@ impl Machine {
             Request::Pause { text } if self.stepping => {
                 // A pause does not take a kill back.
                 if !self.is_killing() {
-                    self.pending = Some(Pending::Pause(text));
+                    self.pending = Some(Box::new(Pending::Pause(text)));
                 }
                 Action::Later
             }
@@ -184,7 +185,7 @@ impl Machine {
                 self.paused = true;
                 Action::Pause(text)
             }
-            Request::Play if matches!(self.pending, Some(Pending::Pause(_))) => {
+            Request::Play if matches!(self.pending.as_deref(), Some(Pending::Pause(_))) => {
                 self.pending = None;
                 Action::Nothing(true)
             }
@@ -195,7 +196,7 @@ impl Machine {
             Request::Play => Action::Nothing(true),
             Request::Kill { .. } if terminal => Action::Nothing(self.state == ProcessState::Killed),
             Request::Kill { text, force: false } if self.stepping => {
-                self.pending = Some(Pending::Kill(text));
+                self.pending = Some(Box::new(Pending::Kill(text)));
                 Action::Later
             }
             Request::Kill { text, .. } => self.cut(ProcessState::Killed).unwrap_or(Action::Kill(text)),

@@ -88,25 +88,18 @@ impl<'a> Driver<'a> {
     }
 
     /// Lays the process down, unless something happened meanwhile.
-    fn rest(mut self) -> Option<Box<Resident>> {
-        let waiting = self.resident.waiting.as_ref();
-        let wake_at =
-            waiting.and_then(|waiting| waiting.awaiting.wake_at).filter(|_| !self.resident.machine.is_paused());
+    fn rest(self) -> Option<Box<Resident>> {
         let mut inner = self.entry.lock();
         if !self.shared.is_closing() && (inner.woken || !inner.mail.is_empty()) {
             inner.woken = false;
             return Some(self.resident);
         }
-        self.resident.live.forget_saved();
-        inner.resident = self.shared.rests().then_some(self.resident);
         inner.driven = false;
+        self.shared.lay_down(self.entry, &mut inner, self.resident);
         drop(inner);
         // Looked at after the process was laid down: a close before that found it driven, one after that finds it here.
         if self.shared.is_closing() {
             self.entry.close();
-        }
-        if let Some(wake_at) = wake_at {
-            self.shared.timers.add(wake_at, self.entry.pid().clone());
         }
         None
     }

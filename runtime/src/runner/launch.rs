@@ -146,12 +146,14 @@ fn refused(process: &Arc<dyn ProcessType>, error: &ErrorInfo) -> RunError {
 pub(super) async fn bring_unfinished(shared: &Arc<Shared>) -> Result<(), RunError> {
     let Some(store) = shared.store() else { return Ok(()) };
     let mut after = None;
+    let mut batches = Vec::new();
     loop {
         let page = store.unfinished(after, limits::SCAN_PAGE).await?;
+        // A page is decoded while the next one is read.
+        wait_for(std::mem::take(&mut batches)).await?;
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let size = page.records.len().div_ceil(workers).max(1);
         let mut records = page.records.into_iter();
-        let mut batches = Vec::new();
         loop {
             let batch: Vec<Record> = records.by_ref().take(size).collect();
             if batch.is_empty() {
@@ -165,14 +167,18 @@ pub(super) async fn bring_unfinished(shared: &Arc<Shared>) -> Result<(), RunErro
                 Ok::<_, RunError>(())
             }));
         }
-        for batch in batches {
-            batch.await.map_err(|_| RunError::Closed)??;
-        }
         match page.next {
             Some(next) => after = Some(next),
-            None => return Ok(()),
+            None => return wait_for(batches).await,
         }
     }
+}
+
+async fn wait_for(batches: Vec<tokio::task::JoinHandle<Result<(), RunError>>>) -> Result<(), RunError> {
+    for batch in batches {
+        batch.await.map_err(|_| RunError::Closed)??;
+    }
+    Ok(())
 }
 
 /// One that cannot go on is left in the store, and does not keep the others from going on.

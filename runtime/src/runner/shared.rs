@@ -8,7 +8,7 @@ use tracing::Instrument;
 
 use super::RunError;
 use super::drive::Driver;
-use super::entry::{Entry, Mail, Resident, Waiting};
+use super::entry::{Entry, Inner, Mail, Resident, Waiting};
 use super::timers::Timers;
 use crate::limits;
 use crate::listener::Listener;
@@ -106,9 +106,34 @@ impl Shared {
         if let Some(known) = known {
             return Arc::clone(&known.slot);
         }
-        self.resting.fetch_add(1, Ordering::Relaxed);
-        self.wake_entry(entry);
+        if !self.adopt_at_rest(entry) {
+            self.resting.fetch_add(1, Ordering::Relaxed);
+            self.wake_entry(entry);
+        }
         Arc::clone(&entry.slot)
+    }
+
+    /// Leaves a process that only waits where it is: most of the unfinished ones that a runtime finds.
+    fn adopt_at_rest(&self, entry: &Entry) -> bool {
+        let mut inner = entry.lock();
+        let Some(mut resident) = inner.resident.take() else { return false };
+        let waits = resident.committed == ProcessState::Waiting && !resident.is_ready() && inner.mail.is_empty();
+        if waits {
+            self.lay_down(entry, &mut inner, resident);
+        } else {
+            inner.resident = Some(resident);
+        }
+        waits
+    }
+
+    /// Keeps a process until something wakes it.
+    pub(crate) fn lay_down(&self, entry: &Entry, inner: &mut Inner, mut resident: Box<Resident>) {
+        let waiting = resident.waiting.as_ref().filter(|_| !resident.machine.is_paused());
+        if let Some(wake_at) = waiting.and_then(|waiting| waiting.awaiting.wake_at) {
+            self.timers.add(wake_at, entry.pid().clone());
+        }
+        resident.live.forget_saved();
+        inner.resident = self.rests().then_some(resident);
     }
 
     /// Fills in how a process ended, for all who wait for it, and forgets it.
@@ -180,7 +205,7 @@ impl Shared {
     }
 
     /// Counts a process to rest; whether it may stay in memory.
-    pub(crate) fn rests(&self) -> bool {
+    fn rests(&self) -> bool {
         let resting = self.resting.fetch_add(1, Ordering::Relaxed);
         if self.env.store.is_none() || resting < self.resident_most {
             return true;
