@@ -4,6 +4,10 @@ use std::time::Duration;
 
 /// Steps that a volatile process runs before it lets others run: a yield costs as much as some twenty steps.
 pub const STEPS_PER_TURN: u32 = 64;
+/// Steps that a volatile process runs before it gives its slot to others that wait for one.
+pub const STEPS_PER_BURST: u32 = 4_096;
+/// How deep JSON values of ports and results may be nested: the parser stops at 128, and they stand in others.
+pub const JSON_DEPTH: usize = 100;
 /// Rounds of a loop in an outline without any step: nothing can change in them, so more would never end.
 pub const ROUNDS_WITHOUT_STEP: u32 = 1_000;
 /// Processes that run a step at the same time: enough to fill a group commit, few enough to keep their contexts in memory.

@@ -1,4 +1,23 @@
-//! Near names.
+//! Near names, and values that are nested too deep to be read again.
+
+use serde_json::Value;
+
+use crate::limits;
+
+/// What is said of such a value.
+pub(crate) const TOO_DEEP: &str = "too deep to be read again (see `limits::JSON_DEPTH`)";
+
+/// Whether a value is nested deeper than the parser would read it.
+pub(crate) fn too_deep(value: &Value) -> bool {
+    fn deeper(value: &Value, left: usize) -> bool {
+        match value {
+            Value::Array(values) => left == 0 || values.iter().any(|value| deeper(value, left - 1)),
+            Value::Object(values) => left == 0 || values.values().any(|value| deeper(value, left - 1)),
+            _ => false,
+        }
+    }
+    deeper(value, limits::JSON_DEPTH)
+}
 
 /// The known name that is nearest to a wrong one, if one is near.
 pub(crate) fn suggest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {

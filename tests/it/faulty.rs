@@ -39,8 +39,8 @@ impl Store for Faulty {
     fn acquire(&self) -> BoxFuture<'_, StoreResult<Epoch>> {
         self.inner.acquire()
     }
-    fn release(&self) -> BoxFuture<'_, StoreResult<()>> {
-        self.inner.release()
+    fn release(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {
+        self.inner.release(epoch)
     }
     fn create(&self, epoch: Epoch, process: NewProcess) -> BoxFuture<'_, StoreResult<Creation>> {
         self.write(self.inner.create(epoch, process))

@@ -120,7 +120,7 @@ async fn bless() {
     }
     let request = Request::Kill { text: "enough".to_owned(), force: true };
     store.request(&"paused".into(), request).await.unwrap();
-    store.release().await.unwrap();
+    store.release(epoch).await.unwrap();
     drop(store);
     std::fs::remove_file(data().join("store.db.lock")).unwrap();
 }
@@ -176,7 +176,7 @@ async fn golden_files_of_the_first_format_still_load() {
     // And it goes on from there.
     let epoch = store.acquire().await.unwrap();
     let requests = store.requests(None).await.unwrap();
-    let Request::Kill { text, force: true } = &requests[0].request else { panic!("{requests:?}") };
+    let Ok(Request::Kill { text, force: true }) = &requests[0].request else { panic!("{requests:?}") };
     let ended = Some(format!(r#"{{"state":"killed","text":"{text}"}}"#));
     let killed = Commit { ended, ..boundary(epoch, CHILD, ProcessState::Killed) };
     assert_eq!(store.commit(killed).await.unwrap().ready_parent, Some(waiting));

@@ -16,6 +16,7 @@ mod golden;
 mod hooks;
 mod life;
 mod resume;
+mod robust;
 #[cfg(feature = "sqlite")]
 mod shared_file;
 mod spec;

@@ -195,7 +195,7 @@ async fn a_store_that_is_only_read_refuses_to_write() {
     owner.commit(boundary(&pid, epoch, "{}".into())).await.unwrap();
     for owned in [true, false] {
         if !owned {
-            owner.release().await.unwrap();
+            owner.release(epoch).await.unwrap();
         }
         let store = SqliteStore::open_with(&file, SqliteOptions::new().with_read_only(true)).unwrap();
         assert_eq!(store.load(&pid).await.unwrap().unwrap().context, "{}");
@@ -255,7 +255,7 @@ async fn a_released_store_has_no_log_and_another_may_own_it() {
     let first = SqliteStore::open(&file).unwrap();
     let (epoch, pid) = one(&first).await;
     first.commit(boundary(&pid, epoch, "{}".into())).await.unwrap();
-    first.release().await.unwrap();
+    first.release(epoch).await.unwrap();
     assert_eq!(std::fs::metadata(file.with_extension("db-wal")).unwrap().len(), 0);
     let second = SqliteStore::open(&file).unwrap();
     assert!(second.acquire().await.unwrap() > epoch);
@@ -423,9 +423,9 @@ async fn the_other_os_process() {
     let (Ok(part), Some(file)) = (std::env::var(PART), std::env::var_os(FILE)) else {
         let folder = tempfile::tempdir().unwrap();
         let [first, second] = [(); 2].map(|()| SqliteStore::open(folder.path().join("twice.db")).unwrap());
-        first.acquire().await.unwrap();
+        let epoch = first.acquire().await.unwrap();
         assert_eq!(second.acquire().await.unwrap_err().kind(), StoreErrorKind::InUse);
-        first.release().await.unwrap();
+        first.release(epoch).await.unwrap();
         second.acquire().await.unwrap();
         return;
     };

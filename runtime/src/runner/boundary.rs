@@ -6,6 +6,7 @@ use super::RunError;
 use super::caught::caught;
 use super::drive::{Driver, Stop, answer_and_discard};
 use super::entry::{Entry, Mail, Resident, Waiting};
+use super::handle::ended;
 use super::instance::{Chosen, Live, Turn};
 use crate::process::{
     Action, Ended, ErrorInfo, Event, Launched, ProcessId, ProcessState, Request, Termination, Transition,
@@ -26,6 +27,12 @@ pub(super) struct Parts {
     pub(super) children: Vec<Child>,
     /// A transition: hooks and listeners are told, and history has a row.
     pub(super) told: bool,
+}
+
+/// Outputs and status as of the last boundary: a step that is not kept takes them back.
+pub(super) struct Undo {
+    outputs: serde_json::Map<String, serde_json::Value>,
+    status: Option<String>,
 }
 
 /// A child that is about to exist.
@@ -55,8 +62,9 @@ impl Plan {
 impl Driver<'_> {
     /// Commits what a step, or the choice of one, led to.
     pub(super) async fn settle(&mut self, turn: Turn, stepped: bool) -> Result<(), Stop> {
-        let outputs_before =
-            (!self.resident.live.core().effects.emitted.is_empty()).then(|| self.resident.live.core().outputs.clone());
+        let core = self.resident.live.core();
+        self.undo =
+            (!core.effects.is_empty()).then(|| Undo { outputs: core.outputs.clone(), status: core.status.clone() });
         if stepped && !matches!(turn, Turn::Interrupted) {
             self.resident.live.core_mut().steps += 1;
         }
@@ -86,11 +94,17 @@ impl Driver<'_> {
         }
         if !plan.keep {
             children.clear();
-            if let Some(outputs) = outputs_before {
-                self.resident.live.core_mut().outputs = outputs;
-            }
+            self.take_back();
         }
         self.finish_boundary(plan, children).await
+    }
+
+    /// Takes back what a step that is not kept has changed beside the context, which is dropped with the process.
+    fn take_back(&mut self) {
+        if let Some(Undo { outputs, status }) = self.undo.take() {
+            let core = self.resident.live.core_mut();
+            (core.outputs, core.status) = (outputs, status);
+        }
     }
 
     async fn finish_boundary(&mut self, plan: Plan, children: Vec<Child>) -> Result<(), Stop> {
@@ -99,14 +113,15 @@ impl Driver<'_> {
         if let Some(ended) = &plan.ended {
             self.resident.waiting = None;
             if let Ended::Killed { text } = ended {
+                let force = false;
+                self.kill_children(text, force).await?;
                 self.resident.live.core_mut().status = Some(text.clone());
             }
         } else if waiting {
             let machine = &mut self.resident.machine;
             machine.set_wants_resume(self.resident.waiting.as_ref().is_some_and(|w| w.awaiting.resume.is_some()));
         }
-        let later = std::mem::take(&mut self.later);
-        self.applied.extend(later.iter().filter_map(|mail| mail.id));
+        self.applied.extend(self.later.iter().filter_map(|mail| mail.id));
         let parts = Parts {
             position: plan.keep && plan.ended.is_none(),
             waiting: waiting || self.resident.committed == ProcessState::Waiting,
@@ -116,15 +131,8 @@ impl Driver<'_> {
             children,
             told: true,
         };
-        if let Err(stop) = self.commit(plan.to, parts).await {
-            self.later = later;
-            return Err(stop);
-        }
-        let killed = plan.to == ProcessState::Killed;
-        for mail in later {
-            let held = if matches!(mail.request, Request::Pause { .. }) { paused } else { killed };
-            mail.answer(Ok(held));
-        }
+        self.commit(plan.to, parts).await?;
+        self.answer_later(paused);
         if let Some(ended) = plan.ended {
             return Box::pin(self.end(ended)).await;
         }
@@ -135,6 +143,20 @@ impl Driver<'_> {
             self.give_back_slot();
         }
         Ok(())
+    }
+
+    /// Answers what waited for the boundary that has just been committed.
+    fn answer_later(&mut self, paused: bool) {
+        let state = self.resident.committed;
+        for mail in self.later.drain(..) {
+            let held = match mail.request {
+                Request::Pause { .. } => paused,
+                Request::Kill { .. } => state == ProcessState::Killed,
+                Request::Fail { .. } => state == ProcessState::Excepted,
+                _ => true,
+            };
+            mail.answer(Ok(held));
+        }
     }
 
     /// Works out what comes after a step that did not fail.
@@ -152,7 +174,8 @@ impl Driver<'_> {
             }
             wake_at = effects.wake_at.take();
             for launched in std::mem::take(&mut effects.launched) {
-                let live = launched.process.create(&core.env, launched.pid.clone(), launched.inputs.clone())?;
+                let (pid, inputs) = (launched.pid.clone(), launched.inputs.clone());
+                let live = caught(|| launched.process.create(&core.env, pid, inputs)).unwrap_or_else(Err)?;
                 children.push(Child { launched, live });
             }
         }
@@ -197,9 +220,10 @@ impl Driver<'_> {
     /// A normal end without a required output is an unsuccessful one that says which (S43).
     fn validated(&self, ended: Ended) -> Ended {
         let core = self.resident.live.core();
-        match core.spec.check_outputs(&core.outputs) {
-            Ok(()) => ended,
-            Err(error) => Ended::Exited { exit: ExitCode::new(MISSING_OUTPUT, "MissingOutput", error.to_string()) },
+        match caught(|| core.spec.check_outputs(&core.outputs)) {
+            Ok(Ok(())) => ended,
+            Ok(Err(error)) => Ended::Exited { exit: ExitCode::new(MISSING_OUTPUT, "MissingOutput", error.to_string()) },
+            Err(panic) => Ended::Excepted { error: panic },
         }
     }
 
@@ -226,20 +250,14 @@ impl Driver<'_> {
             self.kill_children(text, force).await?;
             self.resident.live.core_mut().status = Some(text.clone());
         }
-        self.applied.extend(mail.id);
-        let later = std::mem::take(&mut self.later);
-        self.applied.extend(later.iter().filter_map(|mail| mail.id));
+        self.later.push(mail);
+        self.applied.extend(self.later.iter().filter_map(|mail| mail.id));
         let parts = Parts { status: true, waiting: true, ended: Some(ended.clone()), told: true, ..Parts::default() };
         if let Some(wake_at) = self.resident.waiting.take().and_then(|waiting| waiting.awaiting.wake_at) {
             self.shared.timers.remove(wake_at, self.entry.pid());
         }
         self.commit(ended.state(), parts).await?;
-        let killed = ended.state() == ProcessState::Killed;
-        for mail in later {
-            let held = killed && matches!(mail.request, Request::Kill { .. });
-            mail.answer(Ok(held));
-        }
-        mail.answer(Ok(true));
+        self.answer_later(false);
         self.end(ended).await
     }
 
@@ -276,28 +294,45 @@ impl Driver<'_> {
         self.give_back_slot();
         let outputs = std::mem::take(&mut self.resident.live.core_mut().outputs);
         self.shared.end(self.entry, Ok(Termination::new(ended, outputs)));
-        for mail in self.entry.take_mail() {
-            let killed = self.resident.machine.state() == ProcessState::Killed;
-            let held = killed && matches!(mail.request, Request::Kill { .. }) || matches!(mail.request, Request::Play);
-            answer_and_discard(self.shared, mail, Ok(held)).await;
-        }
+        self.answer_ended().await;
         Err(Stop::Ended)
     }
 
-    /// Commits a change that is no transition: a flag, a status, a resume.
-    pub(super) async fn commit_in_place(&mut self, parts: Parts) -> Result<(), Stop> {
-        self.commit(self.resident.committed, parts).await
+    /// Answers what was asked of a process that has ended meanwhile.
+    pub(super) async fn answer_ended(&mut self) {
+        self.later.extend(self.entry.take_mail());
+        for mail in std::mem::take(&mut self.later) {
+            let answer = ended(self.entry.pid(), self.resident.committed, &mail.request);
+            answer_and_discard(self.shared, mail, answer).await;
+        }
+    }
+
+    /// Commits a change that is no transition (a flag, a status, a resume), and answers who asked for it.
+    pub(super) async fn commit_in_place(&mut self, mail: Mail, parts: Parts) -> Result<(), Stop> {
+        self.applied.extend(mail.id);
+        self.later.push(mail);
+        self.commit(self.resident.committed, parts).await?;
+        self.answer_later(true);
+        Ok(())
     }
 
     /// Writes one boundary; what it announces, and the children it creates, leave after it.
     pub(super) async fn commit(&mut self, to: ProcessState, mut parts: Parts) -> Result<(), Stop> {
         let from = self.resident.committed;
+        // Until they are in the table, nobody may bring the children that the store has from now on.
+        let adopting = match parts.children.is_empty() {
+            true => None,
+            false => Some(self.shared.adoption.read().await),
+        };
         if let Some(store) = self.shared.store() {
             let committing = match self.build_commit(from, to, &mut parts) {
                 Ok(commit) => store.commit(commit),
                 Err(error) if to == ProcessState::Excepted => return Err(unwritable(self.entry, &error).into()),
                 Err(error) => {
                     // The step's results cannot be written: it failed.
+                    drop(adopting);
+                    self.take_back();
+                    self.resident.waiting = None;
                     self.resident.machine = crate::process::Machine::new(ProcessState::Excepted, false);
                     let ended = Ended::Excepted { error: error.in_step(self.resident.live.at()) };
                     let parts = Parts { ended: Some(ended.clone()), waiting: true, told: true, ..Parts::default() };
@@ -312,6 +347,7 @@ impl Driver<'_> {
         self.publish();
         let effects = std::mem::take(&mut self.resident.live.core_mut().effects);
         self.adopt(parts.children);
+        drop(adopting);
         if parts.told {
             self.announce(from, to);
         }
@@ -333,11 +369,13 @@ impl Driver<'_> {
             commit.awaiting = Some(waiting.as_ref().map(|waiting| waiting.awaiting.clone()).unwrap_or_default());
         }
         if parts.step {
-            commit.context = live.save()?;
+            commit.context = caught(|| live.save()).unwrap_or_else(Err)?;
             commit.report.clone_from(&live.core().effects.reports);
             if !live.core().effects.emitted.is_empty() {
                 commit.outputs = Some(json(&live.core().outputs)?);
             }
+        }
+        if parts.step || parts.ended.is_some() {
             commit.forget_memos = std::mem::take(&mut live.core_mut().memos);
         }
         if parts.position {
@@ -378,7 +416,11 @@ impl Driver<'_> {
                 self.resident.followers.push(launched.pid.clone());
             }
             let parent = Some(self.entry.pid().clone());
-            self.shared.adopt(&Entry::new(launched.slot, launched.process, parent, Resident::new(live)));
+            let slot = Arc::clone(&launched.slot);
+            let known = self.shared.adopt(&Entry::new(launched.slot, launched.process, parent, Resident::new(live)));
+            if !Arc::ptr_eq(&known, &slot) {
+                self.shared.watch(&slot);
+            }
         }
     }
 

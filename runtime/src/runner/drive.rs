@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::SemaphorePermit;
 
 use super::RunError;
-use super::boundary::Parts;
+use super::boundary::{Parts, Undo};
 use super::caught::{caught, caught_async};
 use super::entry::{Entry, Mail, Resident};
 use super::instance::{Chosen, Turn};
@@ -40,6 +40,8 @@ pub(crate) struct Driver<'a> {
     pub(super) later: Vec<Mail>,
     /// Rows of requests that the next commit applies.
     pub(super) applied: Vec<RequestId>,
+    /// What the step that is being settled changed beside the context.
+    pub(super) undo: Option<Undo>,
 }
 
 impl<'a> Driver<'a> {
@@ -61,10 +63,14 @@ impl<'a> Driver<'a> {
                 permit: None,
                 later: Vec::new(),
                 applied: Vec::new(),
+                undo: None,
             };
             match driver.run().await {
                 Stop::Ended => return,
-                Stop::Lost(error) => return Self::lose(&shared, &entry, error),
+                Stop::Lost(error) => {
+                    driver.later.drain(..).for_each(|mail| mail.answer(Err(error.clone())));
+                    return Self::lose(&shared, &entry, error);
+                }
                 Stop::Rest => match driver.rest() {
                     Some(again) => resident = again,
                     None => return,
@@ -79,12 +85,13 @@ impl<'a> Driver<'a> {
         shared.restore(&record).await
     }
 
-    fn lose(shared: &Arc<Shared>, entry: &Entry, error: RunError) {
+    pub(super) fn lose(shared: &Arc<Shared>, entry: &Entry, error: RunError) {
         if !matches!(error, RunError::Closed) {
             tracing::error!(pid = %entry.pid(), error = &error as &dyn std::error::Error, "process suspended");
         }
+        shared.end(entry, Err(error.clone()));
+        // After the end no mail is taken; the rows of these stay in the store for when the process goes on.
         entry.take_mail().into_iter().for_each(|mail| mail.answer(Err(error.clone())));
-        shared.end(entry, Err(error));
     }
 
     /// Lays the process down, unless something happened meanwhile.
@@ -117,8 +124,15 @@ impl<'a> Driver<'a> {
     }
 
     async fn answer_mail(&mut self) -> Result<(), Stop> {
-        for mail in self.entry.take_mail() {
-            Box::pin(self.answer(mail)).await?;
+        let mut mails = self.entry.take_mail();
+        while let Some(mail) = mails.pop_front() {
+            if let Err(stop) = Box::pin(self.answer(mail)).await {
+                self.later.extend(mails);
+                if matches!(stop, Stop::Ended) {
+                    self.answer_ended().await;
+                }
+                return Err(stop);
+            }
         }
         Ok(())
     }
@@ -130,6 +144,10 @@ impl<'a> Driver<'a> {
         }
         if self.resident.committed == ProcessState::Waiting && !self.resident.is_ready() {
             return Err(Stop::Rest);
+        }
+        if self.shared.slots.available_permits() == 0 {
+            // Others may wait for a slot, and are served in the order in which they came.
+            self.give_back_slot();
         }
         if self.permit.is_none() {
             let shared: &'a Shared = self.shared;
@@ -242,11 +260,10 @@ impl<'a> Driver<'a> {
         if let Request::Resume { value } = &mail.request
             && self.resident.machine.state() == ProcessState::Waiting
             && self.wants_resume()
-            && let Err(message) = self.resident.live.resume(value.clone())
+            && let Err(message) = self.take_value(value.clone()).await?
         {
             let error = RunError::ResumeValue { pid: self.entry.pid().clone(), message };
-            discard(self.shared, mail.id).await?;
-            mail.answer(Err(error));
+            answer_and_discard(self.shared, mail, Err(error)).await;
             return Ok(());
         }
         let force = matches!(mail.request, Request::Kill { force: true, .. });
@@ -265,41 +282,47 @@ impl<'a> Driver<'a> {
         }
     }
 
+    /// Hands the value of a resume to the process; the handles of children in the arguments find their ends.
+    async fn take_value(&mut self, value: serde_json::Value) -> Result<Result<(), String>, RunError> {
+        match caught(|| self.resident.live.resume(value)).unwrap_or_else(|panic| Err(panic.to_string())) {
+            Ok(children) => {
+                for slot in &children {
+                    self.shared.find_end(slot).await?;
+                }
+                Ok(Ok(()))
+            }
+            Err(message) => Ok(Err(message)),
+        }
+    }
+
     fn wants_resume(&self) -> bool {
         self.resident.waiting.as_ref().is_some_and(|waiting| waiting.awaiting.resume.is_some())
     }
 
     async fn pause(&mut self, text: Option<String>, mail: Mail) -> Result<(), Stop> {
-        self.applied.extend(mail.id);
         self.cover_status(text);
-        self.commit_in_place(Parts { status: true, ..Parts::default() }).await?;
+        self.commit_in_place(mail, Parts { status: true, ..Parts::default() }).await?;
         self.announce_paused();
-        mail.answer(Ok(true));
         Ok(())
     }
 
     async fn play(&mut self, mail: Mail) -> Result<(), Stop> {
-        self.applied.extend(mail.id);
         if let Some(status) = self.resident.before_pause.take() {
             self.resident.live.core_mut().status = status;
         }
-        self.commit_in_place(Parts { status: true, ..Parts::default() }).await?;
+        self.commit_in_place(mail, Parts { status: true, ..Parts::default() }).await?;
         if let Some(hooks) = self.resident.live.hooks() {
             let _ = caught(|| hooks.played());
         }
         self.tell(Listener::on_played);
-        mail.answer(Ok(true));
         Ok(())
     }
 
     async fn resumed(&mut self, mail: Mail) -> Result<(), Stop> {
-        self.applied.extend(mail.id);
         if let Some(waiting) = &mut self.resident.waiting {
             waiting.awaiting.resume = None;
         }
-        self.commit_in_place(Parts { position: true, waiting: true, ..Parts::default() }).await?;
-        mail.answer(Ok(true));
-        Ok(())
+        self.commit_in_place(mail, Parts { position: true, waiting: true, ..Parts::default() }).await
     }
 
     /// A pause with a text covers the status until the process is played (S54); one without leaves it (S55).
@@ -383,15 +406,11 @@ async fn settle_mail(shared: &Arc<Shared>, entry: &Entry, later: &mut Vec<Mail>,
 
 /// Removes a request's row, which no commit will apply, then answers.
 pub(super) async fn answer_and_discard(shared: &Arc<Shared>, mail: Mail, answer: Result<bool, RunError>) {
-    let discarded = discard(shared, mail.id).await;
+    let discarded = match mail.id {
+        Some(id) => shared.discard(id).await,
+        None => Ok(()),
+    };
     mail.answer(discarded.and(answer));
-}
-
-async fn discard(shared: &Arc<Shared>, id: Option<RequestId>) -> Result<(), RunError> {
-    if let (Some(store), Some(id)) = (shared.store(), id) {
-        store.discard_requests(shared.env.epoch, vec![id]).await?;
-    }
-    Ok(())
 }
 
 fn name(request: &Request) -> &'static str {

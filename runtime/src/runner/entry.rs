@@ -105,6 +105,8 @@ pub(crate) struct Inner {
     pub(crate) driven: bool,
     /// Something happened while a driver had it.
     pub(crate) woken: bool,
+    /// It has ended, or cannot go on here: no mail is taken any more.
+    pub(crate) gone: bool,
     pub(crate) view: View,
 }
 
@@ -133,7 +135,8 @@ impl Entry {
             at: resident.live.at(),
             status: core.status.as_deref().map(Into::into),
         };
-        let inner = Inner { resident: Some(resident), mail: VecDeque::new(), driven: false, woken: false, view };
+        let inner =
+            Inner { resident: Some(resident), mail: VecDeque::new(), driven: false, woken: false, gone: false, view };
         Arc::new(Self {
             slot,
             process,

@@ -50,6 +50,26 @@ pub enum RunError {
         /// Why.
         reason: String,
     },
+    /// The process is unfinished, but does not run here: the store failed it, or its type is not registered. What is
+    /// asked of it is kept until it goes on.
+    #[error("process {0} does not run here")]
+    Suspended(ProcessId),
+    /// A request that someone filed cannot be read.
+    #[error("a request to process {pid} cannot be read: {message}")]
+    UnreadableRequest {
+        /// The process.
+        pid: ProcessId,
+        /// Why.
+        message: String,
+    },
+    /// Code of the process panicked where nothing could be made of it.
+    #[error("process {pid} is suspended: its code panicked: {error}")]
+    Panicked {
+        /// The process.
+        pid: ProcessId,
+        /// The panic.
+        error: crate::process::ErrorInfo,
+    },
     /// More requests wait at the process than it takes.
     #[error("process {0} has too many requests waiting")]
     Busy(ProcessId),

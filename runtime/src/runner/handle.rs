@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::RunError;
 use super::entry::Mail;
-use super::shared::Shared;
+use super::shared::{Shared, Undelivered};
 use crate::process::{ErrorInfo, Outcome, Process, ProcessId, ProcessState, Request, Slot, Termination};
 
 /// What can be seen of a process.
@@ -155,7 +155,7 @@ impl AnyHandle {
             return Err(RunError::Closed);
         }
         if let Some(end) = self.slot.get() {
-            return ended(self.pid(), end.as_ref().map_err(Clone::clone)?, &request);
+            return ended(self.pid(), end.as_ref().map_err(Clone::clone)?.ended.state(), &request);
         }
         if let Some(store) = self.shared.store() {
             let filing = self.shared.filing.read().await;
@@ -169,15 +169,21 @@ impl AnyHandle {
             }
         } else {
             let entry = self.shared.entry(self.pid()).ok_or_else(|| RunError::NotFound(self.pid().clone()))?;
-            self.shared.post(&entry, Mail { id: None, request, reply: Some(reply) });
+            if let Err((mail, why)) = self.shared.post(&entry, Mail { id: None, request, reply: Some(reply) }) {
+                return match (why, self.slot.get()) {
+                    (Undelivered::Busy, _) => Err(RunError::Busy(self.pid().clone())),
+                    (Undelivered::Gone, Some(Ok(end))) => ended(self.pid(), end.ended.state(), &mail.request),
+                    (Undelivered::Gone, Some(Err(error))) => Err(error.clone()),
+                    (Undelivered::Gone, None) => Err(RunError::Closed),
+                };
+            }
         }
         answer.await.unwrap_or(Err(RunError::Closed))
     }
 }
 
 /// What a request gets from a process that has ended (S49, S56, S58).
-pub(super) fn ended(pid: &ProcessId, end: &Termination, request: &Request) -> Result<bool, RunError> {
-    let state = end.ended.state();
+pub(super) fn ended(pid: &ProcessId, state: ProcessState, request: &Request) -> Result<bool, RunError> {
     let refuse = |request| Err(RunError::InvalidState { pid: pid.clone(), state, request });
     match request {
         Request::Pause { .. } => Ok(false),

@@ -16,6 +16,7 @@ use crate::process::{
 };
 use crate::spec::{Entry, PortNamespace, PortReader, PortValues, ProcessSpec, spec_of};
 use crate::store::{Envelope, FORMAT, Record};
+use crate::text::{TOO_DEEP, too_deep};
 
 /// A process type without its type.
 pub(crate) trait ProcessType: Send + Sync + 'static {
@@ -69,8 +70,8 @@ pub(crate) trait Live: Send {
     fn choose(&mut self) -> Result<Chosen, ErrorInfo>;
     /// Runs the chosen step; with a signal, also those that follow, until the signal or until one does more than proceed.
     fn run<'a>(&'a mut self, signal: Option<&'a AtomicBool>) -> BoxFuture<'a, Turn>;
-    /// Takes the value of a resume.
-    fn resume(&mut self, value: Value) -> Result<(), String>;
+    /// Takes the value of a resume; gives the slots of the children in the arguments that it completes.
+    fn resume(&mut self, value: Value) -> Result<Vec<Arc<Slot>>, String>;
     /// Remembers how the process ends once its children have ended.
     fn end_later(&mut self, ended: Ended);
     /// The saved fields as JSON, if they changed since the last call.
@@ -205,6 +206,9 @@ impl<P: Process> Instance<P> {
             Hand::Wait { then: Some((name, Err(error))), .. } => {
                 Turn::Failed(ErrorInfo::new(format!("arguments of step `{name}` cannot be written as JSON: {error}")))
             }
+            Hand::Stop(Ok(result)) if too_deep(&result) => {
+                Turn::Failed(ErrorInfo::new(format!("the result is nested {TOO_DEEP}")))
+            }
             Hand::Stop(Ok(result)) => Turn::End(Ended::Finished { result }),
             Hand::Stop(Err(error)) => {
                 Turn::Failed(ErrorInfo::new(format!("the result cannot be written as JSON: {error}")))
@@ -216,6 +220,7 @@ impl<P: Process> Instance<P> {
 
     async fn run_steps(&mut self, signal: Option<&AtomicBool>) -> Turn {
         let mut since_yield = 0;
+        let mut steps = 0;
         loop {
             let Place::At(point) = &self.place else {
                 return Turn::Failed(ErrorInfo::new("no step was chosen"));
@@ -234,7 +239,8 @@ impl<P: Process> Instance<P> {
                 Ok(Chosen::End(ended)) => return Turn::End(ended),
                 Err(error) => return Turn::Failed(error),
             }
-            if signal.load(Ordering::Relaxed) {
+            steps += 1;
+            if signal.load(Ordering::Relaxed) || steps == limits::STEPS_PER_BURST {
                 return Turn::Interrupted;
             }
             since_yield += 1;
@@ -290,17 +296,18 @@ impl<P: Process> Live for Instance<P> {
         Box::pin(self.run_steps(signal))
     }
 
-    fn resume(&mut self, value: Value) -> Result<(), String> {
-        if let Place::Resume(name, arguments) = &self.place {
-            let mut arguments = (**arguments).clone();
-            if let Some(argument) = P::resume_argument(name) {
-                arguments.insert(argument.to_owned(), value);
-            }
-            self.place = Place::At(P::point(name, arguments).map_err(|error| error.to_string())?);
-        } else {
+    fn resume(&mut self, value: Value) -> Result<Vec<Arc<Slot>>, String> {
+        let Place::Resume(name, arguments) = &self.place else {
             self.cx.core.resumed = Some(Box::new(value));
+            return Ok(Vec::new());
+        };
+        let mut arguments = Map::clone(arguments);
+        if let Some(argument) = P::resume_argument(name) {
+            arguments.insert(argument.to_owned(), value);
         }
-        Ok(())
+        let collector = SlotCollector::start();
+        self.place = Place::At(P::point(name, arguments).map_err(|error| error.to_string())?);
+        Ok(collector.finish())
     }
 
     fn end_later(&mut self, ended: Ended) {
@@ -430,8 +437,8 @@ impl<P: Process> TypeOf<P> {
         let collector = SlotCollector::start();
         let fields = FieldReader::new(&record.context).map_err(|error| error.to_string())?;
         instance.process = P::load(fields).map_err(|error| error.to_string())?;
-        let children = collector.finish();
         let (place, resumed) = Self::place(&record.position)?;
+        let children = collector.finish();
         (instance.place, instance.cx.core.resumed) = (place, resumed.map(Box::new));
         let outputs = serde_json::from_str(&record.outputs).map_err(|error| format!("outputs: {error}"))?;
         instance.cx.core.outputs = outputs;

@@ -78,7 +78,13 @@ impl LaunchingByName {
         let inputs = process.spec().prepare_inputs(self.inputs)?;
         let pid = self.pid.unwrap_or_default();
         let slot = if self.shared.store().is_some() {
-            create_stored(&self.shared, &process, pid, self.key, inputs).await?
+            // On a task of its own: if the caller goes away meanwhile, what the store has is run all the same.
+            let (shared, process, key) = (Arc::clone(&self.shared), Arc::clone(&process), self.key);
+            let creation = tokio::spawn(async move { create_stored(&shared, &process, pid, key, inputs).await });
+            creation.await.unwrap_or_else(|failed| match failed.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(RunError::Closed),
+            })?
         } else {
             create_volatile(&self.shared, &process, pid, self.key, inputs)?
         };
@@ -93,17 +99,23 @@ fn create_volatile(
     key: Option<String>,
     inputs: Map<String, Value>,
 ) -> Result<Arc<Slot>, RunError> {
-    let slot = Slot::new(pid.clone());
-    let live = process.create(&shared.env, pid, inputs).map_err(|error| refused(process, &error))?;
-    if let Some(key) = key
-        && let Some((known, name)) = shared.take_key(key.clone(), &slot, process.name())
-    {
-        return if name == process.name() {
-            Ok(known)
-        } else {
-            Err(RunError::KeyInUse { key, pid: known.pid.clone(), process: name.to_owned() })
-        };
+    let in_use = |key: String, slot: &Slot, name: &str| {
+        Err(RunError::KeyInUse { key, pid: slot.pid.clone(), process: name.to_owned() })
+    };
+    let known = shared.entry(&pid);
+    if let Some(known) = known.as_ref().filter(|known| known.process.name() != process.name()) {
+        return in_use(pid.to_string(), &known.slot, known.process.name());
     }
+    let slot = known.as_ref().map_or_else(|| Slot::new(pid.clone()), |known| Arc::clone(&known.slot));
+    if let Some(key) = key
+        && let Some((holder, name)) = shared.take_key(key.clone(), &slot, process.name())
+    {
+        return if name == process.name() { Ok(holder) } else { in_use(key, &holder, name) };
+    }
+    if known.is_some() {
+        return Ok(slot);
+    }
+    let live = process.create(&shared.env, pid, inputs).map_err(|error| refused(process, &error))?;
     Ok(shared.adopt(&Entry::new(slot, Arc::clone(process), None, Resident::new(live))))
 }
 
@@ -140,17 +152,25 @@ fn refused(process: &Arc<dyn ProcessType>, error: &ErrorInfo) -> RunError {
     RunError::Unwritable { process: process.name(), message: error.to_string() }
 }
 
-/// Lets every unfinished process of the store go on, page by page: the first runs before the last is read.
+/// A process that cannot go on: its id, its parent, and why.
+type Failure = (ProcessId, Option<ProcessId>, RunError);
+
+/// Brings every unfinished process of the store, page by page, and then lets them run.
 ///
-/// Contexts are decoded on all cores: it is most of the work.
+/// Contexts are decoded on all cores, while the next page is read: it is most of the work.
 pub(super) async fn bring_unfinished(shared: &Arc<Shared>) -> Result<(), RunError> {
     let Some(store) = shared.store() else { return Ok(()) };
+    shared.hold();
     let mut after = None;
     let mut batches = Vec::new();
+    let mut failures = Vec::new();
     loop {
         let page = store.unfinished(after, limits::SCAN_PAGE).await?;
-        // A page is decoded while the next one is read.
-        wait_for(std::mem::take(&mut batches)).await?;
+        wait_for(std::mem::take(&mut batches), &mut failures).await?;
+        for (pid, reason) in page.unreadable {
+            let error = shared.park(&pid, format!("its row cannot be read: {reason}")).await?;
+            failures.push((pid, None, error));
+        }
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let size = page.records.len().div_ceil(workers).max(1);
         let mut records = page.records.into_iter();
@@ -159,39 +179,45 @@ pub(super) async fn bring_unfinished(shared: &Arc<Shared>) -> Result<(), RunErro
             if batch.is_empty() {
                 break;
             }
-            let shared = Arc::clone(shared);
-            batches.push(tokio::spawn(async move {
-                for record in batch {
-                    bring(&shared, record).await?;
-                }
-                Ok::<_, RunError>(())
-            }));
+            batches.push(tokio::spawn(bring_batch(Arc::clone(shared), batch)));
         }
         match page.next {
             Some(next) => after = Some(next),
-            None => return wait_for(batches).await,
+            None => break,
         }
     }
-}
-
-async fn wait_for(batches: Vec<tokio::task::JoinHandle<Result<(), RunError>>>) -> Result<(), RunError> {
-    for batch in batches {
-        batch.await.map_err(|_| RunError::Closed)??;
+    wait_for(batches, &mut failures).await?;
+    shared.let_run();
+    for (pid, parent, error) in failures {
+        tracing::error!(%pid, error = &error as &dyn std::error::Error, "an unfinished process cannot go on");
+        shared.fill_watchers(&pid, &Err(error));
+        parent.iter().for_each(|parent| shared.wake(parent));
     }
     Ok(())
 }
 
 /// One that cannot go on is left in the store, and does not keep the others from going on.
-async fn bring(shared: &Arc<Shared>, record: Record) -> Result<(), RunError> {
-    let pid = record.pid.clone();
-    match shared.bring(record).await {
-        Err(error @ RunError::Store(_)) => Err(error),
-        Err(error) => {
-            tracing::error!(%pid, error = &error as &dyn std::error::Error, "an unfinished process cannot go on");
-            Ok(())
+async fn bring_batch(shared: Arc<Shared>, batch: Vec<Record>) -> Result<Vec<Failure>, RunError> {
+    let mut failures = Vec::new();
+    for record in batch {
+        let (pid, parent) = (record.pid.clone(), record.parent.clone());
+        match shared.bring(record).await {
+            Ok(_) => {}
+            Err(error @ RunError::Store(_)) => return Err(error),
+            Err(error) => failures.push((pid, parent, error)),
         }
-        Ok(_) => Ok(()),
     }
+    Ok(failures)
+}
+
+async fn wait_for(
+    batches: Vec<tokio::task::JoinHandle<Result<Vec<Failure>, RunError>>>,
+    failures: &mut Vec<Failure>,
+) -> Result<(), RunError> {
+    for batch in batches {
+        failures.extend(batch.await.map_err(|_| RunError::Closed)??);
+    }
+    Ok(())
 }
 
 impl<P: Process> IntoFuture for Launching<P> {

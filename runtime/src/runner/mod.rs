@@ -148,7 +148,7 @@ impl Runtime {
         }
         shared.forget_all();
         if let Some(store) = shared.store() {
-            store.release().await?;
+            store.release(shared.env.epoch).await?;
         }
         Ok(())
     }
@@ -261,11 +261,11 @@ impl RuntimeBuilder {
         let env = Arc::new(Env { clock: self.clock, resources: self.resources, registry, store, epoch });
         let shared = Shared::new(env, self.listeners, self.concurrent, self.resident);
         let runtime = Runtime { guard: Arc::new(Guard(Arc::clone(&shared))) };
-        tokio::spawn(timers::run(Arc::clone(&shared)));
         if shared.store().is_some() {
             launch::bring_unfinished(&shared).await?;
             tokio::spawn(requests::run(Arc::clone(&shared)));
         }
+        tokio::spawn(timers::run(Arc::clone(&shared)));
         Ok(runtime)
     }
 }

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use super::RunError;
 use super::entry::Mail;
-use super::shared::Shared;
+use super::handle::ended;
+use super::shared::{Shared, Undelivered, termination_of};
 use crate::limits;
-use crate::store::{RequestId, RequestRow};
+use crate::process::{ProcessId, Request};
+use crate::store::RequestRow;
 
 /// Delivers until the runtime closes: at once what is filed here, soon what other OS processes file.
 pub(super) async fn run(shared: Arc<Shared>) {
-    let mut delivered = None;
     loop {
-        match deliver(&shared, delivered).await {
-            Ok(last) => delivered = last,
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "requests cannot be read"),
+        if let Err(error) = deliver(&shared).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "requests cannot be delivered");
         }
         tokio::select! {
             () = shared.closed() => return shared.forget_replies(),
@@ -24,40 +24,74 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
-async fn deliver(shared: &Arc<Shared>, after: Option<RequestId>) -> Result<Option<RequestId>, RunError> {
-    let Some(store) = shared.store() else { return Ok(after) };
-    let rows = store.requests(after).await?;
-    let Some(last) = rows.last().map(|row| row.id) else { return Ok(after) };
+async fn deliver(shared: &Arc<Shared>) -> Result<(), RunError> {
+    let Some(store) = shared.store() else { return Ok(()) };
+    // No process is brought from the store meanwhile: it would get what came before, and this again.
+    let _adopting = shared.adoption.read().await;
+    let rows = store.requests(shared.delivered()).await?;
+    if rows.is_empty() {
+        return Ok(());
+    }
     // Whoever filed one of these rows has told who waits for the reply, once this lock is had.
     drop(shared.filing.write().await);
-    for RequestRow { id, pid, request } in rows {
-        let reply = shared.take_reply(id);
-        if let Some(entry) = shared.entry(&pid) {
-            shared.post(&entry, Mail { id: Some(id), request, reply });
-            continue;
-        }
-        let answer = answer_absent(shared, &pid, &request).await;
-        store.discard_requests(shared.env.epoch, vec![id]).await?;
-        Mail { id: Some(id), request, reply }.answer(answer);
+    for row in rows {
+        let id = row.id;
+        deliver_one(shared, row).await?;
+        shared.set_delivered(id);
     }
-    Ok(Some(last))
+    Ok(())
 }
 
-/// The answer for a process that is not here: it has ended, is parked, or never was.
+async fn deliver_one(shared: &Arc<Shared>, row: RequestRow) -> Result<(), RunError> {
+    let RequestRow { id, pid, request } = row;
+    let reply = shared.take_reply(id);
+    let request = match request {
+        Ok(request) => request,
+        Err(message) => {
+            tracing::error!(%pid, message, "a request cannot be read");
+            shared.discard(id).await?;
+            if let Some(reply) = reply {
+                let _ = reply.send(Err(RunError::UnreadableRequest { pid, message }));
+            }
+            return Ok(());
+        }
+    };
+    let mut mail = Mail { id: Some(id), request, reply };
+    if let Some(entry) = shared.entry(&pid) {
+        mail = match shared.post(&entry, mail) {
+            Ok(()) => return Ok(()),
+            Err((mail, Undelivered::Busy)) => {
+                shared.discard(id).await?;
+                mail.answer(Err(RunError::Busy(pid)));
+                return Ok(());
+            }
+            Err((mail, Undelivered::Gone)) => mail,
+        };
+    }
+    let (answer, over) = answer_absent(shared, &pid, &mail.request).await?;
+    if over {
+        shared.discard(id).await?;
+    }
+    mail.answer(answer);
+    Ok(())
+}
+
+/// The answer for a process that is not here, and whether the request is over with it: one to a process that is
+/// unfinished stays for when it comes back.
 async fn answer_absent(
     shared: &Arc<Shared>,
-    pid: &crate::ProcessId,
-    request: &crate::process::Request,
-) -> Result<bool, RunError> {
-    let Some(store) = shared.store() else { return Err(RunError::NotFound(pid.clone())) };
-    match store.termination(pid).await? {
-        Some(end) => super::handle::ended(pid, &end, request),
-        None => match store.load(pid).await? {
-            Some(record) => {
-                let reason = record.parked.unwrap_or_else(|| "it is not run here".to_owned());
-                Err(RunError::Parked { pid: pid.clone(), reason })
-            }
-            None => Err(RunError::NotFound(pid.clone())),
-        },
+    pid: &ProcessId,
+    request: &Request,
+) -> Result<(Result<bool, RunError>, bool), RunError> {
+    let Some(store) = shared.store() else { return Ok((Err(RunError::NotFound(pid.clone())), true)) };
+    let Some(record) = store.load(pid).await? else { return Ok((Err(RunError::NotFound(pid.clone())), true)) };
+    if record.state.is_terminal() {
+        let end = termination_of(&record);
+        return Ok((end.and_then(|end| ended(pid, end.ended.state(), request)), true));
     }
+    let answer = match record.parked {
+        Some(reason) => RunError::Parked { pid: pid.clone(), reason },
+        None => RunError::Suspended(pid.clone()),
+    };
+    Ok((Err(answer), false))
 }

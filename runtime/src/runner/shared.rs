@@ -7,13 +7,14 @@ use tokio::sync::{Notify, RwLock, Semaphore, oneshot};
 use tracing::Instrument;
 
 use super::RunError;
+use super::caught::{caught, caught_async};
 use super::drive::Driver;
 use super::entry::{Entry, Inner, Mail, Resident, Waiting};
 use super::timers::Timers;
 use crate::limits;
 use crate::listener::Listener;
-use crate::process::{Ended, Env, Machine, ProcessId, ProcessState, Request, Slot, Termination};
-use crate::store::{Record, RequestId, Store};
+use crate::process::{BoxFuture, Ended, Env, Machine, ProcessId, ProcessState, Request, Slot, Termination};
+use crate::store::{Record, RequestId, Store, StoreErrorKind};
 
 pub(crate) struct Shared {
     pub(crate) env: Arc<Env>,
@@ -26,6 +27,10 @@ pub(crate) struct Shared {
     /// Slots of children whose handles were restored, beside the slot of the child's own entry.
     watchers: Mutex<HashMap<ProcessId, Vec<Arc<Slot>>>>,
     keys: Mutex<Keys>,
+    /// While the store is read at start: the processes that will run when all of them are known.
+    held: Mutex<Option<Vec<Arc<Entry>>>>,
+    /// The last request that was handed on.
+    delivered: Mutex<Option<RequestId>>,
     /// Read by who creates a process, written by who brings one from the store: so no stale record is brought.
     pub(crate) adoption: RwLock<()>,
     /// Read by who files a request, written by who delivers: so a reply is known before it is due.
@@ -37,6 +42,14 @@ pub(crate) struct Shared {
     closed: Notify,
     driven: AtomicUsize,
     idle: Notify,
+}
+
+/// Why a request was not handed on.
+pub(crate) enum Undelivered {
+    /// The process has ended, or cannot go on here.
+    Gone,
+    /// More requests wait at it than it takes.
+    Busy,
 }
 
 /// Keys of a runtime without a store.
@@ -67,6 +80,8 @@ impl Shared {
             table: Mutex::default(),
             watchers: Mutex::default(),
             keys: Mutex::default(),
+            held: Mutex::default(),
+            delivered: Mutex::default(),
             adoption: RwLock::new(()),
             filing: RwLock::new(()),
             filed: Notify::new(),
@@ -107,23 +122,40 @@ impl Shared {
             return Arc::clone(&known.slot);
         }
         if !self.adopt_at_rest(entry) {
-            self.resting.fetch_add(1, Ordering::Relaxed);
             self.wake_entry(entry);
         }
         Arc::clone(&entry.slot)
     }
 
-    /// Leaves a process that only waits where it is: most of the unfinished ones that a runtime finds.
-    fn adopt_at_rest(&self, entry: &Entry) -> bool {
+    /// Leaves a process that only waits where it is: most of the unfinished ones that a runtime finds. At start it
+    /// leaves all, to be woken when every process of the store is known.
+    fn adopt_at_rest(&self, entry: &Arc<Entry>) -> bool {
+        let mut held = lock(&self.held);
         let mut inner = entry.lock();
         let Some(mut resident) = inner.resident.take() else { return false };
         let waits = resident.committed == ProcessState::Waiting && !resident.is_ready() && inner.mail.is_empty();
-        if waits {
+        if waits || held.is_some() {
             self.lay_down(entry, &mut inner, resident);
         } else {
+            self.resting.fetch_add(1, Ordering::Relaxed);
             inner.resident = Some(resident);
         }
+        if !waits && let Some(held) = held.as_mut() {
+            held.push(Arc::clone(entry));
+            return true;
+        }
         waits
+    }
+
+    /// Lets no process run until [`Self::let_run`]: one that ran while the store is still read would create children
+    /// that are read again.
+    pub(crate) fn hold(&self) {
+        *lock(&self.held) = Some(Vec::new());
+    }
+
+    pub(crate) fn let_run(self: &Arc<Self>) {
+        let held = lock(&self.held).take();
+        held.iter().flatten().for_each(|entry| self.wake_entry(entry));
     }
 
     /// Keeps a process until something wakes it.
@@ -139,6 +171,7 @@ impl Shared {
     /// Fills in how a process ended, for all who wait for it, and forgets it.
     pub(crate) fn end(self: &Arc<Self>, entry: &Entry, end: Result<Termination, RunError>) {
         lock(&self.table).remove(entry.pid());
+        entry.lock().gone = true;
         self.fill_watchers(entry.pid(), &end);
         entry.slot.fill(end);
         if let Some(parent) = entry.parent.as_ref().and_then(|parent| self.entry(parent)) {
@@ -147,10 +180,14 @@ impl Shared {
     }
 
     pub(crate) fn watch(&self, slot: &Arc<Slot>) {
-        lock(&self.watchers).entry(slot.pid.clone()).or_default().push(Arc::clone(slot));
+        let mut watchers = lock(&self.watchers);
+        let slots = watchers.entry(slot.pid.clone()).or_default();
+        // Those that nobody else holds belong to an object that was dropped.
+        slots.retain(|slot| Arc::strong_count(slot) > 1);
+        slots.push(Arc::clone(slot));
     }
 
-    fn fill_watchers(&self, pid: &ProcessId, end: &Result<Termination, RunError>) {
+    pub(crate) fn fill_watchers(&self, pid: &ProcessId, end: &Result<Termination, RunError>) {
         for slot in lock(&self.watchers).remove(pid).into_iter().flatten() {
             slot.fill(end.clone());
         }
@@ -196,8 +233,12 @@ impl Shared {
         let driver = Driven(Arc::clone(self));
         let pid = entry.pid().clone();
         let drive = Driver::drive(Arc::clone(self), Arc::clone(entry), resident);
+        let (shared, entry) = (Arc::clone(self), Arc::clone(entry));
         let drive = async move {
-            drive.await;
+            // Calls of user code are caught one by one; this is for what was overlooked.
+            if let Err(panic) = caught_async(drive).await {
+                Driver::lose(&shared, &entry, RunError::Panicked { pid: entry.pid().clone(), error: panic });
+            }
             drop(driver);
         };
         // Boxed on its own: tokio aligns its tasks to cache lines, and freed memory of such a size is hard to use again.
@@ -216,18 +257,37 @@ impl Shared {
 
     // ---- requests
 
-    /// Hands a request to a process.
-    pub(crate) fn post(self: &Arc<Self>, entry: &Arc<Entry>, mail: Mail) {
+    /// Hands a request to a process; gives it back if the process has ended meanwhile, or has too many.
+    pub(crate) fn post(self: &Arc<Self>, entry: &Arc<Entry>, mail: Mail) -> Result<(), (Mail, Undelivered)> {
         {
             let mut inner = entry.lock();
+            if inner.gone {
+                return Err((mail, Undelivered::Gone));
+            }
             if inner.mail.len() >= limits::MAIL {
-                drop(inner);
-                return mail.answer(Err(RunError::Busy(entry.pid().clone())));
+                return Err((mail, Undelivered::Busy));
             }
             inner.mail.push_back(mail);
             entry.signal.store(true, Ordering::Relaxed);
         }
         self.wake_entry(entry);
+        Ok(())
+    }
+
+    pub(crate) fn delivered(&self) -> Option<RequestId> {
+        *lock(&self.delivered)
+    }
+
+    pub(crate) fn set_delivered(&self, id: RequestId) {
+        *lock(&self.delivered) = Some(id);
+    }
+
+    /// Removes a request's row, which no commit will apply.
+    pub(crate) async fn discard(&self, id: RequestId) -> Result<(), RunError> {
+        if let Some(store) = self.store() {
+            store.discard_requests(self.env.epoch, vec![id]).await?;
+        }
+        Ok(())
     }
 
     pub(crate) fn expect_reply(&self, id: RequestId, reply: oneshot::Sender<Result<bool, RunError>>) {
@@ -244,7 +304,8 @@ impl Shared {
             store.request(pid, request).await?;
             self.filed.notify_one();
         } else if let Some(entry) = self.entry(pid) {
-            self.post(&entry, Mail { id: None, request, reply: None });
+            // A child that has ended needs no kill.
+            let _ = self.post(&entry, Mail { id: None, request, reply: None });
         }
         Ok(())
     }
@@ -283,15 +344,10 @@ impl Shared {
     /// A process as of its last boundary; one that cannot be read is parked with the reason.
     pub(crate) async fn restore(&self, record: &Record) -> Result<Box<Resident>, RunError> {
         let process = self.env.registry.named(&record.envelope.process)?;
-        let restored = match process.restore(&self.env, record) {
+        let restored = caught(|| process.restore(&self.env, record)).unwrap_or_else(|panic| Err(panic.to_string()));
+        let restored = match restored {
             Ok(restored) => restored,
-            Err(reason) => {
-                if let Some(store) = self.store() {
-                    store.park(self.env.epoch, &record.pid, reason.clone()).await?;
-                }
-                tracing::error!(pid = %record.pid, reason, "process parked");
-                return Err(RunError::Parked { pid: record.pid.clone(), reason });
-            }
+            Err(reason) => return Err(self.park(&record.pid, reason).await?),
         };
         let mut resident = Resident::new(restored.live);
         resident.machine = Machine::new(record.state, record.paused);
@@ -305,6 +361,15 @@ impl Shared {
             resident.waiting = Some(Box::new(self.waiting(record, &restored.children).await?));
         }
         Ok(resident)
+    }
+
+    /// Puts a process aside; gives the error that says so.
+    pub(crate) async fn park(&self, pid: &ProcessId, reason: String) -> Result<RunError, RunError> {
+        if let Some(store) = self.store() {
+            store.park(self.env.epoch, pid, reason.clone()).await?;
+        }
+        tracing::error!(%pid, reason, "process parked");
+        Ok(RunError::Parked { pid: pid.clone(), reason })
     }
 
     async fn waiting(&self, record: &Record, known: &[Arc<Slot>]) -> Result<Waiting, RunError> {
@@ -324,12 +389,16 @@ impl Shared {
     }
 
     /// Fills a slot from the store, or when the process ends here.
-    async fn find_end(&self, slot: &Arc<Slot>) -> Result<(), RunError> {
+    pub(crate) async fn find_end(&self, slot: &Arc<Slot>) -> Result<(), RunError> {
         // Watched first: a process that ends between the two is then seen by one of them.
         self.watch(slot);
         let Some(store) = self.store() else { return Ok(()) };
-        if let Some(termination) = store.termination(&slot.pid).await? {
-            self.fill_watchers(&slot.pid, &Ok(termination));
+        match store.termination(&slot.pid).await {
+            Ok(None) => {}
+            Ok(Some(termination)) => self.fill_watchers(&slot.pid, &Ok(termination)),
+            // One end that cannot be read is the trouble of those who wait for it, not of all.
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => self.fill_watchers(&slot.pid, &Err(error.into())),
+            Err(error) => return Err(error.into()),
         }
         Ok(())
     }
@@ -354,7 +423,48 @@ impl Shared {
             slot.fill(termination_of(&record));
             return Ok((slot, name));
         }
-        Ok((self.bring(record).await?, name))
+        Ok((self.bring_family(record).await?, name))
+    }
+
+    /// Lets a stored process go on, with what was asked of it before and the children that it waits for.
+    fn bring_family(self: &Arc<Self>, record: Record) -> BoxFuture<'_, Result<Arc<Slot>, RunError>> {
+        Box::pin(async move {
+            let pid = record.pid.clone();
+            let children: Vec<_> = record.awaiting.children.iter().map(|child| child.pid.clone()).collect();
+            let slot = self.bring(record).await?;
+            self.deliver_earlier(&pid).await?;
+            for child in children.iter().filter(|child| self.entry(child).is_none()) {
+                if let Err(error) = self.bring_child(child).await {
+                    self.fill_watchers(child, &Err(error));
+                    self.wake(&pid);
+                }
+            }
+            Ok(slot)
+        })
+    }
+
+    async fn bring_child(self: &Arc<Self>, pid: &ProcessId) -> Result<(), RunError> {
+        let Some(store) = self.store() else { return Ok(()) };
+        let record = store.load(pid).await?.ok_or_else(|| RunError::NotFound(pid.clone()))?;
+        if let Some(reason) = record.parked {
+            return Err(RunError::Parked { pid: pid.clone(), reason });
+        }
+        if !record.state.is_terminal() {
+            self.bring_family(record).await?;
+        }
+        Ok(())
+    }
+
+    /// Hands on the requests that came to a process while it was not here.
+    async fn deliver_earlier(self: &Arc<Self>, pid: &ProcessId) -> Result<(), RunError> {
+        let (Some(store), Some(entry)) = (self.store(), self.entry(pid)) else { return Ok(()) };
+        let delivered = *lock(&self.delivered);
+        for row in store.requests(None).await?.into_iter().filter(|row| row.pid == *pid && Some(row.id) <= delivered) {
+            if let Ok(request) = row.request {
+                let _ = self.post(&entry, Mail { id: Some(row.id), request, reply: None });
+            }
+        }
+        Ok(())
     }
 
     /// Lets a stored process go on.

@@ -9,7 +9,7 @@ use super::Port;
 use super::port::{Check, decodes};
 use super::validate::Fault;
 use super::values::{PortReader, PortValues};
-use crate::text::suggest;
+use crate::text::{TOO_DEEP, suggest, too_deep};
 use std::sync::Arc;
 
 /// The type of the values that a dynamic namespace takes under any name.
@@ -307,6 +307,7 @@ impl PortNamespace {
         for (name, value) in values {
             let path = join(path, name);
             match self.dynamic {
+                Some(_) if too_deep(value) => faults.push(Fault::new(&path, format!("nested {TOO_DEEP}"))),
                 Some(dynamic) => {
                     if let Err(error) = (dynamic.decode)(value) {
                         faults.push(Fault::new(&path, format!("expected `{}`: {error}", dynamic.type_name)));

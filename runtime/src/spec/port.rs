@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::validate::Fault;
+use crate::text::{TOO_DEEP, too_deep};
 
 type DefaultValue = Arc<dyn Fn() -> Result<Value, String> + Send + Sync>;
 pub(super) type Check = Arc<dyn Fn(&Value) -> Result<(), String> + Send + Sync>;
@@ -129,6 +130,9 @@ impl Port {
 
     /// Type first, then validators; the first fault of a port is its only one (S68).
     pub(super) fn check(&self, value: &Value, path: &str, faults: &mut Vec<Fault>) {
+        if too_deep(value) {
+            return faults.push(Fault::new(path, format!("nested {TOO_DEEP}")));
+        }
         if let Err(error) = (self.decode)(value) {
             faults.push(Fault::new(path, format!("expected `{}`: {error}", self.type_name)));
             return;

@@ -316,9 +316,10 @@ impl Store for MemoryStore {
         })
     }
 
-    fn release(&self) -> BoxFuture<'_, StoreResult<()>> {
+    fn release(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {
         Box::pin(async move {
-            self.lock().owned = false;
+            let mut kept = self.lock();
+            kept.owned &= kept.epoch != epoch;
             Ok(())
         })
     }
@@ -414,13 +415,11 @@ impl Store for MemoryStore {
         Box::pin(async move {
             let kept = self.lock();
             let later = kept.requests.iter().filter(|(id, _)| after.is_none_or(|after| **id > after));
-            later
-                .map(|(&id, (pid, text))| {
-                    let request =
-                        serde_json::from_str(text).map_err(|error| corrupt("read a request to", pid, error))?;
-                    Ok(RequestRow { id, pid: pid.clone(), request })
-                })
-                .collect()
+            let row = |(&id, (pid, text)): (&RequestId, &(ProcessId, String))| {
+                let request = serde_json::from_str(text).map_err(|error| error.to_string());
+                RequestRow { id, pid: pid.clone(), request }
+            };
+            Ok(later.map(row).collect())
         })
     }
 

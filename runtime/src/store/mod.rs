@@ -47,8 +47,9 @@ pub trait Store: Send + Sync + 'static {
     /// Takes ownership: the epoch under which this runtime writes, later than all before.
     fn acquire(&self) -> BoxFuture<'_, StoreResult<Epoch>>;
 
-    /// Gives up ownership and frees what is held; later writes are refused.
-    fn release(&self) -> BoxFuture<'_, StoreResult<()>>;
+    /// Gives up ownership and frees what is held; later writes are refused. Nothing happens under an epoch that is not
+    /// the latest: another owns the store by now.
+    fn release(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>>;
 
     /// Adds a process, unless its key or its id is known.
     fn create(&self, epoch: Epoch, process: NewProcess) -> BoxFuture<'_, StoreResult<Creation>>;

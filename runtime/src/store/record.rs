@@ -272,6 +272,8 @@ pub struct Committed {
 pub struct Page {
     /// The processes.
     pub records: Vec<Record>,
+    /// Those whose row cannot be read, and why.
+    pub unreadable: Vec<(ProcessId, String)>,
     /// Where the next page starts; none if this was the last.
     pub next: Option<u64>,
 }
@@ -307,6 +309,6 @@ pub struct RequestRow {
     pub id: RequestId,
     /// The process it is for.
     pub pid: ProcessId,
-    /// What is asked.
-    pub request: Request,
+    /// What is asked, or why it cannot be read: one such row does not keep others from being delivered.
+    pub request: Result<Request, String>,
 }

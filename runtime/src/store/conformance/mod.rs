@@ -176,6 +176,7 @@ macro_rules! __store_conformance {
             a_stale_parking_is_refused
             a_stale_discarding_is_refused
             after_a_release_only_requests_are_written
+            a_stale_owner_does_not_release
             without_an_owner_only_requests_are_written
             a_commit_changes_all_that_it_names
             a_commit_leaves_what_it_does_not_name

@@ -9,7 +9,7 @@ pub async fn every_owner_has_a_later_epoch(mut subject: Subject) {
     let (mut store, mut last) = subject.own().await;
     for round in 0..4 {
         let next = if round % 2 == 0 {
-            store.release().await.unwrap();
+            store.release(last).await.unwrap();
             store.acquire().await.unwrap()
         } else {
             let (again, epoch) = subject.reopen(store).await;
@@ -96,7 +96,7 @@ pub async fn a_stale_discarding_is_refused(subject: Subject) {
 pub async fn after_a_release_only_requests_are_written(subject: Subject) {
     let (store, epoch) = subject.own().await;
     let pid = launch(&*store, epoch, process("one")).await;
-    store.release().await.unwrap();
+    store.release(epoch).await.unwrap();
     refused(store.create(epoch, process("two")).await, StoreErrorKind::Stale);
     refused(store.commit(boundary(&pid, epoch, ProcessState::Running)).await, StoreErrorKind::Stale);
     refused(store.put_memo(&pid, epoch, 1, "effect", "1".to_owned()).await, StoreErrorKind::Stale);
@@ -105,7 +105,15 @@ pub async fn after_a_release_only_requests_are_written(subject: Subject) {
     assert_eq!(load(&*store, &pid).await.state, ProcessState::Created);
     let id = store.request(&pid, Request::Play).await.unwrap();
     assert_eq!(store.requests(None).await.unwrap()[0].id, id);
-    store.release().await.unwrap();
+    store.release(epoch).await.unwrap();
+}
+
+/// Who was taken over gives nothing up.
+pub async fn a_stale_owner_does_not_release(subject: Subject) {
+    let (store, stale) = subject.own().await;
+    let epoch = store.acquire().await.unwrap();
+    store.release(stale).await.unwrap();
+    launch(&*store, epoch, process("one")).await;
 }
 
 /// Who has never owned reads and asks, and writes nothing.

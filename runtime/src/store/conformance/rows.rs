@@ -82,7 +82,7 @@ pub async fn requests_are_kept_in_order_until_they_are_applied(mut subject: Subj
     let rows = store.requests(None).await.unwrap();
     assert_eq!(ids(&rows), given);
     assert!(rows.iter().all(|row| row.pid == pid));
-    assert_eq!(rows.into_iter().map(|row| row.request).collect::<Vec<_>>(), requests);
+    assert_eq!(rows.into_iter().map(|row| row.request.unwrap()).collect::<Vec<_>>(), requests);
     assert_eq!(ids(&store.requests(Some(given[2])).await.unwrap()), given[3..]);
     let applying = Commit { applied: given[1..3].to_vec(), ..boundary(&pid, epoch, ProcessState::Running) };
     store.commit(applying).await.unwrap();

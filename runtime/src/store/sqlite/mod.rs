@@ -216,8 +216,8 @@ impl Store for SqliteStore {
         })
     }
 
-    fn release(&self) -> BoxFuture<'_, StoreResult<()>> {
-        Box::pin(async move { self.write("release", Work::Release).await.map(drop) })
+    fn release(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move { self.write("release", Work::Release { epoch }).await.map(drop) })
     }
 
     fn create(&self, epoch: Epoch, process: NewProcess) -> BoxFuture<'_, StoreResult<Creation>> {

@@ -39,7 +39,9 @@ pub(super) enum Work {
         requests: Vec<RequestId>,
     },
     Acquire,
-    Release,
+    Release {
+        epoch: Epoch,
+    },
     #[cfg(test)]
     Panic,
 }

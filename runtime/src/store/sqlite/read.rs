@@ -111,7 +111,8 @@ impl Watch {
         let version = data_version(connection)?;
         let mut query = connection.prepare_cached("SELECT id, pid, request FROM request WHERE id > ?1 ORDER BY id")?;
         let rows = query.query_map([after.map_or(i64::MIN, |after| after.0)], |row| {
-            Ok(RequestRow { id: RequestId(row.get(0)?), pid: pid(row, 1)?, request: json(row, 2)? })
+            let request = serde_json::from_str(row.get_ref(2)?.as_str()?).map_err(|error| error.to_string());
+            Ok(RequestRow { id: RequestId(row.get(0)?), pid: pid(row, 1)?, request })
         })?;
         let requests = rows.collect::<rusqlite::Result<Vec<_>>>()?;
         self.nothing = requests.is_empty().then_some((version, after));
@@ -154,11 +155,15 @@ pub(super) fn unfinished(connection: &Connection, after: Option<u64>, most: usiz
     let mut page = Page::default();
     let mut last = None;
     while let Some(row) = rows.next()? {
-        if page.records.len() == most {
+        if page.records.len() + page.unreadable.len() == most {
             page.next = last;
             break;
         }
-        page.records.push(record(row)?);
+        match record(row) {
+            Ok(record) => page.records.push(record),
+            // One row that is damaged does not keep the others from going on.
+            Err(error) => page.unreadable.push((pid(row, 0)?, error.to_string())),
+        }
         last = Some(row.get::<_, i64>(21)?.cast_unsigned());
     }
     Ok(page)

@@ -11,7 +11,7 @@ async fn a_panic_of_the_writer_closes_the_store_and_keeps_what_was_committed() {
         let error = store.write("write to", Work::Panic).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Closed);
     }
-    assert_eq!(store.release().await.unwrap_err().kind(), StoreErrorKind::Closed);
+    assert_eq!(store.release(epoch).await.unwrap_err().kind(), StoreErrorKind::Closed);
     assert_eq!(store.load(&ProcessId::new()).await.unwrap(), None);
     drop(store);
     let again = SqliteStore::open(&file).unwrap();

@@ -164,8 +164,11 @@ impl Writer<'_> {
                 }
                 Ok(Done::Acquired(ledger.acquire()?))
             }
-            Work::Release => {
-                ledger.release();
+            Work::Release { epoch } => {
+                // Another owner's ownership is not this one's to give up.
+                if ledger.owned() == Some(*epoch) {
+                    ledger.release();
+                }
                 Ok(Done::Nothing)
             }
             #[cfg(test)]
@@ -190,7 +193,7 @@ impl Work {
     fn operation(&self) -> &'static str {
         match self {
             Self::Acquire => "own",
-            Self::Release => "release",
+            Self::Release { .. } => "release",
             Self::Discard { .. } => "discard requests in",
             _ => "write to",
         }
