@@ -1,9 +1,11 @@
 //! Pause, play, kill, resume, fail: at rest, in a step, while waiting, across a restart.
 
+use procession::listener::Listener;
 use procession::prelude::*;
 use procession::process::{ErrorInfo, Request};
 use procession::{AnyHandle, RunError};
 use serde_json::json;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::support::{Gate, World, eventually};
@@ -207,7 +209,7 @@ async fn two_resumes_are_as_one_and_an_early_one_is_refused() {
 #[derive(Default)]
 pub(crate) struct Family {
     children: Vec<Child<Rounds>>,
-    aside: Child<Rounds>,
+    aside: Vec<Child<Rounds>>,
 }
 
 spec! { Family {} }
@@ -216,44 +218,54 @@ outline! { Family { launch; } }
 
 impl Family {
     fn launch(&mut self, cx: &mut Cx<Self>) -> Result<(), StepError> {
+        let inputs = || Rounds::inputs().rounds(0);
         for _ in 0..2 {
-            self.children.push(cx.launch(Rounds::inputs().rounds(0))?);
+            self.children.push(cx.launch(inputs())?);
         }
-        self.aside = cx.launch_detached(Rounds::inputs().rounds(0))?;
-        cx.report(
-            self.children
-                .iter()
-                .chain([&self.aside])
-                .map(|c| c.pid().unwrap().to_string())
-                .collect::<Vec<_>>()
-                .join(" "),
-        );
+        self.children.push(cx.detached().killed_with_parent().launch(inputs())?);
+        self.aside.push(cx.launch_detached(inputs())?);
+        for child in self.children.iter().chain(&self.aside) {
+            cx.report(child.pid().map(ToString::to_string).unwrap_or_default());
+        }
         Ok(())
     }
 }
 
+/// Collects the ids that a family reports.
+struct Reported(Arc<Mutex<Vec<ProcessId>>>);
+
+impl Listener for Reported {
+    fn on_report(&self, _: &ProcessId, line: &str) {
+        self.0.lock().unwrap().push(line.into());
+    }
+}
+
 #[tokio::test]
-async fn a_kill_reaches_awaited_children_and_no_others() {
-    for force in [false, true] {
+async fn a_kill_reaches_the_children_that_are_awaited_or_follow_and_no_others() {
+    for (force, stored) in [(false, false), (false, true), (true, false), (true, true)] {
         let world = World::new();
-        let runtime = world.builder().register::<Rounds>().register::<Family>().build().await.unwrap();
+        let builder = if stored { world.builder() } else { world.volatile() };
+        let reported = Arc::new(Mutex::new(Vec::new()));
+        let builder = builder.listener(Reported(Arc::clone(&reported)));
+        let runtime = builder.register::<Rounds>().register::<Family>().build().await.unwrap();
         let run = runtime.launch(Family::inputs()).await.unwrap();
-        eventually(async || run.status().await.unwrap().state == ProcessState::Waiting).await;
-        let pids = world.store.children(run.pid()).await.unwrap();
+        until(&run, ProcessState::Waiting).await;
+        let pids = reported.lock().unwrap().clone();
         let mut children = Vec::new();
         for pid in &pids {
             children.push(runtime.attach(pid).await.unwrap());
             until(children.last().unwrap(), ProcessState::Waiting).await;
         }
         if force {
-            run.kill_force("all").await.unwrap()
+            run.kill_force("all").await.unwrap();
         } else {
-            run.kill("all").await.unwrap()
-        };
-        for child in &children[..2] {
+            run.kill("all").await.unwrap();
+        }
+        assert_eq!(children.len(), 4);
+        for child in &children[..3] {
             assert_eq!(child.termination().await.unwrap().ended.to_string(), "killed: all");
         }
-        assert_eq!(children[2].status().await.unwrap().state, ProcessState::Waiting);
+        assert_eq!(children[3].status().await.unwrap().state, ProcessState::Waiting);
         runtime.shutdown().await.unwrap();
     }
 }
@@ -304,4 +316,26 @@ async fn requests_to_the_absent_are_answered() {
     runtime.shutdown().await.unwrap();
     assert!(matches!(run.kill("").await, Err(RunError::Closed)));
     assert!(matches!(run.termination().await, Err(RunError::Closed)));
+}
+
+#[tokio::test]
+async fn nobody_hangs_on_a_runtime_that_was_dropped() {
+    on_both(async |world, runtime| {
+        let resting = launch(&runtime, 0).await;
+        until(&resting, ProcessState::Waiting).await;
+        let stepping = launch(&runtime, 1).await;
+        world.gate.reached().await;
+        let pausing = tokio::spawn({
+            let stepping = stepping.clone();
+            async move { stepping.pause("").await }
+        });
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        drop(runtime);
+        assert!(matches!(resting.kill("").await, Err(RunError::Closed)));
+        assert!(matches!(resting.termination().await, Err(RunError::Closed)));
+        world.gate.open(1);
+        assert!(matches!(pausing.await.unwrap(), Ok(true) | Err(RunError::Closed)));
+        assert!(matches!(stepping.termination().await, Err(RunError::Closed)));
+    })
+    .await;
 }

@@ -65,7 +65,10 @@ fn deeds(epoch: Epoch) -> Vec<(&'static str, NewProcess, Option<Commit>)> {
             wake_at: Some(at(3_600_000)),
             resume: text("is the structure right?"),
         }),
-        children: vec![NewProcess { parent: Some(Parent { pid: "waiting".into(), awaited: true }), ..new(CHILD) }],
+        children: vec![NewProcess {
+            parent: Some(Parent { pid: "waiting".into(), awaited: true, follows: false }),
+            ..new(CHILD)
+        }],
         report: vec!["first".to_owned(), "zwölf\nZeilen".to_owned()],
         ..boundary(epoch, "waiting", ProcessState::Waiting)
     };

@@ -16,6 +16,8 @@ mod golden;
 mod hooks;
 mod life;
 mod resume;
+#[cfg(feature = "sqlite")]
+mod shared_file;
 mod spec;
 #[cfg(feature = "sqlite")]
 mod sqlite;

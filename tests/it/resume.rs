@@ -342,3 +342,50 @@ async fn history_and_report_are_kept_in_order() {
         ["created>running add", "running>running add", "running>running finish", "running>finished finish"]
     );
 }
+
+#[tokio::test]
+async fn a_shutdown_waits_for_the_step_that_runs_and_stores_it() {
+    let world = World::new();
+    let runtime = world.builder().register::<Path>().build().await.unwrap();
+    let run = runtime.launch(Path::inputs()).await.unwrap();
+    world.gate.reached().await;
+    let shutdown = tokio::spawn({
+        let runtime = runtime.clone();
+        async move { runtime.shutdown().await }
+    });
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    assert!(!shutdown.is_finished(), "the step has not ended");
+    world.gate.open(1);
+    shutdown.await.unwrap().unwrap();
+    let record = world.store.load(run.pid()).await.unwrap().unwrap();
+    assert_eq!((record.steps, &*record.position), (1, r#"{"at":{"step":"walk"}}"#));
+}
+
+#[tokio::test]
+async fn the_status_text_and_the_envelope_survive() {
+    #[process(name = "it::Talker", version = 3, needs(Gate))]
+    #[derive(Debug, Default)]
+    struct Talker {}
+    spec! { Talker {} }
+    outline! { Talker { say; hold; } }
+    impl Talker {
+        fn say(&mut self, cx: &mut Cx<Self>) {
+            cx.set_status("said");
+            assert_eq!(cx.status(), Some("said"));
+        }
+        async fn hold(&mut self, cx: &mut Cx<Self>) {
+            cx.resource::<Gate>().pass().await;
+        }
+    }
+    let world = World::new();
+    let runtime = world.builder().register::<Talker>().build().await.unwrap();
+    let run = runtime.launch(Talker::inputs()).await.unwrap();
+    world.gate.reached().await;
+    runtime.shutdown_within(Duration::ZERO).await.unwrap();
+    let runtime = world.builder().register::<Talker>().build().await.unwrap();
+    let again = runtime.attach(run.pid()).await.unwrap();
+    assert_eq!(again.status().await.unwrap().text.as_deref(), Some("said"));
+    let record = world.store.load(run.pid()).await.unwrap().unwrap();
+    let envelope = (record.envelope.process.as_str(), record.envelope.version, record.envelope.format);
+    assert_eq!(envelope, ("it::Talker", 3, procession::store::FORMAT));
+}

@@ -348,6 +348,7 @@ async fn a_commit_of_full_durability_is_flushed_to_the_device() {
     let mut calmest = u64::MAX;
     for _ in 0..5 {
         let Some(normal) = flushes_of(COMMITS, Normal).await else {
+            assert!(std::env::var_os("PROCESSION_TEST_ALL").is_none(), "no test may be left out here");
             // Standard error of the OS process, which libtest does not capture: it must not go unseen.
             let _ =
                 writeln!(std::io::stderr(), "NOT SHOWN: flushes of this device cannot be counted (/proc/diskstats)");
@@ -416,10 +417,18 @@ fn say(word: &str) {
     std::io::stdout().flush().unwrap();
 }
 
-/// The part of another OS process; without one there is nothing to do.
+/// The part of another OS process. Alone it shows that opening a file twice in one OS process gives one owner, too.
 #[tokio::test]
 async fn the_other_os_process() {
-    let (Ok(part), Some(file)) = (std::env::var(PART), std::env::var_os(FILE)) else { return };
+    let (Ok(part), Some(file)) = (std::env::var(PART), std::env::var_os(FILE)) else {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, second] = [(); 2].map(|()| SqliteStore::open(folder.path().join("twice.db")).unwrap());
+        first.acquire().await.unwrap();
+        assert_eq!(second.acquire().await.unwrap_err().kind(), StoreErrorKind::InUse);
+        first.release().await.unwrap();
+        second.acquire().await.unwrap();
+        return;
+    };
     let store = SqliteStore::open(file).unwrap();
     match part.as_str() {
         "own" => {

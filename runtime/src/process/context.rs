@@ -149,24 +149,29 @@ impl<P: Spec> Cx<P> {
     /// # Errors
     /// The inputs are not valid, or the child's type is not registered.
     pub fn launch<C: Process>(&mut self, inputs: impl Launch<C>) -> Result<Child<C>, RunError> {
-        self.launcher(true, false).launch(inputs)
+        self.launcher(true).launch(inputs)
     }
 
-    /// Launches a child and does not wait for it.
+    /// Launches a child and does not wait for it; it lives on when this process ends.
     ///
     /// # Errors
     /// The inputs are not valid, or the child's type is not registered.
     pub fn launch_detached<C: Process>(&mut self, inputs: impl Launch<C>) -> Result<Child<C>, RunError> {
-        self.launcher(false, false).launch(inputs)
+        self.launcher(false).launch(inputs)
     }
 
-    /// Launches children whose kill or exception does not end this process.
+    /// Launches a child whose kill or exception does not end this process: `cx.allow_failure().launch(inputs)?`.
     pub fn allow_failure(&mut self) -> Launcher<'_> {
-        self.launcher(true, true)
+        Launcher { allow_failure: true, ..self.launcher(true) }
     }
 
-    fn launcher(&mut self, awaited: bool, allow_failure: bool) -> Launcher<'_> {
-        Launcher { core: &mut self.core, awaited, allow_failure }
+    /// Launches a child that is not waited for, with options: `cx.detached().killed_with_parent().launch(inputs)?`.
+    pub fn detached(&mut self) -> Launcher<'_> {
+        self.launcher(false)
+    }
+
+    fn launcher(&mut self, awaited: bool) -> Launcher<'_> {
+        Launcher { core: &mut self.core, awaited, allow_failure: false, follows: false }
     }
 
     /// Runs an effect once in this step: its value is stored under the name, and a body that runs again after a crash
@@ -226,14 +231,22 @@ impl<P: Flow> Cx<P> {
     }
 }
 
-/// Launches children with options; see [`Cx::allow_failure`].
+/// Launches children with options; see [`Cx::allow_failure`] and [`Cx::detached`].
+#[must_use = "nothing is launched without `.launch(inputs)`"]
 pub struct Launcher<'a> {
     core: &'a mut CxCore,
     awaited: bool,
     allow_failure: bool,
+    follows: bool,
 }
 
 impl Launcher<'_> {
+    /// A kill of this process reaches the child, though it is not waited for. One that is waited for is reached anyway.
+    pub fn killed_with_parent(mut self) -> Self {
+        self.follows = !self.awaited;
+        self
+    }
+
     /// Launches a child.
     ///
     /// # Errors
@@ -249,6 +262,7 @@ impl Launcher<'_> {
             inputs,
             awaited: self.awaited,
             allow_failure: self.allow_failure,
+            follows: self.follows,
             slot: Arc::clone(&slot),
         });
         Ok(Child::new(slot))

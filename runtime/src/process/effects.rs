@@ -17,6 +17,7 @@ pub(crate) struct Launched {
     pub(crate) inputs: Map<String, Value>,
     pub(crate) awaited: bool,
     pub(crate) allow_failure: bool,
+    pub(crate) follows: bool,
     pub(crate) slot: Arc<Slot>,
 }
 

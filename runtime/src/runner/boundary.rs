@@ -7,7 +7,9 @@ use super::caught::caught;
 use super::drive::{Driver, Stop, answer_and_discard};
 use super::entry::{Entry, Mail, Resident, Waiting};
 use super::instance::{Chosen, Live, Turn};
-use crate::process::{Action, Ended, ErrorInfo, Event, Launched, ProcessState, Request, Termination, Transition};
+use crate::process::{
+    Action, Ended, ErrorInfo, Event, Launched, ProcessId, ProcessState, Request, Termination, Transition,
+};
 use crate::spec::{ExitCode, MISSING_OUTPUT};
 use crate::store::{AwaitedChild, Awaiting, Commit, NewProcess, Parent};
 
@@ -244,12 +246,25 @@ impl Driver<'_> {
     /// A kill reaches the children that are awaited. They are asked before the own end is committed: a crash between
     /// the two finds this process still to be killed, and asks them again.
     async fn kill_children(&mut self, text: &str, force: bool) -> Result<(), RunError> {
-        let Some(waiting) = &self.resident.waiting else { return Ok(()) };
-        for slot in waiting.open.iter().filter(|slot| slot.get().is_none()) {
+        let open = self.resident.waiting.iter().flat_map(|waiting| &waiting.open);
+        let mut children: Vec<_> = open.filter(|slot| slot.get().is_none()).map(|slot| slot.pid.clone()).collect();
+        children.extend(self.followers().await?);
+        for pid in children {
             let request = Request::Kill { text: text.to_owned(), force };
-            self.shared.request_of_child(&slot.pid, request).await?;
+            self.shared.request_of_child(&pid, request).await?;
         }
         Ok(())
+    }
+
+    /// Children that nobody waits for, launched to be killed with this process.
+    async fn followers(&mut self) -> Result<Vec<ProcessId>, RunError> {
+        let Some(store) = self.shared.store() else { return Ok(std::mem::take(&mut self.resident.followers)) };
+        let mut followers = Vec::new();
+        for pid in store.children(self.entry.pid()).await? {
+            let child = store.load(&pid).await?;
+            followers.extend(child.filter(|child| child.follows && !child.state.is_terminal()).map(|child| child.pid));
+        }
+        Ok(followers)
     }
 
     /// Tells all who wait, and ends the driver.
@@ -357,8 +372,11 @@ impl Driver<'_> {
         }
     }
 
-    fn adopt(&self, children: Vec<Child>) {
+    fn adopt(&mut self, children: Vec<Child>) {
         for Child { launched, live } in children {
+            if launched.follows && self.shared.store().is_none() {
+                self.resident.followers.push(launched.pid.clone());
+            }
             let parent = Some(self.entry.pid().clone());
             self.shared.adopt(&Entry::new(launched.slot, launched.process, parent, Resident::new(live)));
         }
@@ -388,20 +406,16 @@ impl Driver<'_> {
 }
 
 /// The row of a child at its start.
-fn new_child(
-    parent: &crate::ProcessId,
-    child: &mut Child,
-    at: crate::clock::Timestamp,
-) -> Result<NewProcess, ErrorInfo> {
+fn new_child(parent: &ProcessId, child: &mut Child, at: crate::clock::Timestamp) -> Result<NewProcess, ErrorInfo> {
     let Child { launched, live } = child;
-    let parent = Parent { pid: parent.clone(), awaited: launched.awaited };
+    let parent = Parent { pid: parent.clone(), awaited: launched.awaited, follows: launched.follows };
     new_process(launched.pid.clone(), live.as_mut(), &launched.process, &launched.inputs, at)
         .map(|process| NewProcess { parent: Some(parent), ..process })
 }
 
 /// The row of a process at its start.
 pub(super) fn new_process(
-    pid: crate::ProcessId,
+    pid: ProcessId,
     live: &mut dyn Live,
     process: &Arc<dyn crate::registry::ProcessType>,
     inputs: &serde_json::Map<String, serde_json::Value>,

@@ -94,11 +94,13 @@ impl<'a> Driver<'a> {
             inner.woken = false;
             return Some(self.resident);
         }
-        if self.shared.is_closing() {
-            self.entry.slot.fill(Err(RunError::Closed));
-        }
         inner.driven = false;
         self.shared.lay_down(self.entry, &mut inner, self.resident);
+        drop(inner);
+        // Looked at after the process was laid down: a close before that found it driven, one after that finds it here.
+        if self.shared.is_closing() {
+            self.entry.close();
+        }
         None
     }
 

@@ -36,6 +36,8 @@ pub(crate) struct Resident {
     pub(crate) committed: ProcessState,
     pub(crate) waiting: Option<Box<Waiting>>,
     pub(crate) before_pause: Option<Option<String>>,
+    /// Children to kill with it, beside those it waits for. With a store, the store knows.
+    pub(crate) followers: Vec<ProcessId>,
 }
 
 /// What a process waits for.
@@ -66,6 +68,7 @@ impl Resident {
             committed: ProcessState::Created,
             waiting: None,
             before_pause: None,
+            followers: Vec::new(),
         })
     }
 
@@ -147,6 +150,12 @@ impl Entry {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells all who wait that this runtime will not go on with the process.
+    pub(crate) fn close(&self) {
+        self.take_mail().into_iter().for_each(|mail| mail.answer(Err(RunError::Closed)));
+        self.slot.fill(Err(RunError::Closed));
     }
 
     pub(crate) fn take_mail(&self) -> VecDeque<Mail> {

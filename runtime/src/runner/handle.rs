@@ -163,6 +163,10 @@ impl AnyHandle {
             self.shared.expect_reply(id, reply);
             drop(filing);
             self.shared.filed.notify_one();
+            if self.shared.is_closing() {
+                // Nobody may be left to deliver it: the row is for the next runtime.
+                self.shared.forget_replies();
+            }
         } else {
             let entry = self.shared.entry(self.pid()).ok_or_else(|| RunError::NotFound(self.pid().clone()))?;
             self.shared.post(&entry, Mail { id: None, request, reply: Some(reply) });

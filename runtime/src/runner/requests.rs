@@ -17,7 +17,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
             Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "requests cannot be read"),
         }
         tokio::select! {
-            () = shared.closed() => return,
+            () = shared.closed() => return shared.forget_replies(),
             () = shared.filed.notified() => {}
             () = tokio::time::sleep(limits::REQUEST_POLL) => {}
         }

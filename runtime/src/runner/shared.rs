@@ -118,6 +118,8 @@ impl Shared {
         let mut inner = entry.lock();
         let Some(mut resident) = inner.resident.take() else { return false };
         let waits = resident.committed == ProcessState::Waiting && !resident.is_ready() && inner.mail.is_empty();
+        // A close after this look finds it in the table; one before it is seen by who wakes it.
+        let waits = waits && !self.is_closing();
         if waits {
             self.lay_down(entry, &mut inner, resident);
         } else {
@@ -175,8 +177,9 @@ impl Shared {
     fn wake_entry(self: &Arc<Self>, entry: &Arc<Entry>) {
         let resident = {
             let mut inner = entry.lock();
-            if self.closing.load(Ordering::Acquire) {
-                return;
+            if self.closing.load(Ordering::Acquire) && !inner.driven {
+                drop(inner);
+                return entry.close();
             }
             if inner.driven {
                 inner.woken = true;
@@ -395,7 +398,7 @@ impl Shared {
             entry.signal.store(true, Ordering::Relaxed);
             entry.bell.notify_one();
             if !entry.lock().driven {
-                entry.slot.fill(Err(RunError::Closed));
+                entry.close();
             }
         }
     }
@@ -424,10 +427,12 @@ impl Shared {
     /// Tells all who wait that nothing more will come.
     pub(crate) fn forget_all(&self) {
         let entries: Vec<_> = lock(&self.table).drain().map(|(_, entry)| entry).collect();
-        for entry in entries {
-            entry.slot.fill(Err(RunError::Closed));
-            entry.take_mail().into_iter().for_each(|mail| mail.answer(Err(RunError::Closed)));
-        }
+        entries.iter().for_each(|entry| entry.close());
+        self.forget_replies();
+    }
+
+    /// Who waits for a reply finds its sender gone, which says that the runtime is closed.
+    pub(crate) fn forget_replies(&self) {
         lock(&self.replies).clear();
     }
 }

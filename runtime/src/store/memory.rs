@@ -239,6 +239,7 @@ impl Row {
             pid: process.pid,
             envelope: process.envelope,
             key: process.key,
+            follows: process.parent.as_ref().is_some_and(|parent| parent.follows),
             parent: process.parent.map(|parent| parent.pid),
             state: ProcessState::Created,
             paused: false,

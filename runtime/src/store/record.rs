@@ -46,6 +46,9 @@ pub struct Record {
     /// The process that launched it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<ProcessId>,
+    /// Whether a kill of its parent reaches it, though the parent does not wait for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub follows: bool,
     /// The state.
     pub state: ProcessState,
     /// Whether it is paused.
@@ -158,6 +161,8 @@ pub struct Parent {
     pub pid: ProcessId,
     /// Whether the parent waits for the child.
     pub awaited: bool,
+    /// Whether a kill of the parent reaches the child, though the parent does not wait for it.
+    pub follows: bool,
 }
 
 /// What became of a creation.

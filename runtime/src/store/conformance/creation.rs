@@ -17,6 +17,7 @@ pub async fn a_created_process_is_read_as_it_was_given(mut subject: Subject) {
         envelope: new.envelope,
         key: new.key,
         parent: Some(parent),
+        follows: true,
         state: ProcessState::Created,
         paused: false,
         status: StatusText::default(),

@@ -1,6 +1,6 @@
 //! The conformance suite: a property for each sentence of the [contract](super), to be run on any store.
 //!
-//! ```ignore
+//! ```text
 //! mod my_store {
 //!     use procession::store::conformance::{Subject, conformance};
 //!
@@ -124,7 +124,7 @@ fn process(pid: impl Into<ProcessId>) -> NewProcess {
 }
 
 fn child(pid: impl Into<ProcessId>, parent: &ProcessId, awaited: bool) -> NewProcess {
-    NewProcess { parent: Some(Parent { pid: parent.clone(), awaited }), ..process(pid) }
+    NewProcess { parent: Some(Parent { pid: parent.clone(), awaited, follows: !awaited }), ..process(pid) }
 }
 
 async fn launch(store: &dyn Store, epoch: Epoch, process: NewProcess) -> ProcessId {

@@ -324,6 +324,7 @@ impl<'c> Ledger<'c> {
             envelope.fingerprint,
             at,
             &*process.inputs,
+            process.parent.as_ref().is_some_and(|parent| parent.follows),
         ])?;
         let mut insert = self.connection.prepare_cached(INSERT_CHECKPOINT)?;
         insert.execute(params![id, at, process.position, process.context])?;
@@ -410,8 +411,8 @@ const KNOWN: &str = "SELECT id, parent, ended IS NOT NULL, parked IS NOT NULL,
     FROM process JOIN checkpoint USING (id) WHERE pid = ?1";
 
 const INSERT_PROCESS: &str =
-    "INSERT INTO process (pid, key, parent, process, version, format, fingerprint, created_at, inputs)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    "INSERT INTO process (pid, key, parent, process, version, format, fingerprint, created_at, inputs, follows)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
 const INSERT_CHECKPOINT: &str =
     "INSERT INTO checkpoint (id, state, updated_at, position, context) VALUES (?1, 'created', ?2, ?3, ?4)";

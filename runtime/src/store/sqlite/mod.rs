@@ -1,17 +1,4 @@
 //! A store in one file: SQLite inside, one writer, any number of readers.
-//!
-//! # What is promised
-//! A call that returned `Ok` is on the disk ([`Durability::Full`], the default) or will be there shortly
-//! ([`Durability::Normal`]). Either survives the end of the OS process; only the first survives a power failure.
-//!
-//! # Who may do what
-//! Anyone may open the file, read it and append requests, from any OS process. One [`acquire`](Store::acquire)s it and
-//! writes: the lock on `<file>.lock` is the operating system's, so it is free when its holder is gone, however that
-//! went. Should two owners ever come to be (the lock file was removed), the epoch in the file refuses the earlier one.
-//!
-//! # What a failure leads to
-//! Where the disk is full or another is busy, a call is refused and later ones may succeed. After damage, a failed
-//! flush or a panic of the writer, the store is [closed](StoreErrorKind::Closed): open it again to see what is there.
 
 mod error;
 mod hot;
@@ -111,7 +98,20 @@ impl SqliteOptions {
     }
 }
 
-/// Keeps processes in a SQLite file. See the [module's](self) text on durability, ownership and failures.
+/// Keeps processes in a SQLite file: one writer, any number of readers.
+///
+/// # What is promised
+/// A call that returned `Ok` is on the disk ([`Durability::Full`], the default) or will be there shortly
+/// ([`Durability::Normal`]). Either survives the end of the OS process; only the first survives a power failure.
+///
+/// # Who may do what
+/// Anyone may open the file, read it and append requests, from any OS process. One [`acquire`](Store::acquire)s it and
+/// writes: the lock on `<file>.lock` is the operating system's, so it is free when its holder is gone, however that
+/// went. Should two owners ever come to be (the lock file was removed), the epoch in the file refuses the earlier one.
+///
+/// # What a failure leads to
+/// Where the disk is full or another is busy, a call is refused and later ones may succeed. After damage, a failed
+/// flush or a panic of the writer, the store is [closed](StoreErrorKind::Closed): open it again to see what is there.
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,

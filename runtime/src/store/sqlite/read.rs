@@ -128,7 +128,7 @@ macro_rules! record {
     () => {
         "SELECT pid, process.process, version, format, fingerprint, key,
         (SELECT up.pid FROM process AS up WHERE up.id = process.parent), state, paused, status, position, context,
-        inputs, outputs, awaiting, open_children, steps, ended, parked, created_at, updated_at, process.id
+        inputs, outputs, awaiting, open_children, steps, ended, parked, created_at, updated_at, process.id, follows
         FROM process "
     };
 }
@@ -175,6 +175,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         },
         key: row.get(5)?,
         parent: row.get::<_, Option<String>>(6)?.map(ProcessId::from),
+        follows: row.get(22)?,
         state: state(row, 7)?,
         paused: row.get(8)?,
         status: optional_json(row, 9)?,

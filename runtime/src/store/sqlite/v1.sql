@@ -13,6 +13,7 @@ CREATE TABLE process (
     pid TEXT NOT NULL UNIQUE,
     key TEXT,
     parent INTEGER REFERENCES process (id),
+    follows INTEGER NOT NULL DEFAULT 0,
     process TEXT NOT NULL,
     version INTEGER NOT NULL,
     format INTEGER NOT NULL,
