@@ -23,7 +23,7 @@ const SHORT: u64 = 30;
 /// Steps of one that ends with the run.
 const ENDLESS: u64 = u64::MAX;
 /// Until the logs of both sides have their length.
-const WARM_UP: Duration = Duration::from_secs(1);
+const WARM_UP: Duration = Duration::from_millis(2_500);
 /// With one process, fewer flushes than this per step mean that the disk was not reached.
 const FLUSHES_LEAST: f64 = 0.9;
 

@@ -90,7 +90,7 @@ fn run_to_end(from: &Path, file: &Path, count: usize) -> Sample {
 struct Raw {
     texts: [String; 8],
     optional: [Option<String>; 6],
-    numbers: [i64; 7],
+    numbers: [i64; 8],
 }
 
 fn read_raw(from: &Path, file: &Path, count: usize) -> Sample {
@@ -99,11 +99,11 @@ fn read_raw(from: &Path, file: &Path, count: usize) -> Sample {
     let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the file");
     let sql = "SELECT pid, process, fingerprint, state, position, context, inputs, outputs,
         key, status, awaiting, ended, parked, parent,
-        version, format, paused, open_children, steps, created_at, updated_at
+        version, format, paused, open_children, steps, created_at, updated_at, follows
         FROM process JOIN checkpoint USING (id) WHERE ended IS NULL AND parked IS NULL ORDER BY process.id";
     let mut query = connection.prepare(sql).expect("prepared");
     let rows = query.query_map([], |row| {
-        let mut raw = Raw { texts: Default::default(), optional: Default::default(), numbers: [0; 7] };
+        let mut raw = Raw { texts: Default::default(), optional: Default::default(), numbers: [0; 8] };
         for (index, text) in raw.texts.iter_mut().enumerate() {
             *text = row.get(index)?;
         }

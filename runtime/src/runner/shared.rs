@@ -134,6 +134,8 @@ impl Shared {
         let mut inner = entry.lock();
         let Some(mut resident) = inner.resident.take() else { return false };
         let waits = resident.committed == ProcessState::Waiting && !resident.is_ready() && inner.mail.is_empty();
+        // A close after this look finds it in the table; one before it is seen by who wakes it.
+        let waits = waits && !self.is_closing();
         if waits || held.is_some() {
             self.lay_down(entry, &mut inner, resident);
         } else {

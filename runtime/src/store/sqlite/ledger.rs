@@ -10,7 +10,7 @@ use super::error::Fault;
 use super::hot::Boundaries;
 use super::retain::{self, Chain};
 use crate::limits;
-use crate::process::ProcessId;
+use crate::process::{ProcessId, ProcessState};
 use crate::store::{Awaiting, Commit, Committed, Creation, Epoch, NewProcess, RequestId, StoreErrorKind};
 
 /// The rowid of a process.
@@ -163,7 +163,8 @@ impl<'c> Ledger<'c> {
         self.boundaries.write(&known, commit)?;
         self.write_seldom(&mut known, commit)?;
         let parent = known.parent.filter(|_| ended);
-        if ended {
+        if ended || commit.to == ProcessState::Waiting {
+            // One that waits is not written again soon, and there may be many.
             self.known.remove(&commit.pid);
         } else if let Some(kept) = self.known.get_mut(&commit.pid) {
             *kept = known;
