@@ -1,8 +1,8 @@
 //! The way of jobs to the writer, and of answers back.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -80,7 +80,12 @@ pub(super) struct Queue {
     filled: AtomicBool,
     arrived: Condvar,
     places: Arc<Semaphore>,
+    /// How long the last job that was alone took.
+    alone_us: AtomicU64,
 }
+
+/// A single caller looks for its answer for so long before it sleeps, if the last answer came in that time.
+const LOOK_US: u64 = 400;
 
 #[derive(Debug, Default)]
 struct State {
@@ -96,6 +101,7 @@ impl Queue {
             filled: AtomicBool::new(false),
             arrived: Condvar::new(),
             places: Arc::new(Semaphore::new(limits::COMMIT_QUEUE)),
+            alone_us: AtomicU64::new(0),
         }
     }
 
@@ -107,8 +113,22 @@ impl Queue {
     pub(super) async fn ask(&self, work: Work) -> Option<StoreResult<Done>> {
         let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
         let (answer, answered) = oneshot::channel();
+        let alone = self.places.available_permits() + 1 == limits::COMMIT_QUEUE;
         self.push(Job { work, answer, _place: place });
-        answered.await.ok()
+        if !alone {
+            return answered.await.ok();
+        }
+        let start = Instant::now();
+        if self.alone_us.load(Ordering::Relaxed) <= LOOK_US {
+            // Yields to every other task, and spares the only one the wake-up of its thread, which takes about as
+            // long as a quick disk takes for a flush.
+            while start.elapsed() < Duration::from_micros(LOOK_US) && answered.is_empty() {
+                tokio::task::yield_now().await;
+            }
+        }
+        let answer = answered.await.ok();
+        self.alone_us.store(u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        answer
     }
 
     fn push(&self, job: Job) {
@@ -147,10 +167,12 @@ impl Queue {
         true
     }
 
-    /// Waits for jobs and takes all that are queued. It sleeps at once: to look for the next job for a while first was
-    /// tried, and gained nothing beside a flush.
-    pub(super) fn take(&self, jobs: &mut Vec<Job>, most: Option<Duration>) -> Taken {
+    /// Waits for jobs and takes all that are queued.
+    pub(super) fn take(&self, jobs: &mut Vec<Job>, spin: &mut Spin, most: Option<Duration>) -> Taken {
         if self.take_now(jobs) {
+            return Taken::Jobs;
+        }
+        if spin.wait(|| self.filled.load(Ordering::Acquire)) && self.take_now(jobs) {
             return Taken::Jobs;
         }
         let mut state = self.lock();
@@ -174,5 +196,47 @@ impl Queue {
         drop(state);
         self.take_now(jobs);
         Taken::Jobs
+    }
+}
+
+/// How long the writer looks for the next job before it sleeps. One caller that commits step after step comes back
+/// sooner than a sleeping thread wakes up; where nobody does, looking is given up.
+#[derive(Debug)]
+pub(super) struct Spin {
+    most: Duration,
+    misses: u32,
+}
+
+impl Spin {
+    /// Some times the way of an answer to its caller and of the next job back.
+    const MOST: Duration = Duration::from_micros(100);
+    /// After so many misses in a row a look is taken only now and then, to see if it helps again.
+    const MISSES: u32 = 4;
+    const RETRY: u32 = 32;
+
+    pub(super) fn new() -> Self {
+        let alone = std::thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
+        Self { most: if alone { Duration::ZERO } else { Self::MOST }, misses: 0 }
+    }
+
+    fn wait(&mut self, there: impl Fn() -> bool) -> bool {
+        let tired = self.misses >= Self::MISSES && !self.misses.is_multiple_of(Self::RETRY);
+        if self.most.is_zero() || tired {
+            self.misses = self.misses.wrapping_add(1);
+            return false;
+        }
+        let start = Instant::now();
+        loop {
+            if there() {
+                self.misses = 0;
+                return true;
+            }
+            if start.elapsed() >= self.most {
+                self.misses = self.misses.wrapping_add(1);
+                return false;
+            }
+            // Where there are more threads than cores, the caller may need this one.
+            std::thread::yield_now();
+        }
     }
 }

@@ -13,7 +13,7 @@ use super::SqliteOptions;
 use super::error::{Fault, engine, of_process};
 use super::ledger::Ledger;
 use super::lock::OwnerLock;
-use super::queue::{Done, Job, Queue, Taken, Work};
+use super::queue::{Done, Job, Queue, Spin, Taken, Work};
 use crate::store::{StoreError, StoreErrorKind, StoreResult};
 
 /// The length of the log, in pages, at which it is copied into the database: 16 MiB. The longer, the more often a
@@ -60,10 +60,11 @@ pub(super) fn run(connection: Connection, path: PathBuf, options: &SqliteOptions
 
 impl Writer<'_> {
     fn serve(&mut self, queue: &Queue) {
+        let mut spin = Spin::new();
         let mut jobs = Vec::new();
         loop {
             let dirty = self.log_pages.load(Ordering::Relaxed) >= LOG_PAGES_IDLE;
-            match queue.take(&mut jobs, dirty.then_some(IDLE)) {
+            match queue.take(&mut jobs, &mut spin, dirty.then_some(IDLE)) {
                 Taken::Closed => return,
                 Taken::Idle => self.checkpoint(CheckpointMode::PASSIVE),
                 Taken::Jobs => {
