@@ -12,7 +12,7 @@ use crate::process::{
     Action, Ended, ErrorInfo, Event, Launched, ProcessId, ProcessState, Request, Termination, Transition,
 };
 use crate::spec::{ExitCode, MISSING_OUTPUT};
-use crate::store::{AwaitedChild, Awaiting, Commit, NewProcess, Parent};
+use crate::store::{Commit, NewProcess, Parent};
 
 /// What a commit writes beside state and flags.
 #[derive(Default)]
@@ -119,7 +119,7 @@ impl Driver<'_> {
             }
         } else if waiting {
             let machine = &mut self.resident.machine;
-            machine.set_wants_resume(self.resident.waiting.as_ref().is_some_and(|w| w.awaiting.resume.is_some()));
+            machine.set_wants_resume(self.resident.waiting.as_ref().is_some_and(|waiting| waiting.resume));
         }
         self.applied.extend(self.later.iter().filter_map(|mail| mail.id));
         let parts = Parts {
@@ -179,21 +179,21 @@ impl Driver<'_> {
                 children.push(Child { launched, live });
             }
         }
-        let resume = if let Turn::Wait(text) = &turn { Some(text.clone()) } else { None };
-        let mut waiting =
-            Waiting { awaiting: Awaiting { wake_at, resume, ..Awaiting::default() }, ..Waiting::default() };
+        let mut waiting = Waiting { wake_at, ..Waiting::default() };
+        if let Turn::Wait(text) = &turn {
+            waiting.resume = true;
+            self.wait_text.clone_from(text);
+        }
         for Child { launched, .. } in children.iter().filter(|child| child.launched.awaited) {
-            let Launched { pid, allow_failure, slot, .. } = launched;
-            waiting.awaiting.children.push(AwaitedChild { pid: pid.clone(), allow_failure: *allow_failure });
+            let Launched { allow_failure, slot, .. } = launched;
             waiting.children.push((Arc::clone(slot), *allow_failure));
-            waiting.open.push(Arc::clone(slot));
         }
         let ended = match turn {
             Turn::End(ended @ Ended::Killed { .. }) => return Ok((Plan::end(ended), Vec::new())),
             Turn::End(ended) => Some(ended),
             _ => None,
         };
-        if !waiting.awaiting.is_empty() {
+        if !waiting.is_empty() {
             if let Some(ended) = ended {
                 self.resident.live.end_later(ended);
             }
@@ -253,7 +253,7 @@ impl Driver<'_> {
         self.later.push(mail);
         self.applied.extend(self.later.iter().filter_map(|mail| mail.id));
         let parts = Parts { status: true, waiting: true, ended: Some(ended.clone()), told: true, ..Parts::default() };
-        if let Some(wake_at) = self.resident.waiting.take().and_then(|waiting| waiting.awaiting.wake_at) {
+        if let Some(wake_at) = self.resident.waiting.take().and_then(|waiting| waiting.wake_at) {
             self.shared.timers.remove(wake_at, self.entry.pid());
         }
         self.commit(ended.state(), parts).await?;
@@ -264,8 +264,9 @@ impl Driver<'_> {
     /// A kill reaches the children that are awaited. They are asked before the own end is committed: a crash between
     /// the two finds this process still to be killed, and asks them again.
     async fn kill_children(&mut self, text: &str, force: bool) -> Result<(), RunError> {
-        let open = self.resident.waiting.iter().flat_map(|waiting| &waiting.open);
-        let mut children: Vec<_> = open.filter(|slot| slot.get().is_none()).map(|slot| slot.pid.clone()).collect();
+        let awaited = self.resident.waiting.iter().flat_map(|waiting| &waiting.children);
+        let open = awaited.filter(|(slot, _)| slot.get().is_none());
+        let mut children: Vec<_> = open.map(|(slot, _)| slot.pid.clone()).collect();
         children.extend(self.followers().await?);
         for pid in children {
             let request = Request::Kill { text: text.to_owned(), force };
@@ -366,7 +367,8 @@ impl Driver<'_> {
         commit.transition = parts.told.then(|| live.at());
         commit.applied.clone_from(&self.applied);
         if parts.waiting {
-            commit.awaiting = Some(waiting.as_ref().map(|waiting| waiting.awaiting.clone()).unwrap_or_default());
+            commit.awaiting =
+                Some(waiting.as_ref().map(|waiting| waiting.awaiting(&self.wait_text)).unwrap_or_default());
         }
         if parts.step {
             commit.context = caught(|| live.save()).unwrap_or_else(Err)?;

@@ -42,6 +42,8 @@ pub(crate) struct Driver<'a> {
     pub(super) applied: Vec<RequestId>,
     /// What the step that is being settled changed beside the context.
     pub(super) undo: Option<Undo>,
+    /// The text of the wait that is being entered.
+    pub(super) wait_text: String,
 }
 
 impl<'a> Driver<'a> {
@@ -64,6 +66,7 @@ impl<'a> Driver<'a> {
                 later: Vec::new(),
                 applied: Vec::new(),
                 undo: None,
+                wait_text: String::new(),
             };
             match driver.run().await {
                 Stop::Ended => return,
@@ -296,7 +299,7 @@ impl<'a> Driver<'a> {
     }
 
     fn wants_resume(&self) -> bool {
-        self.resident.waiting.as_ref().is_some_and(|waiting| waiting.awaiting.resume.is_some())
+        self.resident.waiting.as_ref().is_some_and(|waiting| waiting.resume)
     }
 
     async fn pause(&mut self, text: Option<String>, mail: Mail) -> Result<(), Stop> {
@@ -320,7 +323,7 @@ impl<'a> Driver<'a> {
 
     async fn resumed(&mut self, mail: Mail) -> Result<(), Stop> {
         if let Some(waiting) = &mut self.resident.waiting {
-            waiting.awaiting.resume = None;
+            waiting.resume = false;
         }
         self.commit_in_place(mail, Parts { position: true, waiting: true, ..Parts::default() }).await
     }

@@ -7,9 +7,10 @@ use tokio::sync::{Notify, oneshot};
 
 use super::RunError;
 use super::instance::Live;
+use crate::clock::Timestamp;
 use crate::process::{Machine, ProcessId, ProcessState, Request, Slot};
 use crate::registry::ProcessType;
-use crate::store::{Awaiting, RequestId, StatusText};
+use crate::store::{AwaitedChild, Awaiting, RequestId, StatusText};
 
 /// A request on its way to a process.
 pub(crate) struct Mail {
@@ -41,21 +42,38 @@ pub(crate) struct Resident {
 }
 
 /// What a process waits for.
+///
+/// There may be very many of it: what only the store needs, as the text of a wait, is not here.
 #[derive(Default)]
 pub(crate) struct Waiting {
-    pub(crate) awaiting: Awaiting,
+    pub(crate) wake_at: Option<Timestamp>,
+    pub(crate) resume: bool,
     /// The children, with whether their failure is allowed.
     pub(crate) children: Vec<(Arc<Slot>, bool)>,
-    /// Those that have not ended; shrinks from its end.
-    pub(crate) open: Vec<Arc<Slot>>,
+    /// Of the children, so many from the first on were seen to have ended.
+    pub(crate) ended: usize,
 }
 
 impl Waiting {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.children.is_empty() && self.wake_at.is_none() && !self.resume
+    }
+
     pub(crate) fn children_ended(&mut self) -> bool {
-        while self.open.last().is_some_and(|slot| slot.get().is_some()) {
-            self.open.pop();
+        while self.children.get(self.ended).is_some_and(|(slot, _)| slot.get().is_some()) {
+            self.ended += 1;
         }
-        self.open.is_empty()
+        self.ended == self.children.len()
+    }
+
+    /// The same as it is stored.
+    pub(crate) fn awaiting(&self, text: &str) -> Awaiting {
+        let child = |(slot, allow): &(Arc<Slot>, bool)| AwaitedChild { pid: slot.pid.clone(), allow_failure: *allow };
+        Awaiting {
+            children: self.children.iter().map(child).collect(),
+            wake_at: self.wake_at,
+            resume: self.resume.then(|| text.to_owned()),
+        }
     }
 }
 
@@ -76,9 +94,7 @@ impl Resident {
     pub(crate) fn is_ready(&mut self) -> bool {
         let now = self.live.core().env.clock.now();
         self.waiting.as_mut().is_none_or(|waiting| {
-            waiting.children_ended()
-                && waiting.awaiting.resume.is_none()
-                && waiting.awaiting.wake_at.is_none_or(|wake_at| wake_at <= now)
+            waiting.children_ended() && !waiting.resume && waiting.wake_at.is_none_or(|wake_at| wake_at <= now)
         })
     }
 

@@ -165,13 +165,20 @@ enum Position<'a> {
     },
 }
 
+/// The saved fields as they were written last, and where they are written next.
+#[derive(Default)]
+struct Texts {
+    saved: Vec<u8>,
+    buffer: Vec<u8>,
+}
+
 struct Instance<P: Process> {
     process: P,
     cx: Cx<P>,
     place: Place<P::Point>,
     at: &'static str,
-    saved: Vec<u8>,
-    buffer: Vec<u8>,
+    /// None while it rests.
+    texts: Option<Box<Texts>>,
 }
 
 impl<P: Process> Instance<P> {
@@ -252,8 +259,8 @@ impl<P: Process> Instance<P> {
     }
 
     /// What was written must be readable, or the process would be lost at its next start: `f64::NAN` is written as null.
-    fn check_saved(&self) -> Result<(), ErrorInfo> {
-        let text = std::str::from_utf8(&self.buffer).map_err(|error| ErrorInfo::from_error(&error))?;
+    fn check_saved(text: &[u8]) -> Result<(), ErrorInfo> {
+        let text = std::str::from_utf8(text).map_err(|error| ErrorInfo::from_error(&error))?;
         let read = FieldReader::new(text).and_then(P::load);
         read.map(drop).map_err(|error| ErrorInfo::new(format!("the context cannot be read again: {error}")))
     }
@@ -315,22 +322,22 @@ impl<P: Process> Live for Instance<P> {
     }
 
     fn save(&mut self) -> Result<Option<String>, ErrorInfo> {
-        let mut fields = FieldWriter::new(&mut self.buffer);
+        let Texts { saved, buffer } = &mut **self.texts.get_or_insert_default();
+        let mut fields = FieldWriter::new(buffer);
         self.process.save(&mut fields).map_err(|error| ErrorInfo::from_error(&error))?;
         fields.finish();
-        if self.buffer == self.saved {
+        if buffer == saved {
             return Ok(None);
         }
         if cfg!(debug_assertions) {
-            self.check_saved()?;
+            Self::check_saved(buffer)?;
         }
-        std::mem::swap(&mut self.buffer, &mut self.saved);
-        String::from_utf8(self.saved.clone()).map(Some).map_err(|_| ErrorInfo::new("a field was not written as UTF-8"))
+        std::mem::swap(buffer, saved);
+        String::from_utf8(saved.clone()).map(Some).map_err(|_| ErrorInfo::new("a field was not written as UTF-8"))
     }
 
     fn forget_saved(&mut self) {
-        self.saved = Vec::new();
-        self.buffer = Vec::new();
+        self.texts = None;
     }
 
     fn position(&self) -> Result<String, ErrorInfo> {
@@ -398,8 +405,7 @@ impl<P: Process> TypeOf<P> {
             cx: Cx { core, inputs: Arc::new(inputs) },
             place: Place::Start,
             at: "",
-            saved: Vec::new(),
-            buffer: Vec::new(),
+            texts: None,
         })
     }
 
@@ -446,7 +452,7 @@ impl<P: Process> TypeOf<P> {
         instance.cx.core.status.clone_from(&record.status.text);
         // A memo may have been written before the crash; the boundary deletes it.
         instance.cx.core.memos = true;
-        instance.saved = record.context.clone().into_bytes();
+        instance.texts = Some(Box::new(Texts { saved: record.context.clone().into_bytes(), buffer: Vec::new() }));
         Ok(Restored { live: Box::new(instance), children })
     }
 }

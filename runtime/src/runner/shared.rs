@@ -14,7 +14,7 @@ use super::timers::Timers;
 use crate::limits;
 use crate::listener::Listener;
 use crate::process::{BoxFuture, Ended, Env, Machine, ProcessId, ProcessState, Request, Slot, Termination};
-use crate::store::{Record, RequestId, Store, StoreErrorKind};
+use crate::store::{Awaiting, Record, RequestId, Store, StoreErrorKind};
 
 pub(crate) struct Shared {
     pub(crate) env: Arc<Env>,
@@ -163,7 +163,7 @@ impl Shared {
     /// Keeps a process until something wakes it.
     pub(crate) fn lay_down(&self, entry: &Entry, inner: &mut Inner, mut resident: Box<Resident>) {
         let waiting = resident.waiting.as_ref().filter(|_| !resident.machine.is_paused());
-        if let Some(wake_at) = waiting.and_then(|waiting| waiting.awaiting.wake_at) {
+        if let Some(wake_at) = waiting.and_then(|waiting| waiting.wake_at) {
             self.timers.add(wake_at, entry.pid().clone());
         }
         resident.live.forget_saved();
@@ -375,8 +375,9 @@ impl Shared {
     }
 
     async fn waiting(&self, record: &Record, known: &[Arc<Slot>]) -> Result<Waiting, RunError> {
-        let mut waiting = Waiting { awaiting: record.awaiting.clone(), ..Waiting::default() };
-        for child in &record.awaiting.children {
+        let Awaiting { wake_at, resume, children } = &record.awaiting;
+        let mut waiting = Waiting { wake_at: *wake_at, resume: resume.is_some(), ..Waiting::default() };
+        for child in children {
             let slot = if let Some(slot) = known.iter().find(|slot| slot.pid == child.pid) {
                 Arc::clone(slot)
             } else {
@@ -384,7 +385,6 @@ impl Shared {
                 self.find_end(&slot).await?;
                 slot
             };
-            waiting.open.push(Arc::clone(&slot));
             waiting.children.push((slot, child.allow_failure));
         }
         Ok(waiting)
