@@ -321,10 +321,7 @@ impl Driver<'_> {
     pub(super) async fn commit(&mut self, to: ProcessState, mut parts: Parts) -> Result<(), Stop> {
         let from = self.resident.committed;
         // Until they are in the table, nobody may bring the children that the store has from now on.
-        let adopting = match parts.children.is_empty() {
-            true => None,
-            false => Some(self.shared.adoption.read().await),
-        };
+        let adopting = if parts.children.is_empty() { None } else { Some(self.shared.adoption.read().await) };
         if let Some(store) = self.shared.store() {
             let committing = match self.build_commit(from, to, &mut parts) {
                 Ok(commit) => store.commit(commit),

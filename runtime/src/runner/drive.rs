@@ -55,7 +55,7 @@ impl<'a> Driver<'a> {
         };
         let mut resident = match resident {
             Ok(resident) => resident,
-            Err(error) => return Self::lose(&shared, &entry, error),
+            Err(error) => return Self::lose(&shared, &entry, &error),
         };
         loop {
             let mut driver = Driver {
@@ -72,7 +72,7 @@ impl<'a> Driver<'a> {
                 Stop::Ended => return,
                 Stop::Lost(error) => {
                     driver.later.drain(..).for_each(|mail| mail.answer(Err(error.clone())));
-                    return Self::lose(&shared, &entry, error);
+                    return Self::lose(&shared, &entry, &error);
                 }
                 Stop::Rest => match driver.rest() {
                     Some(again) => resident = again,
@@ -88,9 +88,9 @@ impl<'a> Driver<'a> {
         shared.restore(&record).await
     }
 
-    pub(super) fn lose(shared: &Arc<Shared>, entry: &Entry, error: RunError) {
+    pub(super) fn lose(shared: &Arc<Shared>, entry: &Entry, error: &RunError) {
         if !matches!(error, RunError::Closed) {
-            tracing::error!(pid = %entry.pid(), error = &error as &dyn std::error::Error, "process suspended");
+            tracing::error!(pid = %entry.pid(), error = error as &dyn std::error::Error, "process suspended");
         }
         shared.end(entry, Err(error.clone()));
         // After the end no mail is taken; the rows of these stay in the store for when the process goes on.

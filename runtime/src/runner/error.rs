@@ -68,7 +68,7 @@ pub enum RunError {
         /// The process.
         pid: ProcessId,
         /// The panic.
-        error: crate::process::ErrorInfo,
+        error: Box<crate::process::ErrorInfo>,
     },
     /// More requests wait at the process than it takes.
     #[error("process {0} has too many requests waiting")]

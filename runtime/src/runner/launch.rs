@@ -191,7 +191,9 @@ pub(super) async fn bring_unfinished(shared: &Arc<Shared>) -> Result<(), RunErro
     for (pid, parent, error) in failures {
         tracing::error!(%pid, error = &error as &dyn std::error::Error, "an unfinished process cannot go on");
         shared.fill_watchers(&pid, &Err(error));
-        parent.iter().for_each(|parent| shared.wake(parent));
+        if let Some(parent) = parent {
+            shared.wake(&parent);
+        }
     }
     Ok(())
 }

@@ -239,7 +239,8 @@ impl Shared {
         let drive = async move {
             // Calls of user code are caught one by one; this is for what was overlooked.
             if let Err(panic) = caught_async(drive).await {
-                Driver::lose(&shared, &entry, RunError::Panicked { pid: entry.pid().clone(), error: panic });
+                let error = RunError::Panicked { pid: entry.pid().clone(), error: Box::new(panic) };
+                Driver::lose(&shared, &entry, &error);
             }
             drop(driver);
         };
@@ -537,7 +538,9 @@ impl Shared {
     /// Tells all who wait that nothing more will come.
     pub(crate) fn forget_all(&self) {
         let entries: Vec<_> = lock(&self.table).drain().map(|(_, entry)| entry).collect();
-        entries.iter().for_each(|entry| entry.close());
+        for entry in entries {
+            entry.close();
+        }
         self.forget_replies();
     }
 
