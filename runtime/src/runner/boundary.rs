@@ -470,6 +470,8 @@ pub(super) fn new_process(
         position: live.position()?,
         context: live.save()?.unwrap_or_else(|| "{}".to_owned()),
         inputs: json(inputs)?.into(),
+        defaulted: None,
+        listeners: None,
         at,
     })
 }

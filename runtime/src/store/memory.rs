@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::record::some_listeners;
 use super::{
     Awaiting, Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, Page, Record, ReportLine, RequestId,
     RequestRow, StatusText, Store, StoreError, StoreErrorKind, StoreResult,
@@ -247,8 +248,10 @@ impl Row {
             position: process.position,
             context: process.context,
             inputs: process.inputs,
+            defaulted: process.defaulted,
             outputs: "{}".to_owned(),
             awaiting: Awaiting::default(),
+            listeners: process.listeners.as_deref().and_then(some_listeners).map(str::to_owned),
             open_children: 0,
             steps: 0,
             ended: None,
@@ -289,6 +292,9 @@ impl Row {
         replace(&mut record.outputs, commit.outputs);
         replace(&mut record.status, commit.status);
         replace(&mut record.awaiting, commit.awaiting);
+        if let Some(listeners) = commit.listeners {
+            record.listeners = some_listeners(&listeners).map(str::to_owned);
+        }
         record.ended = commit.ended;
         if commit.forget_memos {
             self.memos.clear();

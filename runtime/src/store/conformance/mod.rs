@@ -119,6 +119,8 @@ fn process(pid: impl Into<ProcessId>) -> NewProcess {
         position: r#"{"at":"setup"}"#.to_owned(),
         context: r#"{"iteration":0}"#.to_owned(),
         inputs: r#"{"steps":10}"#.into(),
+        defaulted: None,
+        listeners: None,
         at: AT,
     }
 }
@@ -180,6 +182,7 @@ macro_rules! __store_conformance {
             without_an_owner_only_requests_are_written
             a_commit_changes_all_that_it_names
             a_commit_leaves_what_it_does_not_name
+            saved_listeners_are_kept_until_they_are_cleared
             a_covered_status_and_an_empty_wait_are_kept
             an_end_is_read_with_the_outputs
             an_ended_process_cannot_be_committed_again

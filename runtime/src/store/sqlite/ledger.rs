@@ -11,6 +11,7 @@ use super::hot::Boundaries;
 use super::retain::{self, Chain};
 use crate::limits;
 use crate::process::{ProcessId, ProcessState};
+use crate::store::record::some_listeners;
 use crate::store::{Awaiting, Commit, Committed, Creation, Epoch, NewProcess, RequestId, StoreErrorKind};
 
 /// The rowid of a process.
@@ -181,6 +182,10 @@ impl<'c> Ledger<'c> {
         if let Some(outputs) = &commit.outputs {
             run("UPDATE process SET outputs = ?1 WHERE id = ?2", outputs)?;
         }
+        if let Some(listeners) = &commit.listeners {
+            let mut update = self.connection.prepare_cached("UPDATE process SET listeners = ?1 WHERE id = ?2")?;
+            update.execute(params![some_listeners(listeners), id])?;
+        }
         if let Some(ended) = &commit.ended {
             run("UPDATE process SET ended = ?1 WHERE id = ?2", ended)?;
         }
@@ -326,6 +331,8 @@ impl<'c> Ledger<'c> {
             at,
             &*process.inputs,
             process.parent.as_ref().is_some_and(|parent| parent.follows),
+            process.defaulted,
+            process.listeners.as_deref().and_then(some_listeners),
         ])?;
         let mut insert = self.connection.prepare_cached(INSERT_CHECKPOINT)?;
         insert.execute(params![id, at, process.position, process.context])?;
@@ -412,8 +419,9 @@ const KNOWN: &str = "SELECT id, parent, ended IS NOT NULL, parked IS NOT NULL,
     FROM process JOIN checkpoint USING (id) WHERE pid = ?1";
 
 const INSERT_PROCESS: &str =
-    "INSERT INTO process (pid, key, parent, process, version, format, fingerprint, created_at, inputs, follows)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    "INSERT INTO process (pid, key, parent, process, version, format, fingerprint, created_at, inputs, follows,
+    defaulted, listeners)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 const INSERT_CHECKPOINT: &str =
     "INSERT INTO checkpoint (id, state, updated_at, position, context) VALUES (?1, 'created', ?2, ?3, ?4)";

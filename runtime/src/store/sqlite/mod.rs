@@ -198,7 +198,8 @@ impl Drop for Writing {
 }
 
 fn size_of(process: &NewProcess) -> usize {
-    process.position.len() + process.context.len() + process.inputs.len()
+    let optional = [&process.defaulted, &process.listeners].into_iter().flatten().map(String::len).sum::<usize>();
+    process.position.len() + process.context.len() + process.inputs.len() + optional
 }
 
 fn json<T: serde::Serialize>(value: &T, operation: &'static str, subject: impl Display) -> StoreResult<String> {
@@ -233,7 +234,7 @@ impl Store for SqliteStore {
     fn commit(&self, commit: Commit) -> BoxFuture<'_, StoreResult<Committed>> {
         Box::pin(async move {
             commit.check()?;
-            let texts = [&commit.position, &commit.context, &commit.outputs, &commit.ended];
+            let texts = [&commit.position, &commit.context, &commit.outputs, &commit.listeners, &commit.ended];
             let row = texts.into_iter().flatten().map(String::len).sum::<usize>();
             let largest = commit.children.iter().map(size_of).chain([row]).max().unwrap_or(0);
             self.check_size("commit", &commit.pid, largest)?;

@@ -129,7 +129,8 @@ macro_rules! record {
     () => {
         "SELECT pid, process.process, version, format, fingerprint, key,
         (SELECT up.pid FROM process AS up WHERE up.id = process.parent), state, paused, status, position, context,
-        inputs, outputs, awaiting, open_children, steps, ended, parked, created_at, updated_at, process.id, follows
+        inputs, outputs, awaiting, open_children, steps, ended, parked, created_at, updated_at, process.id, follows,
+        defaulted, listeners
         FROM process "
     };
 }
@@ -187,8 +188,10 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         position: row.get(10)?,
         context: row.get(11)?,
         inputs: row.get_ref(12)?.as_str()?.into(),
+        defaulted: row.get(23)?,
         outputs: row.get(13)?,
         awaiting: optional_json(row, 14)?,
+        listeners: row.get(24)?,
         open_children: row.get::<_, i64>(15)?.cast_unsigned(),
         steps: row.get::<_, i64>(16)?.cast_unsigned(),
         ended: row.get(17)?,
