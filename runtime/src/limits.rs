@@ -30,6 +30,10 @@ pub const SHUTDOWN: Duration = Duration::from_secs(30);
 pub const HISTORY: u64 = 1_000;
 /// Lines of report that a store keeps of a process by default.
 pub const REPORTS: u64 = 1_000;
+/// Snapshots of a process: each is a whole copy of it.
+pub const SNAPSHOTS: usize = 100;
+/// Bytes of a snapshot's tag: a name for people, which stands in listings.
+pub const TAG_BYTES: usize = 256;
 /// Requests that may wait at one process: more than anyone asks in earnest.
 pub const MAIL: usize = 1_024;
 /// Processes whose rows the writer of a SQLite store remembers: as many as are kept in memory, at about 150 bytes each.

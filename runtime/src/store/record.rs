@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{StoreError, StoreErrorKind, StoreResult};
 use crate::clock::Timestamp;
-use crate::process::{ProcessId, ProcessState, Request};
+use crate::process::{ProcessId, ProcessState, Request, Termination};
 
 /// The version of the form in which checkpoints are stored.
 pub const FORMAT: u32 = 1;
@@ -89,6 +89,17 @@ pub struct Record {
     pub created_at: Timestamp,
     /// When its last boundary was.
     pub updated_at: Timestamp,
+}
+
+impl Record {
+    /// How it ended; none if it has not.
+    ///
+    /// # Errors
+    /// Its end, or its outputs, cannot be read.
+    pub fn termination(&self) -> Result<Option<Termination>, serde_json::Error> {
+        let Some(ended) = &self.ended else { return Ok(None) };
+        Ok(Some(Termination::new(serde_json::from_str(ended)?, serde_json::from_str(&self.outputs)?)))
+    }
 }
 
 /// The status text, and the one that a pause has covered (S54).

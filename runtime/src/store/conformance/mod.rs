@@ -20,14 +20,18 @@ mod boundary;
 mod children;
 mod creation;
 mod ownership;
+mod removal;
 mod rows;
+mod snapshots;
 mod unfinished;
 
 pub use self::boundary::*;
 pub use self::children::*;
 pub use self::creation::*;
 pub use self::ownership::*;
+pub use self::removal::*;
 pub use self::rows::*;
+pub use self::snapshots::*;
 pub use self::unfinished::*;
 #[doc(inline)]
 pub use crate::__store_conformance as conformance;
@@ -214,6 +218,21 @@ macro_rules! __store_conformance {
             every_unfinished_process_is_given_once_in_order
             an_empty_store_has_one_empty_page
             pages_are_right_while_rows_change
+            a_snapshot_is_a_copy_that_nothing_changes
+            a_snapshot_under_the_same_tag_is_replaced
+            snapshots_are_listed_of_one_and_of_all
+            deleting_what_is_not_there_is_no_error
+            snapshots_are_bounded
+            a_restored_process_is_as_it_was
+            a_restore_takes_back_an_end_and_a_parking
+            a_restored_process_waits_for_the_children_that_have_not_ended
+            a_parent_is_not_told_of_a_second_end
+            what_cannot_be_restored_is_refused
+            a_stale_snapshot_restore_or_deletion_is_refused
+            a_deleted_process_leaves_nothing
+            an_unfinished_process_is_not_deleted
+            children_of_a_deleted_process_stay
+            processes_are_listed_by_their_state
         }
     };
     ($name:ident, $factory:expr; $($property:ident)*) => {
@@ -240,7 +259,9 @@ mod tests {
             include_str!("children.rs"),
             include_str!("creation.rs"),
             include_str!("ownership.rs"),
+            include_str!("removal.rs"),
             include_str!("rows.rs"),
+            include_str!("snapshots.rs"),
             include_str!("unfinished.rs"),
         ];
         let listed = include_str!("mod.rs");

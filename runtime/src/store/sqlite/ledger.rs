@@ -21,8 +21,8 @@ pub(super) type Id = i64;
 #[derive(Debug, Clone)]
 pub(super) struct Known {
     pub(super) id: Id,
-    parent: Option<Id>,
-    ended: bool,
+    pub(super) parent: Option<Id>,
+    pub(super) ended: bool,
     parked: bool,
     memos: bool,
     pub(super) open: i64,
@@ -38,16 +38,16 @@ struct Added {
 
 #[derive(Debug)]
 pub(super) struct Ledger<'c> {
-    connection: &'c Connection,
+    pub(super) connection: &'c Connection,
     begin: Option<Statement<'c>>,
     end: Option<Statement<'c>>,
     boundaries: Boundaries<'c>,
-    history: u64,
+    pub(super) history: u64,
     reports: u64,
     owned: Option<Epoch>,
     /// The rows of processes as of the present transaction. Only the owner changes them, so they stay true until
     /// another takes over, or a transaction is rolled back.
-    known: HashMap<ProcessId, Known>,
+    pub(super) known: HashMap<ProcessId, Known>,
 }
 
 impl<'c> Ledger<'c> {
@@ -105,12 +105,12 @@ impl<'c> Ledger<'c> {
         self.owned = None;
     }
 
-    fn fence(&self, epoch: Epoch) -> Result<(), Fault> {
+    pub(super) fn fence(&self, epoch: Epoch) -> Result<(), Fault> {
         if self.owned == Some(epoch) { Ok(()) } else { Err(Fault::Refused(StoreErrorKind::Stale)) }
     }
 
     /// Finds a process, in memory or in the database.
-    fn look_up(&mut self, pid: &ProcessId) -> rusqlite::Result<Option<&mut Known>> {
+    pub(super) fn look_up(&mut self, pid: &ProcessId) -> rusqlite::Result<Option<&mut Known>> {
         if !self.known.contains_key(pid) {
             let mut query = self.connection.prepare_cached(KNOWN)?;
             let Some(known) = query.query_row([pid.to_string()], Known::read).optional()? else { return Ok(None) };
@@ -213,7 +213,7 @@ impl<'c> Ledger<'c> {
         Ok(())
     }
 
-    fn close_children(&self, known: &mut Known) -> rusqlite::Result<()> {
+    pub(super) fn close_children(&self, known: &mut Known) -> rusqlite::Result<()> {
         if known.open > 0 {
             self.connection.prepare_cached("DELETE FROM open_child WHERE parent = ?1")?.execute([known.id])?;
             known.open = 0;
@@ -226,7 +226,7 @@ impl<'c> Ledger<'c> {
         insert.execute([parent, child]).map(|rows| rows == 1)
     }
 
-    fn await_children(&mut self, known: &mut Known, awaiting: &Awaiting) -> rusqlite::Result<()> {
+    pub(super) fn await_children(&mut self, known: &mut Known, awaiting: &Awaiting) -> rusqlite::Result<()> {
         for awaited in &awaiting.children {
             if let Some(child) = self.look_up(&awaited.pid)?.cloned()
                 && child.parent == Some(known.id)
