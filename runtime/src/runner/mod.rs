@@ -1,17 +1,21 @@
 //! Runs processes: launches them, goes on with what is unfinished, and shuts down without losing anything.
 
+mod announce;
 mod beside;
 mod boundary;
 mod caught;
+mod commit;
 mod drive;
 mod entry;
 mod error;
 mod handle;
 mod hooks;
 mod instance;
+mod keys;
 mod launch;
 mod listeners;
 mod requests;
+mod restore;
 mod shared;
 mod timers;
 
@@ -114,7 +118,7 @@ impl Runtime {
     pub async fn find(&self, key: &str) -> Result<Option<AnyHandle>, RunError> {
         let shared = self.shared();
         let Some(store) = shared.store() else {
-            let known = shared.keyed(key);
+            let known = shared.keys.get(key);
             return Ok(known.map(|(slot, process)| AnyHandle::new(Arc::clone(shared), slot, process)));
         };
         match store.find(key).await? {
