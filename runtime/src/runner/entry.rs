@@ -35,6 +35,8 @@ pub(crate) struct Resident {
     pub(crate) machine: Machine,
     /// The state as of the last boundary.
     pub(crate) committed: ProcessState,
+    /// Its checkpoint was written under an old name, or by an older form of its type: the next one says so no more.
+    pub(crate) outdated: bool,
     pub(crate) waiting: Option<Box<Waiting>>,
     pub(crate) before_pause: Option<Option<String>>,
     /// Children to kill with it, beside those it waits for. With a store, the store knows.
@@ -84,6 +86,7 @@ impl Resident {
             live,
             machine: Machine::new(ProcessState::Created, false),
             committed: ProcessState::Created,
+            outdated: false,
             waiting: None,
             before_pause: None,
             followers: Vec::new(),

@@ -356,6 +356,7 @@ impl Shared {
         resident.machine = Machine::new(record.state, record.paused);
         resident.machine.set_wants_resume(record.awaiting.resume.is_some());
         resident.committed = record.state;
+        resident.outdated = record.envelope != *process.envelope();
         resident.before_pause.clone_from(&record.status.before_pause);
         for slot in &restored.children {
             self.find_end(slot).await?;
@@ -430,7 +431,7 @@ impl Shared {
     }
 
     /// Lets a stored process go on, with what was asked of it before and the children that it waits for.
-    fn bring_family(self: &Arc<Self>, record: Record) -> BoxFuture<'_, Result<Arc<Slot>, RunError>> {
+    pub(crate) fn bring_family(self: &Arc<Self>, record: Record) -> BoxFuture<'_, Result<Arc<Slot>, RunError>> {
         Box::pin(async move {
             let pid = record.pid.clone();
             let children: Vec<_> = record.awaiting.children.iter().map(|child| child.pid.clone()).collect();
