@@ -20,6 +20,7 @@ mod resume;
 mod robust;
 #[cfg(feature = "sqlite")]
 mod shared_file;
+mod snapshots;
 mod spec;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -55,13 +55,14 @@ impl Driver<'_> {
     }
 
     fn build_commit(&mut self, from: ProcessState, to: ProcessState, parts: &mut Parts) -> Result<Commit, ErrorInfo> {
-        let Resident { live, machine, waiting, .. } = &mut *self.resident;
+        let Resident { live, machine, waiting, outdated, .. } = &mut *self.resident;
         let core = live.core();
         let mut commit = Commit::new(core.pid.clone(), core.env.epoch, core.env.clock.now(), from, to);
         commit.paused = machine.is_paused();
         commit.steps = core.steps;
         commit.transition = parts.told.then(|| live.at());
         commit.applied.clone_from(&self.applied);
+        commit.envelope = std::mem::take(outdated).then(|| self.entry.process.envelope().clone());
         if parts.waiting {
             commit.awaiting =
                 Some(waiting.as_ref().map(|waiting| waiting.awaiting(&self.wait_text)).unwrap_or_default());

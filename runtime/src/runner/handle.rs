@@ -36,7 +36,7 @@ pub struct Status {
 /// The link to a process of any type.
 #[derive(Clone)]
 pub struct AnyHandle {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     slot: Arc<Slot>,
     process: Arc<str>,
 }

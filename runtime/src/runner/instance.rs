@@ -336,19 +336,26 @@ impl<P: Process> Live for Instance<P> {
 }
 
 pub(crate) struct TypeOf<P> {
+    name: &'static str,
+    also: &'static [&'static str],
     envelope: Envelope,
     process: PhantomData<fn() -> P>,
 }
 
 impl<P: Process> TypeOf<P> {
     pub(crate) fn new() -> Self {
+        Self { also: P::ALSO, ..Self::named(P::NAME) }
+    }
+
+    /// Found under this name alone.
+    pub(crate) fn named(name: &'static str) -> Self {
         let envelope = Envelope {
             format: FORMAT,
-            process: P::NAME.to_owned(),
+            process: name.to_owned(),
             version: P::VERSION,
             fingerprint: format!("{:016x}", fingerprint::<P>()),
         };
-        Self { envelope, process: PhantomData }
+        Self { name, also: &[], envelope, process: PhantomData }
     }
 
     fn instance(&self, env: &Arc<Env>, pid: ProcessId, inputs: Map<String, Value>) -> Result<Instance<P>, String> {
@@ -396,7 +403,7 @@ impl<P: Process> TypeOf<P> {
         }
         if found.version != self.envelope.version {
             let (found, own) = (found.version, self.envelope.version);
-            return Err(format!("it was written by version {found} of `{}`, this is version {own}", P::NAME));
+            return Err(format!("it was written by version {found} of `{}`, this is version {own}", self.name));
         }
         Ok(())
     }
@@ -435,11 +442,11 @@ impl<P: Process> ProcessType for TypeOf<P> {
     }
 
     fn name(&self) -> &'static str {
-        P::NAME
+        self.name
     }
 
     fn also(&self) -> &'static [&'static str] {
-        P::ALSO
+        self.also
     }
 
     fn needs(&self) -> &'static [Need] {

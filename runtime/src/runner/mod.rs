@@ -17,6 +17,7 @@ mod listeners;
 mod requests;
 mod restore;
 mod shared;
+mod snapshots;
 mod timers;
 
 pub use error::RunError;
@@ -208,6 +209,14 @@ impl RuntimeBuilder {
     /// Registers a process, and those whose ports it exposes.
     pub fn register<P: Process>(mut self) -> Self {
         self.registry.register::<P>();
+        self
+    }
+
+    /// Registers a process under another name than its own, by which alone it is found and stored, and those whose ports
+    /// it exposes. For the instantiations of a generic process, which need a name each (S103):
+    /// `.register_as::<Fit<Line>>("fit/line").register_as::<Fit<Plane>>("fit/plane")`.
+    pub fn register_as<P: Process>(mut self, name: &'static str) -> Self {
+        self.registry.register_as::<P>(name);
         self
     }
 

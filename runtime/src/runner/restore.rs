@@ -23,6 +23,7 @@ impl Shared {
         resident.machine = Machine::new(record.state, record.paused);
         resident.machine.set_wants_resume(record.awaiting.resume.is_some());
         resident.committed = record.state;
+        resident.outdated = record.envelope != *process.envelope();
         if record.status.before_pause.is_some() {
             resident.extra_mut().before_pause.clone_from(&record.status.before_pause);
         }
@@ -105,7 +106,7 @@ impl Shared {
     }
 
     /// Lets a stored process go on, with what was asked of it before and the children that it waits for.
-    fn bring_family(self: &Arc<Self>, record: Record) -> BoxFuture<'_, Result<Arc<Slot>, RunError>> {
+    pub(crate) fn bring_family(self: &Arc<Self>, record: Record) -> BoxFuture<'_, Result<Arc<Slot>, RunError>> {
         Box::pin(async move {
             let pid = record.pid.clone();
             let children: Vec<_> = record.awaiting.children.iter().map(|child| child.pid.clone()).collect();
