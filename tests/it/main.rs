@@ -15,6 +15,7 @@ mod flow;
 mod golden;
 mod hooks;
 mod life;
+mod position;
 mod resume;
 mod robust;
 #[cfg(feature = "sqlite")]

@@ -32,7 +32,7 @@ pub use step::{
 pub(crate) use child::{Slot, SlotCollector};
 pub(crate) use context::{CxCore, Env};
 pub(crate) use effects::{Effects, Launched};
-pub(crate) use next::Hand;
+pub(crate) use next::{Hand, Resumed};
 
 use std::future::Future;
 use std::pin::Pin;
