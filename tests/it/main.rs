@@ -15,6 +15,8 @@ mod flow;
 mod golden;
 mod hooks;
 mod life;
+#[cfg(feature = "sqlite")]
+mod points;
 mod position;
 mod resume;
 mod robust;
