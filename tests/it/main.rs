@@ -16,6 +16,9 @@ mod flow;
 mod golden;
 mod hooks;
 mod life;
+#[cfg(feature = "sqlite")]
+mod points;
+mod position;
 mod resume;
 mod robust;
 #[cfg(feature = "sqlite")]
