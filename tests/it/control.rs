@@ -98,6 +98,52 @@ async fn a_pause_in_a_step_holds_after_it_and_play_goes_on() {
     .await;
 }
 
+/// Passes the gate in every step, and does nothing else that anyone could see.
+#[process(name = "it::Unseen", needs(Gate))]
+#[derive(Default)]
+pub(crate) struct Unseen {}
+
+spec! { Unseen {} }
+
+outline! { Unseen { while_(always) { pass } } }
+
+impl Unseen {
+    fn always(&self) -> bool {
+        true
+    }
+
+    async fn pass(&mut self, cx: &mut Cx<Self>) {
+        cx.resource::<Gate>().pass().await;
+    }
+}
+
+#[tokio::test]
+async fn what_comes_in_a_step_counts_at_its_end_where_nobody_watches_too() {
+    let world = World::new();
+    let runtime = world.volatile().register::<Unseen>().build().await.unwrap();
+    let run = runtime.launch(Unseen::inputs()).await.unwrap();
+    world.gate.reached().await;
+    let pausing = tokio::spawn({
+        let run = run.clone();
+        async move { run.pause("").await }
+    });
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    world.gate.open(1);
+    let paused = tokio::time::timeout(Duration::from_secs(20), pausing).await;
+    assert!(paused.expect("no further step begins").unwrap().unwrap());
+    run.play().await.unwrap();
+    world.gate.reached().await;
+
+    let closing = tokio::spawn({
+        let runtime = runtime.clone();
+        async move { runtime.shutdown().await }
+    });
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    world.gate.open(1);
+    let closed = tokio::time::timeout(Duration::from_secs(20), closing).await;
+    closed.expect("no further step begins").unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn a_play_takes_back_a_pause_that_is_not_in_force_yet() {
     on_both(async |world, runtime| {

@@ -15,6 +15,7 @@ mod flow;
 mod golden;
 mod hooks;
 mod life;
+mod model;
 mod resume;
 mod robust;
 #[cfg(feature = "sqlite")]
