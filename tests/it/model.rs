@@ -52,8 +52,14 @@ fn afterwards(number: usize) -> Vec<Event> {
     vec![Event::Step(way), Event::FreeSlot, Event::Child { killed: number % 2 == 0 }, Event::Timer, Event::Step(way)]
 }
 
+thread_local! {
+    static SCHEDULER: tokio::runtime::Runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+}
+
+/// On one thread, where nothing happens but what the sequence makes happen.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+    SCHEDULER.with(|scheduler| scheduler.block_on(future))
 }
 
 async fn play(place: Place, events: &[(Event, bool)]) {
@@ -69,8 +75,11 @@ fn every_triple(place: Place) {
             let events: Vec<_> = before.iter().copied().chain(asks).chain(afterwards(number)).collect();
             // One by one, then at once (S53 without its quirk).
             for at_once in [false, true] {
-                let events: Vec<_> =
-                    events.iter().enumerate().map(|(place, event)| (*event, at_once && place >= before.len())).collect();
+                let events: Vec<_> = events
+                    .iter()
+                    .enumerate()
+                    .map(|(place, event)| (*event, at_once && place >= before.len()))
+                    .collect();
                 let played = catch_unwind(AssertUnwindSafe(|| block_on(play(place, &events))));
                 assert!(played.is_ok(), "{place:?}, {situation}: {events:?}");
             }

@@ -310,8 +310,6 @@ impl Model {
 
     fn answer_open(&mut self, answer: impl Fn(Ask) -> Option<bool>) {
         let answers = &mut self.answers;
-        self.open.retain(|&(number, ask)| {
-            answer(ask).map(|held| answers.insert(number, Answer::Held(held))).is_none()
-        });
+        self.open.retain(|&(number, ask)| answer(ask).map(|held| answers.insert(number, Answer::Held(held))).is_none());
     }
 }

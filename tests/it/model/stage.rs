@@ -14,8 +14,8 @@ use tokio::task::{JoinHandle, yield_now};
 use super::super::support::{Gate, World};
 use super::reference::{Answer, Ask, Event, Model, Way};
 
-/// Rounds of the scheduler after which nothing moves any more. Thrice as many change nothing.
-const CALM: usize = 24;
+/// Rounds of the scheduler after which nothing moves any more. A third of them would do, twice as many change nothing.
+const CALM: usize = 12;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// What the steps of a scripted process do, and what they have seen.
