@@ -3,6 +3,7 @@
 // A test that cannot go on panics: that is how it fails.
 #![allow(clippy::unwrap_used)]
 
+mod beside;
 #[cfg(feature = "sqlite")]
 mod by_hand;
 mod children;

@@ -128,6 +128,14 @@ impl Machine {
         matches!(self.pending.as_deref(), Some(Pending::Kill(_)))
     }
 
+    /// The text of the kill that waits for the step to end.
+    pub fn kill_text(&self) -> Option<&str> {
+        match self.pending.as_deref() {
+            Some(Pending::Kill(text)) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Says whether the process waits for a resume.
     pub fn set_wants_resume(&mut self, wants: bool) {
         self.wants_resume = wants;

@@ -7,9 +7,13 @@ use super::caught::caught;
 use super::drive::{Driver, Stop, answer_and_discard};
 use super::entry::{Entry, Mail, Resident, Waiting};
 use super::handle::ended;
+use super::hooks::{Entering, created, creating, hooks_before, logged};
 use super::instance::{Chosen, Live, Turn};
+use crate::limits;
+use crate::listener::{Attached, Change, text_of};
 use crate::process::{
-    Action, Ended, ErrorInfo, Event, Launched, ProcessId, ProcessState, Request, Termination, Transition,
+    Action, Collected, Ended, ErrorInfo, Event, Has, Launched, ProcessId, ProcessState, Request, Termination,
+    Transition,
 };
 use crate::spec::{ExitCode, MISSING_OUTPUT};
 use crate::store::{Commit, NewProcess, Parent};
@@ -23,6 +27,7 @@ pub(super) struct Parts {
     pub(super) status: bool,
     /// Context, outputs and report: only after a step that ended well.
     pub(super) step: bool,
+    pub(super) listeners: bool,
     pub(super) ended: Option<Ended>,
     pub(super) children: Vec<Child>,
     /// A transition: hooks and listeners are told, and history has a row.
@@ -33,6 +38,7 @@ pub(super) struct Parts {
 pub(super) struct Undo {
     outputs: serde_json::Map<String, serde_json::Value>,
     status: Option<String>,
+    listeners: Option<Vec<Attached>>,
 }
 
 /// A child that is about to exist.
@@ -63,14 +69,19 @@ impl Driver<'_> {
     /// Commits what a step, or the choice of one, led to.
     pub(super) async fn settle(&mut self, turn: Turn, stepped: bool) -> Result<(), Stop> {
         let core = self.resident.live.core();
-        self.undo =
-            (!core.effects.is_empty()).then(|| Undo { outputs: core.outputs.clone(), status: core.status.clone() });
+        self.undo = (!core.effects.is_empty()).then(|| Undo {
+            outputs: core.outputs.clone(),
+            status: core.status.clone(),
+            listeners: (!core.effects.listeners.is_empty()).then(|| self.resident.listeners().to_vec()),
+        });
         if stepped && !matches!(turn, Turn::Interrupted) {
             self.resident.live.core_mut().steps += 1;
         }
         let step = self.resident.live.at();
         let mut children = Vec::new();
+        let refused = matches!(turn, Turn::Refused(_));
         let mut plan = match turn {
+            Turn::Refused(error) => Plan::failed(error),
             Turn::Failed(error) => Plan::failed(if stepped { error.in_step(step) } else { error }),
             turn => match self.prepare(turn) {
                 Ok((plan, ready)) => {
@@ -80,8 +91,7 @@ impl Driver<'_> {
                 Err(error) => Plan::failed(error),
             },
         };
-        let killing = self.resident.machine.is_killing() && plan.to != ProcessState::Excepted;
-        if let Err(error) = self.hooks_before(if killing { ProcessState::Killed } else { plan.to }) {
+        if !refused && let Err(error) = self.before(&plan) {
             plan = Plan::failed(error);
         }
         match self.resident.machine.apply(Event::End(plan.to)) {
@@ -89,7 +99,10 @@ impl Driver<'_> {
                 children.clear();
                 plan = Plan::end(Ended::Killed { text });
             }
-            Action::EnterPaused(_, text) => self.cover_status(text),
+            Action::EnterPaused(_, text) => {
+                self.announce_pausing(text.as_deref());
+                self.cover_status(text);
+            }
             _ => {}
         }
         if !plan.keep {
@@ -99,11 +112,28 @@ impl Driver<'_> {
         self.finish_boundary(plan, children).await
     }
 
+    /// Hooks before the transition that is planned, or before the kill that was asked for meanwhile.
+    fn before(&mut self, plan: &Plan) -> Result<(), ErrorInfo> {
+        let Self { resident, entry, wait_text, .. } = self;
+        let killed = resident.machine.kill_text().filter(|_| plan.to != ProcessState::Excepted);
+        let killed = killed.map(|text| Ended::Killed { text: text.to_owned() });
+        let resume = resident.waiting.as_ref().is_some_and(|waiting| waiting.resume);
+        let state = match (killed.as_ref().or(plan.ended.as_ref()), plan.to) {
+            (Some(ended), _) => Entering::Ended(ended),
+            (None, ProcessState::Waiting) => Entering::Waiting { text: resume.then_some(wait_text.as_str()) },
+            (None, _) => Entering::Running,
+        };
+        hooks_before(resident, entry.pid(), state)
+    }
+
     /// Takes back what a step that is not kept has changed beside the context, which is dropped with the process.
     fn take_back(&mut self) {
-        if let Some(Undo { outputs, status }) = self.undo.take() {
+        if let Some(Undo { outputs, status, listeners }) = self.undo.take() {
             let core = self.resident.live.core_mut();
             (core.outputs, core.status) = (outputs, status);
+            if let Some(listeners) = listeners {
+                self.resident.extra_mut().listeners = listeners;
+            }
         }
     }
 
@@ -127,6 +157,7 @@ impl Driver<'_> {
             waiting: waiting || self.resident.committed == ProcessState::Waiting,
             status: paused || matches!(plan.ended, Some(Ended::Killed { .. })),
             step: plan.keep,
+            listeners: plan.keep && self.undo.as_ref().is_some_and(|undo| undo.listeners.is_some()),
             ended: plan.ended.clone(),
             children,
             told: true,
@@ -168,17 +199,21 @@ impl Driver<'_> {
         let core = self.resident.live.core_mut();
         let mut wake_at = None;
         let mut children = Vec::new();
+        let mut changes = Vec::new();
         if let Some(effects) = core.effects.collected() {
+            changes = std::mem::take(&mut effects.listeners);
             if let Some(status) = effects.status.take() {
                 core.status = status;
             }
             wake_at = effects.wake_at.take();
             for launched in std::mem::take(&mut effects.launched) {
                 let (pid, inputs) = (launched.pid.clone(), launched.inputs.clone());
-                let live = caught(|| launched.process.create(&core.env, pid, inputs)).unwrap_or_else(Err)?;
+                let mut live = caught(|| launched.process.create(&core.env, pid, inputs)).unwrap_or_else(Err)?;
+                creating(&mut *live, &launched.pid)?;
                 children.push(Child { launched, live });
             }
         }
+        self.change_listeners(changes)?;
         let mut waiting = Waiting { wake_at, ..Waiting::default() };
         if let Turn::Wait(text) = &turn {
             waiting.resume = true;
@@ -201,6 +236,27 @@ impl Driver<'_> {
             return Ok((Plan { to: ProcessState::Waiting, ended: None, keep: true }, children));
         }
         Ok((self.onward(ended), children))
+    }
+
+    fn change_listeners(&mut self, changes: Vec<Change>) -> Result<(), ErrorInfo> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let listeners = &mut self.resident.extra_mut().listeners;
+        for change in changes {
+            match change {
+                Change::Add(new) if listeners.iter().any(|known| known.same_as(&new)) => {}
+                Change::Add(new) => listeners.push(new),
+                Change::Remove(name) => listeners.retain(|known| !known.is(name)),
+            }
+        }
+        if listeners.len() > limits::LISTENERS {
+            let most = limits::LISTENERS;
+            return Err(ErrorInfo::new(format!(
+                "the step adds more listeners than a process may have, which is {most}"
+            )));
+        }
+        Ok(())
     }
 
     /// What comes next where nothing is waited for. A predicate that fails does so after the step, which is kept.
@@ -243,7 +299,7 @@ impl Driver<'_> {
     /// Ends the process now, between steps or in one that was cut off: only its state is written.
     pub(super) async fn end_now(&mut self, ended: Ended, force: bool, mail: Mail) -> Result<(), Stop> {
         let mut ended = ended;
-        if let Err(error) = self.hooks_before(ended.state()) {
+        if let Err(error) = hooks_before(&mut self.resident, self.entry.pid(), Entering::Ended(&ended)) {
             ended = Ended::Excepted { error };
         }
         if let Ended::Killed { text } = &ended {
@@ -277,7 +333,9 @@ impl Driver<'_> {
 
     /// Children that nobody waits for, launched to be killed with this process.
     async fn followers(&mut self) -> Result<Vec<ProcessId>, RunError> {
-        let Some(store) = self.shared.store() else { return Ok(std::mem::take(&mut self.resident.followers)) };
+        let Some(store) = self.shared.store() else {
+            return Ok(self.resident.extra().map(|extra| extra.followers.clone()).unwrap_or_default());
+        };
         let mut followers = Vec::new();
         for pid in store.children(self.entry.pid()).await? {
             let child = store.load(&pid).await?;
@@ -288,15 +346,31 @@ impl Driver<'_> {
 
     /// Tells all who wait, and ends the driver.
     async fn end(&mut self, ended: Ended) -> Result<(), Stop> {
-        if let Some(hooks) = self.resident.live.hooks() {
-            let _ = caught(|| hooks.terminated());
-        }
+        self.close();
         tracing::debug!(%ended, "ended");
         self.give_back_slot();
         let outputs = std::mem::take(&mut self.resident.live.core_mut().outputs);
         self.shared.end(self.entry, Ok(Termination::new(ended, outputs)));
         self.answer_ended().await;
         Err(Stop::Ended)
+    }
+
+    /// The last hooks, with the cleanups between them; what runs beside the steps is cut off (S37, S65).
+    fn close(&mut self) {
+        let pid = self.entry.pid();
+        if let Some(hooks) = self.resident.live.hooks() {
+            logged(pid, caught(|| hooks.terminated()));
+        }
+        if let Some(extra) = self.resident.take_extra() {
+            for cleanup in extra.cleanups {
+                if let Err(panic) = caught(cleanup.into_inner()) {
+                    tracing::error!(%panic, "a cleanup panicked");
+                }
+            }
+        }
+        if let Some(hooks) = self.resident.live.hooks() {
+            logged(pid, caught(|| hooks.close()));
+        }
     }
 
     /// Answers what was asked of a process that has ended meanwhile.
@@ -343,14 +417,17 @@ impl Driver<'_> {
         self.resident.committed = to;
         self.applied.clear();
         self.publish();
-        let effects = std::mem::take(&mut self.resident.live.core_mut().effects);
+        let mut effects = std::mem::take(&mut self.resident.live.core_mut().effects);
         self.adopt(parts.children);
         drop(adopting);
-        if parts.told {
-            self.announce(from, to);
+        if let Some(effects) = effects.collected() {
+            self.begin_beside(effects, parts.step && parts.ended.is_none());
         }
         if parts.step {
             self.announce_step(&effects.emitted, &effects.reports);
+        }
+        if parts.told {
+            self.announce(from, to, parts.ended.as_ref());
         }
         Ok(())
     }
@@ -380,6 +457,9 @@ impl Driver<'_> {
         if parts.position {
             commit.position = Some(live.position()?);
         }
+        if parts.listeners {
+            commit.listeners = Some(text_of(self.resident.listeners()).map_err(|error| ErrorInfo::from_error(&error))?);
+        }
         if let Some(ended) = &parts.ended {
             commit.ended = Some(json(ended)?);
         }
@@ -393,6 +473,23 @@ impl Driver<'_> {
         Ok(commit)
     }
 
+    /// Keeps the cleanups of a step, and starts what is to run beside those that follow.
+    fn begin_beside(&mut self, effects: &mut Collected, starts: bool) {
+        let calls = if starts { std::mem::take(&mut effects.calls) } else { Vec::new() };
+        if calls.is_empty() && effects.cleanups.is_empty() {
+            return;
+        }
+        let (shared, entry) = (self.shared, self.entry);
+        let extra = self.resident.extra_mut();
+        extra.cleanups.append(&mut effects.cleanups);
+        while extra.calls.try_join_next().is_some() {}
+        for call in calls {
+            extra.calls.spawn(super::beside::run(Arc::downgrade(shared), Arc::clone(entry), call));
+        }
+        let has = Has { cleanups: extra.cleanups.len(), calls: extra.calls.len() };
+        self.resident.live.core_mut().has = has;
+    }
+
     fn last_status(&self) -> Option<String> {
         self.entry.lock().view.status.as_deref().map(str::to_owned)
     }
@@ -402,6 +499,7 @@ impl Driver<'_> {
         let mut inner = self.entry.lock();
         inner.view.state = self.resident.committed;
         inner.view.paused = self.resident.machine.is_paused();
+        inner.view.killing = false;
         inner.view.steps = core.steps;
         inner.view.at = self.resident.live.at();
         if inner.view.status.as_deref() != core.status.as_deref() {
@@ -412,30 +510,43 @@ impl Driver<'_> {
     fn adopt(&mut self, children: Vec<Child>) {
         for Child { launched, live } in children {
             if launched.follows && self.shared.store().is_none() {
-                self.resident.followers.push(launched.pid.clone());
+                self.resident.extra_mut().followers.push(launched.pid.clone());
             }
             let parent = Some(self.entry.pid().clone());
             let slot = Arc::clone(&launched.slot);
-            let known = self.shared.adopt(&Entry::new(launched.slot, launched.process, parent, Resident::new(live)));
+            let mut resident = Resident::new(live);
+            created(self.shared, &mut resident, &slot.pid);
+            let known = self.shared.adopt(&Entry::new(launched.slot, launched.process, parent, resident));
             if !Arc::ptr_eq(&known, &slot) {
                 self.shared.watch(&slot);
             }
         }
     }
 
-    fn announce(&mut self, from: ProcessState, to: ProcessState) {
+    fn announce(&mut self, from: ProcessState, to: ProcessState, ended: Option<&Ended>) {
         let transition = Transition { pid: self.entry.pid(), from: Some(from), to };
         if let Some(hooks) = self.resident.live.hooks() {
-            let _ = caught(|| hooks.entered(transition));
+            logged(transition.pid, caught(|| hooks.entered(transition)));
+            logged(transition.pid, caught(|| hooks.in_state(to)));
         }
         let at = self.resident.live.at();
-        self.tell(|listener, _| listener.on_transition(transition, at));
+        let outputs = &self.resident.live.core().outputs;
+        self.tell(|listener, pid| {
+            listener.on_transition(transition, at);
+            match (ended, to) {
+                (Some(Ended::Excepted { error }), _) => listener.on_excepted(pid, error),
+                (Some(Ended::Killed { text }), _) => listener.on_killed(pid, text),
+                (Some(ended), _) => listener.on_finished(pid, ended, outputs),
+                (None, ProcessState::Waiting) => listener.on_waiting(pid),
+                (None, _) => listener.on_running(pid),
+            }
+        });
     }
 
     fn announce_step(&mut self, emitted: &[(String, serde_json::Value)], reports: &[String]) {
         for (port, value) in emitted {
             if let Some(hooks) = self.resident.live.hooks() {
-                let _ = caught(|| hooks.output_emitted(port, value));
+                logged(self.entry.pid(), caught(|| hooks.output_emitted(port, value)));
             }
             self.tell(|listener, pid| listener.on_output_emitted(pid, port, value));
         }
@@ -470,6 +581,8 @@ pub(super) fn new_process(
         position: live.position()?,
         context: live.save()?.unwrap_or_else(|| "{}".to_owned()),
         inputs: json(inputs)?.into(),
+        defaulted: None,
+        listeners: None,
         at,
     })
 }

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::RunError;
 use super::entry::Mail;
 use super::shared::{Shared, Undelivered};
+use crate::listener::{Listener, ListenerId};
 use crate::process::{ErrorInfo, Outcome, Process, ProcessId, ProcessState, Request, Slot, Termination};
 
 /// What can be seen of a process.
@@ -24,6 +25,8 @@ pub struct Status {
     pub state: ProcessState,
     /// Whether it is paused.
     pub paused: bool,
+    /// Whether it was asked to end as killed, and does when the step that runs has ended.
+    pub killing: bool,
     /// Committed steps.
     pub steps: u64,
     /// The status text.
@@ -75,20 +78,20 @@ impl AnyHandle {
         let (pid, process) = (self.pid().clone(), self.process.to_string());
         if let Some(entry) = self.shared.entry(self.pid()) {
             let view = entry.lock().view.clone();
-            let (state, paused, steps) = (view.state, view.paused, view.steps);
-            return Ok(Status { pid, process, state, paused, steps, text: view.status.map(Into::into) });
+            let (state, paused, killing, steps) = (view.state, view.paused, view.killing, view.steps);
+            return Ok(Status { pid, process, state, paused, killing, steps, text: view.status.map(Into::into) });
         }
         if let Some(store) = self.shared.store() {
             let record = store.load(self.pid()).await?.ok_or_else(|| RunError::NotFound(pid.clone()))?;
             let (state, paused, steps) = (record.state, record.paused, record.steps);
-            return Ok(Status { pid, process, state, paused, steps, text: record.status.text });
+            return Ok(Status { pid, process, state, paused, killing: false, steps, text: record.status.text });
         }
         let state = match self.slot.get() {
             Some(Ok(termination)) => termination.ended.state(),
             Some(Err(error)) => return Err(error.clone()),
             None => return Err(RunError::NotFound(pid)),
         };
-        Ok(Status { pid, process, state, paused: false, steps: 0, text: None })
+        Ok(Status { pid, process, state, paused: false, killing: false, steps: 0, text: None })
     }
 
     /// Holds the process after the step that runs, if one does. Resolves when the pause is in force, with `true`;
@@ -148,6 +151,20 @@ impl AnyHandle {
             message: format!("it cannot be written as JSON: {error}"),
         })?;
         self.request(Request::Resume { value }).await
+    }
+
+    /// Adds an observer of this process. It is not stored, and is gone with this runtime or when the process ends.
+    pub fn add_listener(&self, listener: impl Listener) -> ListenerId {
+        let id = self.shared.listeners.add(Some(self.pid().clone()), Arc::new(listener));
+        if self.slot.get().is_some() {
+            self.shared.listeners.forget(self.pid());
+        }
+        id
+    }
+
+    /// Removes a listener; whether it was there.
+    pub fn remove_listener(&self, id: ListenerId) -> bool {
+        self.shared.listeners.remove(id)
     }
 
     async fn request(&self, request: Request) -> Result<bool, RunError> {

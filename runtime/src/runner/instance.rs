@@ -9,10 +9,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::hooks::ErasedHooks;
 use crate::limits;
 use crate::process::{
-    Ahead, BoxFuture, Cx, CxCore, Effects, Ended, Env, ErrorInfo, FieldReader, FieldWriter, Hand, Hooks, Need, Process,
-    ProcessId, Slot, SlotCollector, StepEnd, Transition,
+    Ahead, BoxFuture, Cx, CxCore, Effects, Ended, Env, ErrorInfo, FieldReader, FieldWriter, Hand, Has, Hooks, Need,
+    Process, ProcessId, Slot, SlotCollector, StepEnd,
 };
 use crate::spec::{Entry, PortNamespace, PortReader, PortValues, ProcessSpec, spec_of};
 use crate::store::{Envelope, FORMAT, Record};
@@ -51,6 +52,8 @@ pub(crate) enum Turn {
     End(Ended),
     /// The step failed.
     Failed(ErrorInfo),
+    /// A hook refused the state that was about to be entered, and was told of excepted instead.
+    Refused(ErrorInfo),
     /// Something was asked of the process; the next step is chosen and counted.
     Interrupted,
 }
@@ -84,45 +87,6 @@ pub(crate) trait Live: Send {
     fn at(&self) -> &'static str;
     /// The process's hooks, if it has any.
     fn hooks(&mut self) -> Option<&mut dyn ErasedHooks>;
-}
-
-/// [`Hooks`] as an object.
-pub(crate) trait ErasedHooks {
-    fn exiting(&mut self, transition: Transition<'_>) -> Result<(), ErrorInfo>;
-    fn entering(&mut self, transition: Transition<'_>) -> Result<(), ErrorInfo>;
-    fn entered(&mut self, transition: Transition<'_>);
-    fn output_emitting(&mut self, port: &str, value: &Value) -> Result<(), ErrorInfo>;
-    fn output_emitted(&mut self, port: &str, value: &Value);
-    fn paused(&mut self);
-    fn played(&mut self);
-    fn terminated(&mut self);
-}
-
-impl<P: Hooks> ErasedHooks for P {
-    fn exiting(&mut self, transition: Transition<'_>) -> Result<(), ErrorInfo> {
-        self.on_exiting(transition).map_err(|error| ErrorInfo::from_error(&*error))
-    }
-    fn entering(&mut self, transition: Transition<'_>) -> Result<(), ErrorInfo> {
-        self.on_entering(transition).map_err(|error| ErrorInfo::from_error(&*error))
-    }
-    fn entered(&mut self, transition: Transition<'_>) {
-        self.on_entered(transition);
-    }
-    fn output_emitting(&mut self, port: &str, value: &Value) -> Result<(), ErrorInfo> {
-        self.on_output_emitting(port, value).map_err(|error| ErrorInfo::from_error(&*error))
-    }
-    fn output_emitted(&mut self, port: &str, value: &Value) {
-        self.on_output_emitted(port, value);
-    }
-    fn paused(&mut self) {
-        self.on_paused();
-    }
-    fn played(&mut self) {
-        self.on_played();
-    }
-    fn terminated(&mut self) {
-        self.on_terminated();
-    }
 }
 
 /// Where a process stands.
@@ -172,9 +136,9 @@ struct Texts {
     buffer: Vec<u8>,
 }
 
-struct Instance<P: Process> {
-    process: P,
-    cx: Cx<P>,
+pub(super) struct Instance<P: Process> {
+    pub(super) process: P,
+    pub(super) cx: Cx<P>,
     place: Place<P::Point>,
     at: &'static str,
     /// None while it rests.
@@ -367,7 +331,7 @@ impl<P: Process> Live for Instance<P> {
     }
 
     fn hooks(&mut self) -> Option<&mut dyn ErasedHooks> {
-        if <P as Hooks>::ENABLED { Some(&mut self.process) } else { None }
+        if <P as Hooks>::ENABLED { Some(self) } else { None }
     }
 }
 
@@ -398,6 +362,7 @@ impl<P: Process> TypeOf<P> {
             status: None,
             resumed: None,
             effects: Effects::default(),
+            has: Has::default(),
             memos: false,
         };
         Ok(Instance {
@@ -453,6 +418,9 @@ impl<P: Process> TypeOf<P> {
         // A memo may have been written before the crash; the boundary deletes it.
         instance.cx.core.memos = true;
         instance.texts = Some(Box::new(Texts { saved: record.context.clone().into_bytes(), buffer: Vec::new() }));
+        if <P as Hooks>::ENABLED {
+            instance.process.on_init(&instance.cx);
+        }
         Ok(Restored { live: Box::new(instance), children })
     }
 }

@@ -1,13 +1,16 @@
 //! Runs processes: launches them, goes on with what is unfinished, and shuts down without losing anything.
 
+mod beside;
 mod boundary;
 mod caught;
 mod drive;
 mod entry;
 mod error;
 mod handle;
+mod hooks;
 mod instance;
 mod launch;
+mod listeners;
 mod requests;
 mod shared;
 mod timers;
@@ -25,7 +28,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
 use crate::limits;
-use crate::listener::Listener;
+use crate::listener::{Listener, ListenerId, ListenerTypes, SavedListener};
 use crate::process::{BoxFuture, Env, Process, ProcessId};
 use crate::registry::RegistryBuilder;
 use crate::resources::Resources;
@@ -120,6 +123,16 @@ impl Runtime {
         }
     }
 
+    /// Adds an observer of all processes, from now on. It is not stored.
+    pub fn add_listener(&self, listener: impl Listener) -> ListenerId {
+        self.shared().listeners.add(None, Arc::new(listener))
+    }
+
+    /// Removes a listener; whether it was there.
+    pub fn remove_listener(&self, id: ListenerId) -> bool {
+        self.shared().listeners.remove(id)
+    }
+
     /// The store, if there is one.
     pub fn store(&self) -> Option<&Arc<dyn Store>> {
         self.shared().store()
@@ -167,6 +180,7 @@ pub struct RuntimeBuilder {
     registry: RegistryBuilder,
     resources: Resources,
     listeners: Vec<Arc<dyn Listener>>,
+    listener_types: ListenerTypes,
     clock: Arc<dyn Clock>,
     concurrent: usize,
     resident: usize,
@@ -180,6 +194,7 @@ impl RuntimeBuilder {
             registry: RegistryBuilder::default(),
             resources: Resources::default(),
             listeners: Vec::new(),
+            listener_types: ListenerTypes::default(),
             clock: Arc::new(SystemClock),
             concurrent: limits::CONCURRENT,
             resident: limits::RESIDENT,
@@ -222,6 +237,12 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Makes a type of listener known that is stored with processes.
+    pub fn register_listener<L: SavedListener>(mut self) -> Self {
+        self.listener_types.register::<L>();
+        self
+    }
+
     /// Takes time from this clock instead of the system's.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -258,8 +279,9 @@ impl RuntimeBuilder {
             Some(store) => store.acquire().await?,
             None => Epoch::default(),
         };
-        let env = Arc::new(Env { clock: self.clock, resources: self.resources, registry, store, epoch });
-        let shared = Shared::new(env, self.listeners, self.concurrent, self.resident);
+        let listeners = self.listener_types;
+        let env = Arc::new(Env { clock: self.clock, resources: self.resources, registry, listeners, store, epoch });
+        let shared = Shared::new(env, listeners::Listeners::new(self.listeners), self.concurrent, self.resident);
         let runtime = Runtime { guard: Arc::new(Guard(Arc::clone(&shared))) };
         if shared.store().is_some() {
             launch::bring_unfinished(&shared).await?;

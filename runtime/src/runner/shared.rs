@@ -10,15 +10,15 @@ use super::RunError;
 use super::caught::{caught, caught_async};
 use super::drive::Driver;
 use super::entry::{Entry, Inner, Mail, Resident, Waiting};
+use super::listeners::Listeners;
 use super::timers::Timers;
 use crate::limits;
-use crate::listener::Listener;
 use crate::process::{BoxFuture, Ended, Env, Machine, ProcessId, ProcessState, Request, Slot, Termination};
 use crate::store::{Awaiting, Record, RequestId, Store, StoreErrorKind};
 
 pub(crate) struct Shared {
     pub(crate) env: Arc<Env>,
-    pub(crate) listeners: Vec<Arc<dyn Listener>>,
+    pub(crate) listeners: Listeners,
     pub(crate) slots: Semaphore,
     pub(crate) timers: Timers,
     pub(crate) resident_most: usize,
@@ -64,12 +64,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        env: Arc<Env>,
-        listeners: Vec<Arc<dyn Listener>>,
-        most: usize,
-        resident_most: usize,
-    ) -> Arc<Self> {
+    pub(crate) fn new(env: Arc<Env>, listeners: Listeners, most: usize, resident_most: usize) -> Arc<Self> {
         Arc::new(Self {
             env,
             listeners,
@@ -167,7 +162,7 @@ impl Shared {
             self.timers.add(wake_at, entry.pid().clone());
         }
         resident.live.forget_saved();
-        inner.resident = self.rests().then_some(resident);
+        inner.resident = self.rests(resident.is_pinned()).then_some(resident);
     }
 
     /// Fills in how a process ended, for all who wait for it, and forgets it.
@@ -176,6 +171,7 @@ impl Shared {
         entry.lock().gone = true;
         self.fill_watchers(entry.pid(), &end);
         entry.slot.fill(end);
+        self.listeners.forget(entry.pid());
         if let Some(parent) = entry.parent.as_ref().and_then(|parent| self.entry(parent)) {
             self.wake_if_ready(&parent);
         }
@@ -249,9 +245,9 @@ impl Shared {
     }
 
     /// Counts a process to rest; whether it may stay in memory.
-    fn rests(&self) -> bool {
+    fn rests(&self, pinned: bool) -> bool {
         let resting = self.resting.fetch_add(1, Ordering::Relaxed);
-        if self.env.store.is_none() || resting < self.resident_most {
+        if pinned || self.env.store.is_none() || resting < self.resident_most {
             return true;
         }
         self.resting.fetch_sub(1, Ordering::Relaxed);
@@ -347,7 +343,8 @@ impl Shared {
     /// A process as of its last boundary; one that cannot be read is parked with the reason.
     pub(crate) async fn restore(&self, record: &Record) -> Result<Box<Resident>, RunError> {
         let process = self.env.registry.named(&record.envelope.process)?;
-        let restored = caught(|| process.restore(&self.env, record)).unwrap_or_else(|panic| Err(panic.to_string()));
+        let restore = || caught(|| process.restore(&self.env, record)).unwrap_or_else(|panic| Err(panic.to_string()));
+        let restored = super::CURRENT.sync_scope(record.pid.clone(), restore);
         let restored = match restored {
             Ok(restored) => restored,
             Err(reason) => return Err(self.park(&record.pid, reason).await?),
@@ -356,7 +353,15 @@ impl Shared {
         resident.machine = Machine::new(record.state, record.paused);
         resident.machine.set_wants_resume(record.awaiting.resume.is_some());
         resident.committed = record.state;
-        resident.before_pause.clone_from(&record.status.before_pause);
+        if record.status.before_pause.is_some() {
+            resident.extra_mut().before_pause.clone_from(&record.status.before_pause);
+        }
+        if let Some(text) = &record.listeners {
+            match caught(|| self.env.listeners.read(text)).unwrap_or_else(|panic| Err(panic.to_string())) {
+                Ok(listeners) => resident.extra_mut().listeners = listeners,
+                Err(reason) => return Err(self.park(&record.pid, reason).await?),
+            }
+        }
         for slot in &restored.children {
             self.find_end(slot).await?;
         }

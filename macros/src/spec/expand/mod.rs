@@ -3,6 +3,7 @@
 mod builder;
 mod description;
 mod docs;
+pub(super) mod editor;
 mod values;
 
 use proc_macro2::{Ident, Span, TokenStream};
