@@ -19,6 +19,7 @@ mod life;
 #[cfg(feature = "sqlite")]
 mod points;
 mod position;
+mod model;
 mod resume;
 mod robust;
 #[cfg(feature = "sqlite")]

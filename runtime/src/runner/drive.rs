@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::SemaphorePermit;
 
 use super::RunError;
@@ -246,6 +247,10 @@ impl<'a> Driver<'a> {
                         let answering = answer_in_step(self.shared, self.entry, machine, &mut self.later);
                         if let Some(cut) = Box::pin(answering).await {
                             break cut;
+                        }
+                        // What waits for the step to end, or a close, must not wait for the end of a burst.
+                        if machine.is_interrupted() || self.shared.is_closing() {
+                            self.entry.signal.store(true, Ordering::Relaxed);
                         }
                     }
                 }

@@ -148,10 +148,11 @@ impl AnyHandle {
         self.request(Request::Fail { error }).await
     }
 
-    /// Ends the wait of a process for a resume, with a value for the step that follows. A second one is harmless.
+    /// Ends the wait of a process for a resume, with a value for the step that follows. A second one is harmless (S30), as
+    /// is one to a process that waits for something else alone: nothing changes.
     ///
     /// # Errors
-    /// The process does not wait for a resume, the value does not fit the step that takes it, the store failed, or the
+    /// The process does not wait, the value does not fit the step that takes it, the store failed, or the
     /// runtime was shut down.
     pub async fn resume<T: Serialize>(&self, value: T) -> Result<bool, RunError> {
         let value = serde_json::to_value(value).map_err(|error| RunError::ResumeValue {
