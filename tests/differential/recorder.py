@@ -23,7 +23,7 @@ class Witness(plumpy.ProcessListener):
     """Writes outputs down."""
 
     def on_output_emitted(self, process, output_port, value, dynamic):
-        process.log('emitted', output_port, copy.deepcopy(value))
+        process.log('emitted', output_port, value)
 
 
 class Recorded(plumpy.WorkChain):
@@ -38,7 +38,8 @@ class Recorded(plumpy.WorkChain):
         PROCESSES[self.pid] = self
 
     def log(self, *event):
-        self.events.append(list(event))
+        # Copied: plumpy keeps what it was given, and changes it.
+        self.events.append(copy.deepcopy(list(event)))
 
     def on_entered(self, from_state):
         super().on_entered(from_state)
@@ -54,7 +55,7 @@ class Recorded(plumpy.WorkChain):
         for key in list(self.ctx.children):
             if hasattr(self.ctx, key):
                 self.ctx.children.remove(key)
-                self.log('got', key, copy.deepcopy(self.ctx[key]))
+                self.log('got', key, self.ctx[key])
         self.log('step', step)
 
     def on(self, table):

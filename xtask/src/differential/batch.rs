@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -22,16 +23,22 @@ pub(crate) struct Recorded {
 
 /// Where batches are written and run.
 pub(crate) struct Workshop {
+    purpose: &'static str,
     folder: PathBuf,
     python: PathBuf,
+    /// Held while it is open: of two at once in one folder, each would run the other's programs.
+    _lock: File,
 }
 
 impl Workshop {
     /// Makes what all batches share. `purpose` keeps those apart that may run at the same time.
-    pub(crate) fn open(purpose: &str) -> Result<Self, Fault> {
+    pub(crate) fn open(purpose: &'static str) -> Result<Self, Fault> {
         let folder = root().join("target/differential");
+        std::fs::create_dir_all(folder.join(purpose))?;
+        let lock = File::create(folder.join(purpose).join("lock"))?;
+        lock.lock()?;
         let python = crate::venv::make(&folder.join("venv"), &root().join("tests/differential/requirements.txt"))?;
-        Ok(Self { folder: folder.join(purpose), python })
+        Ok(Self { purpose, folder: folder.join(purpose), python, _lock: lock })
     }
 
     /// Runs all cases.
@@ -70,13 +77,18 @@ impl Workshop {
         build.current_dir(&package).env("CARGO_TARGET_DIR", &target).env("CARGO_INCREMENTAL", "0");
         output(build.env_remove("RUSTFLAGS"))?;
         let parts = parts(cases).count();
-        (0..parts).map(|part| output(&mut Command::new(target.join("debug").join(part_name(part))))).collect()
+        (0..parts).map(|part| output(&mut Command::new(target.join("debug").join(self.part_name(part))))).collect()
+    }
+
+    fn part_name(&self, part: usize) -> String {
+        format!("{}{part}", self.purpose)
     }
 
     fn write_packages(&self, package: &Path, cases: &[Case]) -> Result<(), Fault> {
         let sources = root().join("tests/differential");
         let quoted = |path: PathBuf| format!("{:?}", path.to_string_lossy());
-        let members: Vec<String> = parts(cases).enumerate().map(|(part, _)| format!("{:?}", part_name(part))).collect();
+        let members: Vec<String> =
+            parts(cases).enumerate().map(|(part, _)| format!("{:?}", self.part_name(part))).collect();
         let workspace = format!(
             "[workspace]\nresolver = \"3\"\nmembers = [\"recorder\", {}]\n\n[profile.dev]\ndebug = 0\nincremental = false\n",
             members.join(", ")
@@ -94,7 +106,7 @@ impl Workshop {
             format!("{}[lib]\npath = {}\n\n{dependencies}", head("recorder"), quoted(sources.join("recorder.rs")));
         write(&package.join("recorder/Cargo.toml"), &library)?;
         for (part, cases) in parts(cases).enumerate() {
-            let name = part_name(part);
+            let name = self.part_name(part);
             let manifest = format!("{}{dependencies}recorder = {{ path = \"../recorder\" }}\n", head(&name));
             write(&package.join(&name).join("Cargo.toml"), &manifest)?;
             write(&package.join(&name).join("src/main.rs"), &rust::program(cases))?;
@@ -109,10 +121,6 @@ fn name(line: &Value) -> String {
 
 fn parts(cases: &[Case]) -> std::slice::Chunks<'_, Case> {
     cases.chunks(cases.len().div_ceil(PARTS).max(1))
-}
-
-fn part_name(part: usize) -> String {
-    format!("part{part}")
 }
 
 fn head(name: &str) -> String {

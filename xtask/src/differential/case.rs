@@ -36,6 +36,8 @@ pub(crate) enum Type {
     Float,
     Boolean,
     List,
+    /// Anything; for dynamic namespaces.
+    Any,
 }
 
 /// An output port or a namespace of them.
@@ -46,7 +48,8 @@ pub(crate) enum Output {
         of: Type,
         required: bool,
     },
-    /// May be left out as a whole; `true` marks those of its ports that it must have if it is there.
+    /// May be left out as a whole; `true` marks those of its ports that it must have if it is there. A port may stand
+    /// in a namespace of its own below: `deep.q`.
     Namespace {
         name: String,
         ports: Vec<(String, Type, bool)>,

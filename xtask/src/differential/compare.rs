@@ -6,6 +6,12 @@ use std::collections::BTreeMap;
 
 use super::batch::Recorded;
 
+/// How our side runs each case: without a store and unobserved, without a store, and over one with stops in between.
+const MODES: [&str; 3] = ["quiet", "volatile", "stored"];
+
+/// Events that are shown on both sides of a difference.
+const AROUND: usize = 4;
+
 /// How often each rule explained a difference.
 pub(crate) type Applied = BTreeMap<&'static str, usize>;
 
@@ -22,18 +28,24 @@ struct Story {
     outputs: Value,
 }
 
-/// Compares one case in all modes; gives what differs without an explanation.
+/// Compares one case in all modes; gives what differs without an explanation, and in which modes.
 pub(crate) fn compare(recorded: &Recorded, applied: &mut Applied) -> Vec<String> {
     let Some(plumpy) = recorded.plumpy.as_object() else { return vec!["plumpy did not run it".to_owned()] };
     let expected = super::explain::expected(plumpy, applied);
-    let mut differences = Vec::new();
-    for mode in ["quiet", "volatile", "stored"] {
-        match recorded.ours.get(mode).and_then(Value::as_object) {
-            Some(ours) => compare_mode(mode, &expected, ours, &mut differences),
-            None => differences.push(format!("{mode}: it was not run")),
+    let mut differences: Vec<(String, Vec<&str>)> = Vec::new();
+    for mode in MODES {
+        let found = match recorded.ours.get(mode).and_then(Value::as_object) {
+            Some(ours) => compare_mode(mode, &expected, ours),
+            None => vec!["it was not run".to_owned()],
+        };
+        for text in found {
+            match differences.iter_mut().find(|(known, _)| *known == text) {
+                Some((_, modes)) => modes.push(mode),
+                None => differences.push((text, vec![mode])),
+            }
         }
     }
-    differences
+    differences.into_iter().map(|(text, modes)| format!("{}: {text}", modes.join(", "))).collect()
 }
 
 /// The record of a process as the explained plumpy gives it: the same shape as ours, the end in the common form.
@@ -44,21 +56,15 @@ pub(crate) struct Expected {
     pub(crate) outputs: Value,
 }
 
-fn compare_mode(
-    mode: &str,
-    expected: &BTreeMap<String, Expected>,
-    ours: &Map<String, Value>,
-    differences: &mut Vec<String>,
-) {
+fn compare_mode(mode: &str, expected: &BTreeMap<String, Expected>, ours: &Map<String, Value>) -> Vec<String> {
     let quiet = mode == "quiet";
     // Without an observer only the process itself is waited for.
     let counts = |name: &str| !quiet || !name.contains('/');
-    for name in ours.keys().filter(|name| counts(name) && !expected.contains_key(*name)) {
-        differences.push(format!("{mode}: {name} exists, in plumpy it does not"));
-    }
+    let surplus = ours.keys().filter(|name| counts(name) && !expected.contains_key(*name));
+    let mut differences: Vec<String> = surplus.map(|name| format!("{name} exists, in plumpy it does not")).collect();
     for (name, expected) in expected.iter().filter(|(name, _)| counts(name)) {
         let Some(own) = ours.get(name) else {
-            differences.push(format!("{mode}: {name} does not exist, in plumpy it does"));
+            differences.push(format!("{name} does not exist, in plumpy it does"));
             continue;
         };
         let mut wanted = story(&expected.log, expected.end.clone(), expected.outputs.clone());
@@ -70,25 +76,40 @@ fn compare_mode(
                 story.emitted.clear();
             }
         } else if own["end"].is_null() {
-            // A runtime without a store has forgotten it; its log is there.
+            // A runtime without a store has forgotten a child that ended; its log is there.
             (wanted.end, wanted.outputs) = (found.end.clone(), found.outputs.clone());
         }
-        differences.extend(wanted.against(&found).into_iter().map(|text| format!("{mode}: {name}: {text}")));
+        differences.extend(wanted.against(&found).into_iter().map(|text| format!("{name}: {text}")));
     }
+    differences
 }
 
 impl Story {
     fn against(&self, ours: &Self) -> Vec<String> {
-        let parts = [
-            ("steps, predicates and outputs", json!(self.told), json!(ours.told)),
-            ("states", json!(self.moves), json!(ours.moves)),
-            ("outputs that listeners heard of", json!(self.emitted), json!(ours.emitted)),
-            ("end", self.end.clone(), ours.end.clone()),
-            ("outputs", self.outputs.clone(), ours.outputs.clone()),
+        let lists = [
+            ("steps, predicates and outputs", &self.told, &ours.told),
+            ("states", &self.moves, &ours.moves),
+            ("outputs that listeners heard of", &self.emitted, &ours.emitted),
         ];
-        let differ = parts.into_iter().filter(|(_, plumpy, ours)| plumpy != ours);
-        differ.map(|(what, plumpy, ours)| format!("{what}\n    plumpy {plumpy}\n    ours   {ours}")).collect()
+        let mut differences: Vec<String> =
+            lists.into_iter().filter_map(|(what, a, b)| first_difference(what, a, b)).collect();
+        for (what, plumpy, ours) in [("end", &self.end, &ours.end), ("outputs", &self.outputs, &ours.outputs)] {
+            if plumpy != ours {
+                differences.push(format!("{what}\n    plumpy {plumpy}\n    ours   {ours}"));
+            }
+        }
+        differences
     }
+}
+
+/// Where two lists begin to differ, with some of what stands around.
+fn first_difference(what: &str, plumpy: &[Value], ours: &[Value]) -> Option<String> {
+    let at = (0..plumpy.len().max(ours.len())).find(|at| plumpy.get(*at) != ours.get(*at))?;
+    let around = |list: &[Value]| {
+        let (from, to) = (at.saturating_sub(AROUND).min(list.len()), (at + AROUND).min(list.len()));
+        list[from..to].iter().map(Value::to_string).collect::<Vec<_>>().join(" ")
+    };
+    Some(format!("{what}, from event {at}\n    plumpy … {}\n    ours   … {}", around(plumpy), around(ours)))
 }
 
 pub(crate) fn is(event: &Value, kind: &str) -> bool {

@@ -12,6 +12,11 @@ const DEPTH: usize = 4;
 /// After so many steps no loop goes on.
 const STEPS_IN_LOOPS: usize = 12;
 const TYPES: [Type; 5] = [Type::Integer, Type::Text, Type::Float, Type::Boolean, Type::List];
+/// The namespace within a namespace, and its dot.
+pub(crate) const DEEP: &str = "deep.";
+/// Names in a dynamic namespace. No name is the beginning of another: plumpy refuses that when it is emitted, and we
+/// when the step has ended.
+const FREE: [&str; 5] = ["a", "b", "c", "n.a", "m.b.c"];
 /// Exit codes of every process.
 pub(crate) const EXITS: [i64; 2] = [410, 420];
 
@@ -59,13 +64,15 @@ impl Make {
             self.case.outputs.push(Output::Port { name: format!("o{number}"), of, required: false });
         }
         for number in 0..self.random.below(3) {
-            let ports = (0..self.random.from(1, 3))
-                .map(|port| (format!("p{port}"), self.random.one(&TYPES), self.random.chance(40)))
-                .collect();
+            let mut ports = Vec::new();
+            for port in 0..self.random.from(1, 4) {
+                let deep = if port > 0 && self.random.chance(35) { DEEP } else { "" };
+                ports.push((format!("{deep}p{port}"), self.random.one(&TYPES), self.random.chance(40)));
+            }
             self.case.outputs.push(Output::Namespace { name: format!("ns{number}"), ports });
         }
         if self.random.chance(40) {
-            let of = self.random.one(&TYPES);
+            let of = if self.random.chance(50) { Type::Any } else { self.random.one(&TYPES) };
             self.case.outputs.push(Output::Dynamic { name: "free".to_owned(), of });
         }
     }
@@ -187,7 +194,7 @@ impl Make {
         } else {
             self.awaited(&mut step);
         }
-        if self.random.chance(14) {
+        if self.random.chance(16) {
             let (when, end) = (if self.random.chance(30) { self.table() } else { self.once() }, self.end());
             // A step that gives outputs cannot end in another way than failing.
             let end = if step.gives.is_empty() || matches!(end, End::Panic) { end } else { End::Fail };
@@ -228,14 +235,14 @@ impl Make {
     }
 
     fn end(&mut self) -> End {
-        match self.random.below(11) {
+        match self.random.below(12) {
             0..3 => End::Fail,
             3 => End::Panic,
-            4..7 => {
+            4..6 => {
                 let of = self.random.one(&TYPES);
                 End::Stop(if self.random.chance(30) { json!(0) } else { self.value(of) })
             }
-            7..9 => End::Exit(self.random.one(&EXITS)),
+            6..9 => End::Exit(self.random.one(&EXITS)),
             _ => End::Kill,
         }
     }
@@ -249,26 +256,32 @@ impl Make {
             }
             Output::Port { name, of, .. } => (name, self.value_or_wrong(of, wrong)),
             Output::Dynamic { name, of } => {
-                (format!("{name}.{}", self.random.one(&["a", "b", "c"])), self.value_or_wrong(of, wrong))
+                // Values in values are for namespaces that take anything: a map of integers holds none (S79).
+                let names = if of == Type::Any { &FREE[..] } else { &FREE[..3] };
+                (format!("{name}.{}", self.random.one(names)), self.value_or_wrong(of, wrong))
             }
-            Output::Namespace { name, ports } if self.random.chance(25) => {
-                let mut values = serde_json::Map::new();
-                for (port, of, required) in &ports {
-                    if *required || self.random.chance(50) {
-                        values.insert(port.clone(), self.value_or_wrong(*of, wrong));
-                    }
-                }
-                if values.is_empty() {
-                    values.insert(ports[0].0.clone(), self.value_or_wrong(ports[0].1, wrong));
-                }
-                (name, Value::Object(values))
-            }
+            Output::Namespace { name, ports } if self.random.chance(25) => (name, self.mapping(&ports, wrong)),
             Output::Namespace { name, ports } => {
                 let (port, of, _) = &ports[self.random.below(ports.len())];
                 (format!("{name}.{port}"), self.value_or_wrong(*of, wrong))
             }
         };
         Action::Out { path, value, tolerant: self.random.chance(30) }
+    }
+
+    /// A value for a whole namespace. It is not empty: plumpy takes that for one that is left out (S79).
+    fn mapping(&mut self, ports: &[(String, Type, bool)], wrong: bool) -> Value {
+        let mut values = json!({});
+        for (place, (port, of, required)) in ports.iter().enumerate() {
+            if place == 0 || *required || self.random.chance(50) {
+                let value = self.value_or_wrong(*of, wrong);
+                match port.strip_prefix(DEEP) {
+                    Some(port) => values["deep"][port] = value,
+                    None => values[port] = value,
+                }
+            }
+        }
+        values
     }
 
     fn value_or_wrong(&mut self, of: Type, wrong: bool) -> Value {
@@ -278,6 +291,7 @@ impl Make {
         // Not generated: booleans for integers and integers for floats, where Python's types differ (S69).
         match of {
             Type::Text => json!(3),
+            Type::Any => json!({ "x": [null, { "y": 1 }] }),
             Type::List => json!("text"),
             _ => json!([1]),
         }
@@ -291,6 +305,10 @@ impl Make {
             Type::Float => json!(f64::from(u8::try_from(n).unwrap_or_default()) + 0.5),
             Type::Boolean => json!(n > 4),
             Type::List => json!([n, n + 1]),
+            Type::Any => {
+                let of = self.random.one(&TYPES);
+                self.value(of)
+            }
         }
     }
 

@@ -43,7 +43,7 @@ struct Found {
 /// The part of the test command: one test per outline.
 pub(crate) fn test() -> Counts {
     let start = Instant::now();
-    match run(SEED, 0, TESTED) {
+    match run("tested", SEED, 0, TESTED) {
         Ok(found) => {
             found.print(start);
             let failed = found.unexplained.len();
@@ -68,13 +68,13 @@ pub(crate) fn differential(arguments: &[String]) -> Result<bool, Fault> {
         }
     }
     let start = Instant::now();
-    let found = run(seed, first, count)?;
+    let found = run("many", seed, first, count)?;
     found.print(start);
     Ok(found.unexplained.is_empty())
 }
 
-fn run(seed: u64, first: u64, count: usize) -> Result<Found, Fault> {
-    let workshop = Workshop::open("batch")?;
+fn run(purpose: &'static str, seed: u64, first: u64, count: usize) -> Result<Found, Fault> {
+    let workshop = Workshop::open(purpose)?;
     let start = Instant::now();
     let mut found = Found::default();
     let numbers: Vec<u64> = (first..).take(count).collect();

@@ -29,6 +29,7 @@ fn declaration(output: &Output) -> String {
     };
     match output {
         Output::Port { name, of, required } => port(name, *of, *required),
+        Output::Dynamic { name, of: Type::Any } => format!("        spec.output_namespace('{name}', dynamic=True)\n"),
         Output::Dynamic { name, of } => {
             format!("        spec.output_namespace('{name}', dynamic=True, valid_type={})\n", python_type(*of))
         }
@@ -47,6 +48,7 @@ fn python_type(of: Type) -> &'static str {
         Type::Float => "float",
         Type::Boolean => "bool",
         Type::List => "list",
+        Type::Any => "object",
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::fmt::Write as _;
 
 use super::case::{ALWAYS, Action, Case, End, Form, Launch, Node, Output, Predicate, Step, Table, Type};
-use super::generate::EXITS;
+use super::generate::{DEEP, EXITS};
 
 /// A module with the process.
 pub(crate) fn module(case: &Case) -> String {
@@ -33,13 +33,17 @@ fn spec(case: &Case) -> String {
             Output::Port { name, of, .. } => format!("    output {name}: optional<{}>;\n", rust_type(*of)),
             Output::Dynamic { name, of } => format!("    output {name}: dynamic<{}>;\n", rust_type(*of)),
             Output::Namespace { name, ports } => {
-                let mut inner = String::new();
+                let (mut inner, mut deep) = (String::new(), String::new());
                 for (port, of, required) in ports {
                     let of = rust_type(*of);
                     let of = if *required { of.to_owned() } else { format!("optional<{of}>") };
-                    inner += &format!(" {port}: {of};");
+                    match port.strip_prefix(DEEP) {
+                        Some(port) => deep += &format!(" {port}: {of};"),
+                        None => inner += &format!(" {port}: {of};"),
+                    }
                 }
-                format!("    output {name}: optional {{{inner} }}\n")
+                let deep = if deep.is_empty() { deep } else { format!(" deep {{{deep} }}") };
+                format!("    output {name}: optional {{{inner}{deep} }}\n")
             }
         };
     }
@@ -56,6 +60,7 @@ fn rust_type(of: Type) -> &'static str {
         Type::Float => "f64",
         Type::Boolean => "bool",
         Type::List => "Vec<i64>",
+        Type::Any => "serde_json::Value",
     }
 }
 
