@@ -16,10 +16,10 @@ mod flow;
 mod golden;
 mod hooks;
 mod life;
+mod model;
 #[cfg(feature = "sqlite")]
 mod points;
 mod position;
-mod model;
 mod resume;
 mod robust;
 #[cfg(feature = "sqlite")]
