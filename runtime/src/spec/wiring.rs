@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::{InputMap, OutputInfo, Port, PortNamespace, PortReader, PortValues, PortWriter, SpecError};
+use super::{InputMap, OutputInfo, Port, PortNamespace, PortReader, PortValues, PortWriter, Schema, SpecError};
 
 /// What can go through a port: a value that can be written and read, sent to other threads, and kept.
 #[diagnostic::on_unimplemented(
@@ -117,6 +117,11 @@ pub fn with_default<D: Declared>(port: Port, default: fn() -> D::Value) -> Port 
     port.with_default(default)
 }
 
+/// The same port with a default that is known now.
+pub fn with_default_value<D: Declared>(port: Port, default: &D::Value) -> Port {
+    port.with_default_value(default)
+}
+
 /// The same port with a validator that says yes or no.
 pub fn with_predicate<D: Declared>(
     port: Port,
@@ -152,8 +157,18 @@ pub fn all_with_check<N: PortValues, R: Verdict>(
 pub fn dynamic<D: Declared<Value: Dynamic<Item: DeserializeOwned>>>(
     name: &'static str,
     type_name: &'static str,
+    schema: Schema,
 ) -> PortNamespace {
-    PortNamespace::new(name).dynamic::<<D::Value as Dynamic>::Item>(type_name)
+    dynamic_in::<D>(PortNamespace::new(name), type_name, schema)
+}
+
+/// The same namespace, dynamic beside its ports.
+pub fn dynamic_in<D: Declared<Value: Dynamic<Item: DeserializeOwned>>>(
+    namespace: PortNamespace,
+    type_name: &'static str,
+    schema: Schema,
+) -> PortNamespace {
+    namespace.dynamic_with::<<D::Value as Dynamic>::Item>(type_name, schema)
 }
 
 /// Sets a port.
@@ -169,6 +184,15 @@ pub fn set_in<D: Declared<Value: Dynamic<Item: Serialize>>>(
     value: &<D::Value as Dynamic>::Item,
 ) {
     values.set_in(namespace, name, value);
+}
+
+/// Sets a value of a dynamic namespace from within.
+pub fn set_rest<D: Declared<Value: Dynamic<Item: Serialize>>>(
+    values: &mut InputMap,
+    name: &str,
+    value: &<D::Value as Dynamic>::Item,
+) {
+    values.set(name, value);
 }
 
 /// Reads a required value, or one with a default.
@@ -196,6 +220,21 @@ pub fn read_dynamic<D: Declared<Value = BTreeMap<String, T>>, T: DeserializeOwne
     name: &str,
 ) -> Result<D::Value, SpecError> {
     ports.dynamic(name)
+}
+
+/// Reads the values of a dynamic namespace that no port took.
+///
+/// # Errors
+/// A value is of another type.
+pub fn read_rest<D: Declared<Value = BTreeMap<String, T>>, T: DeserializeOwned>(
+    ports: &mut PortReader,
+) -> Result<D::Value, SpecError> {
+    ports.rest()
+}
+
+/// Writes the values of a dynamic namespace beside its ports.
+pub fn write_rest<D: Declared<Value = BTreeMap<String, T>>, T: Serialize>(ports: &mut PortWriter, values: &D::Value) {
+    ports.rest(values);
 }
 
 /// Writes a value.
