@@ -91,7 +91,11 @@ impl PortNamespace {
                 prepared.insert(entry.name().to_owned(), ready);
             }
         }
-        if nothing_given && prepared.is_empty() && !self.is_required() && found.faults[before..].iter().all(Fault::is_missing) {
+        if nothing_given
+            && prepared.is_empty()
+            && !self.is_required()
+            && found.faults[before..].iter().all(Fault::is_missing)
+        {
             // Empty is as good as left out (S79).
             found.faults.truncate(before);
             return prepared;
@@ -281,8 +285,8 @@ fn check_entry(
         (None, tail) => {
             // In a dynamic namespace a dotted name is one of a tree of values.
             let nested = tail.into_iter().flat_map(|tail| tail.rsplit('.'));
-            let value = nested
-                .fold(value.clone(), |value, name| Value::Object(Map::from_iter([(name.to_owned(), value)])));
+            let value =
+                nested.fold(value.clone(), |value, name| Value::Object(Map::from_iter([(name.to_owned(), value)])));
             namespace.check_rest(&Map::from_iter([(head.to_owned(), value)]), path, faults);
         }
     }
