@@ -10,6 +10,7 @@ mod children;
 mod control;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
+mod expose;
 mod faulty;
 mod flow;
 #[cfg(feature = "sqlite")]
@@ -19,9 +20,11 @@ mod life;
 mod model;
 #[cfg(feature = "sqlite")]
 mod points;
+mod ports;
 mod position;
 mod resume;
 mod robust;
+mod schema;
 #[cfg(feature = "sqlite")]
 mod shared_file;
 mod snapshots;
