@@ -16,6 +16,7 @@ mod flow;
 #[cfg(feature = "sqlite")]
 mod golden;
 mod hooks;
+mod inputs;
 mod life;
 mod model;
 #[cfg(feature = "sqlite")]

@@ -37,6 +37,11 @@ impl PreparedInputs {
         raw_inputs(&self.values, &self.defaulted)
     }
 
+    /// The defaulted ones as a store keeps them: a JSON array, or nothing where there are none.
+    pub(crate) fn defaulted_text(&self) -> Option<String> {
+        (!self.defaulted.is_empty()).then(|| Value::from(self.defaulted.clone()).to_string())
+    }
+
     /// The values and the names of the defaulted ones.
     pub fn into_parts(self) -> (Map<String, Value>, Vec<String>) {
         (self.values, self.defaulted)
