@@ -10,7 +10,7 @@
 //! N, M, K and S, however often it was killed.
 
 use procession::prelude::*;
-use procession::store::{SqliteStore, Store};
+use procession::store::{FileStore, SqliteStore, Store};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -137,7 +137,7 @@ impl Options {
             }
         }
         if options.store.as_os_str().is_empty() || options.effects.as_os_str().is_empty() {
-            return Err("--store FILE and --effects FILE are needed".into());
+            return Err("--store FILE.db, or --store FOLDER, and --effects FILE are needed".into());
         }
         Ok(options)
     }
@@ -147,7 +147,12 @@ impl Options {
 async fn main() -> Result<(), StepError> {
     let options = Options::from_arguments()?;
     let effects = std::fs::OpenOptions::new().append(true).create(true).open(&options.effects)?;
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&options.store)?);
+    // A database, or a folder of documents.
+    let database = options.store.extension().is_some_and(|extension| extension == "db");
+    let store: Arc<dyn Store> = match database {
+        true => Arc::new(SqliteStore::open(&options.store)?),
+        false => Arc::new(FileStore::open(&options.store)?),
+    };
     let runtime = Runtime::builder()
         .register::<Ledger>()
         .resource(Effects(effects))

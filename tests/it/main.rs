@@ -10,6 +10,7 @@ mod control;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
 mod faulty;
+mod file;
 mod flow;
 #[cfg(feature = "sqlite")]
 mod golden;

@@ -27,6 +27,8 @@ mod index;
 mod journal;
 mod names;
 mod ownership;
+mod requests;
+mod snapshots;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -38,13 +40,12 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use self::disk::{Disk, Failure, is_read_only};
-use self::document::{RecordDocument, RequestDocument, SnapshotDocument, StoreDocument, Text, VERSION, write};
+use self::document::{StoreDocument, VERSION, write};
 use self::index::Index;
 use self::journal::View;
 use self::ownership::Owned;
 use self::table::Rows;
 use super::rules::{self, Retention, Table};
-use super::snapshot::{check_number, check_tag, copy, listed};
 use super::{
     Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, Page, Record, ReportLine, RequestId, RequestRow,
     Snapshot, Store, StoreError, StoreErrorKind, StoreResult,
@@ -54,15 +55,16 @@ use crate::limits;
 use crate::process::{BoxFuture, ProcessId, ProcessState, Request, Termination};
 
 /// How a folder is opened.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct FileOptions {
     history: u64,
     reports: u64,
+    read_only: bool,
 }
 
 impl Default for FileOptions {
     fn default() -> Self {
-        Self { history: limits::FILE_HISTORY, reports: limits::FILE_REPORTS }
+        Self { history: limits::FILE_HISTORY, reports: limits::FILE_REPORTS, read_only: false }
     }
 }
 
@@ -80,6 +82,11 @@ impl FileOptions {
     /// How many lines of report of each process are kept. Each boundary writes all of them.
     pub fn with_reports(self, reports: u64) -> Self {
         Self { reports, ..self }
+    }
+
+    /// Only reads: what would write is refused as [read-only](StoreErrorKind::ReadOnly). The folder must be there.
+    pub fn with_read_only(self, read_only: bool) -> Self {
+        Self { read_only, ..self }
     }
 }
 
@@ -108,6 +115,7 @@ pub struct FileStore {
 struct Inner {
     disk: Disk,
     retention: Retention,
+    read_only: bool,
     state: RwLock<State>,
 }
 
@@ -119,7 +127,6 @@ struct State {
 
 const FOLDERS: [&str; 5] = ["processes", "parked", "keys", "snapshots", "requests"];
 const MARK: &str = "store.json";
-const COUNTER: &str = "requests.json";
 const CHANGE_LOCK: &str = "change.lock";
 
 fn kind_of(error: &io::Error) -> StoreErrorKind {
@@ -156,13 +163,13 @@ impl FileStore {
     pub fn open_with(path: impl AsRef<Path>, options: FileOptions) -> StoreResult<Self> {
         let path = path.as_ref();
         let root = std::path::absolute(path).map_err(|error| failed("open", path.display(), error))?;
-        Self::open_on(Disk::new(root), &options)
+        Self::open_on(Disk::new(root), options)
     }
 
-    fn open_on(disk: Disk, options: &FileOptions) -> StoreResult<Self> {
-        recognise(&disk)?;
+    fn open_on(disk: Disk, options: FileOptions) -> StoreResult<Self> {
+        recognise(&disk, options.read_only)?;
         let retention = Retention::new(options.history, options.reports);
-        Ok(Self { inner: Arc::new(Inner { disk, retention, state: RwLock::default() }) })
+        Ok(Self { inner: Arc::new(Inner { disk, retention, read_only: options.read_only, state: RwLock::default() }) })
     }
 
     /// The folder.
@@ -206,23 +213,17 @@ impl FileStore {
 }
 
 /// Sees whether a folder is a store, and makes it one if it has nothing in it.
-fn recognise(disk: &Disk) -> StoreResult<()> {
+fn recognise(disk: &Disk, read_only: bool) -> StoreResult<()> {
     let refuse = |kind| StoreError::new(kind, "open", disk.root().display());
     let failed = |error| failed("open", disk.root().display(), error);
-    std::fs::create_dir_all(disk.root()).map_err(failed)?;
+    if !read_only {
+        std::fs::create_dir_all(disk.root()).map_err(failed)?;
+    }
     let Some(text) = disk.read(MARK).map_err(failed)? else {
-        // One in which a store was about to be made has the folders and what was left unfinished.
-        for entry in std::fs::read_dir(disk.root()).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            let ours = name.to_str().is_some_and(|name| name == ".tmp" || FOLDERS.contains(&name));
-            if !ours {
-                return Err(refuse(StoreErrorKind::Corrupt));
-            }
+        if read_only {
+            return Err(failed(ErrorKind::NotFound.into()));
         }
-        disk.make_folders(&FOLDERS).map_err(failed)?;
-        let mark = write(&StoreDocument { store: "procession".to_owned(), version: VERSION });
-        let mark = mark.map_err(|error| refuse(StoreErrorKind::Other).with_source(error))?;
-        return disk.replace(MARK, &mark).map_err(|failure| failed(failure.into_error()));
+        return make(disk);
     };
     let mark: StoreDocument =
         serde_json::from_str(&text).map_err(|error| refuse(StoreErrorKind::Corrupt).with_source(error))?;
@@ -232,6 +233,24 @@ fn recognise(disk: &Disk) -> StoreResult<()> {
         0 => Err(refuse(StoreErrorKind::Corrupt)),
         _ => Err(refuse(StoreErrorKind::NewerFormat)),
     }
+}
+
+/// Makes a store of a folder that has nothing in it.
+fn make(disk: &Disk) -> StoreResult<()> {
+    let refuse = |kind| StoreError::new(kind, "open", disk.root().display());
+    let failed = |error| failed("open", disk.root().display(), error);
+    // One in which a store was about to be made has the folders and what was left unfinished.
+    for entry in std::fs::read_dir(disk.root()).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let ours = name.to_str().is_some_and(|name| name == ".tmp" || FOLDERS.contains(&name));
+        if !ours {
+            return Err(refuse(StoreErrorKind::Corrupt));
+        }
+    }
+    disk.make_folders(&FOLDERS).map_err(failed)?;
+    let mark = write(&StoreDocument { store: "procession".to_owned(), version: VERSION });
+    let mark = mark.map_err(|error| refuse(StoreErrorKind::Other).with_source(error))?;
+    disk.replace(MARK, &mark).map_err(|failure| failed(failure.into_error()))
 }
 
 /// Which processes a page has.
@@ -256,7 +275,11 @@ impl Inner {
         read: impl FnOnce(&View<'_>, &State) -> StoreResult<T>,
     ) -> StoreResult<T> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        let _lock = self.lock(operation, File::lock_shared)?;
+        let _lock = match self.lock(operation, File::lock_shared) {
+            // Where nobody has written since it was made, or nobody can, there is no change to wait for.
+            Err(_) if self.read_only && !self.disk.root().join(CHANGE_LOCK).exists() => None,
+            lock => Some(lock?),
+        };
         read(&View::new(&self.disk).map_err(|error| self.failed(operation, error))?, &state)
     }
 
@@ -268,6 +291,9 @@ impl Inner {
     ) -> StoreResult<T> {
         // A panic of another caller left what a crash would have left, and the index as of its last change.
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if self.read_only {
+            return Err(self.fail(StoreErrorKind::ReadOnly, operation));
+        }
         if state.closed {
             return Err(self.fail(StoreErrorKind::Closed, operation));
         }
@@ -319,12 +345,11 @@ impl Inner {
     fn page(&self, wanted: &Wanted, after: Option<u64>, most: usize) -> StoreResult<Page> {
         self.read("list", |view, state| {
             let read;
-            let index = match &state.owned {
-                Some(owned) => &owned.index,
-                None => {
-                    read = Index::read(view)?;
-                    &read
-                }
+            let index = if let Some(owned) = &state.owned {
+                &owned.index
+            } else {
+                read = Index::read(view)?;
+                &read
             };
             index.page(view, after, most, |entry| match wanted {
                 Wanted::Unfinished => entry.is_unfinished(),
@@ -344,117 +369,11 @@ impl Inner {
             parked => parked,
         }
     }
-
-    fn request(&self, pid: &ProcessId, request: String) -> StoreResult<RequestId> {
-        const OPERATION: &str = "store a request to";
-        let failed = |error| failed(OPERATION, of_process(pid, self.disk.root()), error);
-        self.write(OPERATION, |view, state| {
-            let counter: Option<document::CounterDocument> = view.document(COUNTER).map_err(failed)?;
-            // Also those that are there, should the counter be lost.
-            let there = view.requests()?.iter().filter_map(|name| Some(table::request_of(name)?.0.0)).max();
-            let last = there.unwrap_or(0).max(counter.unwrap_or_default().last) + 1;
-            let counter = write(&document::CounterDocument { last }).map_err(|error| failed(error.into()))?;
-            let document = RequestDocument { pid: pid.clone(), request: Text(request) };
-            let document = write(&document).map_err(|error| failed(error.into()))?;
-            // The number first: one that is not used does no harm, one that is used twice would.
-            let written = self.disk.replace(COUNTER, &counter);
-            self.settle(OPERATION, state, written)?;
-            let path = format!("requests/{}.json", table::request_name(RequestId(last), pid));
-            let written = self.disk.replace(&path, &document);
-            self.settle(OPERATION, state, written)?;
-            Ok(RequestId(last))
-        })
-    }
-}
-
-fn requests(view: &View<'_>, after: Option<RequestId>) -> StoreResult<Vec<RequestRow>> {
-    let mut rows = Vec::new();
-    for name in view.requests()? {
-        let Some((id, pid)) = table::request_of(&name) else { continue };
-        if after.is_some_and(|after| id <= after) {
-            continue;
-        }
-        let row = match view.document::<RequestDocument>(&format!("requests/{name}.json")) {
-            Ok(None) => continue,
-            Ok(Some(RequestDocument { pid, request })) => {
-                let request = serde_json::from_str(&request.0).map_err(|error| error.to_string());
-                RequestRow { id, pid, request }
-            }
-            Err(error) if kind_of(&error) == StoreErrorKind::Corrupt => {
-                let pid = names::decode(pid).unwrap_or_else(|| pid.to_owned()).into();
-                RequestRow { id, pid, request: Err(error.to_string()) }
-            }
-            Err(error) => return Err(failed("read requests in", view.disk().root().display(), error)),
-        };
-        rows.push(row);
-    }
-    rows.sort_by_key(|row| row.id);
-    Ok(rows)
-}
-
-fn snapshots_of(view: &View<'_>, pid: &ProcessId) -> StoreResult<Vec<Snapshot>> {
-    let names = view.snapshots_of(pid)?;
-    let mut snapshots = names.iter().map(|name| snapshot(view, name)).collect::<StoreResult<Vec<_>>>()?;
-    snapshots.sort_by(|one, other| one.tag.cmp(&other.tag));
-    Ok(snapshots)
-}
-
-fn snapshot(view: &View<'_>, name: &str) -> StoreResult<Snapshot> {
-    let failed = |error| failed("read a snapshot in", view.disk().root().display(), error);
-    let document: Option<SnapshotDocument> = view.document(&format!("snapshots/{name}.json")).map_err(failed)?;
-    let gone = || io::Error::new(ErrorKind::InvalidData, format!("the document `{name}` is gone"));
-    let SnapshotDocument { tag, at, process } = document.ok_or_else(|| failed(gone()))?;
-    Ok(listed(&process.into(), &tag, at))
-}
-
-fn snapshots(view: &View<'_>, after: Option<&(ProcessId, String)>, most: usize) -> StoreResult<Vec<Snapshot>> {
-    let after = after.map(|(pid, tag)| (pid.to_string(), tag.clone()));
-    let failed = |error| failed("list snapshots in", view.disk().root().display(), error);
-    let mut found = Vec::new();
-    for name in view.list("snapshots").map_err(failed)? {
-        let of_name = name.split_once('@').and_then(|(pid, tag)| Some((names::decode(pid)?, names::decode(tag)?)));
-        let key = match of_name {
-            Some(key) => key,
-            // A long text: only the document has all of it.
-            None => snapshot(view, &name).map(|snapshot| (snapshot.pid.to_string(), snapshot.tag))?,
-        };
-        if after.as_ref().is_none_or(|after| key > *after) {
-            found.push((key, name));
-        }
-    }
-    found.sort();
-    found.truncate(most.max(1));
-    found.iter().map(|(_, name)| snapshot(view, name)).collect()
-}
-
-fn save_snapshot(rows: &mut Rows<'_>, pid: &ProcessId, tag: &str, at: Timestamp) -> StoreResult<()> {
-    check_tag(pid, tag)?;
-    let missing = rows.refuse(StoreErrorKind::NotFound, "save a snapshot of", pid);
-    let process = RecordDocument::from(&copy(&rows.row(pid)?.ok_or(missing)?.record));
-    let path = table::snapshot_path(pid, tag);
-    let others = rows.view().snapshots_of(pid)?;
-    check_number(pid, others.iter().filter(|name| format!("snapshots/{name}.json") != path).count())?;
-    rows.put(path, &SnapshotDocument { tag: tag.to_owned(), at, process })
-}
-
-fn delete_snapshots(rows: &mut Rows<'_>, pid: &ProcessId) -> StoreResult<u64> {
-    let names = rows.view().snapshots_of(pid)?;
-    for name in &names {
-        rows.drop_document(format!("snapshots/{name}.json"));
-    }
-    Ok(names.len() as u64)
-}
-
-fn restore(rows: &mut Rows<'_>, pid: &ProcessId, tag: &str, at: Timestamp) -> StoreResult<Record> {
-    match rows.view().snapshot(pid, tag)? {
-        Some(snapshot) => rules::restore(rows, snapshot.process.into(), tag, at),
-        None => Err(rows.refuse(StoreErrorKind::NoSnapshot, "restore", pid)),
-    }
 }
 
 impl Store for FileStore {
     fn acquire(&self) -> BoxFuture<'_, StoreResult<Epoch>> {
-        Box::pin(self.run("own", |inner| ownership::acquire(inner)))
+        Box::pin(self.run("own", ownership::acquire))
     }
 
     fn release(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {
@@ -554,13 +473,15 @@ impl Store for FileStore {
     }
 
     fn requests(&self, after: Option<RequestId>) -> BoxFuture<'_, StoreResult<Vec<RequestRow>>> {
-        self.read("read requests in", move |view| requests(view, after))
+        self.read("read requests in", move |view| requests::requests(view, after))
     }
 
     fn discard_requests(&self, epoch: Epoch, ids: Vec<RequestId>) -> BoxFuture<'_, StoreResult<()>> {
         let subject = format!("requests in {}", self.path().display());
         self.change(epoch, "discard", subject, move |rows| {
-            ids.into_iter().for_each(|id| rows.remove_request(id));
+            for id in ids {
+                rows.remove_request(id);
+            }
             Ok(())
         })
     }
@@ -573,7 +494,7 @@ impl Store for FileStore {
         at: Timestamp,
     ) -> BoxFuture<'a, StoreResult<()>> {
         let (pid, tag, subject) = (pid.clone(), tag.to_owned(), self.of(pid));
-        self.change(epoch, "save a snapshot of", subject, move |rows| save_snapshot(rows, &pid, &tag, at))
+        self.change(epoch, "save a snapshot of", subject, move |rows| snapshots::save_snapshot(rows, &pid, &tag, at))
     }
 
     fn load_snapshot<'a>(&'a self, pid: &'a ProcessId, tag: &'a str) -> BoxFuture<'a, StoreResult<Option<Record>>> {
@@ -583,11 +504,11 @@ impl Store for FileStore {
 
     fn snapshots_of<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<Snapshot>>> {
         let pid = pid.clone();
-        self.read("list snapshots in", move |view| snapshots_of(view, &pid))
+        self.read("list snapshots in", move |view| snapshots::snapshots_of(view, &pid))
     }
 
     fn snapshots(&self, after: Option<(ProcessId, String)>, most: usize) -> BoxFuture<'_, StoreResult<Vec<Snapshot>>> {
-        self.read("list snapshots in", move |view| snapshots(view, after.as_ref(), most))
+        self.read("list snapshots in", move |view| snapshots::snapshots(view, after.as_ref(), most))
     }
 
     fn delete_snapshot<'a>(
@@ -609,7 +530,7 @@ impl Store for FileStore {
 
     fn delete_snapshots<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<u64>> {
         let (pid, subject) = (pid.clone(), self.of(pid));
-        self.change(epoch, "delete the snapshots of", subject, move |rows| delete_snapshots(rows, &pid))
+        self.change(epoch, "delete the snapshots of", subject, move |rows| snapshots::delete_snapshots(rows, &pid))
     }
 
     fn restore<'a>(
@@ -620,7 +541,7 @@ impl Store for FileStore {
         at: Timestamp,
     ) -> BoxFuture<'a, StoreResult<Record>> {
         let (pid, tag, subject) = (pid.clone(), tag.to_owned(), self.of(pid));
-        self.change(epoch, "restore", subject, move |rows| restore(rows, &pid, &tag, at))
+        self.change(epoch, "restore", subject, move |rows| snapshots::restore(rows, &pid, &tag, at))
     }
 
     fn delete<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>> {

@@ -23,7 +23,8 @@ pub(super) fn encode(text: &str) -> String {
         if plain && !(at == 0 && is_reserved(text)) {
             name.push(char::from(byte));
         } else {
-            name.push_str(&format!("%{byte:02x}"));
+            name.push('%');
+            name.extend([byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0')));
         }
         if name.len() > NAME_MAX {
             return shorten(&name, text);

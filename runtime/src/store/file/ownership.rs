@@ -57,14 +57,14 @@ pub(super) fn fence(
     operation: &'static str,
     subject: &str,
 ) -> StoreResult<()> {
-    let stale = || StoreError::new(StoreErrorKind::Stale, operation, subject);
-    let owned = state.owned.as_ref().ok_or_else(stale)?.epoch;
+    let refused = || StoreError::new(StoreErrorKind::Stale, operation, subject);
+    let owned = state.owned.as_ref().ok_or_else(refused)?.epoch;
     // The lock cannot be lost unless its file is removed; then the document tells.
     let latest: Option<OwnerDocument> =
         view.document(OWNER).map_err(|error| super::failed(operation, subject, error))?;
     if Epoch(latest.unwrap_or_default().epoch) != owned {
         state.owned = None;
-        return Err(stale());
+        return Err(refused());
     }
-    if owned == epoch { Ok(()) } else { Err(stale()) }
+    if owned == epoch { Ok(()) } else { Err(refused()) }
 }

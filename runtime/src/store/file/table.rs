@@ -103,7 +103,7 @@ pub(super) struct Rows<'v> {
     view: &'v View<'v>,
     retention: Retention,
     next_order: u64,
-    rows: BTreeMap<ProcessId, Staged>,
+    staged: BTreeMap<ProcessId, Staged>,
     keys: BTreeMap<String, Option<ProcessId>>,
     requests: Vec<RequestId>,
     removed: Vec<ProcessId>,
@@ -127,7 +127,7 @@ impl<'v> Rows<'v> {
             view,
             retention,
             next_order: index.next_order(),
-            rows: BTreeMap::new(),
+            staged: BTreeMap::new(),
             keys: BTreeMap::new(),
             requests: Vec::new(),
             removed: Vec::new(),
@@ -163,22 +163,22 @@ impl<'v> Rows<'v> {
     }
 
     fn staged(&mut self, pid: &ProcessId) -> StoreResult<&mut Staged> {
-        if !self.rows.contains_key(pid) {
+        if !self.staged.contains_key(pid) {
             let staged = match self.view.row(pid)? {
                 Some((row, text)) => {
                     Staged { was_parked: row.record.parked.is_some(), row: Some(row), text: Some(text), changed: false }
                 }
                 None => Staged::default(),
             };
-            self.rows.insert(pid.clone(), staged);
+            self.staged.insert(pid.clone(), staged);
         }
-        Ok(self.rows.entry(pid.clone()).or_default())
+        Ok(self.staged.entry(pid.clone()).or_default())
     }
 
     /// All that is to be written.
     pub(super) fn changes(&self) -> StoreResult<Changes> {
         let mut changes = self.others.clone();
-        for (pid, staged) in self.rows.iter().filter(|(_, staged)| staged.changed) {
+        for (pid, staged) in self.staged.iter().filter(|(_, staged)| staged.changed) {
             let Some(row) = &staged.row else {
                 changes.insert(process_path(pid), None);
                 if staged.was_parked {
@@ -222,7 +222,7 @@ impl<'v> Rows<'v> {
 
     /// Tells the index what has been written.
     pub(super) fn note(&self, index: &mut Index) {
-        for (pid, staged) in self.rows.iter().filter(|(_, staged)| staged.changed) {
+        for (pid, staged) in self.staged.iter().filter(|(_, staged)| staged.changed) {
             match &staged.row {
                 Some(row) => index.note(row),
                 None => index.remove(pid),
@@ -256,7 +256,7 @@ impl Table for Rows<'_> {
         }
         let order = self.next_order;
         self.next_order += 1;
-        let staged = self.rows.entry(row.record.pid.clone()).or_default();
+        let staged = self.staged.entry(row.record.pid.clone()).or_default();
         staged.row = Some(Row { order, ..row });
         staged.changed = true;
     }

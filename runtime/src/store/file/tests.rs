@@ -305,7 +305,7 @@ async fn a_folder_whose_making_was_cut_off_is_made_by_the_next() {
         let folder = tempfile::tempdir().unwrap();
         let disk = Disk::new(folder.path().to_owned());
         disk.fault.set(Some((operation, Fails::Crash)));
-        let made = FileStore::open_on(disk, &FileOptions::new());
+        let made = FileStore::open_on(disk, FileOptions::new());
         assert_eq!(made.is_ok(), operation >= 5, "{operation}");
         let store = open(folder.path());
         assert!(store.acquire().await.is_ok());
