@@ -1,20 +1,5 @@
-//! A store in a folder of JSON documents, for people to read and for tools that know files only.
-//!
-//! # The folder
-//! | path | what it is |
-//! |---|---|
-//! | `store.json` | says that the folder is a store, and of which version |
-//! | `owner.json`, `owner.lock` | the epoch; the lock of the owner |
-//! | `processes/<pid>.json` | a process: its record, children, memos, report and history |
-//! | `parked/<pid>.json` | why it was put aside |
-//! | `keys/<key>.json` | which process has the key |
-//! | `snapshots/<pid>@<tag>.json` | a snapshot |
-//! | `requests/<number>@<pid>.json`, `requests.json` | a request; the last number |
-//! | `journal.json` | the documents of a change that is being carried out |
-//! | `change.lock` | locked while documents are changed, shared while they are read |
-//!
-//! Names are escaped, as `names.rs` says. Context, inputs and the other texts stand in a document as the JSON that they
-//! are, byte for byte.
+//! A store in a folder of JSON documents, for people to read and for tools that know files only. What stands in the
+//! folder is said at [`FileStore`].
 //!
 //! # How a change is atomic
 //! A document is written beside its place, flushed, and renamed into it; the folder is flushed after that. A change of
@@ -91,7 +76,25 @@ impl FileOptions {
 }
 
 /// Keeps processes in a folder of JSON documents (S101): slower than [`SqliteStore`](super::SqliteStore), and readable
-/// without any tool. See the source of its module for the folder's form.
+/// without any tool.
+///
+/// # The folder
+/// | path | what it is |
+/// |---|---|
+/// | `store.json` | says that the folder is a store, and of which version |
+/// | `owner.json`, `owner.lock` | the epoch; the lock of the owner |
+/// | `processes/<pid>.json` | a process: its record, children, memos, report and history |
+/// | `parked/<pid>.json` | why it was put aside |
+/// | `keys/<key>.json` | which process has the key |
+/// | `snapshots/<pid>@<tag>.json` | a snapshot |
+/// | `requests/<number>@<pid>.json`, `requests.json` | a request; the last number |
+/// | `journal.json` | the documents of a change that is being carried out |
+/// | `change.lock` | locked while documents are changed, shared while they are read |
+///
+/// In names, small letters, digits, `-` and `_` stand for themselves and every other byte is `%` and two hexadecimal
+/// digits, so that any text is a safe name, also where the system does not tell `A` from `a`; of a very long text the
+/// name is its beginning, `~` and a hash. Context, inputs and the other texts stand in a document as the JSON that they
+/// are, byte for byte.
 ///
 /// # What is promised
 /// A call that returned `Ok` is on the disk, and survives a power failure. A call that failed changed nothing, also
