@@ -12,6 +12,7 @@ mod control;
 mod crash;
 mod expose;
 mod faulty;
+mod file;
 mod flow;
 #[cfg(feature = "sqlite")]
 mod golden;
