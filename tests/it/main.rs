@@ -5,6 +5,7 @@
 
 #[cfg(feature = "sqlite")]
 mod by_hand;
+mod chains;
 mod children;
 mod control;
 #[cfg(all(unix, feature = "sqlite"))]
