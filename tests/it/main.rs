@@ -29,3 +29,4 @@ mod sqlite;
 mod store;
 mod support;
 mod walk;
+mod work_chain;
