@@ -55,7 +55,8 @@ impl Relax {
         for _ in 0..10 {
             let mut largest = 0.0_f64;
             for atom in 1..self.positions.len() - 1 {
-                let force = (self.positions[atom - 1] + self.positions[atom + 1]) / 2.0 - self.positions[atom];
+                let middle = f64::midpoint(self.positions[atom - 1], self.positions[atom + 1]);
+                let force = middle - self.positions[atom];
                 self.positions[atom] += force;
                 largest = largest.max(force.abs());
             }

@@ -28,11 +28,14 @@ use super::walk::{self, Outputs};
 #[allow(dead_code, unreachable_pub)]
 mod ledger;
 
+/// Registers what a process needs, with a folder for its files.
+type Build = dyn Fn(RuntimeBuilder, &File) -> RuntimeBuilder;
+
 /// A process to stop, and the world it needs.
 struct Subject {
     name: &'static str,
     inputs: Value,
-    build: Box<dyn Fn(RuntimeBuilder, &File) -> RuntimeBuilder>,
+    build: Box<Build>,
     /// What is answered to those that wait for a resume.
     answer: Value,
 }
