@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use crate::process::Process;
 use crate::resources::Resources;
-use crate::runner::{RunError, TypeOf};
+use crate::runner::{RunError, TypeOf, caught};
+use crate::spec::DeclarationError;
 
 pub(crate) use crate::runner::ProcessType;
 
@@ -41,7 +42,7 @@ inventory::collect!(Collected);
 pub enum RegistryError {
     /// Two types have one name.
     #[error(
-        "two processes are named `{name}`: `{first}` and `{second}`; give one of them another with `#[process(name = \"…\")]`"
+        "two processes are named `{name}`: `{first}` and `{second}`; give one of them another with `#[process(name = \"…\")]`, or with `register_as`"
     )]
     Duplicate {
         /// The name.
@@ -61,6 +62,9 @@ pub enum RegistryError {
         /// The type of the resource.
         resource: &'static str,
     },
+    /// The ports of a process are declared wrongly.
+    #[error(transparent)]
+    Declaration(#[from] DeclarationError),
 }
 
 impl RegistryBuilder {
@@ -71,6 +75,19 @@ impl RegistryBuilder {
         }
         self.types.push(Arc::new(TypeOf::<P>::new()));
         P::register_exposed(self);
+    }
+
+    /// Adds a process under another name than its own, by which alone it is found and stored: one instantiation of a
+    /// generic process, or one whose name another crate has taken. The last name counts.
+    pub fn register_as<P: Process>(&mut self, name: &'static str) {
+        let process = Arc::new(TypeOf::<P>::named(name));
+        match self.types.iter_mut().find(|known| known.type_id() == TypeId::of::<P>()) {
+            Some(known) => *known = process,
+            None => {
+                self.types.push(process);
+                P::register_exposed(self);
+            }
+        }
     }
 
     /// Adds every process of the binary whose `#[process]` is not on a generic type.
@@ -85,11 +102,16 @@ impl RegistryBuilder {
         let mut by_name: HashMap<&'static str, Arc<dyn ProcessType>> = HashMap::new();
         let mut by_type = HashMap::new();
         for process in self.types {
+            // Validators run on defaults here, and they are user code.
+            caught(|| process.spec().verify())
+                .unwrap_or_else(|panic| Err(DeclarationError::panicked(process.name(), panic)))?;
             if let Some(need) = process.needs().iter().find(|need| !resources.has((need.id)())) {
                 return Err(RegistryError::MissingResource { process: process.name(), resource: (need.name)() });
             }
             for name in std::iter::once(process.name()).chain(process.also().iter().copied()) {
-                if let Some(first) = by_name.insert(name, Arc::clone(&process)) {
+                if let Some(first) = by_name.insert(name, Arc::clone(&process))
+                    && first.type_id() != process.type_id()
+                {
                     let (first, second) = (first.type_name(), process.type_name());
                     return Err(RegistryError::Duplicate { name: name.to_owned(), first, second });
                 }
@@ -119,6 +141,12 @@ impl Registry {
 
     pub(crate) fn named(&self, name: &str) -> Result<Arc<dyn ProcessType>, RunError> {
         self.by_name.get(name).cloned().ok_or_else(|| self.unknown(name))
+    }
+
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.by_type.values().map(|process| process.name()).collect();
+        names.sort_unstable();
+        names
     }
 
     fn unknown(&self, name: &str) -> RunError {

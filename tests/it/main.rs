@@ -3,6 +3,7 @@
 // A test that cannot go on panics: that is how it fails.
 #![allow(clippy::unwrap_used)]
 
+mod beside;
 #[cfg(feature = "sqlite")]
 mod by_hand;
 mod chains;
@@ -10,19 +11,24 @@ mod children;
 mod control;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
+mod expose;
 mod faulty;
 mod flow;
 #[cfg(feature = "sqlite")]
 mod golden;
 mod hooks;
 mod life;
+mod model;
 #[cfg(feature = "sqlite")]
 mod points;
+mod ports;
 mod position;
 mod resume;
 mod robust;
+mod schema;
 #[cfg(feature = "sqlite")]
 mod shared_file;
+mod snapshots;
 mod spec;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -11,6 +11,7 @@ use super::RunError;
 use super::entry::Mail;
 use super::instance::step_in;
 use super::shared::{Shared, Undelivered};
+use crate::listener::{Listener, ListenerId};
 use crate::process::{ErrorInfo, Outcome, Process, ProcessId, ProcessState, Request, Slot, Termination};
 
 /// What can be seen of a process.
@@ -25,6 +26,8 @@ pub struct Status {
     pub state: ProcessState,
     /// Whether it is paused.
     pub paused: bool,
+    /// Whether it was asked to end as killed, and does when the step that runs has ended.
+    pub killing: bool,
     /// Committed steps.
     pub steps: u64,
     /// The status text.
@@ -38,7 +41,7 @@ pub struct Status {
 /// The link to a process of any type.
 #[derive(Clone)]
 pub struct AnyHandle {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     slot: Arc<Slot>,
     process: Arc<str>,
 }
@@ -80,23 +83,24 @@ impl AnyHandle {
         let (pid, process) = (self.pid().clone(), self.process.to_string());
         if let Some(entry) = self.shared.entry(self.pid()) {
             let view = entry.lock().view.clone();
-            let (state, paused, steps) = (view.state, view.paused, view.steps);
+            let (state, paused, killing, steps) = (view.state, view.paused, view.killing, view.steps);
             let (text, position) = (view.status.map(Into::into), entry.process.position(view.at));
-            return Ok(Status { pid, process, state, paused, steps, text, position });
+            return Ok(Status { pid, process, state, paused, killing, steps, text, position });
         }
         if let Some(store) = self.shared.store() {
             let record = store.load(self.pid()).await?.ok_or_else(|| RunError::NotFound(pid.clone()))?;
             let (state, paused, steps) = (record.state, record.paused, record.steps);
             let known = self.shared.env.registry.named(&record.envelope.process).ok();
             let position = known.zip(step_in(&record.position)).and_then(|(known, step)| known.position(&step));
-            return Ok(Status { pid, process, state, paused, steps, text: record.status.text, position });
+            let text = record.status.text;
+            return Ok(Status { pid, process, state, paused, killing: false, steps, text, position });
         }
         let state = match self.slot.get() {
             Some(Ok(termination)) => termination.ended.state(),
             Some(Err(error)) => return Err(error.clone()),
             None => return Err(RunError::NotFound(pid)),
         };
-        Ok(Status { pid, process, state, paused: false, steps: 0, text: None, position: None })
+        Ok(Status { pid, process, state, paused: false, killing: false, steps: 0, text: None, position: None })
     }
 
     /// Holds the process after the step that runs, if one does. Resolves when the pause is in force, with `true`;
@@ -144,10 +148,11 @@ impl AnyHandle {
         self.request(Request::Fail { error }).await
     }
 
-    /// Ends the wait of a process for a resume, with a value for the step that follows. A second one is harmless.
+    /// Ends the wait of a process for a resume, with a value for the step that follows. A second one is harmless (S30), as
+    /// is one to a process that waits for something else alone: nothing changes.
     ///
     /// # Errors
-    /// The process does not wait for a resume, the value does not fit the step that takes it, the store failed, or the
+    /// The process does not wait, the value does not fit the step that takes it, the store failed, or the
     /// runtime was shut down.
     pub async fn resume<T: Serialize>(&self, value: T) -> Result<bool, RunError> {
         let value = serde_json::to_value(value).map_err(|error| RunError::ResumeValue {
@@ -155,6 +160,20 @@ impl AnyHandle {
             message: format!("it cannot be written as JSON: {error}"),
         })?;
         self.request(Request::Resume { value }).await
+    }
+
+    /// Adds an observer of this process. It is not stored, and is gone with this runtime or when the process ends.
+    pub fn add_listener(&self, listener: impl Listener) -> ListenerId {
+        let id = self.shared.listeners.add(Some(self.pid().clone()), Arc::new(listener));
+        if self.slot.get().is_some() {
+            self.shared.listeners.forget(self.pid());
+        }
+        id
+    }
+
+    /// Removes a listener; whether it was there.
+    pub fn remove_listener(&self, id: ListenerId) -> bool {
+        self.shared.listeners.remove(id)
     }
 
     async fn request(&self, request: Request) -> Result<bool, RunError> {

@@ -9,10 +9,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::hooks::ErasedHooks;
 use crate::limits;
 use crate::process::{
-    Ahead, BoxFuture, Cx, CxCore, Effects, Ended, Env, ErrorInfo, FieldReader, FieldWriter, Hand, Hooks, Need, Process,
-    ProcessId, Resumed, Slot, SlotCollector, StepEnd, Transition,
+    Ahead, BoxFuture, Cx, CxCore, Effects, Ended, Env, ErrorInfo, FieldReader, FieldWriter, Hand, Has, Hooks, Need,
+    Process, ProcessId, Resumed, Slot, SlotCollector, StepEnd,
 };
 use crate::spec::{Entry, PortNamespace, PortReader, PortValues, ProcessSpec, spec_of};
 use crate::store::{Envelope, FORMAT, Record};
@@ -53,6 +54,8 @@ pub(crate) enum Turn {
     End(Ended),
     /// The step failed.
     Failed(ErrorInfo),
+    /// A hook refused the state that was about to be entered, and was told of excepted instead.
+    Refused(ErrorInfo),
     /// Something was asked of the process; the next step is chosen and counted.
     Interrupted,
 }
@@ -86,45 +89,6 @@ pub(crate) trait Live: Send {
     fn at(&self) -> &'static str;
     /// The process's hooks, if it has any.
     fn hooks(&mut self) -> Option<&mut dyn ErasedHooks>;
-}
-
-/// [`Hooks`] as an object.
-pub(crate) trait ErasedHooks {
-    fn exiting(&mut self, transition: Transition<'_>) -> Result<(), ErrorInfo>;
-    fn entering(&mut self, transition: Transition<'_>) -> Result<(), ErrorInfo>;
-    fn entered(&mut self, transition: Transition<'_>);
-    fn output_emitting(&mut self, port: &str, value: &Value) -> Result<(), ErrorInfo>;
-    fn output_emitted(&mut self, port: &str, value: &Value);
-    fn paused(&mut self);
-    fn played(&mut self);
-    fn terminated(&mut self);
-}
-
-impl<P: Hooks> ErasedHooks for P {
-    fn exiting(&mut self, transition: Transition<'_>) -> Result<(), ErrorInfo> {
-        self.on_exiting(transition).map_err(|error| ErrorInfo::from_error(&*error))
-    }
-    fn entering(&mut self, transition: Transition<'_>) -> Result<(), ErrorInfo> {
-        self.on_entering(transition).map_err(|error| ErrorInfo::from_error(&*error))
-    }
-    fn entered(&mut self, transition: Transition<'_>) {
-        self.on_entered(transition);
-    }
-    fn output_emitting(&mut self, port: &str, value: &Value) -> Result<(), ErrorInfo> {
-        self.on_output_emitting(port, value).map_err(|error| ErrorInfo::from_error(&*error))
-    }
-    fn output_emitted(&mut self, port: &str, value: &Value) {
-        self.on_output_emitted(port, value);
-    }
-    fn paused(&mut self) {
-        self.on_paused();
-    }
-    fn played(&mut self) {
-        self.on_played();
-    }
-    fn terminated(&mut self) {
-        self.on_terminated();
-    }
 }
 
 /// Where a process stands.
@@ -187,9 +151,9 @@ struct Texts {
     buffer: Vec<u8>,
 }
 
-struct Instance<P: Process> {
-    process: P,
-    cx: Cx<P>,
+pub(super) struct Instance<P: Process> {
+    pub(super) process: P,
+    pub(super) cx: Cx<P>,
     place: Place<P::Point>,
     at: &'static str,
     /// None while it rests.
@@ -385,24 +349,31 @@ impl<P: Process> Live for Instance<P> {
     }
 
     fn hooks(&mut self) -> Option<&mut dyn ErasedHooks> {
-        if <P as Hooks>::ENABLED { Some(&mut self.process) } else { None }
+        if <P as Hooks>::ENABLED { Some(self) } else { None }
     }
 }
 
 pub(crate) struct TypeOf<P> {
+    name: &'static str,
+    also: &'static [&'static str],
     envelope: Envelope,
     process: PhantomData<fn() -> P>,
 }
 
 impl<P: Process> TypeOf<P> {
     pub(crate) fn new() -> Self {
+        Self { also: P::ALSO, ..Self::named(P::NAME) }
+    }
+
+    /// Found under this name alone.
+    pub(crate) fn named(name: &'static str) -> Self {
         let envelope = Envelope {
             format: FORMAT,
-            process: P::NAME.to_owned(),
+            process: name.to_owned(),
             version: P::VERSION,
             fingerprint: format!("{:016x}", fingerprint::<P>()),
         };
-        Self { envelope, process: PhantomData }
+        Self { name, also: &[], envelope, process: PhantomData }
     }
 
     fn instance(&self, env: &Arc<Env>, pid: ProcessId, inputs: Map<String, Value>) -> Result<Instance<P>, String> {
@@ -416,6 +387,7 @@ impl<P: Process> TypeOf<P> {
             status: None,
             resumed: None,
             effects: Effects::default(),
+            has: Has::default(),
             memos: false,
         };
         Ok(Instance {
@@ -449,7 +421,7 @@ impl<P: Process> TypeOf<P> {
         }
         if found.version != self.envelope.version {
             let (found, own) = (found.version, self.envelope.version);
-            return Err(format!("it was written by version {found} of `{}`, this is version {own}", P::NAME));
+            return Err(format!("it was written by version {found} of `{}`, this is version {own}", self.name));
         }
         Ok(())
     }
@@ -473,6 +445,9 @@ impl<P: Process> TypeOf<P> {
         // A memo may have been written before the crash; the boundary deletes it.
         instance.cx.core.memos = true;
         instance.texts = Some(Box::new(Texts { saved: record.context.clone().into_bytes(), buffer: Vec::new() }));
+        if <P as Hooks>::ENABLED {
+            instance.process.on_init(&instance.cx);
+        }
         Ok(Restored { live: Box::new(instance), children })
     }
 }
@@ -487,11 +462,11 @@ impl<P: Process> ProcessType for TypeOf<P> {
     }
 
     fn name(&self) -> &'static str {
-        P::NAME
+        self.name
     }
 
     fn also(&self) -> &'static [&'static str] {
-        P::ALSO
+        self.also
     }
 
     fn needs(&self) -> &'static [Need] {
