@@ -6,6 +6,7 @@
 mod beside;
 #[cfg(feature = "sqlite")]
 mod by_hand;
+mod chains;
 mod children;
 mod control;
 #[cfg(all(unix, feature = "sqlite"))]
@@ -36,3 +37,4 @@ mod sqlite;
 mod store;
 mod support;
 mod walk;
+mod work_chain;

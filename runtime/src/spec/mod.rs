@@ -128,6 +128,10 @@ impl fmt::Display for ExitCode {
     }
 }
 
+/// A step that fails with an exit code of its process ends it with that: `?` reaches everywhere in a step, and a step
+/// that returns outputs has no other way to give one.
+impl std::error::Error for ExitCode {}
+
 /// The name of an output at compile time, for the definite-output check of `outline!`.
 #[derive(Debug, Clone, Copy)]
 pub struct OutputInfo {

@@ -171,6 +171,11 @@ fn exits(names: &Names<'_>) -> TokenStream {
                 ::core::result::Result::Ok(#private::Next::exit(self))
             }
         }
+        impl ::core::convert::From<#name> for #private::BoxError {
+            fn from(exit: #name) -> Self {
+                ::std::boxed::Box::new(#private::ExitCodes::code(exit))
+            }
+        }
     }
 }
 
