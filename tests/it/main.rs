@@ -17,6 +17,7 @@ mod golden;
 mod hooks;
 mod life;
 mod model;
+mod outcome;
 mod resume;
 mod robust;
 #[cfg(feature = "sqlite")]
@@ -24,6 +25,7 @@ mod shared_file;
 mod spec;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod states;
 mod store;
 mod support;
 mod walk;
