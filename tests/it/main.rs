@@ -18,10 +18,14 @@ mod hooks;
 mod life;
 mod model;
 mod outcome;
+#[cfg(feature = "sqlite")]
+mod points;
+mod position;
 mod resume;
 mod robust;
 #[cfg(feature = "sqlite")]
 mod shared_file;
+mod snapshots;
 mod spec;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -32,7 +32,7 @@ pub use step::{
 pub(crate) use child::{Slot, SlotCollector};
 pub(crate) use context::{CxCore, Env, Has};
 pub(crate) use effects::{Call, Cleanup, Collected, Effects, Exclusive, Launched};
-pub(crate) use next::Hand;
+pub(crate) use next::{Hand, Resumed};
 
 use std::future::Future;
 use std::pin::Pin;

@@ -5,18 +5,14 @@ use std::sync::Arc;
 use super::RunError;
 use super::caught::caught;
 use super::drive::{Driver, Stop, answer_and_discard};
-use super::entry::{Entry, Mail, Resident, Waiting};
+use super::entry::{Mail, Waiting};
 use super::handle::ended;
-use super::hooks::{Entering, created, creating, hooks_before, logged};
+use super::hooks::{Entering, creating, hooks_before};
 use super::instance::{Chosen, Live, Turn};
 use crate::limits;
-use crate::listener::{Attached, Change, text_of};
-use crate::process::{
-    Action, Collected, Ended, ErrorInfo, Event, Has, Launched, ProcessId, ProcessState, Request, Termination,
-    Transition,
-};
+use crate::listener::{Attached, Change};
+use crate::process::{Action, Ended, ErrorInfo, Event, Launched, ProcessId, ProcessState, Request, Termination};
 use crate::spec::{ExitCode, MISSING_OUTPUT};
-use crate::store::{Commit, NewProcess, Parent};
 
 /// What a commit writes beside state and flags.
 #[derive(Default)]
@@ -43,8 +39,8 @@ pub(super) struct Undo {
 
 /// A child that is about to exist.
 pub(super) struct Child {
-    launched: Launched,
-    live: Box<dyn Live>,
+    pub(super) launched: Launched,
+    pub(super) live: Box<dyn Live>,
 }
 
 /// What a step led to.
@@ -56,7 +52,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn end(ended: Ended) -> Self {
+    pub(super) fn end(ended: Ended) -> Self {
         Self { to: ended.state(), ended: Some(ended), keep: true }
     }
 
@@ -127,7 +123,7 @@ impl Driver<'_> {
     }
 
     /// Takes back what a step that is not kept has changed beside the context, which is dropped with the process.
-    fn take_back(&mut self) {
+    pub(super) fn take_back(&mut self) {
         if let Some(Undo { outputs, status, listeners }) = self.undo.take() {
             let core = self.resident.live.core_mut();
             (core.outputs, core.status) = (outputs, status);
@@ -345,7 +341,7 @@ impl Driver<'_> {
     }
 
     /// Tells all who wait, and ends the driver.
-    async fn end(&mut self, ended: Ended) -> Result<(), Stop> {
+    pub(super) async fn end(&mut self, ended: Ended) -> Result<(), Stop> {
         self.close();
         tracing::debug!(%ended, "ended");
         self.give_back_slot();
@@ -353,24 +349,6 @@ impl Driver<'_> {
         self.shared.end(self.entry, Ok(Termination::new(ended, outputs)));
         self.answer_ended().await;
         Err(Stop::Ended)
-    }
-
-    /// The last hooks, with the cleanups between them; what runs beside the steps is cut off (S37, S65).
-    fn close(&mut self) {
-        let pid = self.entry.pid();
-        if let Some(hooks) = self.resident.live.hooks() {
-            logged(pid, caught(|| hooks.terminated()));
-        }
-        if let Some(extra) = self.resident.take_extra() {
-            for cleanup in extra.cleanups {
-                if let Err(panic) = caught(cleanup.into_inner()) {
-                    tracing::error!(%panic, "a cleanup panicked");
-                }
-            }
-        }
-        if let Some(hooks) = self.resident.live.hooks() {
-            logged(pid, caught(|| hooks.close()));
-        }
     }
 
     /// Answers what was asked of a process that has ended meanwhile.
@@ -390,207 +368,4 @@ impl Driver<'_> {
         self.answer_later(true);
         Ok(())
     }
-
-    /// Writes one boundary; what it announces, and the children it creates, leave after it.
-    pub(super) async fn commit(&mut self, to: ProcessState, mut parts: Parts) -> Result<(), Stop> {
-        let from = self.resident.committed;
-        // Until they are in the table, nobody may bring the children that the store has from now on.
-        let adopting = if parts.children.is_empty() { None } else { Some(self.shared.adoption.read().await) };
-        if let Some(store) = self.shared.store() {
-            let committing = match self.build_commit(from, to, &mut parts) {
-                Ok(commit) => store.commit(commit),
-                Err(error) if to == ProcessState::Excepted => return Err(unwritable(self.entry, &error).into()),
-                Err(error) => {
-                    // The step's results cannot be written: it failed.
-                    drop(adopting);
-                    self.take_back();
-                    self.resident.waiting = None;
-                    self.resident.machine = crate::process::Machine::new(ProcessState::Excepted, false);
-                    let ended = Ended::Excepted { error: error.in_step(self.resident.live.at()) };
-                    let parts = Parts { ended: Some(ended.clone()), waiting: true, told: true, ..Parts::default() };
-                    Box::pin(self.commit(ended.state(), parts)).await?;
-                    return Box::pin(self.end(ended)).await;
-                }
-            };
-            committing.await.map_err(RunError::from)?;
-        }
-        self.resident.committed = to;
-        self.applied.clear();
-        self.publish();
-        let mut effects = std::mem::take(&mut self.resident.live.core_mut().effects);
-        self.adopt(parts.children);
-        drop(adopting);
-        if let Some(effects) = effects.collected() {
-            self.begin_beside(effects, parts.step && parts.ended.is_none());
-        }
-        if parts.step {
-            self.announce_step(&effects.emitted, &effects.reports);
-        }
-        if parts.told {
-            self.announce(from, to, parts.ended.as_ref());
-        }
-        Ok(())
-    }
-
-    fn build_commit(&mut self, from: ProcessState, to: ProcessState, parts: &mut Parts) -> Result<Commit, ErrorInfo> {
-        let Resident { live, machine, waiting, .. } = &mut *self.resident;
-        let core = live.core();
-        let mut commit = Commit::new(core.pid.clone(), core.env.epoch, core.env.clock.now(), from, to);
-        commit.paused = machine.is_paused();
-        commit.steps = core.steps;
-        commit.transition = parts.told.then(|| live.at());
-        commit.applied.clone_from(&self.applied);
-        if parts.waiting {
-            commit.awaiting =
-                Some(waiting.as_ref().map(|waiting| waiting.awaiting(&self.wait_text)).unwrap_or_default());
-        }
-        if parts.step {
-            commit.context = caught(|| live.save()).unwrap_or_else(Err)?;
-            commit.report.clone_from(&live.core().effects.reports);
-            if !live.core().effects.emitted.is_empty() {
-                commit.outputs = Some(json(&live.core().outputs)?);
-            }
-        }
-        if parts.step || parts.ended.is_some() {
-            commit.forget_memos = std::mem::take(&mut live.core_mut().memos);
-        }
-        if parts.position {
-            commit.position = Some(live.position()?);
-        }
-        if parts.listeners {
-            commit.listeners = Some(text_of(self.resident.listeners()).map_err(|error| ErrorInfo::from_error(&error))?);
-        }
-        if let Some(ended) = &parts.ended {
-            commit.ended = Some(json(ended)?);
-        }
-        for child in &mut parts.children {
-            commit.children.push(new_child(&commit.pid, child, commit.at)?);
-        }
-        let status = self.resident.status();
-        if parts.status || status.text != self.last_status() {
-            commit.status = Some(status);
-        }
-        Ok(commit)
-    }
-
-    /// Keeps the cleanups of a step, and starts what is to run beside those that follow.
-    fn begin_beside(&mut self, effects: &mut Collected, starts: bool) {
-        let calls = if starts { std::mem::take(&mut effects.calls) } else { Vec::new() };
-        if calls.is_empty() && effects.cleanups.is_empty() {
-            return;
-        }
-        let (shared, entry) = (self.shared, self.entry);
-        let extra = self.resident.extra_mut();
-        extra.cleanups.append(&mut effects.cleanups);
-        while extra.calls.try_join_next().is_some() {}
-        for call in calls {
-            extra.calls.spawn(super::beside::run(Arc::downgrade(shared), Arc::clone(entry), call));
-        }
-        let has = Has { cleanups: extra.cleanups.len(), calls: extra.calls.len() };
-        self.resident.live.core_mut().has = has;
-    }
-
-    fn last_status(&self) -> Option<String> {
-        self.entry.lock().view.status.as_deref().map(str::to_owned)
-    }
-
-    fn publish(&self) {
-        let core = self.resident.live.core();
-        let mut inner = self.entry.lock();
-        inner.view.state = self.resident.committed;
-        inner.view.paused = self.resident.machine.is_paused();
-        inner.view.killing = false;
-        inner.view.steps = core.steps;
-        inner.view.at = self.resident.live.at();
-        if inner.view.status.as_deref() != core.status.as_deref() {
-            inner.view.status = core.status.as_deref().map(Into::into);
-        }
-    }
-
-    fn adopt(&mut self, children: Vec<Child>) {
-        for Child { launched, live } in children {
-            if launched.follows && self.shared.store().is_none() {
-                self.resident.extra_mut().followers.push(launched.pid.clone());
-            }
-            let parent = Some(self.entry.pid().clone());
-            let slot = Arc::clone(&launched.slot);
-            let mut resident = Resident::new(live);
-            created(self.shared, &mut resident, &slot.pid);
-            let known = self.shared.adopt(&Entry::new(launched.slot, launched.process, parent, resident));
-            if !Arc::ptr_eq(&known, &slot) {
-                self.shared.watch(&slot);
-            }
-        }
-    }
-
-    fn announce(&mut self, from: ProcessState, to: ProcessState, ended: Option<&Ended>) {
-        let transition = Transition { pid: self.entry.pid(), from: Some(from), to };
-        if let Some(hooks) = self.resident.live.hooks() {
-            logged(transition.pid, caught(|| hooks.entered(transition)));
-            logged(transition.pid, caught(|| hooks.in_state(to)));
-        }
-        let at = self.resident.live.at();
-        let outputs = &self.resident.live.core().outputs;
-        self.tell(|listener, pid| {
-            listener.on_transition(transition, at);
-            match (ended, to) {
-                (Some(Ended::Excepted { error }), _) => listener.on_excepted(pid, error),
-                (Some(Ended::Killed { text }), _) => listener.on_killed(pid, text),
-                (Some(ended), _) => listener.on_finished(pid, ended, outputs),
-                (None, ProcessState::Waiting) => listener.on_waiting(pid),
-                (None, _) => listener.on_running(pid),
-            }
-        });
-    }
-
-    fn announce_step(&mut self, emitted: &[(String, serde_json::Value)], reports: &[String]) {
-        for (port, value) in emitted {
-            if let Some(hooks) = self.resident.live.hooks() {
-                logged(self.entry.pid(), caught(|| hooks.output_emitted(port, value)));
-            }
-            self.tell(|listener, pid| listener.on_output_emitted(pid, port, value));
-        }
-        for line in reports {
-            tracing::info!(report = line.as_str());
-            self.tell(|listener, pid| listener.on_report(pid, line));
-        }
-    }
-}
-
-/// The row of a child at its start.
-fn new_child(parent: &ProcessId, child: &mut Child, at: crate::clock::Timestamp) -> Result<NewProcess, ErrorInfo> {
-    let Child { launched, live } = child;
-    let parent = Parent { pid: parent.clone(), awaited: launched.awaited, follows: launched.follows };
-    new_process(launched.pid.clone(), live.as_mut(), &launched.process, &launched.inputs, at)
-        .map(|process| NewProcess { parent: Some(parent), ..process })
-}
-
-/// The row of a process at its start.
-pub(super) fn new_process(
-    pid: ProcessId,
-    live: &mut dyn Live,
-    process: &Arc<dyn crate::registry::ProcessType>,
-    inputs: &serde_json::Map<String, serde_json::Value>,
-    at: crate::clock::Timestamp,
-) -> Result<NewProcess, ErrorInfo> {
-    Ok(NewProcess {
-        pid,
-        key: None,
-        parent: None,
-        envelope: process.envelope().clone(),
-        position: live.position()?,
-        context: live.save()?.unwrap_or_else(|| "{}".to_owned()),
-        inputs: json(inputs)?.into(),
-        defaulted: None,
-        listeners: None,
-        at,
-    })
-}
-
-fn json<T: serde::Serialize>(value: &T) -> Result<String, ErrorInfo> {
-    serde_json::to_string(value).map_err(|error| ErrorInfo::new(format!("cannot be written as JSON: {error}")))
-}
-
-fn unwritable(entry: &Entry, error: &ErrorInfo) -> RunError {
-    RunError::Parked { pid: entry.pid().clone(), reason: error.to_string() }
 }

@@ -11,10 +11,9 @@ use super::caught::{caught, caught_async};
 use super::entry::{Entry, Mail, Resident};
 use super::hooks::{Entering, hooks_before, logged};
 use super::instance::{Chosen, Turn};
-use super::listeners::tell_one;
 use super::shared::Shared;
 use crate::listener::Listener;
-use crate::process::{Action, Ended, ErrorInfo, Event, Machine, ProcessId, ProcessState, Request};
+use crate::process::{Action, Ended, ErrorInfo, Event, Machine, ProcessState, Request};
 use crate::store::RequestId;
 
 /// What stops a driver.
@@ -346,27 +345,6 @@ impl<'a> Driver<'a> {
         self.resident.extra_mut().before_pause = Some(status);
         if text.is_some() {
             self.resident.live.core_mut().status = text;
-        }
-    }
-
-    pub(super) fn announce_pausing(&mut self, text: Option<&str>) {
-        if let Some(hooks) = self.resident.live.hooks() {
-            logged(self.entry.pid(), caught(|| hooks.pausing(text)));
-        }
-    }
-
-    pub(super) fn announce_paused(&mut self) {
-        if let Some(hooks) = self.resident.live.hooks() {
-            logged(self.entry.pid(), caught(|| hooks.paused()));
-        }
-        self.tell(Listener::on_paused);
-    }
-
-    pub(super) fn tell(&self, what: impl Fn(&dyn Listener, &ProcessId)) {
-        let pid = self.entry.pid();
-        self.shared.listeners.tell(pid, |listener| what(listener, pid));
-        for attached in self.resident.listeners() {
-            tell_one(&*attached.listener, pid, |listener| what(listener, pid));
         }
     }
 

@@ -37,6 +37,8 @@ pub(crate) struct Resident {
     pub(crate) machine: Machine,
     /// The state as of the last boundary.
     pub(crate) committed: ProcessState,
+    /// Its checkpoint was written under an old name, or by an older form of its type: the next one says so no more.
+    pub(crate) outdated: bool,
     pub(crate) waiting: Option<Box<Waiting>>,
     extra: Option<Box<Extra>>,
 }
@@ -99,6 +101,7 @@ impl Resident {
             live,
             machine: Machine::new(ProcessState::Created, false),
             committed: ProcessState::Created,
+            outdated: false,
             waiting: None,
             extra: None,
         })

@@ -50,6 +50,32 @@ pub enum RunError {
         /// Why.
         reason: String,
     },
+    /// The process has no snapshot of the tag.
+    #[error("process {pid} has no snapshot `{tag}`{}", near.as_ref().map(|near| format!("; the nearest is `{near}`")).unwrap_or_default())]
+    NoSnapshot {
+        /// The process.
+        pid: ProcessId,
+        /// The tag.
+        tag: String,
+        /// The nearest that it has.
+        near: Option<String>,
+    },
+    /// The snapshot cannot be gone on from; nothing was changed.
+    #[error("snapshot `{tag}` of process {pid} cannot be read: {reason}")]
+    UnreadableSnapshot {
+        /// The process.
+        pid: ProcessId,
+        /// The tag.
+        tag: String,
+        /// Why.
+        reason: String,
+    },
+    /// What was asked needs a store.
+    #[error("a runtime without a store cannot {request}")]
+    Volatile {
+        /// What was asked.
+        request: &'static str,
+    },
     /// The process is unfinished, but does not run here: the store failed it, or its type is not registered. What is
     /// asked of it is kept until it goes on.
     #[error("process {0} does not run here")]

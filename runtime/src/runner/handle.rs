@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::RunError;
 use super::entry::Mail;
+use super::instance::step_in;
 use super::shared::{Shared, Undelivered};
 use crate::listener::{Listener, ListenerId};
 use crate::process::{ErrorInfo, Outcome, Process, ProcessId, ProcessState, Request, Slot, Termination};
@@ -31,12 +32,16 @@ pub struct Status {
     pub steps: u64,
     /// The status text.
     pub text: Option<String>,
+    /// Where it stands: the step that runs, ran last or runs next, as [`Outline::position`](crate::outline::Outline::position)
+    /// writes it; the step's name in a process of `steps!`. None before the first step, for a process whose type is not
+    /// registered here, and for one that has ended in a runtime without a store.
+    pub position: Option<String>,
 }
 
 /// The link to a process of any type.
 #[derive(Clone)]
 pub struct AnyHandle {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     slot: Arc<Slot>,
     process: Arc<str>,
 }
@@ -79,19 +84,23 @@ impl AnyHandle {
         if let Some(entry) = self.shared.entry(self.pid()) {
             let view = entry.lock().view.clone();
             let (state, paused, killing, steps) = (view.state, view.paused, view.killing, view.steps);
-            return Ok(Status { pid, process, state, paused, killing, steps, text: view.status.map(Into::into) });
+            let (text, position) = (view.status.map(Into::into), entry.process.position(view.at));
+            return Ok(Status { pid, process, state, paused, killing, steps, text, position });
         }
         if let Some(store) = self.shared.store() {
             let record = store.load(self.pid()).await?.ok_or_else(|| RunError::NotFound(pid.clone()))?;
             let (state, paused, steps) = (record.state, record.paused, record.steps);
-            return Ok(Status { pid, process, state, paused, killing: false, steps, text: record.status.text });
+            let known = self.shared.env.registry.named(&record.envelope.process).ok();
+            let position = known.zip(step_in(&record.position)).and_then(|(known, step)| known.position(&step));
+            let text = record.status.text;
+            return Ok(Status { pid, process, state, paused, killing: false, steps, text, position });
         }
         let state = match self.slot.get() {
             Some(Ok(termination)) => termination.ended.state(),
             Some(Err(error)) => return Err(error.clone()),
             None => return Err(RunError::NotFound(pid)),
         };
-        Ok(Status { pid, process, state, paused: false, killing: false, steps: 0, text: None })
+        Ok(Status { pid, process, state, paused: false, killing: false, steps: 0, text: None, position: None })
     }
 
     /// Holds the process after the step that runs, if one does. Resolves when the pause is in force, with `true`;

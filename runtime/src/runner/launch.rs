@@ -5,7 +5,7 @@ use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::boundary::new_process;
+use super::commit::new_process;
 use super::entry::{Entry, Resident};
 use super::handle::{AnyHandle, Handle};
 use super::hooks::{created, creating};
@@ -169,7 +169,7 @@ fn create_volatile(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunError
     let slot = known.as_ref().map_or_else(|| Slot::new(pid.clone()), |known| Arc::clone(&known.slot));
     let live = if known.is_none() { Some(new.live(shared)?) } else { None };
     if let Some(key) = &new.key
-        && let Some((holder, name)) = shared.take_key(key.clone(), &slot, process.name())
+        && let Some((holder, name)) = shared.keys.take(key.clone(), &slot, process.name())
     {
         return if name == process.name() { Ok(holder) } else { in_use(key.clone(), &holder, name) };
     }

@@ -1,18 +1,23 @@
 //! Runs processes: launches them, goes on with what is unfinished, and shuts down without losing anything.
 
+mod announce;
 mod beside;
 mod boundary;
 mod caught;
+mod commit;
 mod drive;
 mod entry;
 mod error;
 mod handle;
 mod hooks;
 mod instance;
+mod keys;
 mod launch;
 mod listeners;
 mod requests;
+mod restore;
 mod shared;
+mod snapshots;
 mod timers;
 
 pub use error::RunError;
@@ -114,7 +119,7 @@ impl Runtime {
     pub async fn find(&self, key: &str) -> Result<Option<AnyHandle>, RunError> {
         let shared = self.shared();
         let Some(store) = shared.store() else {
-            let known = shared.keyed(key);
+            let known = shared.keys.get(key);
             return Ok(known.map(|(slot, process)| AnyHandle::new(Arc::clone(shared), slot, process)));
         };
         match store.find(key).await? {
@@ -204,6 +209,14 @@ impl RuntimeBuilder {
     /// Registers a process, and those whose ports it exposes.
     pub fn register<P: Process>(mut self) -> Self {
         self.registry.register::<P>();
+        self
+    }
+
+    /// Registers a process under another name than its own, by which alone it is found and stored, and those whose ports
+    /// it exposes. For the instantiations of a generic process, which need a name each (S103):
+    /// `.register_as::<Fit<Line>>("fit/line").register_as::<Fit<Plane>>("fit/plane")`.
+    pub fn register_as<P: Process>(mut self, name: &'static str) -> Self {
+        self.registry.register_as::<P>(name);
         self
     }
 
