@@ -10,6 +10,7 @@ mod children;
 mod control;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
+mod expose;
 mod faulty;
 mod flow;
 #[cfg(feature = "sqlite")]
@@ -20,9 +21,11 @@ mod model;
 mod outcome;
 #[cfg(feature = "sqlite")]
 mod points;
+mod ports;
 mod position;
 mod resume;
 mod robust;
+mod schema;
 #[cfg(feature = "sqlite")]
 mod shared_file;
 mod snapshots;

@@ -103,7 +103,7 @@ impl LaunchingByName {
         if self.shared.is_closing() {
             return Err(RunError::Closed);
         }
-        let inputs = process.spec().prepare_inputs(self.inputs)?;
+        let inputs = process.spec().prepare_inputs(self.inputs)?.into_values();
         let pid = self.pid.unwrap_or_default();
         let listeners = self.listeners?;
         if listeners.len() > limits::LISTENERS {

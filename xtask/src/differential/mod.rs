@@ -47,9 +47,9 @@ pub(crate) fn test() -> Counts {
         Ok(found) => {
             found.print(start);
             let failed = found.unexplained.len();
-            Counts { passed: found.outlines - failed, failed, faults: found.unexplained }
+            Counts { passed: found.outlines - failed, failed, faults: found.unexplained, ..Counts::default() }
         }
-        Err(fault) => Counts { passed: 0, failed: 1, faults: vec![fault.to_string()] },
+        Err(fault) => Counts { passed: 0, failed: 1, faults: vec![fault.to_string()], ..Counts::default() },
     }
 }
 
