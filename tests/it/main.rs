@@ -21,6 +21,7 @@ mod hooks;
 mod inputs;
 mod life;
 mod model;
+mod outcome;
 #[cfg(feature = "sqlite")]
 mod points;
 mod ports;
@@ -34,6 +35,7 @@ mod snapshots;
 mod spec;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod states;
 mod store;
 mod support;
 mod walk;
