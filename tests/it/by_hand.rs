@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 
 #[path = "../../examples/by_hand.rs"]
 #[allow(dead_code, unreachable_pub)]
-mod hand;
+pub(crate) mod hand;
 #[path = "../../examples/quickstart.rs"]
 #[allow(dead_code, unreachable_pub)]
-mod quickstart;
+pub(crate) mod quickstart;
 
 fn ports(namespace: &PortNamespace) -> Value {
     let entry = |entry: &Entry| match entry {

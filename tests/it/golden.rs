@@ -39,6 +39,8 @@ fn new(pid: &str) -> NewProcess {
         position: r#"{"at":"setup"}"#.to_owned(),
         context: r#"{"iteration":0,"scf":null}"#.to_owned(),
         inputs: r#"{"steps":10,"structure":{"cell":[1.5,2.0,2.5],"name":"Bi₂Te₃"}}"#.into(),
+        defaulted: None,
+        listeners: None,
         at: at(0),
     }
 }

@@ -3,6 +3,7 @@
 // A test that cannot go on panics: that is how it fails.
 #![allow(clippy::unwrap_used)]
 
+mod beside;
 #[cfg(feature = "sqlite")]
 mod by_hand;
 mod children;
@@ -15,10 +16,15 @@ mod flow;
 mod golden;
 mod hooks;
 mod life;
+mod model;
+#[cfg(feature = "sqlite")]
+mod points;
+mod position;
 mod resume;
 mod robust;
 #[cfg(feature = "sqlite")]
 mod shared_file;
+mod snapshots;
 mod spec;
 #[cfg(feature = "sqlite")]
 mod sqlite;

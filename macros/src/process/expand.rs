@@ -84,7 +84,14 @@ fn stored_name(model: &Model) -> TokenStream {
     }
     let name = plain(&model.item.ident);
     let without_cargo = format!("the name of this crate is not known; write `#[process(name = \"…::{name}\")]`");
-    quote!(::core::concat!(::core::env!("CARGO_CRATE_NAME", #without_cargo), "::", #name))
+    // rust-analyzer takes the second argument of `env!` for a mistake.
+    let private = model.facade.private();
+    quote! {
+        #private::editor! {
+            { ::core::concat!(::core::env!("CARGO_CRATE_NAME"), "::", #name) }
+            { ::core::concat!(::core::env!("CARGO_CRATE_NAME", #without_cargo), "::", #name) }
+        }
+    }
 }
 
 /// Each field by itself. Both directions go through one function with one bound, so that a type which cannot be saved

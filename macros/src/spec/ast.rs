@@ -43,6 +43,8 @@ pub(crate) struct Spec {
     pub(crate) exits: Vec<Exit>,
     /// Validators of all inputs.
     pub(crate) checks: Vec<Check>,
+    /// The same as they were written.
+    pub(crate) written: Vec<Written>,
 }
 
 /// Something with ports.
@@ -63,6 +65,14 @@ pub(crate) struct Entry {
     pub(crate) name: Ident,
     pub(crate) kind: EntryKind,
     pub(crate) checks: Vec<Check>,
+    pub(crate) written: Vec<Written>,
+}
+
+/// A Rust expression as it was written, broken or not: an editor completes in it.
+#[derive(Clone)]
+pub(crate) enum Written {
+    Default(TokenStream),
+    Check(TokenStream),
 }
 
 #[derive(Clone)]
@@ -94,6 +104,8 @@ pub(crate) struct Expose {
 pub(crate) struct Rule {
     pub(crate) keyword: Ident,
     pub(crate) names: Vec<Dotted>,
+    /// A name that ends too early, or is not there yet.
+    pub(crate) unfinished: Option<Dotted>,
 }
 
 /// `options.walltime`.
@@ -184,6 +196,7 @@ fn parse_spec(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Res
         items: Vec::new(),
         exits: Vec::new(),
         checks: Vec::new(),
+        written: Vec::new(),
     };
     let body;
     braced!(body in input);
@@ -267,7 +280,7 @@ fn parse_item(input: ParseStream<'_>, spec: &mut Spec, diagnostics: &mut Diagnos
         "expose" => spec.items.push(Item::Expose(parse_expose(input, docs, diagnostics)?)),
         "exit" => spec.exits.push(parse_exit(input, docs)?),
         _ => {
-            spec.checks.extend(parse_check(input, diagnostics)?);
+            spec.checks.extend(parse_check(input, &mut spec.written, diagnostics)?);
             end_of_item(input)?;
         }
     }
@@ -312,14 +325,20 @@ fn parse_entry(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostics
     }
     let mut entry = if starts_with(input, &["dynamic"]) && input.peek2(Token![<]) {
         input.parse::<Ident>()?;
-        Entry { docs, name, kind: EntryKind::Dynamic { ty: parse_in_angles(input)? }, checks: Vec::new() }
+        Entry {
+            docs,
+            name,
+            kind: EntryKind::Dynamic { ty: parse_in_angles(input)? },
+            checks: Vec::new(),
+            written: Vec::new(),
+        }
     } else if optional.is_some() && input.peek2(Token![<]) {
         input.parse::<Ident>()?;
         let kind = EntryKind::Port { ty: parse_in_angles(input)?, optional, default: None };
-        Entry { docs, name, kind, checks: Vec::new() }
+        Entry { docs, name, kind, checks: Vec::new(), written: Vec::new() }
     } else {
         let kind = EntryKind::Port { ty: input.parse()?, optional: None, default: None };
-        Entry { docs, name, kind, checks: Vec::new() }
+        Entry { docs, name, kind, checks: Vec::new(), written: Vec::new() }
     };
     parse_default(input, &mut entry, diagnostics)?;
     while input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty() && !input.peek(Token![;]) {
@@ -328,7 +347,7 @@ fn parse_entry(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostics
             let near = did_you_mean(&word.to_string(), ["check"]);
             return Err(syn::Error::new(word.span(), format!("expected `check(…)`, found `{word}`{near}")));
         }
-        entry.checks.extend(parse_check(input, diagnostics)?);
+        entry.checks.extend(parse_check(input, &mut entry.written, diagnostics)?);
     }
     end_of_item(input)?;
     Ok(entry)
@@ -338,6 +357,7 @@ fn parse_entry(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostics
 fn parse_default(input: ParseStream<'_>, entry: &mut Entry, diagnostics: &mut Diagnostics) -> syn::Result<()> {
     let Some(equals) = input.parse::<Option<Token![=]>>()? else { return Ok(()) };
     let mut tokens = raw_expression(input, &["check"]);
+    entry.written.push(Written::Default(tokens.clone()));
     if tokens.is_empty() {
         diagnostics.error(equals, "expected a default value after `=`");
     } else if let Err(error) = check_expression(&tokens) {
@@ -371,7 +391,7 @@ fn parse_namespace(
 ) -> syn::Result<Entry> {
     let body;
     braced!(body in input);
-    let (mut entries, mut checks) = (Vec::new(), Vec::new());
+    let (mut entries, mut checks, mut written) = (Vec::new(), Vec::new(), Vec::new());
     while !body.is_empty() {
         if body.parse::<Option<Token![;]>>()?.is_some() {
             continue;
@@ -379,7 +399,7 @@ fn parse_namespace(
         let docs = parse_docs(&body, diagnostics);
         let result = if starts_with(&body, &["check"]) && body.peek2(token::Paren) {
             body.parse::<Ident>()
-                .and_then(|_| parse_check(&body, diagnostics))
+                .and_then(|_| parse_check(&body, &mut written, diagnostics))
                 .and_then(|check| end_of_item(&body).map(|()| checks.extend(check)))
         } else {
             parse_entry(&body, docs, diagnostics).map(|entry| entries.push(entry))
@@ -390,11 +410,15 @@ fn parse_namespace(
         }
     }
     input.parse::<Option<Token![;]>>()?;
-    Ok(Entry { docs, name, kind: EntryKind::Namespace { optional, entries }, checks })
+    Ok(Entry { docs, name, kind: EntryKind::Namespace { optional, entries }, checks, written })
 }
 
 /// `(function)` or `(predicate, "message")`; nothing after a mistake inside, which is reported.
-fn parse_check(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Option<Check>> {
+fn parse_check(
+    input: ParseStream<'_>,
+    written: &mut Vec<Written>,
+    diagnostics: &mut Diagnostics,
+) -> syn::Result<Option<Check>> {
     let body;
     let parentheses = parenthesized!(body in input);
     let mut tokens: Vec<TokenTree> = body.parse::<TokenStream>()?.into_iter().collect();
@@ -409,12 +433,13 @@ fn parse_check(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Re
             tokens.truncate(tokens.len() - 2);
         }
     }
-    if tokens.is_empty() {
+    let function: TokenStream = tokens.into_iter().collect();
+    written.push(Written::Check(function.clone()));
+    if function.is_empty() {
         let span = parentheses.span.join();
         diagnostics.error_at(span, "expected `check(|value| …, \"message\")` or `check(function)`");
         return Ok(None);
     }
-    let function: TokenStream = tokens.into_iter().collect();
     Ok(diagnostics.ok(check_expression(&function)).map(|()| Check { function, message }))
 }
 
@@ -456,7 +481,7 @@ fn parse_expose(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostic
             if body.parse::<Option<Token![;]>>()?.is_some() {
                 continue;
             }
-            if let Err(error) = parse_expose_option(&body, &mut expose) {
+            if let Err(error) = parse_expose_option(&body, &mut expose, diagnostics) {
                 diagnostics.push(error);
                 skip_item(&body, &[]);
             }
@@ -468,23 +493,13 @@ fn parse_expose(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostic
     Ok(expose)
 }
 
-fn parse_expose_option(input: ParseStream<'_>, expose: &mut Expose) -> syn::Result<()> {
+fn parse_expose_option(input: ParseStream<'_>, expose: &mut Expose, diagnostics: &mut Diagnostics) -> syn::Result<()> {
     let keyword = input.call(Ident::parse_any)?;
     match keyword.to_string().as_str() {
         "include" | "exclude" => {
             input.parse::<Token![:]>()?;
-            let mut names = Vec::new();
-            while !input.is_empty() && !input.peek(Token![;]) {
-                let mut parts = vec![Ident::parse_any(input)?];
-                while input.parse::<Option<Token![.]>>()?.is_some() {
-                    parts.push(Ident::parse_any(input)?);
-                }
-                names.push(Dotted(parts));
-                if input.parse::<Option<Token![,]>>()?.is_none() {
-                    break;
-                }
-            }
-            expose.rules.push(Rule { keyword, names });
+            let rule = parse_rule(input, keyword, diagnostics)?;
+            expose.rules.push(rule);
         }
         "optional" => expose.optional = Some(keyword),
         "help" => {
@@ -498,4 +513,28 @@ fn parse_expose_option(input: ParseStream<'_>, expose: &mut Expose) -> syn::Resu
         }
     }
     end_of_item(input)
+}
+
+/// `name, namespace.name`; a comma may follow.
+fn parse_rule(input: ParseStream<'_>, keyword: Ident, diagnostics: &mut Diagnostics) -> syn::Result<Rule> {
+    let mut rule = Rule { keyword, names: Vec::new(), unfinished: None };
+    while rule.names.is_empty() || !(input.is_empty() || input.peek(Token![;])) {
+        let mut parts = Vec::new();
+        loop {
+            if !input.peek(syn::Ident::peek_any) {
+                diagnostics.error_at(input.span(), format!("expected the name of a port to {}", rule.keyword));
+                rule.unfinished = Some(Dotted(parts));
+                return Ok(rule);
+            }
+            parts.push(input.call(Ident::parse_any)?);
+            if input.parse::<Option<Token![.]>>()?.is_none() {
+                break;
+            }
+        }
+        rule.names.push(Dotted(parts));
+        if input.parse::<Option<Token![,]>>()?.is_none() {
+            break;
+        }
+    }
+    Ok(rule)
 }

@@ -141,6 +141,13 @@ pub(crate) fn exposed_processes(spec: &ast::Spec) -> Vec<&Path> {
     others.filter(|path| seen.insert(path.to_token_stream().to_string())).collect()
 }
 
+/// The ports of an exposed process, which stand in the order of [`exposed_processes`].
+pub(crate) fn listing_of<'a>(spec: &ast::Spec, listings: &'a [Listing], path: &Path) -> Option<&'a Listing> {
+    let text = |path: &Path| path.to_token_stream().to_string();
+    let index = exposed_processes(spec).iter().position(|known| text(known) == text(path))?;
+    listings.get(index)
+}
+
 fn exposes(spec: &ast::Spec) -> impl Iterator<Item = &Expose> {
     spec.items.iter().filter_map(|item| match item {
         Item::Expose(expose) => Some(expose),
@@ -276,11 +283,8 @@ pub(crate) fn resolve(
     listings: &[Listing],
     diagnostics: &mut Diagnostics,
 ) -> Model {
-    let paths: Vec<String> = exposed_processes(&spec).iter().map(|path| path.to_token_stream().to_string()).collect();
-    let listing_of = |path: &Path| {
-        let text = path.to_token_stream().to_string();
-        paths.iter().position(|known| *known == text).and_then(|index| listings.get(index))
-    };
+    let found: Vec<Option<&Listing>> = exposes(&spec).map(|expose| listing_of(&spec, listings, &expose.path)).collect();
+    let mut found = found.into_iter();
     let name = plain(&spec.process);
     let mut sides = [Side::new(&name, &facade, false), Side::new(&name, &facade, true)];
     let mut exposes = Vec::new();
@@ -289,7 +293,7 @@ pub(crate) fn resolve(
             Item::Input(entry) => sides[0].declare(&entry),
             Item::Output(entry) => sides[1].declare(&entry),
             Item::Expose(expose) => {
-                let Some(listing) = listing_of(&expose.path) else { continue };
+                let Some(listing) = found.next().flatten() else { continue };
                 let side = &mut sides[usize::from(expose.outputs)];
                 let index = exposes.len();
                 exposes.push(side.expose(expose, index, listing, diagnostics));
@@ -539,7 +543,7 @@ pub(crate) fn join(parent: &str, name: &str) -> String {
 }
 
 /// Whether the type is written as `String`, alone or with its path.
-fn is_string(ty: &syn::Type) -> bool {
+pub(crate) fn is_string(ty: &syn::Type) -> bool {
     let syn::Type::Path(syn::TypePath { qself: None, path, .. }) = ty else { return false };
     let names: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
     let plain = path.segments.iter().all(|segment| matches!(segment.arguments, PathArguments::None));

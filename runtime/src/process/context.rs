@@ -7,11 +7,15 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 use super::{
-    BoxError, Child, Effects, ErrorInfo, Flow, Hand, HandOver, Launched, Needs, Next, Process, ProcessId, Slot,
+    BoxError, BoxFuture, Call, Child, Effects, ErrorInfo, Exclusive, Flow, Hand, HandOver, Launched, Needs, Next,
+    Process, ProcessId, Slot,
 };
 use crate::clock::{Clock, Timestamp};
+use crate::limits;
+use crate::listener::{Change, ListenerTypes, SavedListener};
 use crate::registry::Registry;
 use crate::resources::Resources;
 use crate::runner::RunError;
@@ -23,8 +27,16 @@ pub(crate) struct Env {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) resources: Resources,
     pub(crate) registry: Registry,
+    pub(crate) listeners: ListenerTypes,
     pub(crate) store: Option<Arc<dyn Store>>,
     pub(crate) epoch: Epoch,
+}
+
+/// How many of something a process has.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Has {
+    pub(crate) cleanups: usize,
+    pub(crate) calls: usize,
 }
 
 /// The part of the handle that does not depend on the type of the process.
@@ -38,6 +50,8 @@ pub(crate) struct CxCore {
     pub(crate) status: Option<String>,
     pub(crate) resumed: Option<Box<Value>>,
     pub(crate) effects: Effects,
+    /// Cleanups, calls and listeners as of the last boundary: there is a limit to each.
+    pub(crate) has: Has,
     /// Whether a memo was written in this step, so that the boundary deletes it.
     pub(crate) memos: bool,
 }
@@ -174,6 +188,55 @@ impl<P: Spec> Cx<P> {
         Launcher { core: &mut self.core, awaited, allow_failure: false, follows: false }
     }
 
+    /// Adds a listener to this process, which is stored with it and works again when it is loaded (S41). It is told from
+    /// this step's boundary on. One that is stored as an equal text is there already, and nothing changes.
+    ///
+    /// # Errors
+    /// The type is not registered with the runtime, or cannot be written as JSON.
+    pub fn add_listener<L: SavedListener>(&mut self, listener: L) -> Result<(), RunError> {
+        let attached = self.core.env.listeners.attach(listener)?;
+        self.core.effects.listeners.push(Change::Add(attached));
+        Ok(())
+    }
+
+    /// Removes all listeners of a type from this process, with this step's boundary.
+    pub fn remove_listener<L: SavedListener>(&mut self) {
+        self.core.effects.listeners.push(Change::Remove(L::NAME));
+    }
+
+    /// Runs a closure when the process ends in this runtime, however it ends: after `on_terminated`, in the order in which
+    /// they were added (S65). It counts at once, also if this step fails. It is not stored: a process that is loaded again
+    /// has none. A panic in it is logged.
+    ///
+    /// # Errors
+    /// There are [`limits::CLEANUPS`] already.
+    pub fn add_cleanup(&mut self, cleanup: impl FnOnce() + Send + 'static) -> Result<(), RunError> {
+        let known = self.core.has.cleanups + self.core.effects.cleanups.len();
+        self.core.has_room("cleanups", known, limits::CLEANUPS)?;
+        self.core.effects.cleanups.push(Exclusive::new(Box::new(cleanup)));
+        Ok(())
+    }
+
+    /// Runs a future beside the steps that follow, from this step's boundary on. An error or a panic in it fails the
+    /// process (S34).
+    ///
+    /// It is not stored: it is cut off when the process ends or the runtime stops, and gone after a restart. Work that
+    /// must not be lost is a step or a child.
+    ///
+    /// # Errors
+    /// [`limits::CALLS`] of them run already.
+    pub fn call_soon<E: Into<BoxError>>(
+        &mut self,
+        call: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) -> Result<CallHandle, RunError> {
+        let known = self.core.has.calls + self.core.effects.calls.len();
+        self.core.has_room("calls", known, limits::CALLS)?;
+        let (cancel, cancelled) = oneshot::channel();
+        let future = Exclusive::new(Box::pin(async move { call.await.map_err(Into::into) }) as BoxFuture<'static, _>);
+        self.core.effects.calls.push(Call { future, cancelled });
+        Ok(CallHandle(cancel))
+    }
+
     /// Runs an effect once in this step: its value is stored under the name, and a body that runs again after a crash
     /// gets the stored value. Only success is stored. Names are unique within a step.
     ///
@@ -231,6 +294,17 @@ impl<P: Flow> Cx<P> {
     }
 }
 
+/// A future that was handed to [`Cx::call_soon`]. Dropping it changes nothing.
+#[derive(Debug)]
+pub struct CallHandle(oneshot::Sender<()>);
+
+impl CallHandle {
+    /// Cuts the future off, or keeps it from starting. One that has ended is left alone.
+    pub fn cancel(self) {
+        let _ = self.0.send(());
+    }
+}
+
 /// Launches children with options; see [`Cx::allow_failure`] and [`Cx::detached`].
 #[must_use = "nothing is launched without `.launch(inputs)`"]
 pub struct Launcher<'a> {
@@ -274,6 +348,10 @@ impl CxCore {
     fn lose(&mut self, error: StoreError) -> StoreError {
         self.effects.lost = Some(error.clone());
         error
+    }
+
+    fn has_room(&self, what: &'static str, known: usize, most: usize) -> Result<(), RunError> {
+        if known < most { Ok(()) } else { Err(RunError::TooMany { pid: self.pid.clone(), what, most }) }
     }
 
     pub(crate) fn emit<T: Serialize + ?Sized>(&mut self, port: &str, value: &T) -> Result<(), SpecError> {

@@ -25,14 +25,16 @@ pub(super) fn expand(names: &Names<'_>) -> TokenStream {
             type Outputs = #outputs;
             type Exit = #exit;
             fn build_spec() -> #private::ProcessSpec {
-                // A path that begins elsewhere, with `$crate`, would lose its caret.
-                #[allow(unused_imports)]
-                use #private::ports as __ports;
-                #private::ProcessSpec::new(#name)
-                    #help
-                    .with_inputs(#input_ports)
-                    .with_outputs(#output_ports)
-                    .with_exits::<#exit>()
+                #private::editor! { { ::core::unimplemented!() } {
+                    // A path that begins elsewhere, with `$crate`, would lose its caret.
+                    #[allow(unused_imports)]
+                    use #private::ports as __ports;
+                    #private::ProcessSpec::new(#name)
+                        #help
+                        .with_inputs(#input_ports)
+                        .with_outputs(#output_ports)
+                        .with_exits::<#exit>()
+                } }
             }
             #register
         }

@@ -3,6 +3,7 @@
 mod builder;
 mod description;
 mod docs;
+pub(super) mod editor;
 mod values;
 
 use proc_macro2::{Ident, Span, TokenStream};
@@ -206,10 +207,14 @@ fn outputs_module(process: &str) -> Ident {
 
 /// The types of all ports, by the hash of their names.
 fn wiring(names: &Names<'_>) -> TokenStream {
-    let mut tokens = TokenStream::new();
-    wire(names, &names.model.inputs, false, &mut tokens);
-    wire(names, &names.model.outputs, true, &mut tokens);
     let (private, process) = (&names.private, &names.process);
+    let [editor, compiler] = [Place::Call, Place::Type].map(|place| {
+        let mut tokens = TokenStream::new();
+        wire(names, &names.model.inputs, false, place, &mut tokens);
+        wire(names, &names.model.outputs, true, place, &mut tokens);
+        tokens
+    });
+    let mut tokens = quote!(#private::editor! { { #editor } { #compiler } });
     let (declare, where_clause) = (names.declare(&[]), names.where_clause);
     for exposed in names.model.exposes.iter().filter(|exposed| exposed.outputs) {
         let (path, Some(namespace)) = (&exposed.path, &exposed.namespace) else { continue };
@@ -221,7 +226,15 @@ fn wiring(names: &Names<'_>) -> TokenStream {
     tokens
 }
 
-fn wire(names: &Names<'_>, namespace: &Namespace, outputs: bool, tokens: &mut TokenStream) {
+/// Where the words around a port's type stand: the compiler's caret is to cover the type, an editor would take them for
+/// definitions of it.
+#[derive(Clone, Copy)]
+enum Place {
+    Call,
+    Type,
+}
+
+fn wire(names: &Names<'_>, namespace: &Namespace, outputs: bool, place: Place, tokens: &mut TokenStream) {
     let (private, process) = (&names.private, &names.process);
     let (declare, where_clause) = (names.declare(&[]), names.where_clause);
     let side = if outputs { quote!(Output) } else { quote!(Input) };
@@ -231,11 +244,15 @@ fn wire(names: &Names<'_>, namespace: &Namespace, outputs: bool, tokens: &mut To
             Kind::Port(port) => port.value.ty.clone(),
             Kind::Dynamic(value) => values::map_of(&value.ty),
             Kind::Namespace(inner) => {
-                wire(names, inner, outputs, tokens);
+                wire(names, inner, outputs, place, tokens);
                 names.apply(&inner.type_name, &[])
             }
         };
-        let item = at(&value, quote!(type Value));
+        let item = quote!(type Value);
+        let item = match place {
+            Place::Call => item,
+            Place::Type => at(&value, item),
+        };
         tokens.extend(quote! {
             #allow
             impl #declare #private::#side<#hash> for #process #where_clause { #item = #value; }
