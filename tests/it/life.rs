@@ -70,6 +70,7 @@ impl Sum {
             "forget" => cx.stop(json!({ "why": "forgot" })),
             "exit" => cx.exit(SumExit::Refused),
             "kill" => cx.kill("by itself"),
+            "panic at the end" => panic!("too late"),
             _ => cx.next(),
         }
     }
@@ -125,6 +126,7 @@ async fn failures_and_panics_end_in_excepted_and_name_the_step() {
         ("fail", "step `add` failed: disk on fire"),
         ("panic", "step `add` panicked: two is too much"),
         ("panic later", "step `add` panicked: two, later, is too much"),
+        ("panic at the end", "step `end` panicked: too late"),
         ("bad predicate", "no answer"),
         ("panicking predicate", "no idea"),
         ("bad output", "step `add` failed: outputs of `Sum` are not valid: `total`: expected `u64`"),

@@ -288,7 +288,8 @@ mod tests {
     fn explained(log: Value, end: Value, outputs: Value, children: Value) -> (String, Value, Value, Vec<&'static str>) {
         let mut plumpy = Map::new();
         for (name, end) in children.as_object().into_iter().flatten() {
-            plumpy.insert(name.clone(), json!({ "log": [["state", "running"], ["state", end["state"]]], "end": end }));
+            let log = json!([["state", "running"], ["step", "work"], ["state", end["state"]]]);
+            plumpy.insert(name.clone(), json!({ "log": log, "end": end, "outputs": {} }));
         }
         plumpy.insert("C".to_owned(), json!({ "log": log, "end": end, "outputs": outputs }));
         let mut applied = Applied::new();

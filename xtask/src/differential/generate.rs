@@ -169,7 +169,8 @@ impl Make {
             self.bounded.push(known);
         }
         let fails = if self.random.chance(4) { self.once() } else { 0 };
-        self.case.predicates.push(Predicate { table, fails });
+        let panics = self.random.chance(30);
+        self.case.predicates.push(Predicate { table, fails, panics });
         known
     }
 
@@ -388,7 +389,7 @@ mod tests {
                     gives: vec![(name.to_owned(), json!(1))],
                 })
                 .to_vec(),
-            predicates: vec![Predicate { table: 0, fails: 0 }],
+            predicates: vec![Predicate { table: 0, fails: 0, panics: false }],
         };
         assert_eq!(case.certain_outputs(), Some(vec!["a".to_owned()]));
         let always = Case { body: vec![Node::Return(Some(410))], ..case };

@@ -41,7 +41,7 @@ fn original(name: String) -> Case {
             step(vec![], vec![(ALWAYS, End::Exit(420))]),
             step(vec![], vec![]),
         ],
-        predicates: vec![Predicate { table: ALWAYS, fails: 0 }],
+        predicates: vec![Predicate { table: ALWAYS, fails: 0, panics: false }],
     }
 }
 
