@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::caught::caught;
 use super::hooks::ErasedHooks;
 use crate::limits;
 use crate::process::{
@@ -220,10 +221,11 @@ impl<P: Process> Instance<P> {
                 return turn;
             }
             // A step that a burst runs on from is one that nobody watches: nothing is stored or told.
-            match self.choose_next() {
+            match caught(|| self.choose_next()).unwrap_or_else(Err) {
                 Ok(Chosen::Step) => self.cx.core.steps += 1,
                 Ok(Chosen::End(ended)) => return Turn::End(ended),
-                Err(error) => return Turn::Failed(error),
+                // It is the predicate that failed, not the step, which is kept.
+                Err(error) => return Turn::End(Ended::Excepted { error }),
             }
             steps += 1;
             if signal.load(Ordering::Relaxed) || steps == limits::STEPS_PER_BURST {
