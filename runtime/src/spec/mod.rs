@@ -22,7 +22,9 @@ pub use prepare::{PreparedInputs, raw_inputs};
 pub use schema::{JsonSchema, Schema};
 pub use validate::{DeclarationError, Direction, Fault, SpecError};
 pub use values::{Excluded, InputMap, Launch, PortReader, PortValues, PortWriter, Set, Supply, Unset};
-pub use wiring::{Declared, Dynamic, ExposedOutputs, In, Input, Out, Output, OutputTable, PortType, assert_set};
+pub use wiring::{
+    Declared, Dynamic, ExposedOutputs, In, Input, NoOutputs, Out, Output, OutputTable, OutputsOf, PortType, assert_set,
+};
 
 /// What expansions of `spec!` call.
 #[doc(hidden)]

@@ -56,6 +56,23 @@ pub trait OutputTable {
     const OUTPUTS: &'static [OutputInfo];
 }
 
+/// The outputs of what has an [`OutputTable`]; see [`NoOutputs`].
+#[derive(Debug)]
+pub struct OutputsOf<T>(PhantomData<fn() -> T>);
+
+impl<T: OutputTable> OutputsOf<T> {
+    /// All outputs.
+    pub const OUTPUTS: &'static [OutputInfo] = T::OUTPUTS;
+}
+
+/// No outputs: what a process has without a `spec!`. That it has none is reported where the struct is.
+pub trait NoOutputs {
+    /// None.
+    const OUTPUTS: &'static [OutputInfo] = &[];
+}
+
+impl<T> NoOutputs for OutputsOf<T> {}
+
 /// A dynamic namespace's values.
 pub trait Dynamic {
     /// The type of one value.
@@ -310,13 +327,13 @@ const TEXT_MAX: usize = 2048;
 /// # Panics
 /// One is not, and the text says which: the compiler shows it at the caller's place.
 #[track_caller]
-pub const fn assert_set<T: OutputTable>(process: &str, set: &[&str], path: &str) {
+pub const fn assert_set(outputs: &[OutputInfo], process: &str, set: &[&str], path: &str) {
     let mut text = Text { bytes: [0; TEXT_MAX], len: 0 };
     let mut missing = 0;
     let (mut first, mut last) = ("", "");
     let mut index = 0;
-    while index < T::OUTPUTS.len() {
-        let OutputInfo { name, required } = T::OUTPUTS[index];
+    while index < outputs.len() {
+        let OutputInfo { name, required } = outputs[index];
         index += 1;
         // A namespace of which nothing is set is named as a whole; of one that is set in part, what is not.
         let named = missing > 0 && below(name, last);
@@ -439,7 +456,7 @@ mod tests {
     }
 
     fn text(set: &[&str], path: &str) -> Option<String> {
-        let caught = std::panic::catch_unwind(|| assert_set::<Table>("Relax", set, path)).err()?;
+        let caught = std::panic::catch_unwind(|| assert_set(OutputsOf::<Table>::OUTPUTS, "Relax", set, path)).err()?;
         caught.downcast_ref::<String>().cloned()
     }
 

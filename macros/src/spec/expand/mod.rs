@@ -184,6 +184,7 @@ fn exits(names: &Names<'_>) -> TokenStream {
 fn output_table(names: &Names<'_>) -> TokenStream {
     let (private, model) = (&names.private, names.model);
     let (table, module) = (format_ident!("__Procession{}", model.name), outputs_module(&model.name));
+    let (process, declare, where_clause) = (&names.process, names.declare(&[]), names.where_clause);
     let mut rows = Vec::new();
     output_rows(names, &model.outputs, &mut rows);
     let named = model.outputs.nodes.iter().filter(|node| !matches!(node.kind, Kind::Rest(_)));
@@ -197,6 +198,9 @@ fn output_table(names: &Names<'_>) -> TokenStream {
         pub struct #table;
         impl #private::OutputTable for #table {
             const OUTPUTS: &'static [#private::OutputInfo] = &[#(#rows),*];
+        }
+        impl #declare #private::OutputTable for #process #where_clause {
+            const OUTPUTS: &'static [#private::OutputInfo] = <#table as #private::OutputTable>::OUTPUTS;
         }
         #[doc(hidden)]
         #[allow(dead_code, unreachable_pub, non_snake_case, non_upper_case_globals, missing_docs)]
