@@ -3,10 +3,12 @@
 //! ```text
 //! spec    = ["#![no_implicit_prelude]"] docs [generics] Name [arguments] [where] "{" item* "}"
 //! item    = docs ("input" port | "output" port | "expose" expose | "exit" NUMBER Name "text" | check) [";"]
-//! port    = name ":" ( type | "optional" "<" type ">" | "dynamic" "<" type ">" ) ["=" expression] ("," check)*
-//!         | name [":" "optional"] "{" (docs (port | check) ";")* "}"
+//! port    = dotted ":" ( type | "optional" "<" type ">" | "dynamic" "<" type ">" ) ["=" expression] ("," check)*
+//!         | dotted [":" "optional"] "{" (docs (port | check) ";")* "}"
+//!         | "dynamic" "<" type ">"
 //! check   = "check" "(" predicate "," "text" ")" | "check" "(" function ")"
-//! expose  = ("inputs" | "outputs") "of" Path ["as" name] ["{" option (";" option)* "}"]
+//! expose  = ("inputs" | "outputs") "of" Path ["as" dotted] ["{" option (";" option)* "}"]
+//! dotted  = name ("." name)*
 //! option  = ("include" | "exclude") ":" dotted ("," dotted)* | "optional" | "help" ":" "text"
 //! ```
 
@@ -23,6 +25,8 @@ use crate::recover::{check_expression, raw_expression, skip_item, skip_rest, sta
 const ITEMS: [&str; 5] = ["input", "output", "expose", "exit", "check"];
 /// Those that can follow a mistake without a `;` between: `check` is a part of a port, too.
 const RESUME: [&str; 4] = ["input", "output", "expose", "exit"];
+/// The field of the values of a dynamic namespace that are not those of its ports.
+pub(crate) const REST: &str = "rest";
 const EXPOSE_OPTIONS: [&str; 4] = ["exclude", "include", "optional", "help"];
 
 /// What `spec!` was given.
@@ -67,9 +71,22 @@ pub(crate) struct Entry {
 
 #[derive(Clone)]
 pub(crate) enum EntryKind {
-    Port { ty: Type, optional: Option<Ident>, default: Option<TokenStream> },
-    Dynamic { ty: Type },
-    Namespace { optional: bool, entries: Vec<Entry> },
+    Port {
+        ty: Type,
+        optional: Option<Ident>,
+        default: Option<TokenStream>,
+    },
+    Dynamic {
+        ty: Type,
+    },
+    /// `dynamic<T>;`: the namespace around it takes other names, too.
+    Rest {
+        ty: Type,
+    },
+    Namespace {
+        optional: bool,
+        entries: Vec<Entry>,
+    },
 }
 
 /// `check(function)` or `check(predicate, "message")`.
@@ -84,7 +101,8 @@ pub(crate) struct Expose {
     pub(crate) docs: Docs,
     pub(crate) outputs: bool,
     pub(crate) path: Path,
-    pub(crate) namespace: Option<Ident>,
+    /// The names behind `as`; none without.
+    pub(crate) namespace: Vec<Ident>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) optional: Option<Ident>,
     pub(crate) help: Option<LitStr>,
@@ -295,8 +313,35 @@ fn parse_name(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Res
     Ok(Ident::new_raw(&name.to_string(), name.span()))
 }
 
+/// Names with dots between.
+fn parse_dotted(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Vec<Ident>> {
+    let mut names = vec![parse_name(input, diagnostics)?];
+    while input.parse::<Option<Token![.]>>()?.is_some() {
+        names.push(parse_name(input, diagnostics)?);
+    }
+    Ok(names)
+}
+
 fn parse_entry(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostics) -> syn::Result<Entry> {
-    let name = parse_name(input, diagnostics)?;
+    if starts_with(input, &["dynamic"]) && input.peek2(Token![<]) {
+        let name = Ident::new(REST, input.parse::<Ident>()?.span());
+        let entry = Entry { docs, name, kind: EntryKind::Rest { ty: parse_in_angles(input)? }, checks: Vec::new() };
+        end_of_item(input)?;
+        return Ok(entry);
+    }
+    let mut names = parse_dotted(input, diagnostics)?;
+    let Some(name) = names.pop() else { return Err(input.error("expected the name of a port")) };
+    let entry = parse_named(input, docs, name, diagnostics)?;
+    // `a.b: T` is `a { b: T }`.
+    let around = |inner: Entry, name: Ident| {
+        let kind = EntryKind::Namespace { optional: false, entries: vec![inner] };
+        Entry { docs: Docs::default(), name, kind, checks: Vec::new() }
+    };
+    Ok(names.into_iter().rev().fold(entry, around))
+}
+
+/// What follows the name.
+fn parse_named(input: ParseStream<'_>, docs: Docs, name: Ident, diagnostics: &mut Diagnostics) -> syn::Result<Entry> {
     if input.peek(token::Brace) {
         return parse_namespace(input, docs, name, false, diagnostics);
     }
@@ -445,8 +490,8 @@ fn parse_expose(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostic
     }
     let path = input.parse()?;
     let namespace = match input.parse::<Option<Token![as]>>()? {
-        Some(_) => Some(parse_name(input, diagnostics)?),
-        None => None,
+        Some(_) => parse_dotted(input, diagnostics)?,
+        None => Vec::new(),
     };
     let mut expose = Expose { docs, outputs, path, namespace, rules: Vec::new(), optional: None, help: None };
     if input.peek(token::Brace) {

@@ -253,7 +253,7 @@ impl Launcher<'_> {
     /// The inputs are not valid, or the child's type is not registered.
     pub fn launch<C: Process>(self, inputs: impl Launch<C>) -> Result<Child<C>, RunError> {
         let process = self.core.env.registry.of::<C>()?;
-        let inputs = spec_of::<C>().prepare_inputs(inputs.into_inputs())?;
+        let inputs = spec_of::<C>().prepare_inputs(inputs.into_inputs())?.into_values();
         let pid = ProcessId::child(&format!("{}/{}", self.core.pid, self.core.steps), self.core.effects.launched.len());
         let slot = Slot::new(pid.clone());
         self.core.effects.launched.push(Launched {

@@ -75,7 +75,7 @@ impl LaunchingByName {
         if self.shared.is_closing() {
             return Err(RunError::Closed);
         }
-        let inputs = process.spec().prepare_inputs(self.inputs)?;
+        let inputs = process.spec().prepare_inputs(self.inputs)?.into_values();
         let pid = self.pid.unwrap_or_default();
         let slot = if self.shared.store().is_some() {
             // On a task of its own: if the caller goes away meanwhile, what the store has is run all the same.

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-use super::namespace::join;
+use super::path::join;
 use super::validate::{Direction, Fault, SpecError};
 
 /// The state of a required port of a builder: it is set.
@@ -192,10 +192,16 @@ impl PortReader {
 
     /// The values of a nested namespace that may be absent.
     ///
+    /// An empty one is as good as absent where its ports are required (S79).
+    ///
     /// # Errors
     /// A value is missing or of another type.
     pub fn namespace_optional<N: PortValues>(&mut self, name: &str) -> Result<Option<N>, SpecError> {
-        if self.values.contains_key(name) { self.namespace(name).map(Some) } else { Ok(None) }
+        match self.values.get(name) {
+            None => Ok(None),
+            Some(Value::Object(values)) if values.is_empty() => Ok(self.namespace(name).ok()),
+            Some(_) => self.namespace(name).map(Some),
+        }
     }
 
     /// All values that were not taken, as those of a dynamic namespace.

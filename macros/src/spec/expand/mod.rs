@@ -178,11 +178,10 @@ fn exits(names: &Names<'_>) -> TokenStream {
 fn output_table(names: &Names<'_>) -> TokenStream {
     let (private, model) = (&names.private, names.model);
     let (table, module) = (format_ident!("__Procession{}", model.name), outputs_module(&model.name));
-    let rows = model.outputs.nodes.iter().map(|node| {
-        let (name, required) = (node.plain(), node.is_required());
-        quote!(#private::OutputInfo { name: #name, required: #required })
-    });
-    let items = model.outputs.nodes.iter().map(|node| {
+    let mut rows = Vec::new();
+    output_rows(names, &model.outputs, &mut rows);
+    let named = model.outputs.nodes.iter().filter(|node| !matches!(node.kind, Kind::Rest(_)));
+    let items = named.map(|node| {
         let (ident, name) = (&node.name, node.plain());
         quote!(pub const #ident: &str = #name;)
     });
@@ -199,6 +198,19 @@ fn output_table(names: &Names<'_>) -> TokenStream {
     }
 }
 
+/// A row for each output, and before its ports one for each namespace. Below what is optional nothing is required.
+fn output_rows(names: &Names<'_>, namespace: &Namespace, rows: &mut Vec<TokenStream>) {
+    let private = &names.private;
+    for node in namespace.nodes.iter().filter(|node| !matches!(node.kind, Kind::Rest(_))) {
+        let (path, required) = (&node.path, node.is_required());
+        rows.push(quote!(#private::OutputInfo { name: #path, required: #required }));
+        match &node.kind {
+            Kind::Namespace(inner) if required => output_rows(names, inner, rows),
+            _ => {}
+        }
+    }
+}
+
 /// The module of the names of a process's outputs.
 fn outputs_module(process: &str) -> Ident {
     format_ident!("__procession_outputs_{}", process)
@@ -212,8 +224,10 @@ fn wiring(names: &Names<'_>) -> TokenStream {
     let (private, process) = (&names.private, &names.process);
     let (declare, where_clause) = (names.declare(&[]), names.where_clause);
     for exposed in names.model.exposes.iter().filter(|exposed| exposed.outputs) {
-        let (path, Some(namespace)) = (&exposed.path, &exposed.namespace) else { continue };
-        let hash = port_hash(&crate::tokens::plain(namespace));
+        if exposed.namespace.is_empty() {
+            continue;
+        }
+        let (path, hash) = (&exposed.path, port_hash(&exposed.namespace));
         tokens.extend(quote! {
             impl #declare #private::ExposedOutputs<#hash> for #process #where_clause { type Of = #path; }
         });
@@ -229,7 +243,7 @@ fn wire(names: &Names<'_>, namespace: &Namespace, outputs: bool, tokens: &mut To
         let (hash, allow) = (node.hash(), allow());
         let value = match &node.kind {
             Kind::Port(port) => port.value.ty.clone(),
-            Kind::Dynamic(value) => values::map_of(&value.ty),
+            Kind::Dynamic(value) | Kind::Rest(value) => values::map_of(&value.ty),
             Kind::Namespace(inner) => {
                 wire(names, inner, outputs, tokens);
                 names.apply(&inner.type_name, &[])
