@@ -9,14 +9,17 @@ mod children;
 mod control;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
+mod expose;
 mod faulty;
 mod flow;
 #[cfg(feature = "sqlite")]
 mod golden;
 mod hooks;
 mod life;
+mod ports;
 mod resume;
 mod robust;
+mod schema;
 #[cfg(feature = "sqlite")]
 mod shared_file;
 mod spec;

@@ -86,7 +86,7 @@ impl<'a> Side<'a> {
         };
         inner.optional |= optional;
         inner.checks.extend(entry.checks.iter().cloned());
-        if known.docs.0.is_empty() {
+        if known.help.is_empty() {
             (known.docs, known.help) = (entry.docs.clone(), entry.docs.text());
         }
         for entry in entries {

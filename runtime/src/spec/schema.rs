@@ -305,17 +305,18 @@ impl PortNamespace {
 
     /// Whether a value need not be given for it, or for a port in it.
     fn may_be_left_out(&self, side: Side) -> bool {
-        let entries_may = || {
+        let entries_may = |side| {
             self.entries.iter().all(|entry| match entry {
                 Entry::Port(port) => !port.is_required(),
                 Entry::Namespace(inner) => inner.may_be_left_out(side),
             })
         };
         if side == Side::Outputs || (self.default.is_none() && !self.populates_defaults()) {
-            return !self.is_required() || entries_may();
+            // Nothing is filled in, also not further below: as it is with outputs.
+            return !self.is_required() || entries_may(Side::Outputs);
         }
         // The default itself was checked when the process was registered.
-        self.default.is_some() || self.empty_is_nothing(side) || entries_may()
+        self.default.is_some() || self.empty_is_nothing(side) || entries_may(side)
     }
 
     /// Whether it may be given empty, though ports in it are required: it is as good as left out (S79).
