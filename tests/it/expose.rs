@@ -111,6 +111,15 @@ impl Top {
     }
 }
 
+/// Overrides what it exposes.
+#[derive(Default)]
+struct Over;
+spec! { Over {
+    expose inputs of Scf as scf { exclude: cutoff, structure; optional; help: "Maybe." };
+    input scf { cutoff: f64 = 1.0; dynamic<u64>; check(|scf| scf.cutoff < 9.0, "too much"); }
+    expose inputs of Phonon as empty { exclude: structure, displacement, modes };
+}}
+
 fn object(value: Value) -> Map<String, Value> {
     serde_json::from_value(value).expect("an object")
 }
@@ -246,4 +255,29 @@ async fn exposing_at_the_top_level_hands_on_namespaces_and_other_values() {
         .rest("others", 3);
     let outcome = runtime.launch(top).await.unwrap().outcome().await.unwrap();
     assert_eq!(outcome.finished().expect("it finishes").results.energy, 1.1);
+}
+
+#[test]
+fn a_namespace_of_exposed_ports_has_attributes_and_ports_of_its_own() {
+    let inputs = spec_of::<Over>().inputs();
+    assert_eq!(inputs.paths(), ["scf", "scf.grid", "scf.grid.spacing", "scf.cutoff", "empty"]);
+    let scf = namespace(inputs, "scf");
+    assert_eq!((scf.help(), scf.is_required(), scf.populates_defaults()), ("Maybe.", false, false));
+    assert_eq!(scf.dynamic_type(), Some("u64"));
+    let prepared = |given: Value| {
+        let prepared = spec_of::<Over>().prepare_inputs(InputMap::from(object(given))).expect("valid");
+        (Value::Object(prepared.values().clone()), prepared.defaulted().to_vec())
+    };
+    assert_eq!(prepared(json!({})), (json!({}), vec![]));
+    assert_eq!(
+        prepared(json!({ "scf": { "more": 1 } })),
+        (
+            json!({ "scf": { "cutoff": 1.0, "grid": { "spacing": 0.1 }, "more": 1 } }),
+            vec!["scf.grid".to_owned(), "scf.cutoff".to_owned()]
+        )
+    );
+    assert_eq!(faults::<Over>(json!({ "scf": { "cutoff": 9.5 } })), ["`scf`: too much"]);
+    // What it exposes is as it was.
+    let Ok(Entry::Port(cutoff)) = spec_of::<Scf>().inputs().find("cutoff") else { panic!("it is a port") };
+    assert_eq!(cutoff.fixed_default(), Some(&json!(40.0)));
 }

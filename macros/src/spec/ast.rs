@@ -402,6 +402,9 @@ fn parse_default(input: ParseStream<'_>, entry: &mut Entry, diagnostics: &mut Di
 
 fn parse_in_angles(input: ParseStream<'_>) -> syn::Result<Type> {
     input.parse::<Token![<]>()?;
+    if input.peek(Token![>]) {
+        return Err(input.error("expected a type between `<` and `>`"));
+    }
     let ty = input.parse()?;
     input.parse::<Token![>]>()?;
     Ok(ty)

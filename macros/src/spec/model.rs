@@ -44,8 +44,20 @@ pub(crate) struct Exposed {
     pub(crate) namespace: String,
     pub(crate) include: Vec<String>,
     pub(crate) exclude: Vec<String>,
+    /// An earlier exposure has its place: an error, and nothing that names the place is written for it.
+    pub(crate) repeated: bool,
     /// All ports on this side of the other process.
     pub(crate) listing: Vec<Node>,
+}
+
+impl Exposed {
+    /// Whether the other one is exposed where this is: the same process, or outputs of another into one namespace.
+    fn repeats(&self, other: &Exposed) -> bool {
+        let same = |path: &Path| path.to_token_stream().to_string();
+        self.outputs == other.outputs
+            && self.namespace == other.namespace
+            && ((self.outputs && !self.namespace.is_empty()) || same(&self.path) == same(&other.path))
+    }
 }
 
 /// Whether a value must be given.
@@ -167,7 +179,7 @@ pub(crate) fn resolve(
     };
     let name = plain(&spec.process);
     let mut sides = [Side::new(&name, &facade, false), Side::new(&name, &facade, true)];
-    let mut exposes = Vec::new();
+    let mut exposes: Vec<Exposed> = Vec::new();
     for item in spec.items {
         match item {
             Item::Input(entry) => sides[0].declare(&entry, &exposes, diagnostics),
@@ -176,7 +188,9 @@ pub(crate) fn resolve(
                 let Some(listing) = listing_of(&expose.path) else { continue };
                 let side = &mut sides[usize::from(expose.outputs)];
                 let index = exposes.len();
-                exposes.push(side.expose(expose, index, listing, diagnostics));
+                let mut exposed = side.expose(expose, index, listing, diagnostics);
+                exposed.repeated = exposes.iter().any(|known| exposed.repeats(known));
+                exposes.push(exposed);
             }
         }
     }

@@ -160,6 +160,7 @@ impl<'a> Side<'a> {
             path: expose.path,
             include,
             exclude,
+            repeated: false,
             listing: listed.clone(),
         }
     }

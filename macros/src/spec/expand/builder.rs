@@ -491,7 +491,8 @@ fn supplies(names: &Names<'_>) -> TokenStream {
     let (declare, where_clause) = (names.declare(&[]), names.where_clause);
     let ports = Ident::new("ports", Span::mixed_site());
     let mut tokens = TokenStream::new();
-    for (index, exposed) in model.exposes.iter().enumerate().filter(|(_, exposed)| !exposed.outputs) {
+    let inputs = model.exposes.iter().enumerate().filter(|(_, exposed)| !exposed.outputs && !exposed.repeated);
+    for (index, exposed) in inputs {
         let Some(target) = target(&model.inputs, &exposed.namespace) else { continue };
         let nodes = target.nodes.iter().filter(|node| node.exposed == Some(index));
         let struct_name = &target.type_name;

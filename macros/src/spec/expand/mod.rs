@@ -224,7 +224,7 @@ fn wiring(names: &Names<'_>) -> TokenStream {
     let (private, process) = (&names.private, &names.process);
     let (declare, where_clause) = (names.declare(&[]), names.where_clause);
     for exposed in names.model.exposes.iter().filter(|exposed| exposed.outputs) {
-        if exposed.namespace.is_empty() {
+        if exposed.namespace.is_empty() || exposed.repeated {
             continue;
         }
         let (path, hash) = (&exposed.path, port_hash(&exposed.namespace));
