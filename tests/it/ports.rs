@@ -135,11 +135,13 @@ fn a_computed_default_is_computed_at_each_launch() {
     assert_eq!(count.load(Ordering::Relaxed), 3, "a value that is given is no reason to compute another");
 }
 
+const NO_STEPS: u32 = 0;
+
 #[process]
 #[derive(Debug, Default)]
 struct WrongDefault {}
 spec! { WrongDefault {
-    input steps: u32 = 10 - 10, check(|n| *n > 0, "must be positive");
+    input steps: u32 = NO_STEPS, check(|n| *n > 0, "must be positive");
     input options { queue: String = "normal", check(|name| name.len() < 3, "too long"); }
     input seed: u32 = u32::from(true) - 1, check(|n| *n > 0, "computed, so that nobody knows yet");
 }}

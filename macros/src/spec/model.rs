@@ -188,9 +188,9 @@ pub(crate) fn resolve(
                 let Some(listing) = listing_of(&expose.path) else { continue };
                 let side = &mut sides[usize::from(expose.outputs)];
                 let index = exposes.len();
-                let mut exposed = side.expose(expose, index, listing, diagnostics);
-                exposed.repeated = exposes.iter().any(|known| exposed.repeats(known));
-                exposes.push(exposed);
+                let mut new = side.expose(expose, index, listing, diagnostics);
+                new.repeated = exposes.iter().any(|known| new.repeats(known));
+                exposes.push(new);
             }
         }
     }

@@ -58,7 +58,9 @@ pub fn raw_inputs<S: AsRef<str>>(prepared: &Map<String, Value>, defaulted: &[S])
         }
     }
     let mut raw = prepared.clone();
-    defaulted.iter().for_each(|path| remove(&mut raw, path.as_ref()));
+    for path in defaulted {
+        remove(&mut raw, path.as_ref());
+    }
     raw
 }
 

@@ -180,8 +180,8 @@ fn output_table(names: &Names<'_>) -> TokenStream {
     let (table, module) = (format_ident!("__Procession{}", model.name), outputs_module(&model.name));
     let mut rows = Vec::new();
     output_rows(names, &model.outputs, &mut rows);
-    let named = model.outputs.nodes.iter().filter(|node| !matches!(node.kind, Kind::Rest(_)));
-    let items = named.map(|node| {
+    let declared = model.outputs.nodes.iter().filter(|node| !matches!(node.kind, Kind::Rest(_)));
+    let items = declared.map(|node| {
         let (ident, name) = (&node.name, node.plain());
         quote!(pub const #ident: &str = #name;)
     });
