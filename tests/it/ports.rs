@@ -169,6 +169,31 @@ async fn a_default_that_is_not_valid_is_refused_when_the_process_is_registered()
 }
 
 #[test]
+fn a_panic_in_a_default_or_validator_is_a_fault_of_its_port() {
+    let panics = |text: &'static str| move |_: &u8| panic!("{text}");
+    let namespace = PortNamespace::new("n").dynamic::<u8>("u8").with_check(|n: &BTreeMap<String, u8>| match n.len() {
+        0 => Ok(()),
+        _ => panic!("three"),
+    });
+    let spec = inputs(
+        root()
+            .port(Port::new::<u8>("a", "u8").with_check(panics("one")))
+            .port(Port::new::<u8>("b", "u8").with_default(|| -> u8 { panic!("two") }))
+            .namespace(namespace)
+            .port(Port::new::<u8>("c", "u8")),
+    );
+    assert_eq!(
+        faults(&spec, json!({ "a": 1, "n": { "x": 1 } })),
+        [
+            "`a`: its type, default or validator panicked: one",
+            "`b`: its type, default or validator panicked: two",
+            "`n`: its type, default or validator panicked: three",
+            "`c`: required, but not set",
+        ]
+    );
+}
+
+#[test]
 fn entries_are_in_the_order_of_their_declaration() {
     let namespace = root().port(Port::new::<u8>("z", "u8")).port(Port::new::<u8>("a", "u8"));
     let namespace = namespace.namespace(PortNamespace::new("m").port(Port::new::<u8>("b", "u8")));

@@ -202,8 +202,8 @@ fn output_table(names: &Names<'_>) -> TokenStream {
 fn output_rows(names: &Names<'_>, namespace: &Namespace, rows: &mut Vec<TokenStream>) {
     let private = &names.private;
     for node in namespace.nodes.iter().filter(|node| !matches!(node.kind, Kind::Rest(_))) {
-        let (path, required) = (&node.path, node.is_required());
-        rows.push(quote!(#private::OutputInfo { name: #path, required: #required }));
+        let (path, required, exposed) = (&node.path, node.is_required(), node.exposed.is_some());
+        rows.push(quote!(#private::OutputInfo { name: #path, required: #required, exposed: #exposed }));
         match &node.kind {
             Kind::Namespace(inner) if required => output_rows(names, inner, rows),
             _ => {}
