@@ -318,7 +318,7 @@ fn unless_panicked<T>(path: Path<'_>, faults: &mut Vec<Fault>, call: impl FnOnce
     let called = catch_unwind(AssertUnwindSafe(|| call(faults)));
     called
         .map_err(|panic| {
-            faults.push(path.fault(format!("its type, default or validator panicked: {}", panic_text(&*panic))))
+            faults.push(path.fault(format!("its type, default or validator panicked: {}", panic_text(&*panic))));
         })
         .ok()
 }
