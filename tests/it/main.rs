@@ -13,12 +13,15 @@ mod control;
 mod crash;
 mod expose;
 mod faulty;
+mod file;
 mod flow;
 #[cfg(feature = "sqlite")]
 mod golden;
 mod hooks;
+mod inputs;
 mod life;
 mod model;
+mod outcome;
 #[cfg(feature = "sqlite")]
 mod points;
 mod ports;
@@ -32,6 +35,7 @@ mod snapshots;
 mod spec;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod states;
 mod store;
 mod support;
 mod walk;

@@ -72,12 +72,11 @@ pub(crate) fn mark(inputs: &mut Namespace, exposes: &[Exposed]) {
     for node in &mut inputs.nodes {
         let Kind::Namespace(namespace) = &mut node.kind else { continue };
         mark(namespace, exposes);
-        let here =
-            |(_, exposed): &(usize, &Exposed)| !exposed.outputs && !exposed.repeated && exposed.namespace == node.path;
-        let exposed: Vec<_> = exposes.iter().enumerate().filter(here).collect();
-        match (exposed.as_slice(), node.exposed) {
-            ([(index, exposed)], None) if is_all_of(namespace, *index) => {
-                namespace.supplies = Some(Supplied::of(exposed));
+        let here = |(_, other): &(usize, &Exposed)| !other.outputs && !other.repeated && other.namespace == node.path;
+        let into: Vec<_> = exposes.iter().enumerate().filter(here).collect();
+        match (into.as_slice(), node.exposed) {
+            ([(index, other)], None) if is_all_of(namespace, *index) => {
+                namespace.supplies = Some(Supplied::of(other));
             }
             ([], Some(index)) if is_all_of(namespace, index) && is_whole(namespace) => {}
             _ => namespace.supplies = None,

@@ -32,6 +32,10 @@ pub trait Launch<P> {
 }
 
 /// The values of an exposed namespace as a start for the exposed process's own builder.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` are no exposed inputs of `{P}`",
+    label = "expected the values of `expose inputs of {P} as …`"
+)]
 pub trait Supply<P> {
     /// The state of the builder's required ports: a tuple of [`Set`] and [`Unset`].
     type State;
