@@ -4,6 +4,7 @@ mod builder;
 mod description;
 mod docs;
 pub(super) mod editor;
+mod supply;
 mod values;
 
 use proc_macro2::{Ident, Span, TokenStream};
