@@ -19,10 +19,12 @@ mod hooks;
 mod life;
 mod model;
 mod outcome;
+mod parity;
 #[cfg(feature = "sqlite")]
 mod points;
 mod ports;
 mod position;
+mod registry;
 mod resume;
 mod robust;
 mod schema;
