@@ -49,7 +49,13 @@ fn asks() -> Vec<Vec<Ask>> {
 fn afterwards(number: usize) -> Vec<Event> {
     const WAYS: [Way; 6] = [Way::Go, Way::Finish, Way::Fail, Way::WaitForResume, Way::KillItself, Way::WaitForTimer];
     let way = WAYS[number % WAYS.len()];
-    vec![Event::Step(way), Event::FreeSlot, Event::Child { killed: number % 2 == 0 }, Event::Timer, Event::Step(way)]
+    vec![
+        Event::Step(way),
+        Event::FreeSlot,
+        Event::Child { killed: number.is_multiple_of(2) },
+        Event::Timer,
+        Event::Step(way),
+    ]
 }
 
 thread_local! {

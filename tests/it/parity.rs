@@ -180,7 +180,7 @@ fn a_table_with_a_gap_is_refused() {
         cells[place] = format!(" {new} ");
         with(line, &format!("|{}|\n", cells.join("|")))
     };
-    let faulty = [
+    let gaps = [
         (with(&rule, ""), "`S2`: no row"),
         (with(&rule, &format!("{rule}\n{rule}\n")), "`S2`: 2 rows"),
         (with(&item, ""), "`Process.kill`: no row"),
@@ -198,7 +198,7 @@ fn a_table_with_a_gap_is_refused() {
         (cell(&rule, 2, "`can_go_to`"), "`S2`: ours links nothing"),
         (cell(&rule, 2, "—"), "`S2`: nothing of ours can be the same"),
     ];
-    for (table, expected) in faulty {
+    for (table, expected) in gaps {
         let (faults, _) = check(&table);
         assert!(faults.iter().any(|fault| fault.contains(expected)), "{expected}: {faults:?}");
     }
