@@ -81,13 +81,12 @@ impl RegistryBuilder {
     /// generic process, or one whose name another crate has taken. The last name counts.
     pub fn register_as<P: Process>(&mut self, name: &'static str) {
         let process = Arc::new(TypeOf::<P>::named(name));
-        match self.types.iter_mut().find(|known| known.type_id() == TypeId::of::<P>()) {
-            Some(known) => *known = process,
-            None => {
-                self.types.push(process);
-                P::register_exposed(self);
-            }
+        if let Some(known) = self.types.iter_mut().find(|known| known.type_id() == TypeId::of::<P>()) {
+            *known = process;
+            return;
         }
+        self.types.push(process);
+        P::register_exposed(self);
     }
 
     /// Adds every process of the binary whose `#[process]` is not on a generic type.

@@ -114,6 +114,12 @@ impl Track {
         Err(Planned(format!("{predicate} fails")).into())
     }
 
+    /// A predicate that panics.
+    pub fn panic<T>(&self, pid: &ProcessId, predicate: &str) -> T {
+        log(pid, json!(["predicate", predicate, "fails"]));
+        panic!("{predicate} fails")
+    }
+
     /// Emits an output.
     pub fn out<P: Spec>(&self, cx: &mut Cx<P>, path: &str, value: Value) -> Result<(), StepError> {
         let emitted = cx.out(path, &value);

@@ -6,16 +6,19 @@
 mod beside;
 #[cfg(feature = "sqlite")]
 mod by_hand;
+mod chains;
 mod children;
 mod control;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
 mod expose;
 mod faulty;
+mod file;
 mod flow;
 #[cfg(feature = "sqlite")]
 mod golden;
 mod hooks;
+mod inputs;
 mod life;
 mod model;
 mod outcome;
@@ -38,3 +41,4 @@ mod states;
 mod store;
 mod support;
 mod walk;
+mod work_chain;

@@ -18,7 +18,7 @@ pub(crate) fn make(folder: &Path, requirements: &Path) -> Result<PathBuf, Fault>
         return Ok(python);
     }
     let missing = |what: &str, fault: &Fault| -> Fault {
-        format!("{fault}\nThe comparison with plumpy needs Python 3.9 or newer, {what}.").into()
+        format!("{fault}\nThe comparison with plumpy needs Python 3.11 or newer, {what}.").into()
     };
     let mut venv = Command::new("python3");
     run(venv.args(["-m", "venv", "--clear"]).arg(folder))

@@ -513,10 +513,14 @@ fn parse_expose(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostic
     let near = did_you_mean(&direction.to_string(), ["inputs", "outputs"]);
     let outputs = direction == "outputs" || near.contains("`outputs`");
     if direction != "inputs" && direction != "outputs" {
-        diagnostics.error(&direction, format!("expected `inputs` or `outputs`, found `{direction}`{near}: {form}"));
+        let error = syn::Error::new(
+            direction.span(),
+            format!("expected `inputs` or `outputs`, found `{direction}`{near}: {form}"),
+        );
         if near.is_empty() {
-            skip_item(input, &RESUME);
+            return Err(error);
         }
+        diagnostics.push(error);
     }
     let of = input.call(Ident::parse_any).map_err(|error| syn::Error::new(error.span(), format!("expected {form}")))?;
     if of != "of" {
@@ -548,7 +552,18 @@ fn parse_expose(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostic
 }
 
 fn parse_expose_option(input: ParseStream<'_>, expose: &mut Expose, diagnostics: &mut Diagnostics) -> syn::Result<()> {
-    let keyword = input.call(Ident::parse_any)?;
+    let mut keyword = input.call(Ident::parse_any)?;
+    let near = did_you_mean(&keyword.to_string(), EXPOSE_OPTIONS);
+    if !EXPOSE_OPTIONS.iter().any(|option| keyword == option) {
+        let known = "expected `exclude: …`, `include: …`, `optional` or `help: \"…\"`";
+        let error = syn::Error::new(keyword.span(), format!("{known}, found `{keyword}`{near}"));
+        // Reads on as what was meant, so that a slip of a letter is the only error.
+        let Some(meant) = EXPOSE_OPTIONS.iter().find(|option| near.contains(&format!("`{option}`"))) else {
+            return Err(error);
+        };
+        diagnostics.push(error);
+        keyword = Ident::new(meant, keyword.span());
+    }
     match keyword.to_string().as_str() {
         "include" | "exclude" => {
             input.parse::<Token![:]>()?;
@@ -556,14 +571,9 @@ fn parse_expose_option(input: ParseStream<'_>, expose: &mut Expose, diagnostics:
             expose.rules.push(rule);
         }
         "optional" => expose.optional = Some(keyword),
-        "help" => {
+        _ => {
             input.parse::<Token![:]>()?;
             expose.help = Some(input.parse()?);
-        }
-        other => {
-            let near = did_you_mean(other, EXPOSE_OPTIONS);
-            let known = "expected `exclude: …`, `include: …`, `optional` or `help: \"…\"`";
-            return Err(syn::Error::new(keyword.span(), format!("{known}, found `{other}`{near}")));
         }
     }
     end_of_item(input)

@@ -192,20 +192,25 @@ pub(crate) fn resolve(
                 let Some(listing) = found.next().flatten() else { continue };
                 let side = &mut sides[usize::from(expose.outputs)];
                 let index = exposes.len();
-                let mut exposed = side.expose(expose, index, listing, diagnostics);
-                exposed.repeated = exposes.iter().any(|known| exposed.repeats(known));
-                exposes.push(exposed);
+                let mut new = side.expose(expose, index, listing, diagnostics);
+                new.repeated = exposes.iter().any(|known| new.repeats(known));
+                exposes.push(new);
             }
         }
     }
     let [inputs, outputs] = sides;
     let (mut inputs, outputs) = (inputs.finish(), outputs.finish());
     inputs.checks.extend(spec.checks);
-    let (mut numbers, mut names) = (BTreeSet::new(), BTreeSet::new());
+    let mut names = BTreeSet::new();
     let exits = spec.exits.into_iter().filter_map(|exit| {
-        let number = exit.number.base10_parse().ok()?;
-        let new = numbers.insert(number) & names.insert(plain(&exit.name));
-        new.then(|| Exit { docs: exit.docs, number, name: exit.name, message: exit.message.value() })
+        // A number that is wrong, or taken, is reported; the name is known all the same.
+        let number = exit.number.base10_parse().unwrap_or_default();
+        names.insert(plain(&exit.name)).then(|| Exit {
+            docs: exit.docs,
+            number,
+            name: exit.name,
+            message: exit.message.value(),
+        })
     });
     Model {
         facade,

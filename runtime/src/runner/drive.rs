@@ -233,13 +233,13 @@ impl<'a> Driver<'a> {
         let quiet = self.shared.store().is_none() && unwatched;
         let signal = quiet.then_some(&self.entry.signal);
         let Resident { live, machine, .. } = &mut *self.resident;
-        let name = live.at();
         let cut = {
             let mut run = pin!(caught_async(live.run(signal)));
             loop {
                 tokio::select! {
                     biased;
-                    turn = &mut run => return Ok(turn.unwrap_or_else(|panic| Turn::Failed(panic.in_step(name)))),
+                    // Which step it was is asked at the boundary: a burst has run several.
+                    turn = &mut run => return Ok(turn.unwrap_or_else(Turn::Failed)),
                     () = self.entry.bell.notified() => {
                         if self.shared.is_aborting() {
                             return Err(Stop::Lost(RunError::Closed));

@@ -9,13 +9,14 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::caught::caught;
 use super::hooks::ErasedHooks;
 use crate::limits;
 use crate::process::{
     Ahead, BoxFuture, Cx, CxCore, Effects, Ended, Env, ErrorInfo, FieldReader, FieldWriter, Hand, Has, Hooks, Need,
     Process, ProcessId, Resumed, Slot, SlotCollector, StepEnd,
 };
-use crate::spec::{Entry, PortNamespace, PortReader, PortValues, ProcessSpec, spec_of};
+use crate::spec::{Entry, PortNamespace, PortReader, PortValues, PreparedInputs, ProcessSpec, spec_of};
 use crate::store::{Envelope, FORMAT, Record};
 use crate::text::{TOO_DEEP, too_deep};
 
@@ -31,7 +32,7 @@ pub(crate) trait ProcessType: Send + Sync + 'static {
     /// Where the step with this stored name stands in the outline; the step alone where there is no outline.
     fn position(&self, step: &str) -> Option<String>;
     /// A process at its start. The inputs are validated.
-    fn create(&self, env: &Arc<Env>, pid: ProcessId, inputs: Map<String, Value>) -> Result<Box<dyn Live>, ErrorInfo>;
+    fn create(&self, env: &Arc<Env>, pid: ProcessId, inputs: PreparedInputs) -> Result<Box<dyn Live>, ErrorInfo>;
     /// A process as of its last boundary, with the slots of the children in its context.
     fn restore(&self, env: &Arc<Env>, record: &Record) -> Result<Restored, String>;
 }
@@ -220,10 +221,11 @@ impl<P: Process> Instance<P> {
                 return turn;
             }
             // A step that a burst runs on from is one that nobody watches: nothing is stored or told.
-            match self.choose_next() {
+            match caught(|| self.choose_next()).unwrap_or_else(Err) {
                 Ok(Chosen::Step) => self.cx.core.steps += 1,
                 Ok(Chosen::End(ended)) => return Turn::End(ended),
-                Err(error) => return Turn::Failed(error),
+                // It is the predicate that failed, not the step, which is kept.
+                Err(error) => return Turn::End(Ended::Excepted { error }),
             }
             steps += 1;
             if signal.load(Ordering::Relaxed) || steps == limits::STEPS_PER_BURST {
@@ -385,6 +387,7 @@ impl<P: Process> TypeOf<P> {
             steps: 0,
             outputs: Map::new(),
             status: None,
+            defaulted: None,
             resumed: None,
             effects: Effects::default(),
             has: Has::default(),
@@ -441,6 +444,7 @@ impl<P: Process> TypeOf<P> {
         let outputs = serde_json::from_str(&record.outputs).map_err(|error| format!("outputs: {error}"))?;
         instance.cx.core.outputs = outputs;
         instance.cx.core.steps = record.steps;
+        instance.cx.core.defaulted = record.defaulted.as_deref().map(Into::into);
         instance.cx.core.status.clone_from(&record.status.text);
         // A memo may have been written before the crash; the boundary deletes it.
         instance.cx.core.memos = true;
@@ -488,8 +492,11 @@ impl<P: Process> ProcessType for TypeOf<P> {
         }
     }
 
-    fn create(&self, env: &Arc<Env>, pid: ProcessId, inputs: Map<String, Value>) -> Result<Box<dyn Live>, ErrorInfo> {
-        Ok(Box::new(self.instance(env, pid, inputs).map_err(ErrorInfo::new)?))
+    fn create(&self, env: &Arc<Env>, pid: ProcessId, inputs: PreparedInputs) -> Result<Box<dyn Live>, ErrorInfo> {
+        let defaulted = inputs.defaulted_text();
+        let mut instance = self.instance(env, pid, inputs.into_values()).map_err(ErrorInfo::new)?;
+        instance.cx.core.defaulted = defaulted.map(Into::into);
+        Ok(Box::new(instance))
     }
 
     fn restore(&self, env: &Arc<Env>, record: &Record) -> Result<Restored, String> {

@@ -41,12 +41,12 @@ impl Workshop {
         Ok(Self { purpose, folder: folder.join(purpose), python, _lock: lock })
     }
 
-    /// Runs all cases.
-    pub(crate) fn run(&self, cases: &[Case]) -> Result<BTreeMap<String, Recorded>, Fault> {
+    /// Runs all cases: the same ones on both sides, unless a test wants them to differ.
+    pub(crate) fn run(&self, plumpy: &[Case], ours: &[Case]) -> Result<BTreeMap<String, Recorded>, Fault> {
         let mut recorded: BTreeMap<String, Recorded> = BTreeMap::new();
         let (plumpy, ours) = std::thread::scope(|scope| {
-            let plumpy = scope.spawn(|| self.run_python(cases));
-            let ours = self.run_rust(cases);
+            let plumpy = scope.spawn(|| self.run_python(plumpy));
+            let ours = self.run_rust(ours);
             (plumpy.join().unwrap_or_else(|_| Err("the thread that runs Python panicked".into())), ours)
         });
         for line in plumpy?.lines() {

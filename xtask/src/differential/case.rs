@@ -71,6 +71,8 @@ pub(crate) struct Predicate {
     pub(crate) table: Table,
     /// When it fails.
     pub(crate) fails: Table,
+    /// By a panic, in Rust.
+    pub(crate) panics: bool,
 }
 
 /// How the Rust step is written.

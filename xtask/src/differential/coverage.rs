@@ -41,10 +41,16 @@ impl Coverage {
                 },
             );
         }
-        case.predicates
-            .iter()
-            .filter(|predicate| predicate.fails != 0)
-            .for_each(|_| self.count("predicates", "can fail"));
+        for predicate in &case.predicates {
+            self.count(
+                "predicates",
+                match (predicate.fails, predicate.panics) {
+                    (0, _) => "answer always",
+                    (_, false) => "can fail",
+                    (_, true) => "can panic",
+                },
+            );
+        }
         self.ends(recorded);
     }
 

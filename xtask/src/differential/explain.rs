@@ -279,3 +279,129 @@ fn plain_end(end: &Value, log: &[Value], last: Option<&Stay>) -> Value {
         _ => end.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Explains one process, beside children that ended as given; gives its states and steps, end, outputs, and rules.
+    fn explained(log: Value, end: Value, outputs: Value, children: Value) -> (String, Value, Value, Vec<&'static str>) {
+        let mut plumpy = Map::new();
+        for (name, end) in children.as_object().into_iter().flatten() {
+            let log = json!([["state", "running"], ["step", "work"], ["state", end["state"]]]);
+            plumpy.insert(name.clone(), json!({ "log": log, "end": end, "outputs": {} }));
+        }
+        plumpy.insert("C".to_owned(), json!({ "log": log, "end": end, "outputs": outputs }));
+        let mut applied = Applied::new();
+        let expected = expected(&plumpy, &mut applied);
+        let own = &expected["C"];
+        let moves = own.log.iter().filter(|event| is(event, "state") || is(event, "step"));
+        let moves: Vec<&str> = moves.filter_map(|event| event[1].as_str()).collect();
+        let rules = applied.keys().map(|rule| rule.split(':').next().unwrap_or_default()).collect();
+        (moves.join(" "), own.end.clone(), own.outputs.clone(), rules)
+    }
+
+    fn finished(result: Value) -> Value {
+        json!({ "state": "finished", "result": result, "successful": true })
+    }
+
+    const RUNNING: (&str, &str) = ("state", "running");
+    const FINISHED: (&str, &str) = ("state", "finished");
+
+    #[test]
+    fn engine_steps_without_a_leaf_are_no_transitions() {
+        let log = json!([RUNNING, ["predicate", "p0", false], RUNNING, ["step", "a"], RUNNING, RUNNING, FINISHED]);
+        let (moves, _, _, rules) = explained(log, finished(Value::Null), json!({}), json!({}));
+        assert_eq!((moves.as_str(), rules), ("running a finished", vec!["S106"]));
+        let log = json!([RUNNING, ["predicate", "p0", false], FINISHED]);
+        let (moves, _, _, rules) = explained(log, finished(Value::Null), json!({}), json!({}));
+        assert_eq!((moves.as_str(), rules), ("running finished", vec![]));
+        let log = json!([RUNNING, ["predicate", "p0", "fails"], ["state", "excepted"]]);
+        let end = json!({ "state": "excepted", "error": "Planned", "text": "p0 fails" });
+        let (moves, end, _, rules) = explained(log, end, json!({}), json!({}));
+        assert_eq!((moves.as_str(), rules), ("excepted", vec!["S106"]));
+        assert_eq!(end, json!({ "excepted": "p0 fails", "step": null }));
+    }
+
+    #[test]
+    fn an_exit_code_of_the_outline_is_told_from_a_result_of_a_step() {
+        let log = json!([RUNNING, ["step", "a"], RUNNING, FINISHED]);
+        let (_, end, _, rules) = explained(log, finished(json!(410)), json!({}), json!({}));
+        assert_eq!((end, rules), (json!({ "exit": 410 }), vec!["S106", "S109"]));
+        let log = json!([RUNNING, ["step", "a"], ["end", "stop", 410], FINISHED]);
+        let (_, end, _, rules) = explained(log, finished(json!(410)), json!({}), json!({}));
+        assert_eq!((end, rules), (json!({ "finished": 410 }), vec![]));
+    }
+
+    #[test]
+    fn a_missing_output_is_told_from_an_unsuccessful_result() {
+        let unsuccessful = json!({ "state": "finished", "result": 5, "successful": false });
+        let log = json!([RUNNING, ["step", "a"], ["end", "stop", 5], FINISHED]);
+        let (_, end, _, rules) = explained(log, unsuccessful.clone(), json!({}), json!({}));
+        assert_eq!((end, rules), (json!({ "exit": 11 }), vec!["S43"]));
+        let log = json!([RUNNING, ["step", "a"], ["end", "exit", 5], FINISHED]);
+        let (_, end, _, rules) = explained(log, unsuccessful, json!({}), json!({}));
+        assert_eq!((end, rules), (json!({ "exit": 5 }), vec![]));
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_neither_outputs_nor_children() {
+        let log = json!([
+            RUNNING,
+            ["step", "a"],
+            ["emitted", "o", 1],
+            RUNNING,
+            ["step", "b"],
+            ["emitted", "o", 2],
+            ["launch", "C/c2_0", "well"],
+            ["end", "fail", "no"],
+            ["state", "excepted"]
+        ]);
+        let end = json!({ "state": "excepted", "error": "Planned", "text": "no" });
+        let children = json!({ "C/c2_0": finished(Value::Null), "C/c2_0/c1_0": finished(Value::Null) });
+        let (_, end, outputs, rules) = explained(log.clone(), end.clone(), json!({ "o": 2 }), children.clone());
+        assert_eq!((end, outputs), (json!({ "excepted": "no", "step": "b" }), json!({ "o": 1 })));
+        assert_eq!(rules, ["S36", "S47"]);
+        let plumpy = json!({ "C": { "log": log, "end": {}, "outputs": { "o": 2 } }, "C/c2_0": {}, "C/c2_0/c1_0": {} });
+        let left = expected(plumpy.as_object().expect("an object"), &mut Applied::new());
+        assert_eq!(left.keys().collect::<Vec<_>>(), ["C"]);
+    }
+
+    #[test]
+    fn what_the_last_step_awaits_decides_the_end() {
+        let log = json!([RUNNING, ["step", "a"], ["launch", "C/c1_0", "fail"], ["emitted", "o", 1], FINISHED]);
+        let failed = json!({ "C/c1_0": { "state": "excepted", "error": "Planned", "text": "it fails" } });
+        let (moves, end, outputs, rules) = explained(log.clone(), finished(Value::Null), json!({ "o": 1 }), failed);
+        assert_eq!((moves.as_str(), rules), ("running a waiting excepted", vec!["S112"]));
+        assert_eq!((end, outputs), (json!({ "child": "it fails" }), json!({ "o": 1 })));
+        let well = json!({ "C/c1_0": finished(Value::Null) });
+        let (moves, end, _, _) = explained(log, finished(json!({ "to_context": ["c"] })), json!({ "o": 1 }), well);
+        assert_eq!((moves.as_str(), end), ("running a waiting finished", json!({ "finished": null })));
+    }
+
+    #[test]
+    fn of_several_failed_children_the_first_in_order_is_named() {
+        let log = json!([
+            RUNNING,
+            ["step", "a"],
+            ["launch", "C/c1_0", "fail"],
+            ["launch", "C/c1_1", "kill"],
+            ["state", "waiting"],
+            ["state", "excepted"]
+        ]);
+        let end = json!({ "state": "excepted", "error": "KilledError", "text": "second" });
+        let children = json!({
+            "C/c1_0": { "state": "excepted", "error": "Planned", "text": "first" },
+            "C/c1_1": { "state": "killed", "text": "second" }
+        });
+        let (_, end, _, rules) = explained(log, end, json!({}), children);
+        assert_eq!((end, rules), (json!({ "child": "first" }), vec!["S111"]));
+    }
+
+    #[test]
+    fn a_mapping_for_a_namespace_is_put_beside_what_was_there() {
+        let log = json!([RUNNING, ["step", "a"], ["emitted", "n.p", 1], ["emitted", "n", { "q": 2 }], FINISHED]);
+        let (_, _, outputs, rules) = explained(log, finished(Value::Null), json!({ "n": { "q": 2 } }), json!({}));
+        assert_eq!((outputs, rules), (json!({ "n": { "p": 1, "q": 2 } }), vec!["S48"]));
+    }
+}

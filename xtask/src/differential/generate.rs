@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::case::{ALWAYS, Action, Case, End, Form, KINDS, Launch, Node, Output, Predicate, Step, Table, Type};
+use super::case::{
+    ALWAYS, Action, Case, End, Form, KINDS, Launch, Node, Output, Predicate, Step, Table, Type, block_returns,
+};
 use super::random::Random;
 
 /// Instructions of an outline.
@@ -22,30 +24,15 @@ pub(crate) const EXITS: [i64; 2] = [410, 420];
 
 /// The case with this number.
 pub(crate) fn case(seed: u64, number: u64) -> Case {
-    let mut make = Make {
-        random: Random::new(seed, number),
-        case: Case {
-            name: format!("C{number}"),
-            seed,
-            outputs: Vec::new(),
-            body: Vec::new(),
-            steps: Vec::new(),
-            predicates: Vec::new(),
-        },
-        left: 0,
-        bounded: Vec::new(),
-    };
-    make.left = make.random.from(1, INSTRUCTIONS);
-    make.outputs();
-    let mut body = make.block(0, false);
-    while make.left > 0 && !super::case::block_returns(&body) {
-        let more = make.block(0, false);
-        body.extend(more);
+    let mut random = Random::new(seed, number);
+    loop {
+        let case = Make::new(random.clone(), seed, number).case();
+        // Blocks are never empty, so the last of them may have gone beyond.
+        if case.nodes().len() <= INSTRUCTIONS {
+            return case;
+        }
+        random.next();
     }
-    make.case.body = body;
-    make.require();
-    make.keep_waits_from_the_end();
-    make.case
 }
 
 struct Make {
@@ -58,6 +45,26 @@ struct Make {
 }
 
 impl Make {
+    fn new(random: Random, seed: u64, number: u64) -> Self {
+        let (outputs, body, steps, predicates) = Default::default();
+        let case = Case { name: format!("C{number}"), seed, outputs, body, steps, predicates };
+        Self { random, case, left: 0, bounded: Vec::new() }
+    }
+
+    fn case(mut self) -> Case {
+        self.left = self.random.from(1, INSTRUCTIONS);
+        self.outputs();
+        let mut body = self.block(0, false);
+        while self.left > 0 && !block_returns(&body) {
+            let more = self.block(0, false);
+            body.extend(more);
+        }
+        self.case.body = body;
+        self.require();
+        self.keep_waits_from_the_end();
+        self.case
+    }
+
     fn outputs(&mut self) {
         for number in 0..self.random.from(1, 3) {
             let of = self.random.one(&TYPES);
@@ -115,7 +122,7 @@ impl Make {
                 let body = self.block(depth + 1, true);
                 Node::While(predicate, body)
             }
-            45..53 if last && (depth > 0 || self.random.chance(25)) => {
+            45..60 if last && (depth > 0 || self.random.chance(25)) => {
                 self.left -= 1;
                 let exit = self.random.one(&EXITS);
                 Node::Return(self.random.chance(50).then_some(exit))
@@ -162,7 +169,8 @@ impl Make {
             self.bounded.push(known);
         }
         let fails = if self.random.chance(4) { self.once() } else { 0 };
-        self.case.predicates.push(Predicate { table, fails });
+        let panics = self.random.chance(30);
+        self.case.predicates.push(Predicate { table, fails, panics });
         known
     }
 
@@ -328,5 +336,63 @@ impl Make {
         for step in self.case.last_steps() {
             self.case.steps[step].ends.retain(|(_, end)| *end != End::Wait);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_number_gives_the_same_case_and_another_another() {
+        assert_eq!(case(3, 4), case(3, 4));
+        assert_ne!(case(3, 4).steps, case(3, 5).steps);
+        assert_ne!(case(3, 4).steps, case(4, 4).steps);
+    }
+
+    #[test]
+    fn every_case_can_be_written_and_ends() {
+        let (mut deepest, mut longest) = (0, 0);
+        for number in 0..2_000 {
+            let case = case(5, number);
+            assert!(case.is_sound(), "{case:?}");
+            deepest = deepest.max(case.body.iter().map(Node::depth).max().unwrap_or_default());
+            longest = longest.max(case.nodes().len());
+            for node in case.nodes() {
+                if let Node::While(predicate, _) = node {
+                    assert!(case.predicates[*predicate].table < 1 << STEPS_IN_LOOPS, "a loop that never ends");
+                }
+            }
+        }
+        assert_eq!((deepest, longest), (DEPTH, INSTRUCTIONS));
+    }
+
+    #[test]
+    fn required_outputs_are_set_on_every_way_to_a_normal_end() {
+        let case = Case {
+            name: "C".into(),
+            seed: 0,
+            outputs: Vec::new(),
+            body: vec![
+                Node::Step(0),
+                Node::If {
+                    branches: vec![(0, vec![Node::Step(1)]), (0, vec![Node::Return(Some(410))])],
+                    otherwise: None,
+                },
+                Node::While(0, vec![Node::Step(2)]),
+            ],
+            steps: ["a", "b", "c"]
+                .map(|name| Step {
+                    form: Form::Plain,
+                    actions: Vec::new(),
+                    ends: Vec::new(),
+                    gives: vec![(name.to_owned(), json!(1))],
+                })
+                .to_vec(),
+            predicates: vec![Predicate { table: 0, fails: 0, panics: false }],
+        };
+        assert_eq!(case.certain_outputs(), Some(vec!["a".to_owned()]));
+        let always = Case { body: vec![Node::Return(Some(410))], ..case };
+        assert_eq!(always.certain_outputs(), None);
     }
 }

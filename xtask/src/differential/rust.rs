@@ -103,6 +103,7 @@ fn block(case: &Case, nodes: &[Node], depth: usize, text: &mut String) {
 
 fn predicate(place: usize, predicate: &Predicate, text: &mut String) {
     let (fails, table) = (predicate.fails, predicate.table);
+    let refuse = if predicate.panics { "panic" } else { "refuse" };
     *text += &if fails == 0 {
         format!(
             "    fn p{place}(&self, cx: &Cx<Self>) -> bool {{\n        self.track.ask(cx.pid(), \"p{place}\", {table:#x})\n    }}\n"
@@ -110,7 +111,7 @@ fn predicate(place: usize, predicate: &Predicate, text: &mut String) {
     } else {
         format!(
             "    fn p{place}(&self, cx: &Cx<Self>) -> Result<bool, StepError> {{\n        \
-             if self.track.on({fails:#x}) {{ return self.track.refuse(cx.pid(), \"p{place}\"); }}\n        \
+             if self.track.on({fails:#x}) {{ return self.track.{refuse}(cx.pid(), \"p{place}\"); }}\n        \
              Ok(self.track.ask(cx.pid(), \"p{place}\", {table:#x}))\n    }}\n"
         )
     };

@@ -18,7 +18,7 @@ pub(crate) fn show(workshop: &Workshop, case: &Case) -> Result<(), Fault> {
         if candidates.is_empty() {
             break;
         }
-        let recorded = workshop.run(&candidates)?;
+        let recorded = workshop.run(&candidates, &candidates)?;
         let differs = |candidate: &&Case| {
             recorded.get(&candidate.name).is_some_and(|recorded| !compare(recorded, &mut Applied::new()).is_empty())
         };
@@ -28,7 +28,10 @@ pub(crate) fn show(workshop: &Workshop, case: &Case) -> Result<(), Fault> {
     }
     let record: Recorded = match record {
         Some(record) => record,
-        None => workshop.run(std::slice::from_ref(&smallest))?.remove(&smallest.name).unwrap_or_default(),
+        None => {
+            let same = std::slice::from_ref(&smallest);
+            workshop.run(same, same)?.remove(&smallest.name).unwrap_or_default()
+        }
     };
     println!("\n-- smallest that still differs\n{}", compare(&record, &mut Applied::new()).join("\n"));
     println!("-- Rust\n{}-- Python\n{}", rust::module(&smallest), python::class(&smallest));

@@ -353,9 +353,13 @@ impl<'a> Own<'a> {
         let clashes = self.namespace.nodes.iter().any(|node| node.name == all);
         let all_docs = format!("Sets values of `{}` by name, those of an iterator.", node.path);
         let [key, pairs] = ["key", "pairs"].map(|name| Ident::new(name, Span::mixed_site()));
-        let set = |key: TokenStream| match &node.kind {
-            Kind::Rest(_) => quote!(#private::ports::set_rest::<#declared>(&mut self.__values, #key, &#value);),
-            _ => quote!(#private::ports::set_in::<#declared>(&mut self.__values, #text, #key, &#value);),
+        let is_rest = matches!(node.kind, Kind::Rest(_));
+        let set = |key: TokenStream| {
+            if is_rest {
+                quote!(#private::ports::set_rest::<#declared>(&mut self.__values, #key, &#value);)
+            } else {
+                quote!(#private::ports::set_in::<#declared>(&mut self.__values, #text, #key, &#value);)
+            }
         };
         let (set_one, set_all) = (set(quote!(::core::convert::AsRef::as_ref(&#key))), set(quote!(&#key)));
         let string = quote!(::std::string::String);

@@ -171,6 +171,11 @@ fn exits(names: &Names<'_>) -> TokenStream {
                 ::core::result::Result::Ok(#private::Next::exit(self))
             }
         }
+        impl ::core::convert::From<#name> for #private::BoxError {
+            fn from(exit: #name) -> Self {
+                ::std::boxed::Box::new(#private::ExitCodes::code(exit))
+            }
+        }
     }
 }
 
@@ -179,10 +184,11 @@ fn exits(names: &Names<'_>) -> TokenStream {
 fn output_table(names: &Names<'_>) -> TokenStream {
     let (private, model) = (&names.private, names.model);
     let (table, module) = (format_ident!("__Procession{}", model.name), outputs_module(&model.name));
+    let (process, declare, where_clause) = (&names.process, names.declare(&[]), names.where_clause);
     let mut rows = Vec::new();
     output_rows(names, &model.outputs, &mut rows);
-    let named = model.outputs.nodes.iter().filter(|node| !matches!(node.kind, Kind::Rest(_)));
-    let items = named.map(|node| {
+    let declared = model.outputs.nodes.iter().filter(|node| !matches!(node.kind, Kind::Rest(_)));
+    let items = declared.map(|node| {
         let (ident, name) = (&node.name, node.plain());
         quote!(pub const #ident: &str = #name;)
     });
@@ -192,6 +198,9 @@ fn output_table(names: &Names<'_>) -> TokenStream {
         pub struct #table;
         impl #private::OutputTable for #table {
             const OUTPUTS: &'static [#private::OutputInfo] = &[#(#rows),*];
+        }
+        impl #declare #private::OutputTable for #process #where_clause {
+            const OUTPUTS: &'static [#private::OutputInfo] = <#table as #private::OutputTable>::OUTPUTS;
         }
         #[doc(hidden)]
         #[allow(dead_code, unreachable_pub, non_snake_case, non_upper_case_globals, missing_docs)]
@@ -203,8 +212,8 @@ fn output_table(names: &Names<'_>) -> TokenStream {
 fn output_rows(names: &Names<'_>, namespace: &Namespace, rows: &mut Vec<TokenStream>) {
     let private = &names.private;
     for node in namespace.nodes.iter().filter(|node| !matches!(node.kind, Kind::Rest(_))) {
-        let (path, required) = (&node.path, node.is_required());
-        rows.push(quote!(#private::OutputInfo { name: #path, required: #required }));
+        let (path, required, exposed) = (&node.path, node.is_required(), node.exposed.is_some());
+        rows.push(quote!(#private::OutputInfo { name: #path, required: #required, exposed: #exposed }));
         match &node.kind {
             Kind::Namespace(inner) if required => output_rows(names, inner, rows),
             _ => {}
