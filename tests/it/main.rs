@@ -22,10 +22,12 @@ mod inputs;
 mod life;
 mod model;
 mod outcome;
+mod parity;
 #[cfg(feature = "sqlite")]
 mod points;
 mod ports;
 mod position;
+mod registry;
 mod resume;
 mod robust;
 mod schema;
