@@ -16,6 +16,7 @@ mod flow;
 mod golden;
 mod hooks;
 mod life;
+mod loading;
 mod resume;
 mod robust;
 #[cfg(feature = "sqlite")]
