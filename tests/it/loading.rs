@@ -473,6 +473,6 @@ async fn a_checkpoint_holds_all_that_a_process_is() -> Result<()> {
     let record = world.store.load(sum.pid()).await?.expect("stored");
     assert_eq!(&*record.inputs, r#"{"how":"well","to":2}"#, "with defaults");
     assert_eq!(record.outputs, r#"{"total":2}"#);
-    assert_eq!(record.ended.as_deref(), Some(r#"{"state":"finished","result":null}"#));
+    assert_eq!(record.ended.as_deref(), Some(r#"{"state":"finished"}"#));
     Ok(())
 }
