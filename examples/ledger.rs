@@ -10,7 +10,7 @@
 //! N, M, K and S, however often it was killed.
 
 use procession::prelude::*;
-use procession::store::{SqliteStore, Store};
+use procession::store::{FileStore, SqliteStore, Store};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -145,7 +145,7 @@ impl Options {
             }
         }
         if options.store.as_os_str().is_empty() || options.effects.as_os_str().is_empty() {
-            return Err("--store FILE and --effects FILE are needed".into());
+            return Err("--store FILE.db, or --store FOLDER, and --effects FILE are needed".into());
         }
         Ok(options)
     }
@@ -155,7 +155,12 @@ impl Options {
 async fn main() -> Result<(), StepError> {
     let options = Options::from_arguments()?;
     let effects = Effects::open(&options.effects)?;
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&options.store)?);
+    // A database, or a folder of documents.
+    let database = options.store.extension().is_some_and(|extension| extension == "db");
+    let store: Arc<dyn Store> = match database {
+        true => Arc::new(SqliteStore::open(&options.store)?),
+        false => Arc::new(FileStore::open(&options.store)?),
+    };
     let runtime =
         Runtime::builder().register::<Ledger>().resource(effects).shared_store(Arc::clone(&store)).build().await?;
     let mut launched = Vec::new();

@@ -30,6 +30,10 @@ pub const SHUTDOWN: Duration = Duration::from_secs(30);
 pub const HISTORY: u64 = 1_000;
 /// Lines of report that a store keeps of a process by default.
 pub const REPORTS: u64 = 1_000;
+/// Transitions of a process that a store in files keeps by default: each boundary writes all of them.
+pub const FILE_HISTORY: u64 = 100;
+/// Lines of report that a store in files keeps of a process by default.
+pub const FILE_REPORTS: u64 = 100;
 /// Snapshots of a process: each is a whole copy of it.
 pub const SNAPSHOTS: usize = 100;
 /// Bytes of a snapshot's tag: a name for people, which stands in listings.

@@ -21,7 +21,9 @@ pub(crate) fn too_deep(value: &Value) -> bool {
 
 /// The known name that is nearest to a wrong one, if one is near.
 pub(crate) fn suggest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = wrong.chars().count().max(3) / 3;
+    let length = wrong.chars().count();
+    // Something of the name is left: one letter for another is no slip.
+    let limit = (length.max(3) / 3).min(length.saturating_sub(1));
     known
         .map(|name| (distance(wrong, name), name))
         .filter(|(distance, _)| *distance <= limit)
@@ -51,8 +53,10 @@ mod tests {
 
     #[test]
     fn near_names_are_suggested_and_far_ones_not() {
-        let known = ["structure", "steps"];
-        for (wrong, expected) in [("structur", Some("structure")), ("step", Some("steps")), ("walltime", None)] {
+        let known = ["structure", "steps", "y"];
+        for (wrong, expected) in
+            [("structur", Some("structure")), ("step", Some("steps")), ("walltime", None), ("x", None)]
+        {
             assert_eq!(suggest(wrong, known.into_iter()), expected, "{wrong}");
         }
     }

@@ -275,6 +275,7 @@ impl Courier {
         Ok(cx.wait("for a number to add").collect(first, second))
     }
 
+    #[allow(clippy::needless_pass_by_value)] // A step takes its arguments by value.
     fn collect(
         &mut self,
         cx: &mut Cx<Self>,

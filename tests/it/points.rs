@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::by_hand::{hand, quickstart};
+use super::chains::{convergence, pipeline, restart};
 use super::children::{Courier, Late, Leaf, Tree};
 use super::control::{Family, Rounds};
 use super::faulty::Faulty;
@@ -27,11 +28,14 @@ use super::walk::{self, Outputs};
 #[allow(dead_code, unreachable_pub)]
 mod ledger;
 
+/// Registers what a process needs, with a folder for its files.
+type Build = dyn Fn(RuntimeBuilder, &File) -> RuntimeBuilder;
+
 /// A process to stop, and the world it needs.
 struct Subject {
     name: &'static str,
     inputs: Value,
-    build: Box<dyn Fn(RuntimeBuilder, &File) -> RuntimeBuilder>,
+    build: Box<Build>,
     /// What is answered to those that wait for a resume.
     answer: Value,
 }
@@ -232,6 +236,11 @@ fn all_waits() -> Subject {
     Subject::of::<Waiter>(json!({})).and::<Rounds>().and::<Sleeper>().answered(json!("go"))
 }
 
+/// Every handler acts, and one failure is not handled.
+const RESTART: &str =
+    r#"{ "max_iterations": 12, "finest": 1e-5, "calculation": { "cycles": 6, "trouble": ["", "", "crash"] } }"#;
+const FAILS_TWICE: &str = r#"{ "calculation": { "trouble": ["crash", "crash"] } }"#;
+
 mod in_memory {
     use super::*;
 
@@ -239,6 +248,10 @@ mod in_memory {
         quickstart: count_words(<quickstart::CountWords as Process>::NAME);
         by_hand: count_words(<hand::CountWords as Process>::NAME);
         ledger: book();
+        restart: Subject::of::<restart::Restart>(RESTART.parse().unwrap());
+        restart_without_success: Subject::of::<restart::Restart>(FAILS_TWICE.parse().unwrap());
+        convergence: Subject::of::<convergence::Converge>(json!({ "rounds": 4, "energy": { "decay": 9.0 } }));
+        pipeline: Subject::of::<pipeline::Pipeline>(json!({ "chain": [0, 0.5, 2, 3], "vibrate": {}, "relax": {} }));
         waits: all_waits();
         sum: Subject::of::<Sum>(json!({ "to": 3 }));
         sum_with_exit: Subject::of::<Sum>(json!({ "to": 2, "how": "refuse" }));
@@ -273,6 +286,9 @@ mod in_a_file {
     go_on! { File:
         quickstart: count_words(<quickstart::CountWords as Process>::NAME);
         ledger: book();
+        restart: Subject::of::<restart::Restart>(RESTART.parse().unwrap());
+        convergence: Subject::of::<convergence::Converge>(json!({ "rounds": 4, "energy": { "decay": 9.0 } }));
+        pipeline: Subject::of::<pipeline::Pipeline>(json!({ "chain": [0, 0.5, 2, 3], "vibrate": {}, "relax": {} }));
         waits: all_waits();
         greet: Subject::of::<Greet>(json!({ "name": "Ada" })).answered(json!({ "text": "hi" }));
         tree: Subject::of::<Tree>(json!({ "leaf": {} }));

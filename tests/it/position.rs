@@ -5,6 +5,7 @@
 
 use procession::ProcessId;
 use procession::listener::Listener;
+use procession::outline::Outline;
 use procession::prelude::*;
 use procession::process::{Flow, Transition};
 use serde_json::json;
@@ -92,8 +93,7 @@ async fn positions(rounds: u32, branch: u32) -> Vec<String> {
     let runtime = builder.build().await.unwrap();
     let run = runtime.launch(Chill::inputs().rounds(rounds).branch(branch)).await.unwrap();
     run.outcome().await.unwrap();
-    let positions = seen.lock().unwrap().clone();
-    positions
+    std::mem::take(&mut *seen.lock().unwrap())
 }
 
 // S106. plumpy shows the loop alone where the step is not chosen yet (`1:while_(do_step)`); here it is chosen when
@@ -220,7 +220,7 @@ async fn a_process_that_only_waits_for_its_children_stands_at_its_last_step() {
 // S117, with the words of our outlines, and a branch of its own for `else_`.
 #[test]
 fn the_description_of_an_outline_is_data_in_the_order_of_the_text() {
-    let text = serde_json::to_string(&Chill::OUTLINE.map(|outline| outline.description())).unwrap();
+    let text = serde_json::to_string(&Chill::OUTLINE.map(Outline::description)).unwrap();
     let expected = concat!(
         r#"["check_n(Reads the inputs. All of them.)",{"while_(do_step)":["chill","chill"]},"#,
         r#"{"if_(first)":["rest"],"elif_(second)":["Return from the outline immediately"],"#,

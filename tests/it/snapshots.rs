@@ -1,8 +1,9 @@
 //! Snapshots under tags, the way back to one, and the deletion of processes (S99).
 
 use procession::prelude::*;
-use procession::store::StoreErrorKind;
+use procession::store::{FileStore, MemoryStore, Store, StoreErrorKind};
 use procession::{Result, RunError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::resume::{Path, Sleeper};
@@ -77,7 +78,17 @@ async fn walked(world: &World, runtime: &Runtime) -> ProcessId {
 
 #[tokio::test]
 async fn a_process_goes_on_from_a_snapshot_at_every_program_point() {
-    let world = World::new();
+    let folder = tempfile::tempdir().unwrap();
+    let mut stores: Vec<Arc<dyn Store>> =
+        vec![Arc::new(MemoryStore::new()), Arc::new(FileStore::open(folder.path().join("files")).unwrap())];
+    #[cfg(feature = "sqlite")]
+    stores.push(Arc::new(procession::store::SqliteStore::open(folder.path().join("store.db")).unwrap()));
+    for store in stores {
+        goes_on_at_every_program_point(World { store, ..World::new() }).await;
+    }
+}
+
+async fn goes_on_at_every_program_point(world: World) {
     let mut runtime = build(&world).await;
     let pid = walked(&world, &runtime).await;
     for step in 0..PATH.len() {

@@ -3,10 +3,12 @@
 //! ```text
 //! spec    = ["#![no_implicit_prelude]"] docs [generics] Name [arguments] [where] "{" item* "}"
 //! item    = docs ("input" port | "output" port | "expose" expose | "exit" NUMBER Name "text" | check) [";"]
-//! port    = name ":" ( type | "optional" "<" type ">" | "dynamic" "<" type ">" ) ["=" expression] ("," check)*
-//!         | name [":" "optional"] "{" (docs (port | check) ";")* "}"
+//! port    = dotted ":" ( type | "optional" "<" type ">" | "dynamic" "<" type ">" ) ["=" expression] ("," check)*
+//!         | dotted [":" "optional"] "{" (docs (port | check) ";")* "}"
+//!         | "dynamic" "<" type ">"
 //! check   = "check" "(" predicate "," "text" ")" | "check" "(" function ")"
-//! expose  = ("inputs" | "outputs") "of" Path ["as" name] ["{" option (";" option)* "}"]
+//! expose  = ("inputs" | "outputs") "of" Path ["as" dotted] ["{" option (";" option)* "}"]
+//! dotted  = name ("." name)*
 //! option  = ("include" | "exclude") ":" dotted ("," dotted)* | "optional" | "help" ":" "text"
 //! ```
 
@@ -23,6 +25,8 @@ use crate::recover::{check_expression, raw_expression, skip_item, skip_rest, sta
 const ITEMS: [&str; 5] = ["input", "output", "expose", "exit", "check"];
 /// Those that can follow a mistake without a `;` between: `check` is a part of a port, too.
 const RESUME: [&str; 4] = ["input", "output", "expose", "exit"];
+/// The field of the values of a dynamic namespace that are not those of its ports.
+pub(crate) const REST: &str = "rest";
 const EXPOSE_OPTIONS: [&str; 4] = ["exclude", "include", "optional", "help"];
 
 /// What `spec!` was given.
@@ -77,9 +81,22 @@ pub(crate) enum Written {
 
 #[derive(Clone)]
 pub(crate) enum EntryKind {
-    Port { ty: Type, optional: Option<Ident>, default: Option<TokenStream> },
-    Dynamic { ty: Type },
-    Namespace { optional: bool, entries: Vec<Entry> },
+    Port {
+        ty: Type,
+        optional: Option<Ident>,
+        default: Option<TokenStream>,
+    },
+    Dynamic {
+        ty: Type,
+    },
+    /// `dynamic<T>;`: the namespace around it takes other names, too.
+    Rest {
+        ty: Type,
+    },
+    Namespace {
+        optional: bool,
+        entries: Vec<Entry>,
+    },
 }
 
 /// `check(function)` or `check(predicate, "message")`.
@@ -94,7 +111,8 @@ pub(crate) struct Expose {
     pub(crate) docs: Docs,
     pub(crate) outputs: bool,
     pub(crate) path: Path,
-    pub(crate) namespace: Option<Ident>,
+    /// The names behind `as`; none without.
+    pub(crate) namespace: Vec<Ident>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) optional: Option<Ident>,
     pub(crate) help: Option<LitStr>,
@@ -308,8 +326,41 @@ fn parse_name(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Res
     Ok(Ident::new_raw(&name.to_string(), name.span()))
 }
 
+/// Names with dots between.
+fn parse_dotted(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Vec<Ident>> {
+    let mut names = vec![parse_name(input, diagnostics)?];
+    while input.parse::<Option<Token![.]>>()?.is_some() {
+        names.push(parse_name(input, diagnostics)?);
+    }
+    Ok(names)
+}
+
 fn parse_entry(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostics) -> syn::Result<Entry> {
-    let name = parse_name(input, diagnostics)?;
+    if starts_with(input, &["dynamic"]) && input.peek2(Token![<]) {
+        let name = Ident::new(REST, input.parse::<Ident>()?.span());
+        let entry = Entry {
+            docs,
+            name,
+            kind: EntryKind::Rest { ty: parse_in_angles(input)? },
+            checks: Vec::new(),
+            written: Vec::new(),
+        };
+        end_of_item(input)?;
+        return Ok(entry);
+    }
+    let mut names = parse_dotted(input, diagnostics)?;
+    let Some(name) = names.pop() else { return Err(input.error("expected the name of a port")) };
+    let entry = parse_named(input, docs, name, diagnostics)?;
+    // `a.b: T` is `a { b: T }`.
+    let around = |inner: Entry, name: Ident| {
+        let kind = EntryKind::Namespace { optional: false, entries: vec![inner] };
+        Entry { docs: Docs::default(), name, kind, checks: Vec::new(), written: Vec::new() }
+    };
+    Ok(names.into_iter().rev().fold(entry, around))
+}
+
+/// What follows the name.
+fn parse_named(input: ParseStream<'_>, docs: Docs, name: Ident, diagnostics: &mut Diagnostics) -> syn::Result<Entry> {
     if input.peek(token::Brace) {
         return parse_namespace(input, docs, name, false, diagnostics);
     }
@@ -377,6 +428,9 @@ fn parse_default(input: ParseStream<'_>, entry: &mut Entry, diagnostics: &mut Di
 
 fn parse_in_angles(input: ParseStream<'_>) -> syn::Result<Type> {
     input.parse::<Token![<]>()?;
+    if input.peek(Token![>]) {
+        return Err(input.error("expected a type between `<` and `>`"));
+    }
     let ty = input.parse()?;
     input.parse::<Token![>]>()?;
     Ok(ty)
@@ -459,10 +513,14 @@ fn parse_expose(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostic
     let near = did_you_mean(&direction.to_string(), ["inputs", "outputs"]);
     let outputs = direction == "outputs" || near.contains("`outputs`");
     if direction != "inputs" && direction != "outputs" {
-        diagnostics.error(&direction, format!("expected `inputs` or `outputs`, found `{direction}`{near}: {form}"));
+        let error = syn::Error::new(
+            direction.span(),
+            format!("expected `inputs` or `outputs`, found `{direction}`{near}: {form}"),
+        );
         if near.is_empty() {
-            skip_item(input, &RESUME);
+            return Err(error);
         }
+        diagnostics.push(error);
     }
     let of = input.call(Ident::parse_any).map_err(|error| syn::Error::new(error.span(), format!("expected {form}")))?;
     if of != "of" {
@@ -470,8 +528,8 @@ fn parse_expose(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostic
     }
     let path = input.parse()?;
     let namespace = match input.parse::<Option<Token![as]>>()? {
-        Some(_) => Some(parse_name(input, diagnostics)?),
-        None => None,
+        Some(_) => parse_dotted(input, diagnostics)?,
+        None => Vec::new(),
     };
     let mut expose = Expose { docs, outputs, path, namespace, rules: Vec::new(), optional: None, help: None };
     if input.peek(token::Brace) {
@@ -494,7 +552,18 @@ fn parse_expose(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostic
 }
 
 fn parse_expose_option(input: ParseStream<'_>, expose: &mut Expose, diagnostics: &mut Diagnostics) -> syn::Result<()> {
-    let keyword = input.call(Ident::parse_any)?;
+    let mut keyword = input.call(Ident::parse_any)?;
+    let near = did_you_mean(&keyword.to_string(), EXPOSE_OPTIONS);
+    if !EXPOSE_OPTIONS.iter().any(|option| keyword == option) {
+        let known = "expected `exclude: …`, `include: …`, `optional` or `help: \"…\"`";
+        let error = syn::Error::new(keyword.span(), format!("{known}, found `{keyword}`{near}"));
+        // Reads on as what was meant, so that a slip of a letter is the only error.
+        let Some(meant) = EXPOSE_OPTIONS.iter().find(|option| near.contains(&format!("`{option}`"))) else {
+            return Err(error);
+        };
+        diagnostics.push(error);
+        keyword = Ident::new(meant, keyword.span());
+    }
     match keyword.to_string().as_str() {
         "include" | "exclude" => {
             input.parse::<Token![:]>()?;
@@ -502,14 +571,9 @@ fn parse_expose_option(input: ParseStream<'_>, expose: &mut Expose, diagnostics:
             expose.rules.push(rule);
         }
         "optional" => expose.optional = Some(keyword),
-        "help" => {
+        _ => {
             input.parse::<Token![:]>()?;
             expose.help = Some(input.parse()?);
-        }
-        other => {
-            let near = did_you_mean(other, EXPOSE_OPTIONS);
-            let known = "expected `exclude: …`, `include: …`, `optional` or `help: \"…\"`";
-            return Err(syn::Error::new(keyword.span(), format!("{known}, found `{other}`{near}")));
         }
     }
     end_of_item(input)

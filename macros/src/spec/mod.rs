@@ -4,10 +4,12 @@
 //! and calls `spec_exposed!` with them.
 
 mod ast;
+mod check;
 mod companion;
 mod expand;
 mod model;
 mod ports;
+mod side;
 
 use proc_macro2::TokenStream;
 
@@ -19,7 +21,7 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let (facade, body) = split_facade(input);
     let mut diagnostics = Diagnostics::default();
     let Some(spec) = ast::parse(body.clone(), &mut diagnostics) else { return diagnostics.finish() };
-    model::check(&spec, &mut diagnostics);
+    check::check(&spec, &mut diagnostics);
     let exposed = expand::editor::exposed(&spec, &facade);
     let expanded = go_on(spec, &facade, &[], &[], &body, &mut diagnostics);
     let errors = diagnostics.finish();

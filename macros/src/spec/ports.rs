@@ -42,6 +42,10 @@ fn write(node: &Node) -> TokenStream {
             let text = &value.text;
             quote!(#name [dynamic optional value #text "" #help])
         }
+        Kind::Rest(value) => {
+            let text = &value.text;
+            quote!(#name [rest optional value #text "" #help])
+        }
         Kind::Namespace(namespace) => {
             let presence = if namespace.optional { quote!(optional) } else { quote!(required) };
             let nodes = namespace.nodes.iter().map(write);
@@ -101,6 +105,8 @@ fn read(input: ParseStream<'_>, parent: &str) -> syn::Result<Node> {
         })
     } else if kind == "dynamic" {
         Kind::Dynamic(value)
+    } else if kind == "rest" {
+        Kind::Rest(value)
     } else {
         Kind::Port(Port { value, presence, is_string: setter == "text", default: None, default_text })
     };

@@ -19,7 +19,9 @@ use crate::listener::{Change, ListenerTypes, SavedListener};
 use crate::registry::Registry;
 use crate::resources::Resources;
 use crate::runner::RunError;
-use crate::spec::{Direction, Entry, Launch, ProcessSpec, Spec, SpecError, spec_of};
+use crate::spec::{
+    Direction, Entry, Launch, PortNamespace, PortValues, PortWriter, ProcessSpec, Spec, SpecError, raw_inputs, spec_of,
+};
 use crate::store::{Epoch, Store, StoreError};
 
 /// What all processes of a runtime share.
@@ -48,6 +50,8 @@ pub(crate) struct CxCore {
     pub(crate) steps: u64,
     pub(crate) outputs: Map<String, Value>,
     pub(crate) status: Option<String>,
+    /// The names of the inputs that have their default, as JSON.
+    pub(crate) defaulted: Option<Box<str>>,
     pub(crate) resumed: Option<Box<Value>>,
     pub(crate) effects: Effects,
     /// Cleanups, calls and listeners as of the last boundary: there is a limit to each.
@@ -69,6 +73,18 @@ impl<P: Spec> Cx<P> {
     /// The inputs, immutable.
     pub fn inputs(&self) -> &P::Inputs {
         &self.inputs
+    }
+
+    /// The inputs as they were passed, without defaults (S16). A namespace of which nothing was passed is not there.
+    pub fn raw_inputs(&self) -> Map<String, Value> {
+        let mut ports = PortWriter::new();
+        self.inputs.write(&mut ports);
+        let (values, _) = ports.finish().into_parts();
+        let defaulted: Vec<String> =
+            self.core.defaulted.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let mut raw = raw_inputs(&values, &defaulted);
+        leave_out_empty(&mut raw, self.core.spec.inputs());
+        raw
     }
 
     /// The id of this process.
@@ -371,6 +387,18 @@ impl CxCore {
             put(&mut self.outputs, path, value.clone(), merges)?;
         }
         Ok(())
+    }
+}
+
+/// Leaves out namespaces without values: the typed inputs have them all.
+fn leave_out_empty(values: &mut Map<String, Value>, namespace: &PortNamespace) {
+    for entry in namespace.entries() {
+        let Entry::Namespace(inner) = entry else { continue };
+        let Some(Value::Object(below)) = values.get_mut(inner.name()) else { continue };
+        leave_out_empty(below, inner);
+        if below.is_empty() {
+            values.remove(inner.name());
+        }
     }
 }
 

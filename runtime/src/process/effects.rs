@@ -1,6 +1,6 @@
 //! What a step did beside its context: it takes effect at the boundary, or not at all.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -10,6 +10,7 @@ use super::{BoxError, BoxFuture, ProcessId, Slot};
 use crate::clock::Timestamp;
 use crate::listener::Change;
 use crate::registry::ProcessType;
+use crate::spec::PreparedInputs;
 use crate::store::StoreError;
 
 /// A child that a step launches.
@@ -17,7 +18,7 @@ use crate::store::StoreError;
 pub(crate) struct Launched {
     pub(crate) pid: ProcessId,
     pub(crate) process: Arc<dyn ProcessType>,
-    pub(crate) inputs: Map<String, Value>,
+    pub(crate) inputs: PreparedInputs,
     pub(crate) awaited: bool,
     pub(crate) allow_failure: bool,
     pub(crate) follows: bool,

@@ -16,7 +16,7 @@ mod step;
 pub use arguments::{Argument, ArgumentOf, all_taken, argument};
 pub use child::{Child, ChildError};
 pub use context::{CallHandle, Cx, Launcher};
-pub use fields::{ContextError, FieldReader, FieldWriter, Saved, SavedField, saved};
+pub use fields::{ContextError, FieldReader, FieldWriter, Saved, SavedField, Storable, saved};
 pub use hooks::{Hooks, Transition};
 pub use id::ProcessId;
 pub use machine::{Action, Event, Machine, Request};

@@ -126,8 +126,13 @@ pub struct StepEnd<P: Flow> {
 }
 
 impl<P: Flow> StepEnd<P> {
-    /// The end of a step that returned no outputs.
+    /// The end of a step that returned no outputs. An error that is an exit code of the process is one.
     pub fn new(next: Result<Next<P>, BoxError>) -> Self {
+        let next = next.or_else(|error| {
+            let code = error.downcast_ref::<ExitCode>();
+            let exit = code.and_then(|code| P::Exit::ALL.iter().find(|exit| exit.code() == *code));
+            exit.copied().map(Next::exit).ok_or(error)
+        });
         Self { next, outputs: Vec::new() }
     }
 
@@ -137,9 +142,10 @@ impl<P: Flow> StepEnd<P> {
         self
     }
 
-    /// With the outputs of a child under the name of a namespace, if the step itself did not fail.
+    /// With the outputs of a child under the name of a namespace, unless the step failed, or ended the process with an
+    /// exit code or a kill: there may be no child then.
     pub fn forward<C: super::Process>(mut self, namespace: &'static str, child: &super::Child<C>) -> Self {
-        if self.next.is_ok() {
+        if self.next.as_ref().is_ok_and(|next| !matches!(next.0, Hand::Exit(_) | Hand::Kill(_))) {
             match child.termination() {
                 Ok(termination) => self.outputs.push((namespace, Value::Object(termination.outputs.clone()))),
                 Err(error) => self.next = Err(error.into()),

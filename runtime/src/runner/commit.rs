@@ -10,6 +10,7 @@ use super::entry::{Entry, Resident};
 use super::instance::Live;
 use crate::listener::text_of;
 use crate::process::{Ended, ErrorInfo, ProcessId, ProcessState};
+use crate::spec::PreparedInputs;
 use crate::store::{Commit, NewProcess, Parent};
 
 impl Driver<'_> {
@@ -114,7 +115,7 @@ pub(super) fn new_process(
     pid: ProcessId,
     live: &mut dyn Live,
     process: &Arc<dyn crate::registry::ProcessType>,
-    inputs: &serde_json::Map<String, serde_json::Value>,
+    inputs: &PreparedInputs,
     at: crate::clock::Timestamp,
 ) -> Result<NewProcess, ErrorInfo> {
     Ok(NewProcess {
@@ -124,8 +125,8 @@ pub(super) fn new_process(
         envelope: process.envelope().clone(),
         position: live.position()?,
         context: live.save()?.unwrap_or_else(|| "{}".to_owned()),
-        inputs: json(inputs)?.into(),
-        defaulted: None,
+        inputs: json(inputs.values())?.into(),
+        defaulted: inputs.defaulted_text(),
         listeners: None,
         at,
     })

@@ -16,7 +16,7 @@ use crate::process::{
     Ahead, BoxFuture, Cx, CxCore, Effects, Ended, Env, ErrorInfo, FieldReader, FieldWriter, Hand, Has, Hooks, Need,
     Process, ProcessId, Resumed, Slot, SlotCollector, StepEnd,
 };
-use crate::spec::{Entry, PortNamespace, PortReader, PortValues, ProcessSpec, spec_of};
+use crate::spec::{Entry, PortNamespace, PortReader, PortValues, PreparedInputs, ProcessSpec, spec_of};
 use crate::store::{Envelope, FORMAT, Record};
 use crate::text::{TOO_DEEP, too_deep};
 
@@ -32,7 +32,7 @@ pub(crate) trait ProcessType: Send + Sync + 'static {
     /// Where the step with this stored name stands in the outline; the step alone where there is no outline.
     fn position(&self, step: &str) -> Option<String>;
     /// A process at its start. The inputs are validated.
-    fn create(&self, env: &Arc<Env>, pid: ProcessId, inputs: Map<String, Value>) -> Result<Box<dyn Live>, ErrorInfo>;
+    fn create(&self, env: &Arc<Env>, pid: ProcessId, inputs: PreparedInputs) -> Result<Box<dyn Live>, ErrorInfo>;
     /// A process as of its last boundary, with the slots of the children in its context.
     fn restore(&self, env: &Arc<Env>, record: &Record) -> Result<Restored, String>;
 }
@@ -387,6 +387,7 @@ impl<P: Process> TypeOf<P> {
             steps: 0,
             outputs: Map::new(),
             status: None,
+            defaulted: None,
             resumed: None,
             effects: Effects::default(),
             has: Has::default(),
@@ -443,6 +444,7 @@ impl<P: Process> TypeOf<P> {
         let outputs = serde_json::from_str(&record.outputs).map_err(|error| format!("outputs: {error}"))?;
         instance.cx.core.outputs = outputs;
         instance.cx.core.steps = record.steps;
+        instance.cx.core.defaulted = record.defaulted.as_deref().map(Into::into);
         instance.cx.core.status.clone_from(&record.status.text);
         // A memo may have been written before the crash; the boundary deletes it.
         instance.cx.core.memos = true;
@@ -490,8 +492,11 @@ impl<P: Process> ProcessType for TypeOf<P> {
         }
     }
 
-    fn create(&self, env: &Arc<Env>, pid: ProcessId, inputs: Map<String, Value>) -> Result<Box<dyn Live>, ErrorInfo> {
-        Ok(Box::new(self.instance(env, pid, inputs).map_err(ErrorInfo::new)?))
+    fn create(&self, env: &Arc<Env>, pid: ProcessId, inputs: PreparedInputs) -> Result<Box<dyn Live>, ErrorInfo> {
+        let defaulted = inputs.defaulted_text();
+        let mut instance = self.instance(env, pid, inputs.into_values()).map_err(ErrorInfo::new)?;
+        instance.cx.core.defaulted = defaulted.map(Into::into);
+        Ok(Box::new(instance))
     }
 
     fn restore(&self, env: &Arc<Env>, record: &Record) -> Result<Restored, String> {

@@ -1,6 +1,5 @@
 //! Launching, and going on with what is unfinished.
 
-use serde_json::{Map, Value};
 use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use super::{ProcessType, RunError};
 use crate::limits;
 use crate::listener::{Attached, SavedListener, text_of};
 use crate::process::{BoxFuture, ErrorInfo, Process, ProcessId, Slot};
-use crate::spec::InputMap;
+use crate::spec::{InputMap, PreparedInputs};
 use crate::store::{Creation, Record};
 
 /// A launch that is being prepared: `.await` it.
@@ -130,7 +129,7 @@ struct New {
     process: Arc<dyn ProcessType>,
     pid: ProcessId,
     key: Option<String>,
-    inputs: Map<String, Value>,
+    inputs: PreparedInputs,
     listeners: Vec<Attached>,
 }
 

@@ -24,6 +24,7 @@ pub use error::RunError;
 pub use handle::{AnyHandle, Handle, Status};
 pub use launch::{Launching, LaunchingByName};
 
+pub(crate) use caught::caught;
 pub(crate) use instance::{ProcessType, TypeOf};
 
 use std::fmt;
@@ -37,7 +38,7 @@ use crate::listener::{Listener, ListenerId, ListenerTypes, SavedListener};
 use crate::process::{BoxFuture, Env, Process, ProcessId};
 use crate::registry::RegistryBuilder;
 use crate::resources::Resources;
-use crate::spec::{InputMap, Launch};
+use crate::spec::{InputMap, Launch, ProcessSpec};
 use crate::store::{Epoch, Store};
 use shared::Shared;
 
@@ -101,6 +102,32 @@ impl Runtime {
     /// Launches a process by its registered name, with inputs as JSON.
     pub fn launch_by_name(&self, process: &str, inputs: serde_json::Map<String, serde_json::Value>) -> LaunchingByName {
         LaunchingByName::new(self.shared(), process, InputMap::from(inputs))
+    }
+
+    /// The ports of a process by its registered name: to describe it, to check inputs without a launch.
+    ///
+    /// ```
+    /// use procession_runtime::{RunError, Runtime};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), RunError> {
+    /// let runtime = Runtime::volatile().build().await?;
+    /// for name in runtime.processes() {
+    ///     println!("{name}: {}", runtime.spec(name)?.input_schema());
+    /// }
+    /// assert!(matches!(runtime.spec("Relax"), Err(RunError::UnknownProcess { .. })));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// No process is registered under this name; the nearest one is told.
+    pub fn spec(&self, process: &str) -> Result<&'static ProcessSpec, RunError> {
+        Ok(self.shared().env.registry.named(process)?.spec())
+    }
+
+    /// The registered names of all processes, sorted; other names that a process goes by are not among them.
+    pub fn processes(&self) -> Vec<&'static str> {
+        self.shared().env.registry.names()
     }
 
     /// The link to a process that was launched before. One that is in the store and has not ended goes on.

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::{InputMap, OutputInfo, Port, PortNamespace, PortReader, PortValues, PortWriter, SpecError};
+use super::{InputMap, OutputInfo, Port, PortNamespace, PortReader, PortValues, PortWriter, Schema, SpecError};
 
 /// What can go through a port: a value that can be written and read, sent to other threads, and kept.
 #[diagnostic::on_unimplemented(
@@ -51,9 +51,27 @@ pub trait ExposedOutputs<const PORT: u64> {
 
 /// The outputs of a process, on a type without parameters, so that a `const` can ask for them.
 pub trait OutputTable {
-    /// Each output at the top level. A namespace is required if something in it is.
+    /// Each output by its dotted name, a namespace before what is in it. A namespace is required if something in it is;
+    /// what is in one that is not required is not listed.
     const OUTPUTS: &'static [OutputInfo];
 }
+
+/// The outputs of what has an [`OutputTable`]; see [`NoOutputs`].
+#[derive(Debug)]
+pub struct OutputsOf<T>(PhantomData<fn() -> T>);
+
+impl<T: OutputTable> OutputsOf<T> {
+    /// All outputs.
+    pub const OUTPUTS: &'static [OutputInfo] = T::OUTPUTS;
+}
+
+/// No outputs: what a process has without a `spec!`. That it has none is reported where the struct is.
+pub trait NoOutputs {
+    /// None.
+    const OUTPUTS: &'static [OutputInfo] = &[];
+}
+
+impl<T> NoOutputs for OutputsOf<T> {}
 
 /// A dynamic namespace's values.
 pub trait Dynamic {
@@ -108,13 +126,18 @@ impl<E: fmt::Display> Verdict for Result<(), E> {
 // All of these go through `Declared`, so that a type that cannot be a port's is reported once, where it is declared.
 
 /// The description of a port.
-pub fn port<D: Declared>(name: &'static str, type_name: &'static str) -> Port {
-    Port::new::<D::Value>(name, type_name)
+pub fn port<D: Declared>(name: &'static str, type_name: &'static str, schema: Schema) -> Port {
+    Port::new::<D::Value>(name, type_name).with_schema(schema)
 }
 
 /// The same port with a default.
 pub fn with_default<D: Declared>(port: Port, default: fn() -> D::Value) -> Port {
     port.with_default(default)
+}
+
+/// The same port with a default that is known now.
+pub fn with_default_value<D: Declared>(port: Port, default: fn() -> D::Value) -> Port {
+    port.with_default_value(&default())
 }
 
 /// The same port with a validator that says yes or no.
@@ -152,8 +175,18 @@ pub fn all_with_check<N: PortValues, R: Verdict>(
 pub fn dynamic<D: Declared<Value: Dynamic<Item: DeserializeOwned>>>(
     name: &'static str,
     type_name: &'static str,
+    schema: Schema,
 ) -> PortNamespace {
-    PortNamespace::new(name).dynamic::<<D::Value as Dynamic>::Item>(type_name)
+    dynamic_in::<D>(PortNamespace::new(name), type_name, schema)
+}
+
+/// The same namespace, dynamic beside its ports.
+pub fn dynamic_in<D: Declared<Value: Dynamic<Item: DeserializeOwned>>>(
+    namespace: PortNamespace,
+    type_name: &'static str,
+    schema: Schema,
+) -> PortNamespace {
+    namespace.dynamic_with::<<D::Value as Dynamic>::Item>(type_name, schema)
 }
 
 /// Sets a port.
@@ -169,6 +202,15 @@ pub fn set_in<D: Declared<Value: Dynamic<Item: Serialize>>>(
     value: &<D::Value as Dynamic>::Item,
 ) {
     values.set_in(namespace, name, value);
+}
+
+/// Sets a value of a dynamic namespace from within.
+pub fn set_rest<D: Declared<Value: Dynamic<Item: Serialize>>>(
+    values: &mut InputMap,
+    name: &str,
+    value: &<D::Value as Dynamic>::Item,
+) {
+    values.set(name, value);
 }
 
 /// Reads a required value, or one with a default.
@@ -196,6 +238,21 @@ pub fn read_dynamic<D: Declared<Value = BTreeMap<String, T>>, T: DeserializeOwne
     name: &str,
 ) -> Result<D::Value, SpecError> {
     ports.dynamic(name)
+}
+
+/// Reads the values of a dynamic namespace that no port took.
+///
+/// # Errors
+/// A value is of another type.
+pub fn read_rest<D: Declared<Value = BTreeMap<String, T>>, T: DeserializeOwned>(
+    ports: &mut PortReader,
+) -> Result<D::Value, SpecError> {
+    ports.rest()
+}
+
+/// Writes the values of a dynamic namespace beside its ports.
+pub fn write_rest<D: Declared<Value = BTreeMap<String, T>>, T: Serialize>(ports: &mut PortWriter, values: &D::Value) {
+    ports.rest(values);
 }
 
 /// Writes a value.
@@ -270,21 +327,25 @@ const TEXT_MAX: usize = 2048;
 /// # Panics
 /// One is not, and the text says which: the compiler shows it at the caller's place.
 #[track_caller]
-pub const fn assert_set<T: OutputTable>(process: &str, set: &[&str], path: &str) {
+pub const fn assert_set(outputs: &[OutputInfo], process: &str, set: &[&str], path: &str) {
     let mut text = Text { bytes: [0; TEXT_MAX], len: 0 };
     let mut missing = 0;
-    let mut first = "";
+    let (mut first, mut last) = ("", "");
     let mut index = 0;
-    while index < T::OUTPUTS.len() {
-        let output = &T::OUTPUTS[index];
-        if output.required && !contains(set, output.name) {
-            text = text.add(if missing == 0 { "`" } else { ", `" }).add(output.name).add("`");
-            if missing == 0 {
-                first = output.name;
-            }
-            missing += 1;
-        }
+    while index < outputs.len() {
+        let OutputInfo { name, required } = outputs[index];
         index += 1;
+        // A namespace of which nothing is set is named as a whole; of one that is set in part, what is not.
+        let named = missing > 0 && below(name, last);
+        if !required || named || any(set, name, Relation::Covers) || any(set, name, Relation::Below) {
+            continue;
+        }
+        text = text.add(if missing == 0 { "`" } else { ", `" }).add(name).add("`");
+        if missing == 0 {
+            first = name;
+        }
+        missing += 1;
+        last = name;
     }
     if missing == 0 {
         return;
@@ -298,15 +359,37 @@ pub const fn assert_set<T: OutputTable>(process: &str, set: &[&str], path: &str)
     panic!("{}", text.as_str());
 }
 
-const fn contains(names: &[&str], name: &str) -> bool {
+#[derive(Clone, Copy)]
+enum Relation {
+    /// It is the name, or that of a namespace around it.
+    Covers,
+    /// It is in the namespace of this name.
+    Below,
+}
+
+const fn any(set: &[&str], name: &str, relation: Relation) -> bool {
     let mut index = 0;
-    while index < names.len() {
-        if equal(names[index].as_bytes(), name.as_bytes()) {
+    while index < set.len() {
+        let holds = match relation {
+            Relation::Covers => equal(set[index].as_bytes(), name.as_bytes()) || below(name, set[index]),
+            Relation::Below => below(set[index], name),
+        };
+        if holds {
             return true;
         }
         index += 1;
     }
     false
+}
+
+/// Whether a dotted name is in the namespace of another.
+const fn below(name: &str, namespace: &str) -> bool {
+    let (name, namespace) = (name.as_bytes(), namespace.as_bytes());
+    if name.len() <= namespace.len() || name[namespace.len()] != b'.' {
+        return false;
+    }
+    let (head, _) = name.split_at(namespace.len());
+    equal(head, namespace)
 }
 
 const fn equal(a: &[u8], b: &[u8]) -> bool {
@@ -365,30 +448,37 @@ mod tests {
             OutputInfo { name: "structure", required: true },
             OutputInfo { name: "energy", required: true },
             OutputInfo { name: "notes", required: false },
+            OutputInfo { name: "forces", required: true },
+            OutputInfo { name: "forces.x", required: true },
+            OutputInfo { name: "forces.y", required: true },
+            OutputInfo { name: "forces.note", required: false },
         ];
     }
 
     fn text(set: &[&str], path: &str) -> Option<String> {
-        let caught = std::panic::catch_unwind(|| assert_set::<Table>("Relax", set, path)).err()?;
+        let caught = std::panic::catch_unwind(|| assert_set(OutputsOf::<Table>::OUTPUTS, "Relax", set, path)).err()?;
         caught.downcast_ref::<String>().cloned()
     }
 
     #[test]
     fn missing_outputs_are_named_with_their_path() {
-        assert_eq!(text(&["structure", "energy"], "a"), None);
-        let one = text(&["structure"], "while_(unconverged) → return_").unwrap_or_default();
+        assert_eq!(text(&["structure", "energy", "forces"], "a"), None);
+        assert_eq!(text(&["structure", "energy", "forces.x", "forces.y"], "a"), None);
+        let one = text(&["structure", "forces"], "while_(unconverged) → return_").unwrap_or_default();
         assert_eq!(
             one,
             "required output `energy` of `Relax` is not set on the path `while_(unconverged) → return_`: return it \
              from a step on this path (`step => energy`) or end it with an exit code"
         );
         let both = text(&[], "finish").unwrap_or_default();
-        assert!(both.starts_with("required outputs `structure`, `energy` of `Relax` are not set"), "{both}");
+        assert!(both.starts_with("required outputs `structure`, `energy`, `forces` of `Relax` are not set"), "{both}");
+        let part = text(&["structure", "energy", "forces.x"], "finish").unwrap_or_default();
+        assert!(part.starts_with("required output `forces.y` of `Relax` is not set"), "{part}");
     }
 
     #[test]
     fn a_long_path_is_cut_at_a_character() {
-        let cut = text(&["structure"], &"→".repeat(TEXT_MAX)).unwrap_or_default();
+        let cut = text(&["structure", "forces"], &"→".repeat(TEXT_MAX)).unwrap_or_default();
         assert!(cut.len() <= TEXT_MAX && cut.ends_with('→'), "{}", cut.len());
     }
 }

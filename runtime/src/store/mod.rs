@@ -32,6 +32,7 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+mod file;
 mod memory;
 mod record;
 mod rules;
@@ -40,6 +41,7 @@ mod snapshot;
 mod sqlite;
 
 pub use error::{StoreError, StoreErrorKind};
+pub use file::{FileOptions, FileStore};
 pub use memory::MemoryStore;
 pub use record::{
     AwaitedChild, Awaiting, Commit, Committed, Creation, Envelope, Epoch, FORMAT, HistoryEntry, NewProcess, Page,

@@ -62,7 +62,8 @@ fn unwritten(model: &Model) -> TokenStream {
 /// `impl Flow` around what names tokens of the user.
 fn implementation(model: &Model, methods: &TokenStream) -> TokenStream {
     let allowances = allowances();
-    let (impls, _, clause) = model.target.generics.split_for_impl();
+    let (impls, _, _) = model.target.generics.split_for_impl();
+    let clause = model.target.granted(&quote!(__private::Spec + ::core::marker::Send));
     let process = model.target.self_type();
     let point = model.target.derived("Point");
     let tree = tree::expand(model);
@@ -96,15 +97,26 @@ fn implementation(model: &Model, methods: &TokenStream) -> TokenStream {
     }
 }
 
-/// One assertion per normal end, at that end. The names of the outputs stand on a hidden type: the process may be
-/// generic, and then its constants are not evaluated by a check.
+/// One assertion per normal end, at that end.
+///
+/// The constants of a generic process are not evaluated by a check, so there the names of the outputs stand on a hidden
+/// type. The process itself is asked where it can be: if it has no `spec!`, nothing more is said about that.
 fn checks(model: &Model) -> TokenStream {
+    let is_generic = !model.target.generics.params.is_empty();
     let (process, table) = (model.target.plain(), model.target.hidden("__Procession"));
     let checks = model.ends.iter().map(|end| {
         let (set, path, span) = (&end.set, &end.path, located(end.span));
         let private = private_at(span);
-        let table = proc_macro2::Ident::new(&table.to_string(), span);
-        quote_spanned!(span=> const _: () = #private::assert_set::<#table>(#process, &[#(#set),*], #path);)
+        let table = if is_generic { table.to_string() } else { process.clone() };
+        let table = proc_macro2::Ident::new(&table, model.target.name.span().resolved_at(span));
+        quote_spanned! {span=>
+            const _: () =
+                #private::assert_set(#private::OutputsOf::<#table>::OUTPUTS, #process, &[#(#set),*], #path);
+        }
     });
-    quote!(#(#checks)*)
+    quote! {
+        #[allow(unused_imports)]
+        use __private::NoOutputs as _;
+        #(#checks)*
+    }
 }

@@ -207,7 +207,7 @@ fn one(
                 tokens.extend(one(names, traits, inner, &chain, modules));
                 setters.extend(own.set_namespace(traits, node, inner));
             }
-            Kind::Dynamic(value) => setters.extend(own.set_dynamic(node, &value.ty)),
+            Kind::Dynamic(value) | Kind::Rest(value) => setters.extend(own.set_dynamic(node, &value.ty)),
             Kind::Port(port) => {
                 if port.presence == Presence::Required {
                     modules.require(traits, &names.model.name, node, chain);
@@ -353,8 +353,10 @@ impl<'a> Own<'a> {
         let clashes = self.namespace.nodes.iter().any(|node| node.name == all);
         let all_docs = format!("Sets values of `{}` by name, those of an iterator.", node.path);
         let [key, pairs] = ["key", "pairs"].map(|name| Ident::new(name, Span::mixed_site()));
-        let set =
-            |key: TokenStream| quote!(#private::ports::set_in::<#declared>(&mut self.__values, #text, #key, &#value););
+        let set = |key: TokenStream| match &node.kind {
+            Kind::Rest(_) => quote!(#private::ports::set_rest::<#declared>(&mut self.__values, #key, &#value);),
+            _ => quote!(#private::ports::set_in::<#declared>(&mut self.__values, #text, #key, &#value);),
+        };
         let (set_one, set_all) = (set(quote!(::core::convert::AsRef::as_ref(&#key))), set(quote!(&#key)));
         let string = quote!(::std::string::String);
         let set_all = quote! {
@@ -489,21 +491,17 @@ fn supplies(names: &Names<'_>) -> TokenStream {
     let (declare, where_clause) = (names.declare(&[]), names.where_clause);
     let ports = Ident::new("ports", Span::mixed_site());
     let mut tokens = TokenStream::new();
-    for (index, exposed) in model.exposes.iter().enumerate().filter(|(_, exposed)| !exposed.outputs) {
-        let mine: Vec<&Node> = model.inputs.nodes.iter().filter(|node| node.exposed == Some(index)).collect();
-        let (struct_name, nodes) = match (&exposed.namespace, mine.as_slice()) {
-            (None, _) => (&model.inputs.type_name, mine),
-            (Some(_), [Node { kind: Kind::Namespace(namespace), .. }]) => {
-                (&namespace.type_name, namespace.nodes.iter().collect())
-            }
-            _ => continue,
-        };
+    let inputs = model.exposes.iter().enumerate().filter(|(_, exposed)| !exposed.outputs && !exposed.repeated);
+    for (index, exposed) in inputs {
+        let Some(target) = target(&model.inputs, &exposed.namespace) else { continue };
+        let nodes = target.nodes.iter().filter(|node| node.exposed == Some(index));
+        let struct_name = &target.type_name;
         let (this, path) = (names.apply(struct_name, &[]), &exposed.path);
         let state = tuple(&slots(&exposed.listing), &mut |node| {
             let state = if keeps(exposed, node) { ident("Set") } else { ident("Unset") };
             quote!(#private::#state)
         });
-        let writes = nodes.iter().map(|node| values::write(names, node, false, &ports));
+        let writes = nodes.map(|node| values::write(names, node, false, &ports));
         tokens.extend(quote! {
             impl #declare #private::Supply<#path> for #this #where_clause {
                 type State = #state;
@@ -517,6 +515,16 @@ fn supplies(names: &Names<'_>) -> TokenStream {
         });
     }
     tokens
+}
+
+/// The namespace at a dotted name.
+fn target<'a>(root: &'a Namespace, path: &str) -> Option<&'a Namespace> {
+    path.split('.').filter(|name| !name.is_empty()).try_fold(root, |namespace, name| {
+        namespace.nodes.iter().find_map(|node| match &node.kind {
+            Kind::Namespace(inner) if node.plain() == name => Some(inner),
+            _ => None,
+        })
+    })
 }
 
 fn keeps(exposed: &Exposed, node: &Node) -> bool {

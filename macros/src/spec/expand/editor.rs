@@ -5,8 +5,9 @@ use quote::{format_ident, quote};
 
 use super::allow;
 use crate::spec::ast::{Dotted, Entry, EntryKind, Expose, Item, Spec, Written};
-use crate::spec::model::{Kind, Node, exposed_processes, is_string, join, listing_of};
+use crate::spec::model::{Kind, Node, exposed_processes, join, listing_of};
 use crate::spec::ports::Listing;
+use crate::spec::side::is_string;
 use crate::tokens::{plain, port_hash};
 
 /// Types, default values, validators and the names after `include` and `exclude`, each as what it is, in the order of
@@ -61,7 +62,9 @@ fn entry(private: &TokenStream, entry: &Entry, parent: &str, side: &TokenStream)
     let text = matches!(&entry.kind, EntryKind::Port { ty, .. } if is_string(ty));
     let (head, ty) = match &entry.kind {
         EntryKind::Port { ty, .. } => (quote!(let _: #ty;), quote!(#ty)),
-        EntryKind::Dynamic { ty } => (quote!(let _: #ty;), super::values::map_of(&quote!(#ty))),
+        EntryKind::Dynamic { ty } | EntryKind::Rest { ty } => {
+            (quote!(let _: #ty;), super::values::map_of(&quote!(#ty)))
+        }
         EntryKind::Namespace { entries, .. } => {
             let entries = entries.iter().map(|inner| self::entry(private, inner, &path, side));
             let hash = port_hash(&path);

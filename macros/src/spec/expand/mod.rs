@@ -171,6 +171,11 @@ fn exits(names: &Names<'_>) -> TokenStream {
                 ::core::result::Result::Ok(#private::Next::exit(self))
             }
         }
+        impl ::core::convert::From<#name> for #private::BoxError {
+            fn from(exit: #name) -> Self {
+                ::std::boxed::Box::new(#private::ExitCodes::code(exit))
+            }
+        }
     }
 }
 
@@ -179,11 +184,11 @@ fn exits(names: &Names<'_>) -> TokenStream {
 fn output_table(names: &Names<'_>) -> TokenStream {
     let (private, model) = (&names.private, names.model);
     let (table, module) = (format_ident!("__Procession{}", model.name), outputs_module(&model.name));
-    let rows = model.outputs.nodes.iter().map(|node| {
-        let (name, required) = (node.plain(), node.is_required());
-        quote!(#private::OutputInfo { name: #name, required: #required })
-    });
-    let items = model.outputs.nodes.iter().map(|node| {
+    let (process, declare, where_clause) = (&names.process, names.declare(&[]), names.where_clause);
+    let mut rows = Vec::new();
+    output_rows(names, &model.outputs, &mut rows);
+    let named = model.outputs.nodes.iter().filter(|node| !matches!(node.kind, Kind::Rest(_)));
+    let items = named.map(|node| {
         let (ident, name) = (&node.name, node.plain());
         quote!(pub const #ident: &str = #name;)
     });
@@ -194,9 +199,25 @@ fn output_table(names: &Names<'_>) -> TokenStream {
         impl #private::OutputTable for #table {
             const OUTPUTS: &'static [#private::OutputInfo] = &[#(#rows),*];
         }
+        impl #declare #private::OutputTable for #process #where_clause {
+            const OUTPUTS: &'static [#private::OutputInfo] = <#table as #private::OutputTable>::OUTPUTS;
+        }
         #[doc(hidden)]
         #[allow(dead_code, unreachable_pub, non_snake_case, non_upper_case_globals, missing_docs)]
         pub mod #module { #(#items)* }
+    }
+}
+
+/// A row for each output, and before its ports one for each namespace. Below what is optional nothing is required.
+fn output_rows(names: &Names<'_>, namespace: &Namespace, rows: &mut Vec<TokenStream>) {
+    let private = &names.private;
+    for node in namespace.nodes.iter().filter(|node| !matches!(node.kind, Kind::Rest(_))) {
+        let (path, required) = (&node.path, node.is_required());
+        rows.push(quote!(#private::OutputInfo { name: #path, required: #required }));
+        match &node.kind {
+            Kind::Namespace(inner) if required => output_rows(names, inner, rows),
+            _ => {}
+        }
     }
 }
 
@@ -217,8 +238,10 @@ fn wiring(names: &Names<'_>) -> TokenStream {
     let mut tokens = quote!(#private::editor! { { #editor } { #compiler } });
     let (declare, where_clause) = (names.declare(&[]), names.where_clause);
     for exposed in names.model.exposes.iter().filter(|exposed| exposed.outputs) {
-        let (path, Some(namespace)) = (&exposed.path, &exposed.namespace) else { continue };
-        let hash = port_hash(&crate::tokens::plain(namespace));
+        if exposed.namespace.is_empty() || exposed.repeated {
+            continue;
+        }
+        let (path, hash) = (&exposed.path, port_hash(&exposed.namespace));
         tokens.extend(quote! {
             impl #declare #private::ExposedOutputs<#hash> for #process #where_clause { type Of = #path; }
         });
@@ -242,7 +265,7 @@ fn wire(names: &Names<'_>, namespace: &Namespace, outputs: bool, place: Place, t
         let (hash, allow) = (node.hash(), allow());
         let value = match &node.kind {
             Kind::Port(port) => port.value.ty.clone(),
-            Kind::Dynamic(value) => values::map_of(&value.ty),
+            Kind::Dynamic(value) | Kind::Rest(value) => values::map_of(&value.ty),
             Kind::Namespace(inner) => {
                 wire(names, inner, outputs, place, tokens);
                 names.apply(&inner.type_name, &[])

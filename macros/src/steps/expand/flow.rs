@@ -12,7 +12,8 @@ use crate::tokens::located;
 /// The implementation; without calls of the steps if these have errors that are reported already.
 pub(super) fn expand(model: &Model, calls: bool) -> TokenStream {
     let allowances = allowances();
-    let (impls, _, clause) = model.target.generics.split_for_impl();
+    let (impls, _, _) = model.target.generics.split_for_impl();
+    let clause = model.target.granted(&quote!(__private::Spec + ::core::marker::Send));
     let process = model.target.self_type();
     let (next, wait) = (model.target.derived("Next"), model.target.derived("Wait"));
     let (_, hand_arguments, _) = model.target.generics.split_for_impl();

@@ -99,6 +99,7 @@ fn hand(model: &Model, hand: &Ident, doc: &str, methods: &TokenStream, hand_over
     let generics = (!params.is_empty()).then(|| quote!(<#params>));
     let process = model.target.self_type();
     let name = hand.to_string();
+    let known = model.target.granted(&quote!(#private::Flow));
     quote! {
         #[doc = #doc]
         #[must_use = "a step hands over by returning what the methods give"]
@@ -110,7 +111,7 @@ fn hand(model: &Model, hand: &Ident, doc: &str, methods: &TokenStream, hand_over
 
         #[automatically_derived]
         #allowances
-        impl #impls #hand #arguments #clause {
+        impl #impls #hand #arguments #known {
             #methods
         }
 
