@@ -20,12 +20,15 @@ mod golden;
 mod hooks;
 mod inputs;
 mod life;
+mod loading;
 mod model;
 mod outcome;
+mod parity;
 #[cfg(feature = "sqlite")]
 mod points;
 mod ports;
 mod position;
+mod registry;
 mod resume;
 mod robust;
 mod schema;

@@ -6,6 +6,7 @@ mod stage;
 use procession::ProcessState;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use reference::{Ask, Event, Way};
@@ -49,7 +50,13 @@ fn asks() -> Vec<Vec<Ask>> {
 fn afterwards(number: usize) -> Vec<Event> {
     const WAYS: [Way; 6] = [Way::Go, Way::Finish, Way::Fail, Way::WaitForResume, Way::KillItself, Way::WaitForTimer];
     let way = WAYS[number % WAYS.len()];
-    vec![Event::Step(way), Event::FreeSlot, Event::Child { killed: number % 2 == 0 }, Event::Timer, Event::Step(way)]
+    vec![
+        Event::Step(way),
+        Event::FreeSlot,
+        Event::Child { killed: number.is_multiple_of(2) },
+        Event::Timer,
+        Event::Step(way),
+    ]
 }
 
 thread_local! {
@@ -62,13 +69,37 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     SCHEDULER.with(|scheduler| scheduler.block_on(future))
 }
 
-async fn play(place: Place, events: &[(Event, bool)]) {
-    let mut stage = Stage::new(place).await;
-    stage.play(events).await;
-    stage.end().await;
+/// Plays sequences, one process each, in a runtime that lasts until one fails.
+struct Player {
+    place: Place,
+    stage: Option<Stage>,
+}
+
+impl Player {
+    fn new(place: Place) -> Self {
+        Self { place, stage: None }
+    }
+
+    fn play(&mut self, events: &[(Event, bool)]) {
+        let stage = self.stage.take();
+        self.stage = Some(block_on(async {
+            let mut stage = match stage {
+                Some(stage) => stage,
+                None => Stage::new(self.place).await,
+            };
+            stage.play(events).await;
+            stage.end().await;
+            stage
+        }));
+    }
+
+    fn end(self) {
+        block_on(self.stage.expect("something was played").close());
+    }
 }
 
 fn every_triple(place: Place) {
+    let mut player = Player::new(place);
     for (situation, before) in situations() {
         for (number, asks) in asks().into_iter().enumerate() {
             let asks = asks.into_iter().map(Event::Ask);
@@ -80,11 +111,12 @@ fn every_triple(place: Place) {
                     .enumerate()
                     .map(|(place, event)| (*event, at_once && place >= before.len()))
                     .collect();
-                let played = catch_unwind(AssertUnwindSafe(|| block_on(play(place, &events))));
+                let played = catch_unwind(AssertUnwindSafe(|| player.play(&events)));
                 assert!(played.is_ok(), "{place:?}, {situation}: {events:?}");
             }
         }
     }
+    player.end();
 }
 
 #[test]
@@ -155,11 +187,13 @@ fn random(cases: u32, place: Place) {
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let sequences = proptest::collection::vec((event(), any::<bool>()), 1..24);
+    let player = RefCell::new(Player::new(place));
     let played = runner.run(&sequences, |events| {
-        block_on(play(place, &events));
+        player.borrow_mut().play(&events);
         Ok(())
     });
     assert!(played.is_ok(), "{}", played.unwrap_err());
+    player.into_inner().end();
 }
 
 #[test]

@@ -83,6 +83,7 @@ enum Pending {
 
 /// One process.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools)] // Each may hold without the others.
 pub(super) struct Model {
     pub(super) state: ProcessState,
     pub(super) paused: bool,

@@ -177,14 +177,31 @@ impl Stage {
         let runtime = builder.register::<Scripted>().register::<Waiter>().build().await.unwrap();
         let blocker = runtime.launch(Waiter::inputs().blocks(true)).await.unwrap().any().clone();
         calm().await;
-        assert!(blocker.resume(()).await.unwrap());
-        calm().await;
-        let quiet = place == Place::Quiet;
-        let run = runtime.launch(Scripted::inputs().quiet(quiet)).await.unwrap().any().clone();
-        calm().await;
+        let model = Model::new(place == Place::Quiet);
+        let run = blocker.clone();
         let (asked, answers) = (BTreeMap::new(), BTreeMap::new());
-        let model = Model::new(quiet);
-        Self { place, world, runtime, run, blocker, script, ways, seen, model, open_child: false, asked, answers }
+        let open_child = false;
+        let mut stage =
+            Self { place, world, runtime, run, blocker, script, ways, seen, model, open_child, asked, answers };
+        stage.model.slot_taken = false;
+        stage.again().await;
+        stage
+    }
+
+    /// The same with another process.
+    async fn again(&mut self) {
+        if !self.model.slot_taken {
+            assert!(self.blocker.resume(()).await.unwrap());
+            calm().await;
+        }
+        let quiet = self.place == Place::Quiet;
+        self.run = self.runtime.launch(Scripted::inputs().quiet(quiet)).await.unwrap().any().clone();
+        self.model = Model::new(quiet);
+        self.seen.lock().unwrap().clear();
+        self.script.children.lock().unwrap().clear();
+        self.asked.clear();
+        self.answers.clear();
+        calm().await;
     }
 
     /// Lets all of this happen, one after the other; what is only asked happens at once with what is asked before.
@@ -301,10 +318,20 @@ impl Stage {
         }
     }
 
-    /// A forced kill at the end: every ask has its answer, and nothing keeps the runtime from closing.
-    pub(super) async fn end(mut self) {
+    /// A forced kill at the end: every ask has its answer, and another process can be played with.
+    pub(super) async fn end(&mut self) {
         self.happen(Event::Ask(Ask::KillForce), true).await;
         assert_eq!(self.answers.len(), self.asked.len(), "every ask is answered");
+        for pid in std::mem::take(&mut *self.script.children.lock().unwrap()) {
+            if let Ok(child) = self.runtime.attach(&pid).await {
+                child.kill_force("").await.unwrap();
+            }
+        }
+        self.again().await;
+    }
+
+    /// Nothing keeps the runtime from closing.
+    pub(super) async fn close(self) {
         self.world.gate.open(1_000);
         self.runtime.shutdown().await.unwrap();
     }
