@@ -157,9 +157,10 @@ async fn main() -> Result<(), StepError> {
     let effects = Effects::open(&options.effects)?;
     // A database, or a folder of documents.
     let database = options.store.extension().is_some_and(|extension| extension == "db");
-    let store: Arc<dyn Store> = match database {
-        true => Arc::new(SqliteStore::open(&options.store)?),
-        false => Arc::new(FileStore::open(&options.store)?),
+    let store: Arc<dyn Store> = if database {
+        Arc::new(SqliteStore::open(&options.store)?)
+    } else {
+        Arc::new(FileStore::open(&options.store)?)
     };
     let runtime =
         Runtime::builder().register::<Ledger>().resource(effects).shared_store(Arc::clone(&store)).build().await?;

@@ -187,3 +187,51 @@ async fn a_stage_that_fails_ends_the_pipeline() {
     assert_eq!(told.children[0].0, <pipeline::Relax as Process>::NAME);
     assert_ne!(<Calculation as Process>::NAME, <pipeline::Relax as Process>::NAME);
 }
+
+/// Relaxes several chains with the inputs of a pipeline's stage, two levels deep, and hands the whole on as well.
+#[process(name = "it::Survey")]
+#[derive(Debug, Default)]
+struct Survey {
+    relaxed: Vec<Child<pipeline::Relax>>,
+    whole: Child<Pipeline>,
+}
+
+spec! { Survey {
+    input chains: Vec<Vec<f64>>;
+    expose inputs of Pipeline as pipeline { exclude: chain };
+    output cycles: Vec<u32>;
+    expose outputs of Pipeline as last;
+}}
+
+outline! { Survey { launch; gather => cycles, last from whole; } }
+
+impl Survey {
+    fn launch(&mut self, cx: &mut Cx<Self>) -> Result<(), StepError> {
+        for chain in cx.inputs().chains.clone() {
+            // What the pipeline leaves out of the stage's inputs is still to be set.
+            let inputs = pipeline::Relax::inputs_from(&cx.inputs().pipeline.relax).chain(chain.clone());
+            self.relaxed.push(cx.launch(inputs)?);
+            self.whole = cx.launch(Pipeline::inputs_from(&cx.inputs().pipeline).chain(chain))?;
+        }
+        Ok(())
+    }
+
+    fn gather(&mut self) -> Result<Vec<u32>, StepError> {
+        self.relaxed.iter().map(|child| Ok(child.outputs()?.cycles)).collect()
+    }
+}
+
+#[tokio::test]
+async fn inputs_that_are_exposed_through_two_levels_start_a_stage() {
+    let chains = vec![vec![0.0, 0.7, 2.0], vec![0.0, 0.1, 0.2, 3.0]];
+    let world = World::new();
+    let runtime = world.builder().register::<Survey>().build().await.unwrap();
+    let inputs = Survey::inputs().chains(chains).pipeline(|all| all.relax(|relax| relax.cycles(77).tolerance(1e-9)));
+    let run = runtime.launch(inputs).await.unwrap();
+    let outputs = run.outcome().await.unwrap().finished().expect("finished");
+    assert_eq!(outputs.cycles.len(), 2);
+    let child = world.store.children(run.pid()).await.unwrap().remove(0);
+    let record = world.store.load(&child).await.unwrap().unwrap();
+    let inputs: Value = serde_json::from_str(&record.inputs).unwrap();
+    assert_eq!(inputs, json!({ "chain": [0.0, 0.7, 2.0], "cycles": 77, "tolerance": 1e-9 }));
+}

@@ -333,7 +333,7 @@ async fn who_reads_never_sees_half_of_a_change() {
                 let listed = reader.list(Vec::new(), None, 100).await.unwrap();
                 assert_eq!(listed.unreadable, []);
                 let parent = listed.records.iter().find(|record| record.pid == pid).unwrap();
-                assert_eq!(parent.open_children as usize, listed.records.len() - 1);
+                assert_eq!(parent.open_children, listed.records.len() as u64 - 1);
                 seen = listed.records.len() - 1;
             }
         }

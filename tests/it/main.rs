@@ -20,6 +20,7 @@ mod golden;
 mod hooks;
 mod inputs;
 mod life;
+mod loading;
 mod model;
 mod outcome;
 mod parity;

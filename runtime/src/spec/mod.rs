@@ -23,7 +23,8 @@ pub use schema::{JsonSchema, Schema};
 pub use validate::{DeclarationError, Direction, Fault, SpecError};
 pub use values::{Excluded, InputMap, Launch, PortReader, PortValues, PortWriter, Set, Supply, Unset};
 pub use wiring::{
-    Declared, Dynamic, ExposedOutputs, In, Input, NoOutputs, Out, Output, OutputTable, OutputsOf, PortType, assert_set,
+    Declared, Dynamic, ExposedOutputs, In, Input, NoOutputs, Out, Output, OutputTable, OutputsOf, PortType, PortValue,
+    assert_set,
 };
 
 /// What expansions of `spec!` call.

@@ -15,28 +15,70 @@ use std::marker::PhantomData;
 use super::{InputMap, OutputInfo, Port, PortNamespace, PortReader, PortValues, PortWriter, Schema, SpecError};
 
 /// What can go through a port: a value that can be written and read, sent to other threads, and kept.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be the type of a port",
-    label = "must be `Serialize`, `DeserializeOwned`, `Send`, `Sync` and `'static`",
-    note = "for a type of your own add `#[derive(serde::Serialize, serde::Deserialize)]`"
-)]
+/// It is the bound for the parameters of a generic process.
 pub trait PortType: Serialize + DeserializeOwned + Send + Sync + 'static {}
 
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> PortType for T {}
 
+/// What is asked of the type of a port at the port.
+///
+/// The traits that this stands for are no supertraits, since the compiler would report each of them. That the values
+/// move between threads is asked of all of them together, by [`Spec`](super::Spec).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the type of a port",
+    label = "must be `Serialize`, `DeserializeOwned` and `'static`",
+    note = "for a type of your own add `#[derive(serde::Serialize, serde::Deserialize)]`"
+)]
+pub trait PortValue: Sized + 'static {
+    /// The type itself, with what is known of it.
+    type This: Serialize + DeserializeOwned + 'static;
+    /// The value.
+    fn from_this(this: Self::This) -> Self;
+    /// The value.
+    fn of(this: &Self::This) -> &Self;
+    /// The value.
+    fn into_this(self) -> Self::This;
+    /// The value.
+    fn as_this(&self) -> &Self::This;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + 'static> PortValue for T {
+    type This = T;
+
+    fn from_this(this: T) -> T {
+        this
+    }
+
+    fn of(this: &T) -> &T {
+        this
+    }
+
+    fn into_this(self) -> T {
+        self
+    }
+
+    fn as_this(&self) -> &T {
+        self
+    }
+}
+
+/// The type of a declared port.
+type This<D> = <<D as Declared>::Value as PortValue>::This;
+
 /// The type of an input, by the hash of its dotted name.
 #[diagnostic::on_unimplemented(message = "`{Self}` has no such input")]
 pub trait Input<const PORT: u64> {
     /// The type of its values; that of a dynamic namespace is a [`BTreeMap`].
-    type Value: PortType;
+    type Value: PortValue;
 }
 
 /// The type of an output, by the hash of its dotted name.
 #[diagnostic::on_unimplemented(message = "`{Self}` has no such output")]
 pub trait Output<const PORT: u64> {
     /// The type of its values; that of a dynamic namespace is a [`BTreeMap`], that of a namespace its struct.
-    type Value: PortType;
+    type Value: PortValue;
 }
 
 /// The process whose outputs a namespace of outputs exposes, by the hash of the namespace's dotted name.
@@ -86,7 +128,7 @@ impl<T> Dynamic for BTreeMap<String, T> {
 /// A port of a process, as a type.
 pub trait Declared {
     /// The type of its values.
-    type Value: PortType;
+    type Value: PortValue;
 }
 
 /// An input of `P`, as a type.
@@ -127,17 +169,17 @@ impl<E: fmt::Display> Verdict for Result<(), E> {
 
 /// The description of a port.
 pub fn port<D: Declared>(name: &'static str, type_name: &'static str, schema: Schema) -> Port {
-    Port::new::<D::Value>(name, type_name).with_schema(schema)
+    Port::new::<This<D>>(name, type_name).with_schema(schema)
 }
 
 /// The same port with a default.
 pub fn with_default<D: Declared>(port: Port, default: fn() -> D::Value) -> Port {
-    port.with_default(default)
+    port.with_default(move || default().into_this())
 }
 
 /// The same port with a default that is known now.
 pub fn with_default_value<D: Declared>(port: Port, default: fn() -> D::Value) -> Port {
-    port.with_default_value(&default())
+    port.with_default_value(default().as_this())
 }
 
 /// The same port with a validator that says yes or no.
@@ -146,12 +188,14 @@ pub fn with_predicate<D: Declared>(
     predicate: impl Fn(&D::Value) -> bool + Send + Sync + 'static,
     message: &'static str,
 ) -> Port {
-    port.with_check(move |value: &D::Value| if predicate(value) { Ok(()) } else { Err(message.to_owned()) })
+    port.with_check(
+        move |value: &This<D>| if predicate(PortValue::of(value)) { Ok(()) } else { Err(message.to_owned()) },
+    )
 }
 
 /// The same port with a validator that says what is wrong.
 pub fn with_check<D: Declared, R: Verdict>(port: Port, check: impl Fn(&D::Value) -> R + Send + Sync + 'static) -> Port {
-    port.with_check(move |value: &D::Value| check(value).into_verdict())
+    port.with_check(move |value: &This<D>| check(PortValue::of(value)).into_verdict())
 }
 
 /// The same namespace with a validator of the whole that says yes or no.
@@ -191,7 +235,7 @@ pub fn dynamic_in<D: Declared<Value: Dynamic<Item: DeserializeOwned>>>(
 
 /// Sets a port.
 pub fn set<D: Declared>(values: &mut InputMap, name: &str, value: &D::Value) {
-    values.set(name, value);
+    values.set(name, value.as_this());
 }
 
 /// Sets one value of a dynamic namespace.
@@ -218,7 +262,7 @@ pub fn set_rest<D: Declared<Value: Dynamic<Item: Serialize>>>(
 /// # Errors
 /// It is missing or of another type.
 pub fn read<D: Declared>(ports: &mut PortReader, name: &str) -> Result<D::Value, SpecError> {
-    ports.take(name)
+    ports.take::<This<D>>(name).map(PortValue::from_this)
 }
 
 /// Reads an optional value.
@@ -226,7 +270,7 @@ pub fn read<D: Declared>(ports: &mut PortReader, name: &str) -> Result<D::Value,
 /// # Errors
 /// It is of another type.
 pub fn read_optional<D: Declared>(ports: &mut PortReader, name: &str) -> Result<Option<D::Value>, SpecError> {
-    ports.take_optional(name)
+    Ok(ports.take_optional::<This<D>>(name)?.map(PortValue::from_this))
 }
 
 /// Reads a dynamic namespace.
@@ -257,12 +301,12 @@ pub fn write_rest<D: Declared<Value = BTreeMap<String, T>>, T: Serialize>(ports:
 
 /// Writes a value.
 pub fn write<D: Declared>(ports: &mut PortWriter, name: &str, value: &D::Value) {
-    ports.put(name, value);
+    ports.put(name, value.as_this());
 }
 
 /// Writes an optional value.
 pub fn write_optional<D: Declared>(ports: &mut PortWriter, name: &str, value: Option<&D::Value>) {
-    ports.put_optional(name, value);
+    ports.put_optional(name, value.map(PortValue::as_this));
 }
 
 /// A dynamic namespace, as its validators see it.

@@ -15,6 +15,9 @@ pub(crate) struct Case {
     pub(crate) predicates: Vec<Predicate>,
 }
 
+/// Steps or predicates with their places in the list.
+pub(crate) type Placed<'a, T> = Vec<(usize, &'a T)>;
+
 /// An instruction of the outline; steps and predicates by their place in the lists.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Node {
@@ -191,7 +194,7 @@ impl Case {
     }
 
     /// The steps and predicates that the outline names, with their places in the lists.
-    pub(crate) fn named(&self) -> (Vec<(usize, &Step)>, Vec<(usize, &Predicate)>) {
+    pub(crate) fn named(&self) -> (Placed<'_, Step>, Placed<'_, Predicate>) {
         let nodes = self.nodes();
         let has_step = |place: usize| nodes.iter().any(|node| matches!(node, Node::Step(step) if *step == place));
         let asks = |place: usize| {
@@ -233,7 +236,7 @@ impl Case {
     pub(crate) fn certain_outputs(&self) -> Option<Vec<String>> {
         let mut ends = Vec::new();
         let at_end = self.certain(&self.body, Some(Vec::new()), &mut ends);
-        ends.into_iter().chain(at_end).reduce(both)
+        ends.into_iter().chain(at_end).reduce(|a, b| both(&a, &b))
     }
 
     fn certain(&self, block: &[Node], set: Option<Vec<String>>, ends: &mut Vec<Vec<String>>) -> Option<Vec<String>> {
@@ -257,7 +260,7 @@ impl Case {
                         Some(body) => self.certain(body, Some(set), ends),
                         None => Some(set),
                     });
-                    set = behind.into_iter().reduce(both)?;
+                    set = behind.into_iter().reduce(|a, b| both(&a, &b))?;
                 }
             }
         }
@@ -265,8 +268,9 @@ impl Case {
     }
 }
 
-fn both(a: Vec<String>, b: Vec<String>) -> Vec<String> {
-    a.into_iter().filter(|name| b.contains(name)).collect()
+/// What is in both.
+fn both(a: &[String], b: &[String]) -> Vec<String> {
+    a.iter().filter(|name| b.contains(name)).cloned().collect()
 }
 
 /// Not empty, and nothing behind an end.

@@ -166,9 +166,9 @@ fn excepted(error: &Value, log: &[Value]) -> Value {
         let path = deed[1].as_str().unwrap_or_default();
         // Of a namespace that is unknown its own name is told; of one with ports at fault theirs.
         let first = path.split('.').next().unwrap_or_default();
-        let names = [format!("`{path}`"), format!("`{path}."), format!("`{first}`")];
-        let named = names.iter().any(|name| message.contains(name)) && step == last_step(log);
-        return if named { json!({ "output": path }) } else { error.clone() };
+        let forms = [format!("`{path}`"), format!("`{path}."), format!("`{first}`")];
+        let fits = forms.iter().any(|form| message.contains(form)) && step == last_step(log);
+        return if fits { json!({ "output": path }) } else { error.clone() };
     }
     json!({ "excepted": message, "step": step })
 }
@@ -212,9 +212,12 @@ mod tests {
         assert_eq!(applied.values().sum::<usize>(), 1, "{applied:?}");
     }
 
+    /// What is changed, how, and what is said then.
+    type Change = (&'static str, fn(&mut Value), &'static str);
+
     #[test]
     fn every_change_of_a_trace_is_found() {
-        let changes: [(&str, fn(&mut Value), &str); 12] = [
+        let changes: [Change; 12] = [
             ("a predicate", |ours| ours["C"]["log"][6][2] = json!(false), "predicates"),
             ("a step", |ours| ours["C"]["log"][12][1] = json!("s3"), "steps"),
             ("an output that a step emits", |ours| ours["C"]["log"][2][2] = json!(2), "steps"),
@@ -230,9 +233,9 @@ mod tests {
         ];
         for (what, change, said) in changes {
             for mode in ["volatile", "stored"] {
-                let mut changed = recorded();
-                changed.ours.get_mut(mode).map(change).expect("the mode is there");
-                let differences = compare(&changed, &mut Applied::new());
+                let mut other = recorded();
+                other.ours.get_mut(mode).map(change).expect("the mode is there");
+                let differences = compare(&other, &mut Applied::new());
                 assert!(!differences.is_empty(), "{what} was changed, and nothing is said");
                 let all = differences.iter().all(|text| text.starts_with(&format!("{mode}: ")));
                 assert!(all && differences.iter().any(|text| text.contains(said)), "{what}: {differences:?}");

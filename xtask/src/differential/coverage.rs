@@ -22,8 +22,12 @@ impl Coverage {
                 Node::Return(Some(_)) => self.count("instructions", "return_(exit)"),
                 Node::If { branches, otherwise } => {
                     self.count("instructions", "if_");
-                    branches.iter().skip(1).for_each(|_| self.count("instructions", "elif_"));
-                    otherwise.iter().for_each(|_| self.count("instructions", "else_"));
+                    for _ in branches.iter().skip(1) {
+                        self.count("instructions", "elif_");
+                    }
+                    if otherwise.is_some() {
+                        self.count("instructions", "else_");
+                    }
                 }
             }
         }
@@ -133,5 +137,53 @@ impl fmt::Display for Coverage {
             writeln!(f, "{group}: {}", counts.join(", "))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::generate;
+    use super::*;
+
+    #[test]
+    fn the_outlines_of_the_test_command_have_everything_that_there_is() {
+        let mut coverage = Coverage::default();
+        for number in 0..200 {
+            coverage.add(&generate::case(1, number), &Recorded::default());
+        }
+        let text = coverage.to_string();
+        for what in [
+            "step",
+            "if_",
+            "elif_",
+            "else_",
+            "while_",
+            "return_",
+            "return_(exit)",
+            "fn",
+            "async fn",
+            "blocking fn",
+            "returns outputs",
+            "emits",
+            "sleeps",
+            "launches detached",
+            "required port",
+            "optional port",
+            "namespace",
+            "dynamic namespace",
+            "can fail",
+            "can panic",
+            "fail",
+            "panic",
+            "stop with a value",
+            "exit with a code",
+            "kill",
+            "wait for a resume",
+        ] {
+            assert!(text.contains(&format!(" {what} ")), "there is no `{what}` in\n{text}");
+        }
+        for kind in super::super::case::KINDS {
+            assert!(text.contains(&format!("awaits a child `{kind}`")), "no child `{kind}` is awaited in\n{text}");
+        }
     }
 }

@@ -111,7 +111,8 @@ impl<'a> Account<'a> {
     /// S48: a mapping for a namespace replaces what was there in plumpy, and is put beside it here.
     fn merged_namespaces(&mut self) {
         let outputs = self.emitted();
-        if outputs != self.outputs {
+        let has_mapping = |stay: &Stay| stay.events.iter().any(|event| is(event, "emitted") && event[2].is_object());
+        if outputs != self.outputs && self.stays.iter().any(has_mapping) {
             self.outputs = outputs;
             self.apply("S48: a mapping for a namespace keeps what was there beside it");
         }
@@ -180,7 +181,7 @@ impl<'a> Account<'a> {
         }
         self.stays.push(Stay { state: "waiting".to_owned(), events: Vec::new() });
         if let Some(text) = awaited.iter().find_map(|child| failure(&plumpy[child])) {
-            self.terminal = "excepted".to_owned();
+            "excepted".clone_into(&mut self.terminal);
             self.end = json!({ "child": text });
         }
         self.apply("S112: what the last step awaits is waited for");
@@ -220,7 +221,7 @@ impl<'a> Account<'a> {
             && only.state.is_empty()
             && self.terminal == "finished"
         {
-            "running".clone_into(&mut only.state);
+            only.state.push_str("running");
         }
         self.stays = kept;
         let states = self.stays.iter().filter(|stay| !stay.state.is_empty()).count();
@@ -281,6 +282,8 @@ fn plain_end(end: &Value, log: &[Value], last: Option<&Stay>) -> Value {
 }
 
 #[cfg(test)]
+// Values are written where they are used.
+#[allow(clippy::needless_pass_by_value)]
 mod tests {
     use super::*;
 

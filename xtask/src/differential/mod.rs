@@ -28,7 +28,7 @@ const SEED: u64 = 1;
 /// Outlines of the long run.
 const COUNT: usize = 10_000;
 /// Outlines that are compiled at once: enough to use both processors, few enough for their memory.
-const BATCH: usize = 400;
+const BATCH: usize = 200;
 /// Outlines of which a difference is printed in full.
 const SHOWN: usize = 3;
 

@@ -1,5 +1,8 @@
 //! Writes a case as a work chain of plumpy.
 
+// Pieces of text are put together here, and `write!` into text would bring an error that cannot happen to every line.
+#![allow(clippy::format_push_string)]
+
 use serde_json::Value;
 
 use super::case::{ALWAYS, Action, Case, End, Launch, Node, Output, Step, Table, Type};
@@ -8,7 +11,7 @@ use super::case::{ALWAYS, Action, Case, End, Launch, Node, Output, Step, Table, 
 pub(crate) fn class(case: &Case) -> String {
     let mut text = format!("class {}(Recorded):\n    @classmethod\n    def define(cls, spec):\n", case.name);
     text += "        super().define(spec)\n";
-    case.outputs.iter().for_each(|output| text += &declaration(output));
+    text += &case.outputs.iter().map(declaration).collect::<String>();
     text += &format!("        spec.outline({})\n", instructions(&case.body, 3));
     let (steps, predicates) = case.named();
     for (place, predicate) in predicates {
@@ -18,7 +21,9 @@ pub(crate) fn class(case: &Case) -> String {
         }
         text += &format!("        return self.ask('p{place}', {:#x})\n", predicate.table);
     }
-    steps.into_iter().for_each(|(place, step)| method(place, step, &mut text));
+    for (place, step) in steps {
+        method(place, step, &mut text);
+    }
     text
 }
 
@@ -35,7 +40,9 @@ fn declaration(output: &Output) -> String {
         }
         Output::Namespace { name, ports } => {
             let mut text = format!("        spec.output_namespace('{name}', required=False)\n");
-            ports.iter().for_each(|(inner, of, required)| text += &port(&format!("{name}.{inner}"), *of, *required));
+            for (inner, of, required) in ports {
+                text += &port(&format!("{name}.{inner}"), *of, *required);
+            }
             text
         }
     }
@@ -135,7 +142,9 @@ fn literal(value: &Value) -> String {
 /// The program of a batch.
 pub(crate) fn program(cases: &[Case]) -> String {
     let mut text = String::from("from plumpy import if_, return_, while_\n\nfrom recorder import Recorded, run\n\n\n");
-    cases.iter().for_each(|case| text += &(class(case) + "\n\n"));
+    for case in cases {
+        text += &(class(case) + "\n\n");
+    }
     let names: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
     text + &format!("run([{}])\n", names.join(", "))
 }

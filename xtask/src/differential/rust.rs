@@ -1,7 +1,9 @@
 //! Writes a case as a process with our macros.
 
+// Pieces of text are put together here, and `write!` into text would bring an error that cannot happen to every line.
+#![allow(clippy::format_push_string)]
+
 use serde_json::Value;
-use std::fmt::Write as _;
 
 use super::case::{ALWAYS, Action, Case, End, Form, Launch, Node, Output, Predicate, Step, Table, Type};
 use super::generate::{DEEP, EXITS};
@@ -20,8 +22,12 @@ pub(crate) fn module(case: &Case) -> String {
     text += "}}\n\n";
     text += &format!("impl {name} {{\n");
     let (steps, predicates) = case.named();
-    predicates.into_iter().for_each(|(place, asked)| predicate(place, asked, &mut text));
-    steps.into_iter().for_each(|(place, step)| method(case, place, step, &mut text));
+    for (place, asked) in predicates {
+        predicate(place, asked, &mut text);
+    }
+    for (place, step) in steps {
+        method(case, place, step, &mut text);
+    }
     text + "}\n}\n"
 }
 
@@ -206,15 +212,14 @@ fn literal(value: &Value) -> String {
 
 /// The program of a batch.
 pub(crate) fn program(cases: &[Case]) -> String {
-    let mut text = String::from("#![allow(warnings)]\n\nfn main() {\n    recorder::run(|builder| builder");
+    let mut text = String::from("#![allow(warnings)]\n\nfn main() {\n    recorder::run(\n        |builder| builder");
     for case in cases {
-        write!(text, "\n        .register::<{}::{}>()", case.name.to_lowercase(), case.name).unwrap_or_default();
+        text += &format!("\n            .register::<{}::{}>()", case.name.to_lowercase(), case.name);
     }
-    text += ", &[";
+    let names: Vec<String> = cases.iter().map(|case| format!("{:?}", case.name)).collect();
+    text += &format!(",\n        &[{}],\n    );\n}}\n\n", names.join(", "));
     for case in cases {
-        write!(text, "{:?}, ", case.name).unwrap_or_default();
+        text += &(module(case) + "\n");
     }
-    text += "]);\n}\n\n";
-    cases.iter().for_each(|case| text += &(module(case) + "\n"));
     text
 }

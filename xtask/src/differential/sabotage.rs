@@ -72,3 +72,22 @@ pub(crate) fn unnoticed(recorded: impl Fn(&str) -> Recorded) -> Vec<String> {
     }
     unnoticed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_blind_comparison_does_not_notice_is_told() {
+        // Nothing was recorded: the case that is whole differs, and no damage is found where it was done.
+        assert_eq!(unnoticed(|_| Recorded::default()).len(), 1 + DAMAGES.len());
+    }
+
+    #[test]
+    fn every_damage_changes_the_case() {
+        let (plumpy, ours) = cases();
+        let same = plumpy.iter().zip(&ours).filter(|(a, b)| a == b).map(|(case, _)| case.name.as_str());
+        assert_eq!(same.collect::<Vec<_>>(), ["Whole"]);
+        assert!(plumpy.iter().chain(&ours).all(Case::is_sound));
+    }
+}

@@ -26,12 +26,11 @@ pub(crate) fn show(workshop: &Workshop, case: &Case) -> Result<(), Fault> {
         record = recorded.get(&found.name).cloned();
         smallest = found.clone();
     }
-    let record: Recorded = match record {
-        Some(record) => record,
-        None => {
-            let same = std::slice::from_ref(&smallest);
-            workshop.run(same, same)?.remove(&smallest.name).unwrap_or_default()
-        }
+    let record: Recorded = if let Some(record) = record {
+        record
+    } else {
+        let same = std::slice::from_ref(&smallest);
+        workshop.run(same, same)?.remove(&smallest.name).unwrap_or_default()
     };
     println!("\n-- smallest that still differs\n{}", compare(&record, &mut Applied::new()).join("\n"));
     println!("-- Rust\n{}-- Python\n{}", rust::module(&smallest), python::class(&smallest));
@@ -47,29 +46,24 @@ fn size(case: &Case) -> usize {
 /// All cases that lack one thing, with names of their own.
 fn smaller(case: &Case) -> Vec<Case> {
     let mut candidates = Vec::new();
+    let mut without = |change: &dyn Fn(&mut Case)| {
+        let mut candidate = case.clone();
+        change(&mut candidate);
+        candidates.push(candidate);
+    };
     for place in 0..case.nodes().len() {
-        let mut without = case.clone();
-        remove(&mut without.body, &mut place.clone(), &mut |_| Vec::new());
-        candidates.push(without);
-        let mut unwrapped = case.clone();
-        remove(&mut unwrapped.body, &mut place.clone(), &mut |node| {
-            node.blocks().first().map_or(Vec::new(), |block| block.to_vec())
-        });
-        candidates.push(unwrapped);
+        let inner = |node: &Node| node.blocks().first().map_or(Vec::new(), |block| Vec::clone(block));
+        without(&|case| replace(&mut case.body, place, |_| Vec::new()));
+        without(&|case| replace(&mut case.body, place, inner));
     }
-    for step in 0..case.steps.len() {
-        for place in 0..case.steps[step].actions.len() {
-            candidates.push(case.clone());
-            candidates.last_mut().map(|case| case.steps[step].actions.remove(place));
+    for (step, has) in case.steps.iter().enumerate() {
+        for place in 0..has.actions.len() {
+            without(&|case| drop(case.steps[step].actions.remove(place)));
         }
-        for place in 0..case.steps[step].ends.len() {
-            candidates.push(case.clone());
-            candidates.last_mut().map(|case| case.steps[step].ends.remove(place));
+        for place in 0..has.ends.len() {
+            without(&|case| drop(case.steps[step].ends.remove(place)));
         }
-        if !case.steps[step].gives.is_empty() {
-            candidates.push(case.clone());
-            candidates.last_mut().map(|case| case.steps[step].gives.clear());
-        }
+        without(&|case| case.steps[step].gives.clear());
     }
     candidates.retain(|candidate| candidate.is_sound() && size(candidate) < size(case));
     let original = case.name.split('x').next().unwrap_or_default().to_owned();
@@ -81,21 +75,22 @@ fn smaller(case: &Case) -> Vec<Case> {
 }
 
 /// Replaces the node at a place, counted from the outer to the inner ones.
-fn remove(block: &mut Vec<Node>, place: &mut usize, by: &mut impl FnMut(&Node) -> Vec<Node>) -> bool {
-    let mut index = 0;
-    while index < block.len() {
-        if *place == 0 {
-            let new = by(&block[index]);
-            block.splice(index..=index, new);
-            return true;
+fn replace(body: &mut Vec<Node>, mut place: usize, by: impl Fn(&Node) -> Vec<Node>) {
+    fn at(block: &mut Vec<Node>, place: &mut usize, by: &dyn Fn(&Node) -> Vec<Node>) -> bool {
+        for index in 0..block.len() {
+            if *place == 0 {
+                let new = by(&block[index]);
+                block.splice(index..=index, new);
+                return true;
+            }
+            *place -= 1;
+            if block[index].blocks_mut().into_iter().any(|inner| at(inner, place, by)) {
+                return true;
+            }
         }
-        *place -= 1;
-        if block[index].blocks_mut().into_iter().any(|block| remove(block, place, by)) {
-            return true;
-        }
-        index += 1;
+        false
     }
-    false
+    at(body, &mut place, &by);
 }
 
 /// What is no longer set on every way cannot be required any more.
@@ -108,5 +103,33 @@ fn relax(case: &mut Case) {
     }
     for step in case.last_steps() {
         case.steps[step].ends.retain(|(_, end)| *end != super::case::End::Wait);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::generate;
+    use super::*;
+
+    #[test]
+    fn every_smaller_case_is_smaller_and_sound_and_has_a_name_of_its_own() {
+        for number in 0..100 {
+            let case = generate::case(9, number);
+            let candidates = smaller(&case);
+            assert!(candidates.iter().all(|smaller| smaller.is_sound() && size(smaller) < size(&case)));
+            let names: std::collections::BTreeSet<_> = candidates.iter().map(|candidate| &candidate.name).collect();
+            assert_eq!(names.len(), candidates.len());
+            assert!(!candidates.is_empty() || case.nodes().len() == 1, "{case:?}");
+        }
+    }
+
+    #[test]
+    fn every_instruction_can_be_removed() {
+        let case = generate::case(9, 3);
+        for place in 0..case.nodes().len() {
+            let mut body = case.body.clone();
+            replace(&mut body, place, |_| Vec::new());
+            assert_ne!(body, case.body);
+        }
     }
 }

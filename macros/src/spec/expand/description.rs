@@ -19,10 +19,13 @@ pub(super) fn expand(names: &Names<'_>) -> TokenStream {
     let [input_ports, output_ports] = [(&model.inputs, false, "inputs"), (&model.outputs, true, "outputs")]
         .map(|(namespace, outputs, name)| fill(names, quote!(#private::PortNamespace::new(#name)), namespace, outputs));
     let register = register(names);
+    // At the name of the process: whether the values go between threads is asked here, of all ports together.
+    let place = model.process.to_token_stream();
+    let [input_values, output_values] = [&inputs, &outputs].map(|values| at(&place, values.clone()));
     quote! {
         impl #declare #private::Spec for #process #where_clause {
-            type Inputs = #inputs;
-            type Outputs = #outputs;
+            type Inputs = #input_values;
+            type Outputs = #output_values;
             type Exit = #exit;
             fn build_spec() -> #private::ProcessSpec {
                 #private::editor! { { ::core::unimplemented!() } {

@@ -4,6 +4,7 @@ mod builder;
 mod description;
 mod docs;
 pub(super) mod editor;
+mod supply;
 mod values;
 
 use proc_macro2::{Ident, Span, TokenStream};
@@ -265,7 +266,10 @@ fn wire(names: &Names<'_>, namespace: &Namespace, outputs: bool, place: Place, t
         let (hash, allow) = (node.hash(), allow());
         let value = match &node.kind {
             Kind::Port(port) => port.value.ty.clone(),
-            Kind::Dynamic(value) | Kind::Rest(value) => values::map_of(&value.ty),
+            Kind::Dynamic(value) | Kind::Rest(value) => match place {
+                Place::Call => values::map_of(&value.ty),
+                Place::Type => at(&value.ty, values::map_of(&value.ty)),
+            },
             Kind::Namespace(inner) => {
                 wire(names, inner, outputs, place, tokens);
                 names.apply(&inner.type_name, &[])

@@ -93,24 +93,26 @@ fn ending(epoch: Epoch, pid: &str) -> Commit {
     Commit { ended: Some(r#"{"state":"finished"}"#.into()), transition: Some("step"), ..commit }
 }
 
-/// All that a store tells, as text.
-async fn told(store: &FileStore) -> String {
-    let mut told = Vec::new();
-    let page = store.list(Vec::new(), None, 100).await.unwrap();
+/// All that a store has, as text.
+fn told(store: &FileStore) -> String {
+    let page = store.inner.page(&Wanted::In(Vec::new()), None, 100).unwrap();
     assert_eq!(page.unreadable, []);
-    for record in page.records {
-        let pid = record.pid.clone();
-        let found = store.find(record.key.as_deref().unwrap()).await.unwrap();
-        let children = store.children(&pid).await.unwrap();
-        let history = store.history(&pid).await.unwrap();
-        let report = store.report(&pid).await.unwrap();
-        let memo = store.memo(&pid, 1, "effect").await.unwrap();
-        told.push(format!("{record:?} {found:?} {children:?} {history:?} {report:?} {memo:?}"));
-    }
-    for snapshot in store.snapshots(None, 100).await.unwrap() {
-        told.push(format!("{snapshot:?} {:?}", store.load_snapshot(&snapshot.pid, &snapshot.tag).await.unwrap()));
-    }
-    told.push(format!("{:?}", store.requests(None).await.unwrap()));
+    let mut told = Vec::new();
+    let rows = |view: &View<'_>, _: &State| {
+        for record in &page.records {
+            let key = record.key.as_deref().unwrap();
+            assert_eq!(view.holder(key)?.as_ref(), Some(&record.pid));
+            told.push(format!("{:?}", view.row(&record.pid)?.unwrap().0));
+        }
+        assert_eq!(view.list("keys").unwrap().len(), page.records.len());
+        for snapshot in snapshots::snapshots(view, None, 100)? {
+            let record = Record::from(view.snapshot(&snapshot.pid, &snapshot.tag)?.unwrap().process);
+            told.push(format!("{snapshot:?} {record:?}"));
+        }
+        told.push(format!("{:?} {:?}", view.list("parked").unwrap(), requests::requests(view, None)?));
+        Ok(())
+    };
+    store.inner.read("read", rows).unwrap();
     told.join("\n")
 }
 
@@ -201,10 +203,10 @@ async fn a_crash_before_any_operation_leaves_all_of_a_change_or_nothing() {
         let (mut operations, mut before_seen, mut after_seen) = (0, 0, 0);
         let (_folder, store, epoch) = prepared(&template).await;
         deed(&store, epoch, name).await.unwrap();
-        let after = told(&store).await;
+        let after = told(&store);
         loop {
             let (folder, store, epoch) = prepared(&template).await;
-            let before = told(&store).await;
+            let before = told(&store);
             assert_eq!(name == "own", before == after, "{name}");
             store.inner.disk.fault.set(Some((operations, Fails::Crash)));
             let result = deed(&store, epoch, name).await;
@@ -212,10 +214,10 @@ async fn a_crash_before_any_operation_leaves_all_of_a_change_or_nothing() {
             drop(store);
             // As another reads it that does not own it; and as the next owner does.
             let reader = open(folder.path());
-            let seen = told(&reader).await;
+            let seen = told(&reader);
             let next = open(folder.path());
             assert!(next.acquire().await.unwrap() > epoch, "{name}");
-            assert_eq!(told(&next).await, seen, "{name}, before operation {operations}");
+            assert_eq!(told(&next), seen, "{name}, before operation {operations}");
             assert!(seen == before || seen == after, "{name}, before operation {operations}:\n{seen}");
             assert!(result.is_err() || seen == after, "{name}: what was confirmed is there");
             before_seen += u32::from(seen == before);
@@ -236,11 +238,11 @@ async fn a_full_disk_refuses_a_change_whole_and_later_ones_succeed() {
     for (name, fails) in DEEDS.iter().flat_map(|name| [(*name, Fails::Full), (*name, Fails::StaysFull)]) {
         let (_folder, store, epoch) = prepared(&template).await;
         deed(&store, epoch, name).await.unwrap();
-        let after = told(&store).await;
+        let after = told(&store);
         let mut operation = 0;
         loop {
             let (folder, store, epoch) = prepared(&template).await;
-            let before = told(&store).await;
+            let before = told(&store);
             store.inner.disk.fault.set(Some((operation, fails)));
             let result = deed(&store, epoch, name).await;
             let log = store.inner.disk.fault.log();
@@ -253,15 +255,15 @@ async fn a_full_disk_refuses_a_change_whole_and_later_ones_succeed() {
                 assert!(
                     result.as_ref().is_ok_and(|()| true) || result.as_ref().unwrap_err().kind() == StoreErrorKind::Full
                 );
-                assert_eq!(&told(&store).await, expected, "{name}, operation {operation}, {fails:?}");
-                assert_eq!(&told(&open(folder.path())).await, expected, "{name}, seen by another");
+                assert_eq!(&told(&store), expected, "{name}, operation {operation}, {fails:?}");
+                assert_eq!(&told(&open(folder.path())), expected, "{name}, seen by another");
                 // There is space again.
                 store.inner.disk.fault.set(None);
                 let epoch = store.acquire().await.unwrap();
                 if result.is_err() {
                     deed(&store, epoch, name).await.unwrap();
                 }
-                let again = told(&store).await;
+                let again = told(&store);
                 // The number of a request that was refused is not given again.
                 assert!(again == after || (name == "request" && again.len() == after.len()), "{name}, {operation}");
                 assert!(!folder.path().join("journal.json").exists());
