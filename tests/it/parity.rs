@@ -54,11 +54,17 @@ fn rows(text: &str) -> (Vec<Row<'_>>, Vec<String>) {
         }
         let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
         match cells[..] {
-            [name, ours, tests, verdict] => rows.push(Row { name: name.trim_matches('`'), ours, tests, verdict }),
+            [name, ours, tests, verdict] => rows.push(Row { name: name_of(name), ours, tests, verdict }),
             _ => faults.push(format!("line {}: {} cells, not four", number + 1, cells.len())),
         }
     }
     (rows, faults)
+}
+
+/// A name of plumpy, or the number of a rule, which stands before its title.
+fn name_of(cell: &str) -> &str {
+    let number = cell.split(' ').next().unwrap_or_default();
+    cell.strip_prefix('`').and_then(|name| name.strip_suffix('`')).unwrap_or(number)
 }
 
 /// What is wrong with a table, its links apart, and how many cells are still to be done.
@@ -170,7 +176,7 @@ fn an_item_that_does_not_exist_is_found() {
 fn a_table_with_a_gap_is_refused() {
     let table = table();
     let line = |start: &str| table.lines().find(|line| line.starts_with(start)).expect("it is there").to_owned();
-    let rule = line("| S2 |");
+    let rule = line("| S2 ");
     let item = line("| `Process.kill` |");
     let with = |line: &str, new: &str| table.replace(&format!("{line}\n"), new);
     // The last cell but `fewer` of a row becomes another.
@@ -184,8 +190,9 @@ fn a_table_with_a_gap_is_refused() {
         (with(&rule, ""), "`S2`: no row"),
         (with(&rule, &format!("{rule}\n{rule}\n")), "`S2`: 2 rows"),
         (with(&item, ""), "`Process.kill`: no row"),
-        (with(&rule, &format!("{rule}\n{}\n", rule.replace("S2", "S143"))), "`S143`: no such rule or name"),
+        (with(&rule, &format!("{rule}\n{}\n", rule.replace("S2 ", "S143 "))), "`S143`: no such rule or name"),
         (with(&rule, &format!("{rule}\n| S2 | same |\n")), "2 cells, not four"),
+        (with(&rule, &rule.replace("S2 ", "")), "`S2`: no row"),
         (cell(&rule, 0, "perhaps"), "`S2`: verdict `perhaps`"),
         (cell(&rule, 0, "different:"), "`S2`: verdict `different:`"),
         (cell(&rule, 0, "next: communicator"), "`S2`: verdict `next: communicator`"),
