@@ -30,6 +30,9 @@ macro_rules! steps {
     ($($tokens:tt)*) => { $crate::__private::macros::steps! { [$crate] $($tokens)* } };
 }
 
+#[doc = include_str!("../docs/compile-errors.md")]
+pub mod compile_errors {}
+
 #[doc(hidden)]
 pub mod __private {
     pub use procession_macros as macros;
