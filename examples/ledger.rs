@@ -20,6 +20,14 @@ use std::sync::Arc;
 pub struct Effects(std::fs::File);
 
 impl Effects {
+    /// Appends to a file, which may not exist yet.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn open(file: &std::path::Path) -> std::io::Result<Self> {
+        std::fs::OpenOptions::new().append(true).create(true).open(file).map(Self)
+    }
+
     /// One write per line: the file is opened for appending, so lines of several steps do not mix.
     fn append(&self, pid: &ProcessId, step: u64, key: &str) -> std::io::Result<()> {
         (&self.0).write_all(format!("{pid} {step} {key}\n").as_bytes())
@@ -146,7 +154,7 @@ impl Options {
 #[tokio::main]
 async fn main() -> Result<(), StepError> {
     let options = Options::from_arguments()?;
-    let effects = std::fs::OpenOptions::new().append(true).create(true).open(&options.effects)?;
+    let effects = Effects::open(&options.effects)?;
     // A database, or a folder of documents.
     let database = options.store.extension().is_some_and(|extension| extension == "db");
     let store: Arc<dyn Store> = if database {
@@ -154,12 +162,8 @@ async fn main() -> Result<(), StepError> {
     } else {
         Arc::new(FileStore::open(&options.store)?)
     };
-    let runtime = Runtime::builder()
-        .register::<Ledger>()
-        .resource(Effects(effects))
-        .shared_store(Arc::clone(&store))
-        .build()
-        .await?;
+    let runtime =
+        Runtime::builder().register::<Ledger>().resource(effects).shared_store(Arc::clone(&store)).build().await?;
     let mut launched = Vec::new();
     for index in 0..options.processes {
         let name = format!("ledger-{index}");

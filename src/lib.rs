@@ -30,6 +30,10 @@ macro_rules! steps {
     ($($tokens:tt)*) => { $crate::__private::macros::steps! { [$crate] $($tokens)* } };
 }
 
+#[cfg(doc)]
+#[doc = include_str!("../docs/parity.md")]
+pub mod parity {}
+
 #[doc(hidden)]
 pub mod __private {
     pub use procession_macros as macros;

@@ -12,7 +12,9 @@ pub use crate::process::{
 };
 pub use crate::registry::RegistryBuilder;
 pub use crate::spec::expanded as ports;
-pub use crate::spec::{Declared, Dynamic, ExposedOutputs, In, Input, Out, Output, OutputTable, PortType, assert_set};
+pub use crate::spec::{
+    Declared, Dynamic, ExposedOutputs, In, Input, NoOutputs, Out, Output, OutputTable, OutputsOf, PortType, assert_set,
+};
 pub use crate::spec::{
     Excluded, ExitCode, ExitCodes, Expose, InputMap, Launch, OutputInfo, Port, PortNamespace, PortReader, PortValues,
     PortWriter, ProcessSpec, Set, Spec, SpecError, Supply, Unset, spec_of,

@@ -47,3 +47,9 @@ pub const KNOWN_PROCESSES: usize = RESIDENT;
 pub const READERS: usize = 4;
 /// Bytes of a process's texts in one boundary: SQLite takes 1 GB in a row, with what stands beside them.
 pub const RECORD_BYTES: usize = 900_000_000;
+/// Listeners that are stored with one process: they are told one after the other at each transition.
+pub const LISTENERS: usize = 100;
+/// Cleanups that a process may have: they run one after the other when it ends.
+pub const CLEANUPS: usize = 1_000;
+/// Futures that run beside the steps of one process: each is a task.
+pub const CALLS: usize = 1_000;

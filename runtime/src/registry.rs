@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use crate::process::Process;
 use crate::resources::Resources;
-use crate::runner::{RunError, TypeOf};
+use crate::runner::{RunError, TypeOf, caught};
+use crate::spec::DeclarationError;
 
 pub(crate) use crate::runner::ProcessType;
 
@@ -61,6 +62,9 @@ pub enum RegistryError {
         /// The type of the resource.
         resource: &'static str,
     },
+    /// The ports of a process are declared wrongly.
+    #[error(transparent)]
+    Declaration(#[from] DeclarationError),
 }
 
 impl RegistryBuilder {
@@ -97,6 +101,9 @@ impl RegistryBuilder {
         let mut by_name: HashMap<&'static str, Arc<dyn ProcessType>> = HashMap::new();
         let mut by_type = HashMap::new();
         for process in self.types {
+            // Validators run on defaults here, and they are user code.
+            caught(|| process.spec().verify())
+                .unwrap_or_else(|panic| Err(DeclarationError::panicked(process.name(), panic)))?;
             if let Some(need) = process.needs().iter().find(|need| !resources.has((need.id)())) {
                 return Err(RegistryError::MissingResource { process: process.name(), resource: (need.name)() });
             }
@@ -133,6 +140,12 @@ impl Registry {
 
     pub(crate) fn named(&self, name: &str) -> Result<Arc<dyn ProcessType>, RunError> {
         self.by_name.get(name).cloned().ok_or_else(|| self.unknown(name))
+    }
+
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.by_type.values().map(|process| process.name()).collect();
+        names.sort_unstable();
+        names
     }
 
     fn unknown(&self, name: &str) -> RunError {

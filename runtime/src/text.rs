@@ -1,4 +1,4 @@
-//! Near names, and values that are nested too deep to be read again.
+//! Near names, texts of panics, and values that are nested too deep to be read again.
 
 use serde_json::Value;
 
@@ -19,9 +19,18 @@ pub(crate) fn too_deep(value: &Value) -> bool {
     deeper(value, limits::JSON_DEPTH)
 }
 
+/// What a panic said.
+pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("panicked with a value that is no text")
+}
+
 /// The known name that is nearest to a wrong one, if one is near.
 pub(crate) fn suggest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = wrong.chars().count().max(3) / 3;
+    let length = wrong.chars().count();
+    // Something of the name is left: one letter for another is no slip.
+    let limit = (length.max(3) / 3).min(length.saturating_sub(1));
     known
         .map(|name| (distance(wrong, name), name))
         .filter(|(distance, _)| *distance <= limit)
@@ -51,8 +60,10 @@ mod tests {
 
     #[test]
     fn near_names_are_suggested_and_far_ones_not() {
-        let known = ["structure", "steps"];
-        for (wrong, expected) in [("structur", Some("structure")), ("step", Some("steps")), ("walltime", None)] {
+        let known = ["structure", "steps", "y"];
+        for (wrong, expected) in
+            [("structur", Some("structure")), ("step", Some("steps")), ("walltime", None), ("x", None)]
+        {
             assert_eq!(suggest(wrong, known.into_iter()), expected, "{wrong}");
         }
     }

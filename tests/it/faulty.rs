@@ -9,21 +9,27 @@ use procession::store::{
 };
 use procession::{Result, RunError};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::children::Tree;
 use super::resume::Path;
 use super::support::{Gate, World};
 
-/// A memory store whose writes can be made to fail as on a full disk.
-struct Faulty {
-    inner: MemoryStore,
-    full: AtomicBool,
+/// A store whose writes can be made to fail as on a full disk: on demand, or from a commit on.
+pub(crate) struct Faulty {
+    inner: Arc<dyn Store>,
+    pub(crate) full: AtomicBool,
+    /// How many commits still succeed.
+    pub(crate) commits: AtomicU64,
 }
 
 impl Faulty {
     fn new() -> Arc<Self> {
-        Arc::new(Self { inner: MemoryStore::new(), full: AtomicBool::new(false) })
+        Self::over(Arc::new(MemoryStore::new()), u64::MAX)
+    }
+
+    pub(crate) fn over(inner: Arc<dyn Store>, commits: u64) -> Arc<Self> {
+        Arc::new(Self { inner, full: AtomicBool::new(false), commits: AtomicU64::new(commits) })
     }
 
     fn write<'a, T: Send + 'a>(&'a self, write: BoxFuture<'a, StoreResult<T>>) -> BoxFuture<'a, StoreResult<T>> {
@@ -47,6 +53,8 @@ impl Store for Faulty {
         self.write(self.inner.create(epoch, process))
     }
     fn commit(&self, commit: Commit) -> BoxFuture<'_, StoreResult<Committed>> {
+        let left = self.commits.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        self.full.fetch_or(left.is_err(), Ordering::SeqCst);
         self.write(self.inner.commit(commit))
     }
     fn park<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId, reason: String) -> BoxFuture<'a, StoreResult<()>> {

@@ -6,7 +6,7 @@ use procession::process::{
 };
 use procession::spec;
 use procession::spec::{
-    Entry, ExitCodes, InputMap, Launch, PortReader, PortValues, PortWriter, Spec, SpecError, spec_of,
+    Entry, ExitCodes, InputMap, Launch, PortReader, PortValues, PortWriter, PreparedInputs, Spec, SpecError, spec_of,
 };
 use serde_json::{Map, Value, json};
 
@@ -96,8 +96,12 @@ fn object(value: Value) -> Map<String, Value> {
     serde_json::from_value(value).expect("an object")
 }
 
+fn ready(prepared: PreparedInputs) -> Value {
+    Value::Object(prepared.into_values())
+}
+
 fn prepare<P: Spec>(inputs: Value) -> Result<Value, SpecError> {
-    spec_of::<P>().prepare_inputs(InputMap::from(object(inputs))).map(Value::Object)
+    spec_of::<P>().prepare_inputs(InputMap::from(object(inputs))).map(ready)
 }
 
 #[track_caller]
@@ -119,7 +123,7 @@ fn write<N: PortValues>(values: &N) -> Value {
     procession::spec::ProcessSpec::new("any")
         .with_inputs(procession::spec::PortNamespace::new("inputs").dynamic::<Value>("Value"))
         .prepare_inputs(map)
-        .map(Value::Object)
+        .map(ready)
         .expect("anything goes")
 }
 
@@ -167,7 +171,7 @@ fn defaults_are_filled_in_but_not_into_what_is_optional() {
     let inputs = json!({ "structure": "s", "scf": { "options": { "walltime": 7 } } });
     let prepared = prepare::<Relax>(inputs).expect("valid");
     let expected = json!({
-        "structure": "s", "steps": 10, "extras": {},
+        "structure": "s", "steps": 10,
         "scf": { "cutoff": 40.0, "options": { "walltime": 7, "queue": "normal" } },
     });
     assert_eq!(prepared, expected);
@@ -193,7 +197,7 @@ fn the_builder_gives_what_json_gives() {
         .extras_from([("b", 2)])
         .scf(|scf| scf.options(|options| options.queue("fast")))
         .scf(|scf| scf.cutoff(30.0).options(|options| options.walltime(5)));
-    let prepared = spec_of::<Relax>().prepare_inputs(built.into_inputs()).map(Value::Object).expect("valid");
+    let prepared = spec_of::<Relax>().prepare_inputs(built.into_inputs()).map(ready).expect("valid");
     let json = json!({
         "structure": "s", "steps": 20, "note": "n", "limits": { "depth": 1 }, "extras": { "a": 1, "b": 2 },
         "scf": { "cutoff": 30.0, "options": { "walltime": 5, "queue": "fast" } },
@@ -226,7 +230,7 @@ fn exposed_values_start_the_inputs_of_the_child() {
     let inputs = json!({ "structure": "s", "scf": { "cutoff": 30.0, "options": { "walltime": 5 } } });
     let inputs: RelaxInputs = read(&prepare::<Relax>(inputs).expect("valid"));
     let child = Scf::inputs_from(&inputs.scf).structure("t").into_inputs();
-    let prepared = spec_of::<Scf>().prepare_inputs(child).map(Value::Object).expect("valid");
+    let prepared = spec_of::<Scf>().prepare_inputs(child).map(ready).expect("valid");
     let expected = json!({ "structure": "t", "cutoff": 30.0, "options": { "walltime": 5, "queue": "normal" } });
     assert_eq!(prepared, expected);
 }
@@ -245,7 +249,7 @@ fn exposed_ports_of_exposed_ports_follow_both_rules() {
     let outputs: Vec<&str> = spec_of::<Top>().outputs().entries().iter().map(Entry::name).collect();
     assert_eq!(outputs, ["structure", "energies"]);
     let top = Top::inputs().relax(|relax| relax.structure("s").scf(|scf| scf.cutoff(1.0))).into_inputs();
-    let prepared = spec_of::<Top>().prepare_inputs(top).map(Value::Object).expect("valid");
+    let prepared = spec_of::<Top>().prepare_inputs(top).map(ready).expect("valid");
     let top: TopInputs = read(&prepared);
     let relax = Relax::inputs_from(&top.relax).scf(|scf| scf.options(|options| options.walltime(1))).into_inputs();
     assert!(spec_of::<Relax>().prepare_inputs(relax).is_ok());

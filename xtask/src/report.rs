@@ -24,6 +24,8 @@ pub(crate) struct Counts {
     pub(crate) passed: usize,
     pub(crate) failed: usize,
     pub(crate) faults: Vec<String>,
+    /// What was not run, and why: only what may be missing on a machine.
+    pub(crate) left_out: Vec<String>,
 }
 
 impl Report {
@@ -49,6 +51,10 @@ impl Report {
         self.passed() > 0 && self.failed() == 0
     }
 
+    fn left_out(&self) -> usize {
+        self.rows.iter().map(|row| row.counts.left_out.len()).sum()
+    }
+
     fn passed(&self) -> usize {
         self.rows.iter().map(|row| row.counts.passed).sum()
     }
@@ -61,12 +67,17 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n== summary")?;
-        for Row { name, counts: Counts { passed, failed, faults }, took } in &self.rows {
+        for Row { name, counts: Counts { passed, failed, faults, left_out }, took } in &self.rows {
             let verdict = if *failed == 0 { "ok" } else { "FAILED" };
             writeln!(f, "{verdict:>6} {:>6.1} s {passed:>5} passed {failed:>3} failed  {name}", took.as_secs_f64())?;
             faults.iter().try_for_each(|fault| writeln!(f, "{:>17} {fault}", "-"))?;
+            left_out.iter().try_for_each(|test| writeln!(f, "{:>17} LEFT OUT {test}", "-"))?;
         }
-        write!(f, "\n{} passed, {} failed", self.passed(), self.failed())
+        write!(f, "\n{} passed, {} failed", self.passed(), self.failed())?;
+        match self.left_out() {
+            0 => Ok(()),
+            left_out => write!(f, ", {left_out} left out"),
+        }
     }
 }
 
@@ -86,5 +97,9 @@ mod tests {
         let text = report.to_string();
         assert_eq!(text.lines().last(), Some("41 passed, 1 failed"));
         assert!(text.contains("it does not"));
+        report.count("d", || Counts { left_out: vec!["e: not there".to_owned()], ..Counts::default() });
+        let text = report.to_string();
+        assert_eq!(text.lines().last(), Some("41 passed, 1 failed, 1 left out"));
+        assert!(text.contains("LEFT OUT e: not there"));
     }
 }

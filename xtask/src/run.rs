@@ -4,8 +4,12 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::Fault;
+
+/// How often it is asked whether a command has ended.
+const POLL: Duration = Duration::from_millis(50);
 
 /// The folder of the workspace.
 pub(crate) fn root() -> &'static Path {
@@ -24,6 +28,24 @@ pub(crate) fn cargo(arguments: &str) -> Command {
 pub(crate) fn succeed(command: &mut Command) -> Result<(), Fault> {
     let status = command.status().map_err(|error| cannot_start(command, &error))?;
     if status.success() { Ok(()) } else { Err(format!("`{}` failed: {status}", shown(command)).into()) }
+}
+
+/// The same with a limit of time, after which the command is ended.
+pub(crate) fn succeed_within(command: &mut Command, limit: Duration) -> Result<(), Fault> {
+    let mut child = command.spawn().map_err(|error| cannot_start(command, &error))?;
+    let until = Instant::now() + limit;
+    loop {
+        match child.try_wait()? {
+            Some(status) if status.success() => return Ok(()),
+            Some(status) => return Err(format!("`{}` failed: {status}", shown(command)).into()),
+            None if Instant::now() < until => std::thread::sleep(POLL),
+            None => {
+                child.kill()?;
+                child.wait()?;
+                return Err(format!("`{}` took more than {} s", shown(command), limit.as_secs()).into());
+            }
+        }
+    }
 }
 
 /// Runs a command, prints each line that it prints and hands it on; gives whether the command succeeded.

@@ -1,14 +1,18 @@
 //! `cargo xtask test`: everything that must hold, counted.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::libtest::Libtest;
 use crate::report::{Counts, Report};
-use crate::run::{cargo, shown, stream, succeed};
-use crate::{Fault, examples, metadata};
+use crate::run::{cargo, root, shown, stream, succeed, succeed_within};
+use crate::{Fault, differential, examples, metadata};
 
 /// What clippy is asked on every set of features. The second lint is what tells that the minimum Rust version is kept.
 const DENIED: &str = "-- -D warnings -D clippy::incompatible_msrv";
+
+/// How long the download of a component may take.
+const COMPONENT: Duration = Duration::from_secs(120);
 
 /// Runs all, or what the arguments leave of it. Goes on after a failure.
 pub(crate) fn test(arguments: &[String]) -> Result<bool, Fault> {
@@ -21,9 +25,11 @@ pub(crate) fn test(arguments: &[String]) -> Result<bool, Fault> {
     if filters.is_empty() {
         checks(&mut report, quick);
     }
+    editor();
     report.count("tests", || tests(quick, &filters));
     if filters.is_empty() && !quick {
         examples::run(&mut report);
+        report.count("differential", differential::test);
     }
     if quick || !filters.is_empty() {
         println!("\nThis was a part; `cargo xtask test` without arguments runs all.");
@@ -79,7 +85,17 @@ fn tests(quick: bool, filters: &[&str]) -> Counts {
     command.env("PROCESSION_TEST_ALL", "1");
     match stream(&mut command, |line| libtest.line(line)) {
         Ok(success) => libtest.end(success),
-        Err(fault) => Counts { passed: 0, failed: 1, faults: vec![fault.to_string()] },
+        Err(fault) => Counts { failed: 1, faults: vec![fault.to_string()], ..Counts::default() },
+    }
+}
+
+/// Tries to get what the test of the macros in an editor needs. Without it that test is left out, and the summary says
+/// so: an editor is no part of what the crate needs, and not every toolchain has one.
+fn editor() {
+    let mut add = Command::new("rustup");
+    add.args(["component", "add", "rust-analyzer", "rust-src"]).stdin(Stdio::null()).current_dir(root());
+    if let Err(fault) = succeed_within(&mut add, COMPONENT) {
+        println!("rust-analyzer may be missing: {fault}");
     }
 }
 

@@ -3,7 +3,8 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::quote_spanned;
 
-use super::{Reader, private_at};
+use super::private_at;
+use crate::tokens::located;
 
 /// A call of a step by its function path.
 pub(crate) struct Call<'a> {
@@ -23,9 +24,9 @@ impl Call<'_> {
     ///
     /// No generic `async fn` stands between: it would fail for the commonest return type there is. The value is made
     /// and consumed in a block of its own, so that the future does not hold it twice.
-    pub(crate) fn expand(&self, reader: Reader) -> TokenStream {
+    pub(crate) fn expand(&self) -> TokenStream {
         let Self { step, blocking, types, arguments, end } = self;
-        let span = reader.around(step.span());
+        let span = located(step.span());
         let private = private_at(span);
         let call =
             quote_spanned!(span=> #private::call::<Self, _, #types, _>(Self::#step, &mut *self, &mut *cx, #arguments));

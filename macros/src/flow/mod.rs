@@ -12,25 +12,8 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::quote;
 use syn::{Attribute, Expr, ExprLit, Lit, Meta};
 
-use crate::tokens::located;
-
-/// For whom code is written. Everything that names a token of the user is written for both, see `editor!` in the
-/// runtime crate: the compiler needs the whole call at the token's place, an editor the token alone.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reader {
-    Editor,
-    Compiler,
-}
-
-impl Reader {
-    /// Where the tokens around a user's token stand.
-    pub(crate) fn around(self, token: Span) -> Span {
-        match self {
-            Self::Editor => Span::call_site(),
-            Self::Compiler => located(token),
-        }
-    }
-}
+/// Stands for a name that is still to be written, where that is reported.
+pub(crate) const UNKNOWN: &str = "_unknown";
 
 /// The path to the facade crate.
 #[derive(Clone)]
@@ -60,10 +43,10 @@ impl Facade {
         }
     }
 
-    /// Code for editors and code for the compiler.
-    pub(crate) fn for_both(&self, mut code: impl FnMut(Reader) -> TokenStream) -> TokenStream {
+    /// Code for editors and code for the compiler, see `editor!` in the runtime crate: the compiler needs the whole of a
+    /// call at the place of the user's token, an editor the token alone.
+    pub(crate) fn for_both(&self, editor: &TokenStream, compiler: &TokenStream) -> TokenStream {
         let private = self.private();
-        let (editor, compiler) = (code(Reader::Editor), code(Reader::Compiler));
         quote!(#private::editor! { { #editor } { #compiler } })
     }
 }

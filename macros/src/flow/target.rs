@@ -42,6 +42,18 @@ impl Target {
         quote!(const _: () = { fn check #impls () #clause { #check } };)
     }
 
+    /// The `where` clause of the user, and bounds of the process: what it must be is taken for granted there, so that
+    /// each step does not report once more what `#[process]` reports of the struct.
+    ///
+    /// The lifetime says nothing. Without it the compiler would report the clause itself. A generic process is granted
+    /// nothing: what is granted hides the types that its implementations give.
+    pub(crate) fn granted(&self, bounds: &TokenStream) -> TokenStream {
+        let (process, clause) = (self.self_type(), self.generics.where_clause.as_ref());
+        let predicates = clause.map(|clause| &clause.predicates).into_iter().flatten();
+        let granted = self.generics.params.is_empty().then(|| quote!(for<'__any> #process: #bounds));
+        quote!(where #(#predicates,)* #granted)
+    }
+
     /// The name without `r#`.
     pub(crate) fn plain(&self) -> String {
         plain(&self.name)

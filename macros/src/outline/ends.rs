@@ -3,7 +3,7 @@
 //! Of the branches of an `if_` that counts which all of them set; the body of a `while_` counts as not run. What a step
 //! emits by `cx.out` is not seen here.
 
-use proc_macro2::Span;
+use proc_macro2::{Ident, Span};
 
 use super::ast::{Block, Node};
 use super::names;
@@ -12,7 +12,7 @@ use crate::tokens::plain;
 
 /// A normal end.
 pub(crate) struct End {
-    /// The outputs that every way to it sets.
+    /// The outputs that every way to it sets, by dotted name.
     pub(crate) set: Vec<String>,
     /// The way to it, for people.
     pub(crate) path: String,
@@ -62,8 +62,11 @@ impl Walk<'_> {
         let below = |name: String| path.iter().cloned().chain([name]).collect::<Vec<_>>();
         match node {
             Node::Step(step) => {
-                // A value in a namespace counts for the whole of it: what else it demands is asked at run time.
-                set.extend(step.outputs.iter().filter_map(|output| output.path.first()).map(plain));
+                set.extend(step.outputs.iter().map(|output| match output.from {
+                    // What the child gives, not what else stands in the namespace.
+                    Some(_) => dotted(&output.path) + ".*",
+                    None => dotted(&output.path),
+                }));
                 Some(set)
             }
             Node::While(branch) => {
@@ -79,7 +82,7 @@ impl Walk<'_> {
                     Some(block) => self.block(block, set, &below("else_".to_owned())),
                     None => Some(set),
                 });
-                behind.into_iter().flatten().reduce(|a, b| a.into_iter().filter(|name| b.contains(name)).collect())
+                behind.into_iter().flatten().reduce(|a, b| both(&a, &b))
             }
             Node::Return(end) => {
                 if end.exit.is_none() {
@@ -90,4 +93,21 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+fn dotted(path: &[Ident]) -> String {
+    path.iter().map(plain).collect::<Vec<_>>().join(".")
+}
+
+/// What two branches both set: of `forces` here and `forces.x` there, the latter.
+fn both(a: &[String], b: &[String]) -> Vec<String> {
+    let covers = |set: &[String], name: &str| {
+        let around = |known: &str| name.strip_prefix(known).is_some_and(|rest| rest.starts_with('.'));
+        set.iter().any(|known| name == known || around(known.strip_suffix(".*").unwrap_or(known)))
+    };
+    let mut both: Vec<String> = a.iter().filter(|name| covers(b, name)).cloned().collect();
+    both.extend(b.iter().filter(|name| covers(a, name)).cloned());
+    both.sort();
+    both.dedup();
+    both
 }

@@ -8,7 +8,7 @@ use syn::{Attribute, LitStr, Token, braced, parenthesized, token};
 
 use super::ast::{Ast, Block, Branch, Node, Output, Return, Step};
 use crate::diag::Diagnostics;
-use crate::flow::{self, Target, name};
+use crate::flow::{self, Target, UNKNOWN, name};
 
 /// The outline, if at least the process is known.
 pub(crate) fn outline(tokens: TokenStream, errors: &mut Diagnostics) -> Option<Ast> {
@@ -181,8 +181,12 @@ fn branch(input: ParseStream, word: Ident, errors: &mut Diagnostics) -> syn::Res
     Ok(Branch { word, predicate, body })
 }
 
+/// In place of a name that is missing.
+fn unknown() -> Ident {
+    Ident::new(UNKNOWN, Span::call_site())
+}
+
 fn predicate(input: ParseStream, word: &Ident, errors: &mut Diagnostics) -> syn::Result<Ident> {
-    let unknown = || Ident::new("_unknown", Span::call_site());
     let form = format!("{}_(predicate) {{ … }}", word.to_string().trim_end_matches('_'));
     if !input.peek(token::Paren) {
         // The word without underscore is reported already, together with the form.
@@ -225,6 +229,7 @@ fn end(input: ParseStream, word: Ident, errors: &mut Diagnostics) -> syn::Result
             Ok(name) if content.is_empty() => exit = Some(name),
             _ => {
                 errors.error_at(parentheses.span.join(), form);
+                exit = Some(unknown());
                 skip_all(&content)?;
             }
         }
@@ -278,6 +283,7 @@ fn outputs(input: ParseStream, errors: &mut Diagnostics) -> syn::Result<Vec<Outp
     }
     if outputs.is_empty() {
         errors.error(arrow, "expected the name of an output after `=>`");
+        outputs.push(Output { path: Vec::new(), from: None });
     }
     Ok(outputs)
 }
@@ -290,7 +296,8 @@ fn path(input: ParseStream) -> syn::Result<Vec<Ident>> {
 /// The field that holds a child; `self.` before it is a mistake that is easily made.
 fn field(input: ParseStream, errors: &mut Diagnostics) -> syn::Result<Vec<Ident>> {
     if !input.peek(syn::Ident::peek_any) {
-        return Err(input.error("expected the name of the field that holds the child, as in `last from scf`"));
+        errors.push(input.error("expected the name of the field that holds the child, as in `last from scf`"));
+        return Ok(Vec::new());
     }
     let mut field = path(input)?;
     if field.first().is_some_and(|first| first == "self") {

@@ -5,15 +5,17 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Data, LitInt, parse_quote};
 
-use super::model::{Body, Field, Model};
+use super::model::{Body, Field, Model, derived};
 use crate::tokens::{located, plain};
 
 /// The struct and its implementations.
 pub(crate) fn expand(model: &Model) -> TokenStream {
     let item = item(model);
     let process = match &model.body {
-        Body::None => return item,
-        Body::Stub => process(model, &[], &stub(model)),
+        Body::Stub => {
+            let (process, default) = (process(model, &[], &stub(model)), default(model));
+            quote!(#process #default)
+        }
         Body::Fields(fields) => process(model, fields, &by_field(model, fields)),
         Body::Whole { fields, .. } => process(model, fields, &whole(model)),
     };
@@ -84,7 +86,14 @@ fn stored_name(model: &Model) -> TokenStream {
     }
     let name = plain(&model.item.ident);
     let without_cargo = format!("the name of this crate is not known; write `#[process(name = \"…::{name}\")]`");
-    quote!(::core::concat!(::core::env!("CARGO_CRATE_NAME", #without_cargo), "::", #name))
+    // rust-analyzer takes the second argument of `env!` for a mistake.
+    let private = model.facade.private();
+    quote! {
+        #private::editor! {
+            { ::core::concat!(::core::env!("CARGO_CRATE_NAME"), "::", #name) }
+            { ::core::concat!(::core::env!("CARGO_CRATE_NAME", #without_cargo), "::", #name) }
+        }
+    }
 }
 
 /// Each field by itself. Both directions go through one function with one bound, so that a type which cannot be saved
@@ -121,6 +130,22 @@ fn by_field(model: &Model, fields: &[Field]) -> TokenStream {
             ::core::result::Result::Ok(process)
         }
     }
+}
+
+/// `Default` for what is no struct, where it is not derived: it could not be.
+fn default(model: &Model) -> Option<TokenStream> {
+    let (name, (impls, arguments, clause)) = (&model.item.ident, model.item.generics.split_for_impl());
+    let derived = derived(&model.item.attrs).iter().any(|name| name == "Default");
+    (!derived && !matches!(model.item.data, Data::Struct(_))).then(|| {
+        quote! {
+            #[automatically_derived]
+            impl #impls ::core::default::Default for #name #arguments #clause {
+                fn default() -> Self {
+                    ::core::unimplemented!()
+                }
+            }
+        }
+    })
 }
 
 fn stub(model: &Model) -> TokenStream {

@@ -19,9 +19,7 @@ pub(crate) struct Model {
 
 /// How the fields are saved.
 pub(crate) enum Body {
-    /// It is no struct: there is nothing to save, and no process.
-    None,
-    /// It is a tuple struct: a process that saves nothing, so that what uses it is not wrong too.
+    /// It is no struct, or a tuple struct: a process that saves nothing, so that what uses it is not wrong too.
     Stub,
     /// Field by field.
     Fields(Vec<Field>),
@@ -66,11 +64,11 @@ fn body(item: &mut DeriveInput, errors: &mut Diagnostics) -> Body {
         },
         Data::Enum(_) => {
             errors.error(&name, format!("`{name}` is an enum{wrong}"));
-            return Body::None;
+            return Body::Stub;
         }
         Data::Union(_) => {
             errors.error(&name, format!("`{name}` is a union{wrong}"));
-            return Body::None;
+            return Body::Stub;
         }
     };
     let mut serde: Vec<Attribute> = item.attrs.iter().filter(|attribute| is_serde(attribute)).cloned().collect();
@@ -108,7 +106,7 @@ fn says(attribute: &Attribute, words: &[&str]) -> bool {
 }
 
 /// The names of the traits that stand in `#[derive(…)]` below `#[process]`.
-fn derived(attributes: &[Attribute]) -> Vec<String> {
+pub(super) fn derived(attributes: &[Attribute]) -> Vec<String> {
     let mut names = Vec::new();
     for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("derive")) {
         let _ = attribute.parse_nested_meta(|meta| {

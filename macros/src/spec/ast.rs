@@ -3,10 +3,12 @@
 //! ```text
 //! spec    = ["#![no_implicit_prelude]"] docs [generics] Name [arguments] [where] "{" item* "}"
 //! item    = docs ("input" port | "output" port | "expose" expose | "exit" NUMBER Name "text" | check) [";"]
-//! port    = name ":" ( type | "optional" "<" type ">" | "dynamic" "<" type ">" ) ["=" expression] ("," check)*
-//!         | name [":" "optional"] "{" (docs (port | check) ";")* "}"
+//! port    = dotted ":" ( type | "optional" "<" type ">" | "dynamic" "<" type ">" ) ["=" expression] ("," check)*
+//!         | dotted [":" "optional"] "{" (docs (port | check) ";")* "}"
+//!         | "dynamic" "<" type ">"
 //! check   = "check" "(" predicate "," "text" ")" | "check" "(" function ")"
-//! expose  = ("inputs" | "outputs") "of" Path ["as" name] ["{" option (";" option)* "}"]
+//! expose  = ("inputs" | "outputs") "of" Path ["as" dotted] ["{" option (";" option)* "}"]
+//! dotted  = name ("." name)*
 //! option  = ("include" | "exclude") ":" dotted ("," dotted)* | "optional" | "help" ":" "text"
 //! ```
 
@@ -23,6 +25,8 @@ use crate::recover::{check_expression, raw_expression, skip_item, skip_rest, sta
 const ITEMS: [&str; 5] = ["input", "output", "expose", "exit", "check"];
 /// Those that can follow a mistake without a `;` between: `check` is a part of a port, too.
 const RESUME: [&str; 4] = ["input", "output", "expose", "exit"];
+/// The field of the values of a dynamic namespace that are not those of its ports.
+pub(crate) const REST: &str = "rest";
 const EXPOSE_OPTIONS: [&str; 4] = ["exclude", "include", "optional", "help"];
 
 /// What `spec!` was given.
@@ -43,6 +47,8 @@ pub(crate) struct Spec {
     pub(crate) exits: Vec<Exit>,
     /// Validators of all inputs.
     pub(crate) checks: Vec<Check>,
+    /// The same as they were written.
+    pub(crate) written: Vec<Written>,
 }
 
 /// Something with ports.
@@ -63,13 +69,34 @@ pub(crate) struct Entry {
     pub(crate) name: Ident,
     pub(crate) kind: EntryKind,
     pub(crate) checks: Vec<Check>,
+    pub(crate) written: Vec<Written>,
+}
+
+/// A Rust expression as it was written, broken or not: an editor completes in it.
+#[derive(Clone)]
+pub(crate) enum Written {
+    Default(TokenStream),
+    Check(TokenStream),
 }
 
 #[derive(Clone)]
 pub(crate) enum EntryKind {
-    Port { ty: Type, optional: Option<Ident>, default: Option<TokenStream> },
-    Dynamic { ty: Type },
-    Namespace { optional: bool, entries: Vec<Entry> },
+    Port {
+        ty: Type,
+        optional: Option<Ident>,
+        default: Option<TokenStream>,
+    },
+    Dynamic {
+        ty: Type,
+    },
+    /// `dynamic<T>;`: the namespace around it takes other names, too.
+    Rest {
+        ty: Type,
+    },
+    Namespace {
+        optional: bool,
+        entries: Vec<Entry>,
+    },
 }
 
 /// `check(function)` or `check(predicate, "message")`.
@@ -84,7 +111,8 @@ pub(crate) struct Expose {
     pub(crate) docs: Docs,
     pub(crate) outputs: bool,
     pub(crate) path: Path,
-    pub(crate) namespace: Option<Ident>,
+    /// The names behind `as`; none without.
+    pub(crate) namespace: Vec<Ident>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) optional: Option<Ident>,
     pub(crate) help: Option<LitStr>,
@@ -94,6 +122,8 @@ pub(crate) struct Expose {
 pub(crate) struct Rule {
     pub(crate) keyword: Ident,
     pub(crate) names: Vec<Dotted>,
+    /// A name that ends too early, or is not there yet.
+    pub(crate) unfinished: Option<Dotted>,
 }
 
 /// `options.walltime`.
@@ -184,6 +214,7 @@ fn parse_spec(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Res
         items: Vec::new(),
         exits: Vec::new(),
         checks: Vec::new(),
+        written: Vec::new(),
     };
     let body;
     braced!(body in input);
@@ -267,7 +298,7 @@ fn parse_item(input: ParseStream<'_>, spec: &mut Spec, diagnostics: &mut Diagnos
         "expose" => spec.items.push(Item::Expose(parse_expose(input, docs, diagnostics)?)),
         "exit" => spec.exits.push(parse_exit(input, docs)?),
         _ => {
-            spec.checks.extend(parse_check(input, diagnostics)?);
+            spec.checks.extend(parse_check(input, &mut spec.written, diagnostics)?);
             end_of_item(input)?;
         }
     }
@@ -295,8 +326,41 @@ fn parse_name(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Res
     Ok(Ident::new_raw(&name.to_string(), name.span()))
 }
 
+/// Names with dots between.
+fn parse_dotted(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Vec<Ident>> {
+    let mut names = vec![parse_name(input, diagnostics)?];
+    while input.parse::<Option<Token![.]>>()?.is_some() {
+        names.push(parse_name(input, diagnostics)?);
+    }
+    Ok(names)
+}
+
 fn parse_entry(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostics) -> syn::Result<Entry> {
-    let name = parse_name(input, diagnostics)?;
+    if starts_with(input, &["dynamic"]) && input.peek2(Token![<]) {
+        let name = Ident::new(REST, input.parse::<Ident>()?.span());
+        let entry = Entry {
+            docs,
+            name,
+            kind: EntryKind::Rest { ty: parse_in_angles(input)? },
+            checks: Vec::new(),
+            written: Vec::new(),
+        };
+        end_of_item(input)?;
+        return Ok(entry);
+    }
+    let mut names = parse_dotted(input, diagnostics)?;
+    let Some(name) = names.pop() else { return Err(input.error("expected the name of a port")) };
+    let entry = parse_named(input, docs, name, diagnostics)?;
+    // `a.b: T` is `a { b: T }`.
+    let around = |inner: Entry, name: Ident| {
+        let kind = EntryKind::Namespace { optional: false, entries: vec![inner] };
+        Entry { docs: Docs::default(), name, kind, checks: Vec::new(), written: Vec::new() }
+    };
+    Ok(names.into_iter().rev().fold(entry, around))
+}
+
+/// What follows the name.
+fn parse_named(input: ParseStream<'_>, docs: Docs, name: Ident, diagnostics: &mut Diagnostics) -> syn::Result<Entry> {
     if input.peek(token::Brace) {
         return parse_namespace(input, docs, name, false, diagnostics);
     }
@@ -312,14 +376,20 @@ fn parse_entry(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostics
     }
     let mut entry = if starts_with(input, &["dynamic"]) && input.peek2(Token![<]) {
         input.parse::<Ident>()?;
-        Entry { docs, name, kind: EntryKind::Dynamic { ty: parse_in_angles(input)? }, checks: Vec::new() }
+        Entry {
+            docs,
+            name,
+            kind: EntryKind::Dynamic { ty: parse_in_angles(input)? },
+            checks: Vec::new(),
+            written: Vec::new(),
+        }
     } else if optional.is_some() && input.peek2(Token![<]) {
         input.parse::<Ident>()?;
         let kind = EntryKind::Port { ty: parse_in_angles(input)?, optional, default: None };
-        Entry { docs, name, kind, checks: Vec::new() }
+        Entry { docs, name, kind, checks: Vec::new(), written: Vec::new() }
     } else {
         let kind = EntryKind::Port { ty: input.parse()?, optional: None, default: None };
-        Entry { docs, name, kind, checks: Vec::new() }
+        Entry { docs, name, kind, checks: Vec::new(), written: Vec::new() }
     };
     parse_default(input, &mut entry, diagnostics)?;
     while input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty() && !input.peek(Token![;]) {
@@ -328,7 +398,7 @@ fn parse_entry(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostics
             let near = did_you_mean(&word.to_string(), ["check"]);
             return Err(syn::Error::new(word.span(), format!("expected `check(…)`, found `{word}`{near}")));
         }
-        entry.checks.extend(parse_check(input, diagnostics)?);
+        entry.checks.extend(parse_check(input, &mut entry.written, diagnostics)?);
     }
     end_of_item(input)?;
     Ok(entry)
@@ -338,6 +408,7 @@ fn parse_entry(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostics
 fn parse_default(input: ParseStream<'_>, entry: &mut Entry, diagnostics: &mut Diagnostics) -> syn::Result<()> {
     let Some(equals) = input.parse::<Option<Token![=]>>()? else { return Ok(()) };
     let mut tokens = raw_expression(input, &["check"]);
+    entry.written.push(Written::Default(tokens.clone()));
     if tokens.is_empty() {
         diagnostics.error(equals, "expected a default value after `=`");
     } else if let Err(error) = check_expression(&tokens) {
@@ -357,6 +428,9 @@ fn parse_default(input: ParseStream<'_>, entry: &mut Entry, diagnostics: &mut Di
 
 fn parse_in_angles(input: ParseStream<'_>) -> syn::Result<Type> {
     input.parse::<Token![<]>()?;
+    if input.peek(Token![>]) {
+        return Err(input.error("expected a type between `<` and `>`"));
+    }
     let ty = input.parse()?;
     input.parse::<Token![>]>()?;
     Ok(ty)
@@ -371,7 +445,7 @@ fn parse_namespace(
 ) -> syn::Result<Entry> {
     let body;
     braced!(body in input);
-    let (mut entries, mut checks) = (Vec::new(), Vec::new());
+    let (mut entries, mut checks, mut written) = (Vec::new(), Vec::new(), Vec::new());
     while !body.is_empty() {
         if body.parse::<Option<Token![;]>>()?.is_some() {
             continue;
@@ -379,7 +453,7 @@ fn parse_namespace(
         let docs = parse_docs(&body, diagnostics);
         let result = if starts_with(&body, &["check"]) && body.peek2(token::Paren) {
             body.parse::<Ident>()
-                .and_then(|_| parse_check(&body, diagnostics))
+                .and_then(|_| parse_check(&body, &mut written, diagnostics))
                 .and_then(|check| end_of_item(&body).map(|()| checks.extend(check)))
         } else {
             parse_entry(&body, docs, diagnostics).map(|entry| entries.push(entry))
@@ -390,11 +464,15 @@ fn parse_namespace(
         }
     }
     input.parse::<Option<Token![;]>>()?;
-    Ok(Entry { docs, name, kind: EntryKind::Namespace { optional, entries }, checks })
+    Ok(Entry { docs, name, kind: EntryKind::Namespace { optional, entries }, checks, written })
 }
 
 /// `(function)` or `(predicate, "message")`; nothing after a mistake inside, which is reported.
-fn parse_check(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Option<Check>> {
+fn parse_check(
+    input: ParseStream<'_>,
+    written: &mut Vec<Written>,
+    diagnostics: &mut Diagnostics,
+) -> syn::Result<Option<Check>> {
     let body;
     let parentheses = parenthesized!(body in input);
     let mut tokens: Vec<TokenTree> = body.parse::<TokenStream>()?.into_iter().collect();
@@ -409,12 +487,13 @@ fn parse_check(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Re
             tokens.truncate(tokens.len() - 2);
         }
     }
-    if tokens.is_empty() {
+    let function: TokenStream = tokens.into_iter().collect();
+    written.push(Written::Check(function.clone()));
+    if function.is_empty() {
         let span = parentheses.span.join();
         diagnostics.error_at(span, "expected `check(|value| …, \"message\")` or `check(function)`");
         return Ok(None);
     }
-    let function: TokenStream = tokens.into_iter().collect();
     Ok(diagnostics.ok(check_expression(&function)).map(|()| Check { function, message }))
 }
 
@@ -434,10 +513,14 @@ fn parse_expose(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostic
     let near = did_you_mean(&direction.to_string(), ["inputs", "outputs"]);
     let outputs = direction == "outputs" || near.contains("`outputs`");
     if direction != "inputs" && direction != "outputs" {
-        diagnostics.error(&direction, format!("expected `inputs` or `outputs`, found `{direction}`{near}: {form}"));
+        let error = syn::Error::new(
+            direction.span(),
+            format!("expected `inputs` or `outputs`, found `{direction}`{near}: {form}"),
+        );
         if near.is_empty() {
-            skip_item(input, &RESUME);
+            return Err(error);
         }
+        diagnostics.push(error);
     }
     let of = input.call(Ident::parse_any).map_err(|error| syn::Error::new(error.span(), format!("expected {form}")))?;
     if of != "of" {
@@ -445,8 +528,8 @@ fn parse_expose(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostic
     }
     let path = input.parse()?;
     let namespace = match input.parse::<Option<Token![as]>>()? {
-        Some(_) => Some(parse_name(input, diagnostics)?),
-        None => None,
+        Some(_) => parse_dotted(input, diagnostics)?,
+        None => Vec::new(),
     };
     let mut expose = Expose { docs, outputs, path, namespace, rules: Vec::new(), optional: None, help: None };
     if input.peek(token::Brace) {
@@ -456,7 +539,7 @@ fn parse_expose(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostic
             if body.parse::<Option<Token![;]>>()?.is_some() {
                 continue;
             }
-            if let Err(error) = parse_expose_option(&body, &mut expose) {
+            if let Err(error) = parse_expose_option(&body, &mut expose, diagnostics) {
                 diagnostics.push(error);
                 skip_item(&body, &[]);
             }
@@ -468,34 +551,54 @@ fn parse_expose(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostic
     Ok(expose)
 }
 
-fn parse_expose_option(input: ParseStream<'_>, expose: &mut Expose) -> syn::Result<()> {
-    let keyword = input.call(Ident::parse_any)?;
+fn parse_expose_option(input: ParseStream<'_>, expose: &mut Expose, diagnostics: &mut Diagnostics) -> syn::Result<()> {
+    let mut keyword = input.call(Ident::parse_any)?;
+    let near = did_you_mean(&keyword.to_string(), EXPOSE_OPTIONS);
+    if !EXPOSE_OPTIONS.iter().any(|option| keyword == option) {
+        let known = "expected `exclude: …`, `include: …`, `optional` or `help: \"…\"`";
+        let error = syn::Error::new(keyword.span(), format!("{known}, found `{keyword}`{near}"));
+        // Reads on as what was meant, so that a slip of a letter is the only error.
+        let Some(meant) = EXPOSE_OPTIONS.iter().find(|option| near.contains(&format!("`{option}`"))) else {
+            return Err(error);
+        };
+        diagnostics.push(error);
+        keyword = Ident::new(meant, keyword.span());
+    }
     match keyword.to_string().as_str() {
         "include" | "exclude" => {
             input.parse::<Token![:]>()?;
-            let mut names = Vec::new();
-            while !input.is_empty() && !input.peek(Token![;]) {
-                let mut parts = vec![Ident::parse_any(input)?];
-                while input.parse::<Option<Token![.]>>()?.is_some() {
-                    parts.push(Ident::parse_any(input)?);
-                }
-                names.push(Dotted(parts));
-                if input.parse::<Option<Token![,]>>()?.is_none() {
-                    break;
-                }
-            }
-            expose.rules.push(Rule { keyword, names });
+            let rule = parse_rule(input, keyword, diagnostics)?;
+            expose.rules.push(rule);
         }
         "optional" => expose.optional = Some(keyword),
-        "help" => {
+        _ => {
             input.parse::<Token![:]>()?;
             expose.help = Some(input.parse()?);
         }
-        other => {
-            let near = did_you_mean(other, EXPOSE_OPTIONS);
-            let known = "expected `exclude: …`, `include: …`, `optional` or `help: \"…\"`";
-            return Err(syn::Error::new(keyword.span(), format!("{known}, found `{other}`{near}")));
-        }
     }
     end_of_item(input)
+}
+
+/// `name, namespace.name`; a comma may follow.
+fn parse_rule(input: ParseStream<'_>, keyword: Ident, diagnostics: &mut Diagnostics) -> syn::Result<Rule> {
+    let mut rule = Rule { keyword, names: Vec::new(), unfinished: None };
+    while rule.names.is_empty() || !(input.is_empty() || input.peek(Token![;])) {
+        let mut parts = Vec::new();
+        loop {
+            if !input.peek(syn::Ident::peek_any) {
+                diagnostics.error_at(input.span(), format!("expected the name of a port to {}", rule.keyword));
+                rule.unfinished = Some(Dotted(parts));
+                return Ok(rule);
+            }
+            parts.push(input.call(Ident::parse_any)?);
+            if input.parse::<Option<Token![.]>>()?.is_none() {
+                break;
+            }
+        }
+        rule.names.push(Dotted(parts));
+        if input.parse::<Option<Token![,]>>()?.is_none() {
+            break;
+        }
+    }
+    Ok(rule)
 }

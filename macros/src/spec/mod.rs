@@ -4,10 +4,13 @@
 //! and calls `spec_exposed!` with them.
 
 mod ast;
+mod check;
 mod companion;
 mod expand;
 mod model;
 mod ports;
+mod side;
+mod supplied;
 
 use proc_macro2::TokenStream;
 
@@ -19,10 +22,11 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let (facade, body) = split_facade(input);
     let mut diagnostics = Diagnostics::default();
     let Some(spec) = ast::parse(body.clone(), &mut diagnostics) else { return diagnostics.finish() };
-    model::check(&spec, &mut diagnostics);
+    check::check(&spec, &mut diagnostics);
+    let exposed = expand::editor::exposed(&spec, &facade);
     let expanded = go_on(spec, &facade, &[], &[], &body, &mut diagnostics);
     let errors = diagnostics.finish();
-    quote::quote!(#errors #expanded)
+    quote::quote!(#exposed #expanded #errors)
 }
 
 /// A later phase: the ports of one more process are known.
@@ -40,7 +44,7 @@ pub(crate) fn expand_exposed(input: TokenStream) -> TokenStream {
     }
     let expanded = go_on(spec, &call.facade, &listings, &call.known, &call.body, &mut diagnostics);
     let errors = diagnostics.finish();
-    quote::quote!(#errors #expanded)
+    quote::quote!(#expanded #errors)
 }
 
 /// Asks for the ports of the next exposed process, or expands if all are known.
@@ -52,11 +56,13 @@ fn go_on(
     body: &TokenStream,
     diagnostics: &mut Diagnostics,
 ) -> TokenStream {
-    if let Some(next) = model::exposed_processes(&spec).get(known.len()) {
+    let exposed = model::exposed_processes(&spec);
+    if let Some(next) = exposed.get(known.len()) {
         return companion::ask(next, facade, known, body);
     }
+    let editor = expand::editor::expand(&spec, facade, listings);
     let model = model::resolve(spec, facade.clone(), listings, diagnostics);
     let companion = companion::define(&model, body);
     let expanded = expand::expand(&model);
-    quote::quote!(#expanded #companion)
+    quote::quote!(#editor #expanded #companion)
 }

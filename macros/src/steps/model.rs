@@ -77,6 +77,9 @@ fn arguments(step: &ast::Step, errors: &mut Diagnostics) -> Vec<Argument> {
         let stored = plain(name);
         if checked.iter().any(|known| known.stored == stored) {
             errors.error(name, format!("argument `{stored}` is declared twice"));
+        } else if let Type::Reference(borrowed) = ty {
+            let message = format!("argument `{stored}` is saved with the step, so it cannot be borrowed");
+            errors.error(borrowed, message);
         } else if checked.len() == ARGUMENTS {
             let message = format!("a step has at most {ARGUMENTS} arguments; put some of them into a struct");
             errors.error(name, message);

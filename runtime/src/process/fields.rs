@@ -7,16 +7,24 @@ use std::collections::BTreeMap;
 
 /// What can be a field of a process: it is written as JSON, read again in another OS process, and moves between threads.
 ///
-/// Implemented for all that is [`Serialize`], [`DeserializeOwned`], [`Send`] and `'static`.
-#[diagnostic::on_unimplemented(
-    message = "a context field of type `{Self}` cannot be saved",
-    label = "not saved: it must be `Serialize + DeserializeOwned + Send + 'static`",
-    note = "derive `Serialize` and `Deserialize`, or mark the field `#[process(skip)]`: then it is not saved and starts from its `Default`"
-)]
-pub trait Saved: Serialize + DeserializeOwned + Send + 'static {}
+/// Implemented for all that is [`Serialize`], [`DeserializeOwned`], [`Send`] and `'static`. It is the bound for the
+/// parameters of a generic process.
+pub trait Saved: Storable + Send {}
 
 #[diagnostic::do_not_recommend]
-impl<T: Serialize + DeserializeOwned + Send + 'static> Saved for T {}
+impl<T: Storable + Send> Saved for T {}
+
+/// What is asked of each field. That the process moves between threads is asked of the struct as a whole: a field that
+/// cannot would be reported twice.
+#[diagnostic::on_unimplemented(
+    message = "a context field of type `{Self}` cannot be saved",
+    label = "not saved: it must be `Serialize + DeserializeOwned + 'static`",
+    note = "derive `Serialize` and `Deserialize`, or mark the field `#[process(skip)]`: then it is not saved and starts from its `Default`"
+)]
+pub trait Storable: Serialize + DeserializeOwned + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + 'static> Storable for T {}
 
 /// What expansions of `#[process]` do with a field of type `T`; made by [`saved`].
 ///
@@ -28,7 +36,7 @@ pub struct SavedField<T> {
 }
 
 /// The handling of a field of type `T`.
-pub fn saved<T: Saved>() -> SavedField<T> {
+pub fn saved<T: Storable>() -> SavedField<T> {
     SavedField { write: |value, fields, name| fields.field(name, value), read: |fields, name| fields.field(name) }
 }
 

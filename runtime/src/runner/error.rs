@@ -131,6 +131,40 @@ pub enum RunError {
         /// Why.
         message: String,
     },
+    /// A hook refused the launch.
+    #[error("a launch of process `{process}` is refused by its hook: {error}")]
+    Refused {
+        /// Its registered name.
+        process: &'static str,
+        /// What the hook said.
+        error: Box<crate::process::ErrorInfo>,
+    },
+    /// No listener type has the name: `RuntimeBuilder::register_listener` makes one known.
+    #[error("no listener `{name}` is registered{}", near.as_ref().map(|near| format!("; the nearest is `{near}`")).unwrap_or_default())]
+    UnknownListener {
+        /// The name.
+        name: String,
+        /// The nearest that is.
+        near: Option<String>,
+    },
+    /// A listener cannot be stored.
+    #[error("listener `{name}` cannot be written: {message}")]
+    UnwritableListener {
+        /// Its name.
+        name: &'static str,
+        /// Why.
+        message: String,
+    },
+    /// A process has as many of something as it may.
+    #[error("process {pid} has {most} {what}, and may not have more")]
+    TooMany {
+        /// The process.
+        pid: ProcessId,
+        /// What there is too much of.
+        what: &'static str,
+        /// The limit.
+        most: usize,
+    },
     /// The crate was compiled with `panic = "abort"`.
     #[error("panics abort in this build: a panic in a step would end the whole runtime; use `panic = \"unwind\"`")]
     PanicAborts,

@@ -1,14 +1,21 @@
 //! Runs processes: launches them, goes on with what is unfinished, and shuts down without losing anything.
 
+mod announce;
+mod beside;
 mod boundary;
 mod caught;
+mod commit;
 mod drive;
 mod entry;
 mod error;
 mod handle;
+mod hooks;
 mod instance;
+mod keys;
 mod launch;
+mod listeners;
 mod requests;
+mod restore;
 mod shared;
 mod snapshots;
 mod timers;
@@ -17,6 +24,7 @@ pub use error::RunError;
 pub use handle::{AnyHandle, Handle, Status};
 pub use launch::{Launching, LaunchingByName};
 
+pub(crate) use caught::caught;
 pub(crate) use instance::{ProcessType, TypeOf};
 
 use std::fmt;
@@ -26,11 +34,11 @@ use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
 use crate::limits;
-use crate::listener::Listener;
+use crate::listener::{Listener, ListenerId, ListenerTypes, SavedListener};
 use crate::process::{BoxFuture, Env, Process, ProcessId};
 use crate::registry::RegistryBuilder;
 use crate::resources::Resources;
-use crate::spec::{InputMap, Launch};
+use crate::spec::{InputMap, Launch, ProcessSpec};
 use crate::store::{Epoch, Store};
 use shared::Shared;
 
@@ -96,6 +104,32 @@ impl Runtime {
         LaunchingByName::new(self.shared(), process, InputMap::from(inputs))
     }
 
+    /// The ports of a process by its registered name: to describe it, to check inputs without a launch.
+    ///
+    /// ```
+    /// use procession_runtime::{RunError, Runtime};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), RunError> {
+    /// let runtime = Runtime::volatile().build().await?;
+    /// for name in runtime.processes() {
+    ///     println!("{name}: {}", runtime.spec(name)?.input_schema());
+    /// }
+    /// assert!(matches!(runtime.spec("Relax"), Err(RunError::UnknownProcess { .. })));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// No process is registered under this name; the nearest one is told.
+    pub fn spec(&self, process: &str) -> Result<&'static ProcessSpec, RunError> {
+        Ok(self.shared().env.registry.named(process)?.spec())
+    }
+
+    /// The registered names of all processes, sorted; other names that a process goes by are not among them.
+    pub fn processes(&self) -> Vec<&'static str> {
+        self.shared().env.registry.names()
+    }
+
     /// The link to a process that was launched before. One that is in the store and has not ended goes on.
     ///
     /// # Errors
@@ -112,13 +146,23 @@ impl Runtime {
     pub async fn find(&self, key: &str) -> Result<Option<AnyHandle>, RunError> {
         let shared = self.shared();
         let Some(store) = shared.store() else {
-            let known = shared.keyed(key);
+            let known = shared.keys.get(key);
             return Ok(known.map(|(slot, process)| AnyHandle::new(Arc::clone(shared), slot, process)));
         };
         match store.find(key).await? {
             Some(pid) => self.attach(&pid).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Adds an observer of all processes, from now on. It is not stored.
+    pub fn add_listener(&self, listener: impl Listener) -> ListenerId {
+        self.shared().listeners.add(None, Arc::new(listener))
+    }
+
+    /// Removes a listener; whether it was there.
+    pub fn remove_listener(&self, id: ListenerId) -> bool {
+        self.shared().listeners.remove(id)
     }
 
     /// The store, if there is one.
@@ -168,6 +212,7 @@ pub struct RuntimeBuilder {
     registry: RegistryBuilder,
     resources: Resources,
     listeners: Vec<Arc<dyn Listener>>,
+    listener_types: ListenerTypes,
     clock: Arc<dyn Clock>,
     concurrent: usize,
     resident: usize,
@@ -181,6 +226,7 @@ impl RuntimeBuilder {
             registry: RegistryBuilder::default(),
             resources: Resources::default(),
             listeners: Vec::new(),
+            listener_types: ListenerTypes::default(),
             clock: Arc::new(SystemClock),
             concurrent: limits::CONCURRENT,
             resident: limits::RESIDENT,
@@ -231,6 +277,12 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Makes a type of listener known that is stored with processes.
+    pub fn register_listener<L: SavedListener>(mut self) -> Self {
+        self.listener_types.register::<L>();
+        self
+    }
+
     /// Takes time from this clock instead of the system's.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -267,8 +319,9 @@ impl RuntimeBuilder {
             Some(store) => store.acquire().await?,
             None => Epoch::default(),
         };
-        let env = Arc::new(Env { clock: self.clock, resources: self.resources, registry, store, epoch });
-        let shared = Shared::new(env, self.listeners, self.concurrent, self.resident);
+        let listeners = self.listener_types;
+        let env = Arc::new(Env { clock: self.clock, resources: self.resources, registry, listeners, store, epoch });
+        let shared = Shared::new(env, listeners::Listeners::new(self.listeners), self.concurrent, self.resident);
         let runtime = Runtime { guard: Arc::new(Guard(Arc::clone(&shared))) };
         if shared.store().is_some() {
             launch::bring_unfinished(&shared).await?;

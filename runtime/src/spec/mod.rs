@@ -3,28 +3,46 @@
 //! A [`ProcessSpec`] is a description at run time. It validates JSON and fills in defaults, so that inputs
 //! from a typed builder and inputs by name from outside go through the same rules with the same messages.
 
+mod absorb;
+mod describe;
 mod namespace;
+mod path;
 mod port;
+mod prepare;
+mod schema;
 mod validate;
 mod values;
 mod wiring;
 
-pub use namespace::{Entry, Expose, PortNamespace};
+pub use absorb::Expose;
+pub use describe::{Description, EntryDescription, NamespaceDescription, PortDescription};
+pub use namespace::{Entry, PortNamespace, UnknownPort};
 pub use port::Port;
-pub use validate::{Direction, Fault, SpecError};
+pub use prepare::{PreparedInputs, raw_inputs};
+pub use schema::{JsonSchema, Schema};
+pub use validate::{DeclarationError, Direction, Fault, SpecError};
 pub use values::{Excluded, InputMap, Launch, PortReader, PortValues, PortWriter, Set, Supply, Unset};
-pub use wiring::{Declared, Dynamic, ExposedOutputs, In, Input, Out, Output, OutputTable, PortType, assert_set};
+pub use wiring::{
+    Declared, Dynamic, ExposedOutputs, In, Input, NoOutputs, Out, Output, OutputTable, OutputsOf, PortType, PortValue,
+    assert_set,
+};
 
 /// What expansions of `spec!` call.
 #[doc(hidden)]
 pub mod expanded {
+    pub use super::schema::{Probe, ViaNothing, ViaSchema};
     pub use super::wiring::{
-        all_with_check, all_with_predicate, debug, deserialize, dynamic, port, read, read_dynamic, read_optional,
-        serialize, set, set_in, with_check, with_default, with_predicate, write, write_optional,
+        all_with_check, all_with_predicate, debug, deserialize, dynamic, dynamic_in, port, read, read_dynamic,
+        read_optional, read_rest, serialize, set, set_in, set_rest, with_check, with_default, with_default_value,
+        with_predicate, write, write_optional, write_rest,
     };
 }
 
+use prepare::Findings;
+use schema::Side;
+
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -113,13 +131,19 @@ impl fmt::Display for ExitCode {
     }
 }
 
+/// A step that fails with an exit code of its process ends it with that: `?` reaches everywhere in a step, and a step
+/// that returns outputs has no other way to give one.
+impl std::error::Error for ExitCode {}
+
 /// The name of an output at compile time, for the definite-output check of `outline!`.
 #[derive(Debug, Clone, Copy)]
 pub struct OutputInfo {
-    /// The name as in `step => name`.
+    /// The dotted name, as in `step => name`.
     pub name: &'static str,
     /// Whether a normal end demands it.
     pub required: bool,
+    /// Whether it is one of another process, and `=> namespace from child` sets it.
+    pub exposed: bool,
 }
 
 /// The description of a process: its input and output ports and its exit codes.
@@ -197,19 +221,29 @@ impl ProcessSpec {
     ///
     /// # Errors
     /// Every fault with the path of its port.
-    pub fn prepare_inputs(&self, inputs: InputMap) -> Result<serde_json::Map<String, serde_json::Value>, SpecError> {
-        let (values, mut faults) = inputs.into_parts();
-        let prepared = self.inputs.prepare(values, "", &mut faults);
-        SpecError::check(self.process, Direction::Inputs, faults).map(|()| prepared)
+    pub fn prepare_inputs(&self, inputs: InputMap) -> Result<PreparedInputs, SpecError> {
+        let (values, faults) = inputs.into_parts();
+        let mut found = Findings { faults, ..Findings::default() };
+        let values = self.inputs.prepare(values, path::Path::Root, &mut found);
+        let Findings { faults, defaulted } = found;
+        SpecError::check(self.process, Direction::Inputs, faults).map(|()| PreparedInputs { values, defaulted })
+    }
+
+    /// Validates inputs as a launch would, without one.
+    ///
+    /// # Errors
+    /// Those of the launch: every fault with the path of its port.
+    pub fn check_inputs(&self, inputs: &Map<String, Value>) -> Result<(), SpecError> {
+        self.prepare_inputs(InputMap::from(inputs.clone())).map(drop)
     }
 
     /// Validates the outputs of a process that ends normally; all faults are reported at once.
     ///
     /// # Errors
     /// Every fault with the path of its port, missing required outputs among them.
-    pub fn check_outputs(&self, outputs: &serde_json::Map<String, serde_json::Value>) -> Result<(), SpecError> {
+    pub fn check_outputs(&self, outputs: &Map<String, Value>) -> Result<(), SpecError> {
         let mut faults = Vec::new();
-        self.outputs.check(outputs, "", &mut faults);
+        self.outputs.check(outputs, path::Path::Root, &mut faults);
         SpecError::check(self.process, Direction::Outputs, faults)
     }
 
@@ -217,9 +251,35 @@ impl ProcessSpec {
     ///
     /// # Errors
     /// An unknown port, or a value that is not of the port's type or fails its validator.
-    pub fn check_output(&self, path: &str, value: &serde_json::Value) -> Result<(), SpecError> {
+    pub fn check_output(&self, path: &str, value: &Value) -> Result<(), SpecError> {
         let mut faults = Vec::new();
         self.outputs.check_at(path, value, &mut faults);
         SpecError::check(self.process, Direction::Outputs, faults)
+    }
+
+    /// Whether the declaration itself is right. A registry asks it of every process when it is built.
+    ///
+    /// What `spec!` declares is right but for defaults that their own validators refuse.
+    ///
+    /// # Errors
+    /// Every mistake with the path of its port: a default that is known before any launch and not valid, a rule of
+    /// [`Expose`] that names nothing, a port in the way of a namespace.
+    pub fn verify(&self) -> Result<(), DeclarationError> {
+        let mut faults = Vec::new();
+        for side in [&self.inputs, &self.outputs] {
+            // From the name of the side, as in `inputs.options.queue`: both may be at fault.
+            side.verify(path::Path::Below(&path::Path::Root, side.name()), &mut faults);
+        }
+        DeclarationError::check(self.process, faults)
+    }
+
+    /// The JSON Schema (draft 2020-12) of inputs: what a launch takes, but for validators.
+    pub fn input_schema(&self) -> Value {
+        self.inputs.root_schema(&format!("inputs of {}", self.process), Side::Inputs)
+    }
+
+    /// The JSON Schema (draft 2020-12) of the outputs of a process that ended normally, but for validators.
+    pub fn output_schema(&self) -> Value {
+        self.outputs.root_schema(&format!("outputs of {}", self.process), Side::Outputs)
     }
 }

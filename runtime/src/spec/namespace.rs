@@ -1,22 +1,25 @@
-//! A tree of ports; exposing, including, excluding.
+//! A tree of ports, and how it is put together.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use super::Port;
+use super::path::{join, split};
 use super::port::{Check, decodes};
+use super::schema::Schema;
 use super::validate::Fault;
-use super::values::{PortReader, PortValues};
-use crate::text::{TOO_DEEP, suggest, too_deep};
-use std::sync::Arc;
+use super::values::{InputMap, PortReader, PortValues};
+use crate::text::suggest;
 
 /// The type of the values that a dynamic namespace takes under any name.
 #[derive(Clone, Copy)]
-struct Dynamic {
-    type_name: &'static str,
-    decode: fn(&Value) -> Result<(), String>,
+pub(super) struct DynamicType {
+    pub(super) type_name: &'static str,
+    pub(super) decode: fn(&Value) -> Result<(), String>,
+    pub(super) schema: Schema,
 }
 
 /// Something in a namespace.
@@ -36,42 +39,56 @@ impl Entry {
             Self::Namespace(namespace) => namespace.name(),
         }
     }
-}
 
-/// Which ports of another process are exposed; names may be dotted.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Expose {
-    /// Only these; all where empty.
-    pub include: &'static [&'static str],
-    /// All but these.
-    pub exclude: &'static [&'static str],
-}
-
-impl Expose {
-    /// Whether the entry is wanted, and the rules for what is below it.
-    ///
-    /// Names are compared whole, part by part (S86 compares prefixes of text, a quirk).
-    fn keeps(&self, path: &str, is_leaf: bool) -> bool {
-        let covers =
-            |rule: &&'static str| path == *rule || path.strip_prefix(*rule).is_some_and(|rest| rest.starts_with('.'));
-        let leads = |rule: &&'static str| rule.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
-        if self.exclude.iter().any(covers) {
-            return false;
+    fn renamed(self, name: &str) -> Self {
+        match self {
+            Self::Port(port) => Self::Port(port.renamed(name.to_owned())),
+            Self::Namespace(namespace) => {
+                Self::Namespace(PortNamespace { name: Cow::Owned(name.to_owned()), ..namespace })
+            }
         }
-        self.include.is_empty() || self.include.iter().any(covers) || (!is_leaf && self.include.iter().any(leads))
+    }
+}
+
+/// No port has a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{namespace}` has no port `{path}`{}", near.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]
+pub struct UnknownPort {
+    namespace: String,
+    path: String,
+    near: Option<String>,
+}
+
+impl UnknownPort {
+    /// The dotted name that was looked for.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The nearest name that is there.
+    pub fn near(&self) -> Option<&str> {
+        self.near.as_deref()
     }
 }
 
 /// An ordered tree of ports.
+///
+/// It is put together by methods that take and give it. What is wrong with a declaration is kept, and reported all at
+/// once by [`ProcessSpec::verify`](super::ProcessSpec::verify), which registering a process calls; `spec!` finds the
+/// same mistakes at compile time.
 #[derive(Clone)]
 pub struct PortNamespace {
-    name: Cow<'static, str>,
-    help: &'static str,
-    required: bool,
-    populate_defaults: bool,
-    dynamic: Option<Dynamic>,
-    entries: Vec<Entry>,
-    checks: Vec<Check>,
+    pub(super) name: Cow<'static, str>,
+    pub(super) help: &'static str,
+    /// Attributes that are not set can come from a namespace that is absorbed.
+    pub(super) required: Option<bool>,
+    pub(super) populate_defaults: Option<bool>,
+    /// The type of other values; none inside if they are refused.
+    pub(super) dynamic: Option<Option<DynamicType>>,
+    pub(super) default: Option<Map<String, Value>>,
+    pub(super) entries: Vec<Entry>,
+    pub(super) checks: Vec<Check>,
+    pub(super) mistakes: Vec<Fault>,
 }
 
 impl PortNamespace {
@@ -80,11 +97,13 @@ impl PortNamespace {
         Self {
             name: name.into(),
             help: "",
-            required: true,
-            populate_defaults: true,
+            required: None,
+            populate_defaults: None,
             dynamic: None,
+            default: None,
             entries: Vec::new(),
             checks: Vec::new(),
+            mistakes: Vec::new(),
         }
     }
 
@@ -95,27 +114,65 @@ impl PortNamespace {
     }
 
     /// May be left out as a whole; then it is absent and its defaults are not filled in.
-    pub fn optional(mut self) -> Self {
-        self.required = false;
-        self.populate_defaults = false;
+    ///
+    /// It is [`required(false)`](Self::required) and [`populate_defaults(false)`](Self::populate_defaults) together.
+    pub fn optional(self) -> Self {
+        self.required(false).populate_defaults(false)
+    }
+
+    /// Whether its required ports must be given even where nothing in it is.
+    pub fn required(mut self, required: bool) -> Self {
+        self.required = Some(required);
         self
     }
 
-    /// Takes values of type `T` under any name.
-    pub fn dynamic<T: DeserializeOwned>(mut self, type_name: &'static str) -> Self {
-        self.dynamic = Some(Dynamic { type_name, decode: decodes::<T> });
+    /// Whether the defaults of its ports are filled in where the namespace is left out (S76, S81).
+    pub fn populate_defaults(mut self, populate: bool) -> Self {
+        self.populate_defaults = Some(populate);
         self
     }
 
-    /// With one more port.
+    /// Takes values of type `T` under any name, beside its ports.
+    pub fn dynamic<T: DeserializeOwned>(self, type_name: &'static str) -> Self {
+        self.dynamic_with::<T>(type_name, Schema::ANY)
+    }
+
+    /// The same, with what JSON Schema says about these values.
+    pub fn dynamic_with<T: DeserializeOwned>(mut self, type_name: &'static str, schema: Schema) -> Self {
+        self.dynamic = Some(Some(DynamicType { type_name, decode: decodes::<T>, schema }));
+        self
+    }
+
+    /// Takes no values but those of its ports, though a namespace that it absorbs does.
+    pub fn not_dynamic(mut self) -> Self {
+        self.dynamic = Some(None);
+        self
+    }
+
+    /// With the values it has where it is left out as a whole. They are checked when the process is registered.
+    pub fn with_default(mut self, values: InputMap) -> Self {
+        let (values, faults) = values.into_parts();
+        let invalid = |fault: &Fault| Fault::new(fault.path(), format!("the default {}", fault.message()));
+        self.mistakes.extend(faults.iter().map(invalid));
+        self.default = Some(values);
+        self
+    }
+
+    /// With one more port, or another in place of one of the same name.
+    ///
+    /// A dotted name creates the namespaces on the way that are not there yet (S78).
     pub fn port(mut self, port: Port) -> Self {
-        self.put(Entry::Port(port));
+        let name = port.name().to_owned();
+        self.put(&name, Entry::Port(port));
         self
     }
 
-    /// With one more namespace.
+    /// With one more namespace; one of the same name that is there already takes it in.
+    ///
+    /// A dotted name creates the namespaces on the way that are not there yet (S78).
     pub fn namespace(mut self, namespace: PortNamespace) -> Self {
-        self.put(Entry::Namespace(namespace));
+        let name = namespace.name.clone().into_owned();
+        self.put(&name, Entry::Namespace(namespace));
         self
     }
 
@@ -132,42 +189,56 @@ impl PortNamespace {
         self
     }
 
-    /// Takes over the ports of another namespace (S85).
-    ///
-    /// The rules name ports from the root of `other`. Own ports of the same name are replaced, own attributes stay.
-    /// A validator of `other` comes along only if all its ports do: it is written for the whole.
-    pub fn absorb(mut self, other: &PortNamespace, rules: Expose) -> Self {
-        for entry in &other.entries {
-            if let Some(kept) = filter(entry, "", rules) {
-                self.put(kept);
+    /// Puts an entry at a dotted name.
+    fn put(&mut self, path: &str, entry: Entry) {
+        if path.split('.').any(str::is_empty) {
+            let kind = "a name of a port is not empty, and neither are its parts between dots";
+            return self.mistakes.push(Fault::new(path, kind));
+        }
+        let (head, rest) = split(path);
+        let Some(rest) = rest else { return self.put_here(entry.renamed(head)) };
+        let index = self.entries.iter().position(|known| known.name() == head).unwrap_or_else(|| {
+            self.entries.push(Entry::Namespace(Self::new(head.to_owned())));
+            self.entries.len() - 1
+        });
+        match &mut self.entries[index] {
+            Entry::Namespace(inner) => inner.put(rest, entry),
+            Entry::Port(_) => {
+                self.mistakes.push(Fault::new(head, format!("is a port: there is no namespace for `{path}`")));
             }
         }
-        if rules.include.is_empty() && rules.exclude.is_empty() {
-            self.checks.extend(other.checks.iter().cloned());
-        }
-        if self.dynamic.is_none() {
-            self.dynamic = other.dynamic;
-        }
-        if self.help.is_empty() {
-            self.help = other.help;
-        }
-        self
     }
 
-    /// The number of entries on all levels.
-    fn count(&self) -> usize {
-        let below = |entry: &Entry| match entry {
-            Entry::Port(_) => 0,
-            Entry::Namespace(namespace) => namespace.count(),
+    fn put_here(&mut self, entry: Entry) {
+        let Some(known) = self.entries.iter_mut().find(|known| known.name() == entry.name()) else {
+            return self.entries.push(entry);
         };
-        self.entries.iter().map(|entry| 1 + below(entry)).sum()
+        match (known, entry) {
+            (Entry::Namespace(known), Entry::Namespace(new)) => known.merge(new),
+            (known @ Entry::Port(_), new @ Entry::Port(_)) => *known = new,
+            (known, _) => {
+                let (name, is) = match known {
+                    Entry::Port(port) => (port.name(), "a port, and"),
+                    Entry::Namespace(namespace) => (namespace.name(), "a namespace, and"),
+                };
+                let other = if is.starts_with("a port") { "a namespace" } else { "a port" };
+                self.mistakes.push(Fault::new(name, format!("is declared as {is} again as {other}")));
+            }
+        }
     }
 
-    fn put(&mut self, entry: Entry) {
-        match self.entries.iter_mut().find(|known| known.name() == entry.name()) {
-            Some(known) => *known = entry,
-            None => self.entries.push(entry),
+    /// Takes in a namespace that was declared under the same name: what it sets counts.
+    fn merge(&mut self, new: PortNamespace) {
+        self.required = new.required.or(self.required);
+        self.populate_defaults = new.populate_defaults.or(self.populate_defaults);
+        self.dynamic = new.dynamic.or(self.dynamic);
+        self.default = new.default.or(self.default.take());
+        if !new.help.is_empty() {
+            self.help = new.help;
         }
+        new.entries.into_iter().for_each(|entry| self.put_here(entry));
+        self.checks.extend(new.checks);
+        self.mistakes.extend(new.mistakes);
     }
 
     /// The name below its parent.
@@ -180,19 +251,33 @@ impl PortNamespace {
         self.help
     }
 
-    /// Whether it must be there.
+    /// Whether its required ports must be given even where nothing in it is.
     pub fn is_required(&self) -> bool {
-        self.required
+        self.required.unwrap_or(true)
+    }
+
+    /// Whether the defaults of its ports are filled in where the namespace is left out.
+    pub fn populates_defaults(&self) -> bool {
+        self.populate_defaults.unwrap_or(true)
     }
 
     /// Whether names that are not declared are taken.
     pub fn is_dynamic(&self) -> bool {
-        self.dynamic.is_some()
+        self.dynamic_values().is_some()
     }
 
     /// The type of values under names that are not declared.
     pub fn dynamic_type(&self) -> Option<&'static str> {
-        self.dynamic.map(|dynamic| dynamic.type_name)
+        self.dynamic_values().map(|dynamic| dynamic.type_name)
+    }
+
+    pub(super) fn dynamic_values(&self) -> Option<DynamicType> {
+        self.dynamic.flatten()
+    }
+
+    /// The values it has where it is left out as a whole.
+    pub fn default_values(&self) -> Option<&Map<String, Value>> {
+        self.default.as_ref()
     }
 
     /// Ports and namespaces in the order of their declaration.
@@ -200,182 +285,46 @@ impl PortNamespace {
         &self.entries
     }
 
+    /// The entry of this name.
+    pub(super) fn entry(&self, name: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.name() == name)
+    }
+
     /// The entry at a dotted path.
     pub fn get(&self, path: &str) -> Option<&Entry> {
         let (head, rest) = split(path);
-        let entry = self.entries.iter().find(|entry| entry.name() == head)?;
-        match (entry, rest) {
+        match (self.entry(head)?, rest) {
             (entry, None) => Some(entry),
             (Entry::Namespace(namespace), Some(rest)) => namespace.get(rest),
             (Entry::Port(_), Some(_)) => None,
         }
     }
 
-    /// Fills in defaults and validates, all faults at once.
-    pub(super) fn prepare(
-        &self,
-        mut values: Map<String, Value>,
-        path: &str,
-        faults: &mut Vec<Fault>,
-    ) -> Map<String, Value> {
-        let before = faults.len();
-        let mut prepared = Map::new();
-        for entry in &self.entries {
-            let path = join(path, entry.name());
-            let value = values.remove(entry.name());
-            let ready = match (entry, value) {
-                (Entry::Port(port), None | Some(Value::Null)) if !port.is_required() => port.fill(&path, faults),
-                (Entry::Port(port), None) => port.fill(&path, faults),
-                (Entry::Port(port), Some(value)) => {
-                    port.check(&value, &path, faults);
-                    Some(value)
-                }
-                (Entry::Namespace(namespace), None | Some(Value::Null)) => {
-                    namespace.populate_defaults.then(|| Value::Object(namespace.prepare(Map::new(), &path, faults)))
-                }
-                (Entry::Namespace(namespace), Some(Value::Object(values))) => {
-                    Some(Value::Object(namespace.prepare(values, &path, faults)))
-                }
-                (Entry::Namespace(_), Some(value)) => {
-                    faults.push(Fault::new(&path, format!("expected a namespace (an object), got {}", kind(&value))));
-                    None
-                }
-            };
-            if let Some(ready) = ready {
-                prepared.insert(entry.name().to_owned(), ready);
-            }
-        }
-        self.check_rest(&values, path, faults);
-        prepared.extend(values);
-        self.run_checks(prepared, path, faults, before)
+    /// The entry at a dotted path, or the nearest name (S77).
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn find(&self, path: &str) -> Result<&Entry, UnknownPort> {
+        self.get(path).ok_or_else(|| {
+            let near = suggest(path, self.paths().iter().map(String::as_str)).map(str::to_owned);
+            UnknownPort { namespace: self.name.clone().into_owned(), path: path.to_owned(), near }
+        })
     }
 
-    /// Validates without filling in anything.
-    pub(super) fn check(&self, values: &Map<String, Value>, path: &str, faults: &mut Vec<Fault>) {
-        let before = faults.len();
-        for entry in &self.entries {
-            let path = join(path, entry.name());
-            match (entry, values.get(entry.name())) {
-                (Entry::Port(port), Some(value)) => port.check(value, &path, faults),
-                (Entry::Port(port), None) if port.is_required() => faults.push(Fault::missing(&path)),
-                (Entry::Namespace(namespace), Some(Value::Object(values))) => namespace.check(values, &path, faults),
-                (Entry::Namespace(namespace), None) if namespace.required => {
-                    namespace.check(&Map::new(), &path, faults);
-                }
-                (_, None) => {}
-                (Entry::Namespace(_), Some(value)) => {
-                    faults.push(Fault::new(&path, format!("expected a namespace (an object), got {}", kind(value))));
+    /// The dotted names of all entries on all levels, in the order of their declaration.
+    pub fn paths(&self) -> Vec<String> {
+        fn collect(namespace: &PortNamespace, parent: &str, paths: &mut Vec<String>) {
+            for entry in &namespace.entries {
+                let path = join(parent, entry.name());
+                paths.push(path.clone());
+                if let Entry::Namespace(inner) = entry {
+                    collect(inner, &path, paths);
                 }
             }
         }
-        let known = |name: &str| self.entries.iter().any(|entry| entry.name() == name);
-        let rest: Map<_, _> =
-            values.iter().filter(|(name, _)| !known(name)).map(|(k, v)| (k.clone(), v.clone())).collect();
-        self.check_rest(&rest, path, faults);
-        if !self.checks.is_empty() {
-            self.run_checks(values.clone(), path, faults, before);
-        }
-    }
-
-    /// Validates one value at a dotted path.
-    pub(super) fn check_at(&self, path: &str, value: &Value, faults: &mut Vec<Fault>) {
-        let (mut namespace, mut rest) = (self, path);
-        loop {
-            let (head, tail) = split(rest);
-            match (namespace.entries.iter().find(|entry| entry.name() == head), tail) {
-                (Some(Entry::Port(port)), None) => return port.check(value, path, faults),
-                (Some(Entry::Namespace(inner)), None) => {
-                    return match value {
-                        Value::Object(values) => inner.check(values, path, faults),
-                        other => faults.push(Fault::new(path, format!("is a namespace, got {}", kind(other)))),
-                    };
-                }
-                (Some(Entry::Namespace(inner)), Some(tail)) => (namespace, rest) = (inner, tail),
-                (Some(Entry::Port(_)), Some(_)) => {
-                    return faults.push(Fault::new(path, format!("`{head}` is a port, not a namespace")));
-                }
-                (None, _) => {
-                    let value = Map::from_iter([(head.to_owned(), value.clone())]);
-                    let parent = path.strip_suffix(rest).unwrap_or_default().trim_end_matches('.');
-                    return namespace.check_rest(&value, parent, faults);
-                }
-            }
-        }
-    }
-
-    fn check_rest(&self, values: &Map<String, Value>, path: &str, faults: &mut Vec<Fault>) {
-        for (name, value) in values {
-            let path = join(path, name);
-            match self.dynamic {
-                Some(_) if too_deep(value) => faults.push(Fault::new(&path, format!("nested {TOO_DEEP}"))),
-                Some(dynamic) => {
-                    if let Err(error) = (dynamic.decode)(value) {
-                        faults.push(Fault::new(&path, format!("expected `{}`: {error}", dynamic.type_name)));
-                    }
-                }
-                None => faults.push(Fault::new(&path, unknown(name, self.entries.iter().map(Entry::name)))),
-            }
-        }
-    }
-
-    fn run_checks(
-        &self,
-        values: Map<String, Value>,
-        path: &str,
-        faults: &mut Vec<Fault>,
-        before: usize,
-    ) -> Map<String, Value> {
-        if self.checks.is_empty() || faults.len() > before {
-            return values;
-        }
-        let value = Value::Object(values);
-        faults.extend(self.checks.iter().filter_map(|check| check(&value).err()).map(|error| Fault::new(path, error)));
-        match value {
-            Value::Object(values) => values,
-            _ => Map::new(),
-        }
-    }
-}
-
-fn filter(entry: &Entry, parent: &str, rules: Expose) -> Option<Entry> {
-    let path = join(parent, entry.name());
-    match entry {
-        Entry::Port(_) => rules.keeps(&path, true).then(|| entry.clone()),
-        Entry::Namespace(namespace) => {
-            let mut kept = namespace.clone();
-            kept.entries = namespace.entries.iter().filter_map(|entry| filter(entry, &path, rules)).collect();
-            // A validator reads the whole namespace, also what is further below.
-            if kept.count() != namespace.count() {
-                kept.checks.clear();
-            }
-            rules.keeps(&path, false).then_some(Entry::Namespace(kept))
-        }
-    }
-}
-
-fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    match suggest(name, known) {
-        Some(near) => format!("no such port; did you mean `{near}`?"),
-        None => "no such port".to_owned(),
-    }
-}
-
-pub(super) fn join(parent: &str, name: &str) -> String {
-    if parent.is_empty() { name.to_owned() } else { format!("{parent}.{name}") }
-}
-
-fn split(path: &str) -> (&str, Option<&str>) {
-    path.split_once('.').map_or((path, None), |(head, rest)| (head, Some(rest)))
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
+        let mut paths = Vec::new();
+        collect(self, "", &mut paths);
+        paths
     }
 }
 
@@ -383,7 +332,7 @@ impl fmt::Debug for PortNamespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PortNamespace")
             .field("name", &self.name)
-            .field("required", &self.required)
+            .field("required", &self.is_required())
             .field("dynamic", &self.dynamic_type())
             .field("entries", &self.entries)
             .finish_non_exhaustive()

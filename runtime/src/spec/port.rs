@@ -7,11 +7,30 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use super::path::Path;
+use super::schema::Schema;
 use super::validate::Fault;
 use crate::text::{TOO_DEEP, too_deep};
 
-type DefaultValue = Arc<dyn Fn() -> Result<Value, String> + Send + Sync>;
 pub(super) type Check = Arc<dyn Fn(&Value) -> Result<(), String> + Send + Sync>;
+
+/// What a port has where nothing is given.
+#[derive(Clone)]
+enum DefaultValue {
+    /// Known when the spec is built, and checked then; or why it cannot be written as JSON.
+    Fixed(Result<Value, String>),
+    /// Computed at each launch, and checked then.
+    Computed(Arc<dyn Fn() -> Result<Value, String> + Send + Sync>),
+}
+
+impl DefaultValue {
+    fn get(&self) -> Result<Value, String> {
+        match self {
+            Self::Fixed(value) => value.clone(),
+            Self::Computed(compute) => compute(),
+        }
+    }
+}
 
 /// One value that a process takes or gives.
 #[derive(Clone)]
@@ -22,6 +41,7 @@ pub struct Port {
     required: bool,
     default: Option<DefaultValue>,
     decode: fn(&Value) -> Result<(), String>,
+    schema: Schema,
     checks: Vec<Check>,
 }
 
@@ -37,6 +57,8 @@ pub(super) fn check_of<T: DeserializeOwned>(check: impl Fn(&T) -> Result<(), Str
 
 impl Port {
     /// A required port for values of type `T`; `type_name` is the type as the user wrote it.
+    ///
+    /// A dotted name is that of a port in nested namespaces; see [`PortNamespace::port`](super::PortNamespace::port).
     pub fn new<T: DeserializeOwned>(name: impl Into<Cow<'static, str>>, type_name: &'static str) -> Self {
         Self {
             name: name.into(),
@@ -45,6 +67,7 @@ impl Port {
             required: true,
             default: None,
             decode: decodes::<T>,
+            schema: Schema::ANY,
             checks: Vec::new(),
         }
     }
@@ -61,10 +84,23 @@ impl Port {
         self
     }
 
-    /// With a default, computed at each launch; the port is not required any more.
+    /// With a default, computed at each launch; the port is not required any more (S72).
+    ///
+    /// One that is not valid is a fault of the launch that uses it.
     pub fn with_default<T: Serialize>(mut self, default: impl Fn() -> T + Send + Sync + 'static) -> Self {
         self.required = false;
-        self.default = Some(Arc::new(move || serde_json::to_value(default()).map_err(|error| error.to_string())));
+        let compute = move || serde_json::to_value(default()).map_err(|error| error.to_string());
+        self.default = Some(DefaultValue::Computed(Arc::new(compute)));
+        self
+    }
+
+    /// With a default that is known now; the port is not required any more (S72).
+    ///
+    /// One that is not valid is refused when the process is registered. Descriptions and schemas show it.
+    pub fn with_default_value<T: Serialize + ?Sized>(mut self, default: &T) -> Self {
+        self.required = false;
+        let value = serde_json::to_value(default).map_err(|error| error.to_string());
+        self.default = Some(DefaultValue::Fixed(value));
         self
     }
 
@@ -74,6 +110,17 @@ impl Port {
         check: impl Fn(&T) -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
         self.checks.push(check_of(check));
+        self
+    }
+
+    /// With what JSON Schema says about values of the port's type; without it, that is nothing.
+    pub fn with_schema(mut self, schema: Schema) -> Self {
+        self.schema = schema;
+        self
+    }
+
+    pub(super) fn renamed(mut self, name: String) -> Self {
+        self.name = Cow::Owned(name);
         self
     }
 
@@ -104,43 +151,75 @@ impl Port {
 
     /// The default's value, computed now; none without a default or if it cannot be written as JSON.
     pub fn default_value(&self) -> Option<Value> {
-        self.default.as_ref().and_then(|default| default().ok())
+        self.default.as_ref().and_then(|default| default.get().ok())
+    }
+
+    /// The default's value if it is the same at each launch.
+    pub fn fixed_default(&self) -> Option<&Value> {
+        match &self.default {
+            Some(DefaultValue::Fixed(Ok(value))) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(super) fn schema(&self) -> Schema {
+        self.schema
+    }
+
+    /// Whether `null` is the same as no value: where none need be given, and the type has none of that name.
+    pub(super) fn null_is_nothing(&self) -> bool {
+        !self.required && (self.decode)(&Value::Null).is_err()
     }
 
     /// The value to use where none was given.
-    pub(super) fn fill(&self, path: &str, faults: &mut Vec<Fault>) -> Option<Value> {
+    pub(super) fn fill(&self, path: &Path<'_>, faults: &mut Vec<Fault>) -> Option<Value> {
         match &self.default {
-            Some(default) => match default() {
+            Some(default) => match default.get() {
                 Ok(value) => {
+                    // A fixed one was checked when the process was registered; by hand it may not have been.
                     self.check(&value, path, faults);
                     Some(value)
                 }
                 Err(error) => {
-                    faults.push(Fault::new(path, format!("the default cannot be written as JSON: {error}")));
+                    faults.push(path.fault(unwritable_default(&error)));
                     None
                 }
             },
             None if self.required => {
-                faults.push(Fault::missing(path));
+                faults.push(Fault::missing(&path.text()));
                 None
             }
             None => None,
         }
     }
 
+    /// What is wrong with a default that is known now.
+    pub(super) fn verify(&self, path: &Path<'_>, faults: &mut Vec<Fault>) {
+        let mut found = Vec::new();
+        match &self.default {
+            Some(DefaultValue::Fixed(Ok(value))) => self.check(value, path, &mut found),
+            Some(DefaultValue::Fixed(Err(error))) => faults.push(path.fault(unwritable_default(error))),
+            Some(DefaultValue::Computed(_)) | None => {}
+        }
+        faults.extend(found.iter().map(|fault| path.fault(format!("the default is not valid: {}", fault.message()))));
+    }
+
     /// Type first, then validators; the first fault of a port is its only one (S68).
-    pub(super) fn check(&self, value: &Value, path: &str, faults: &mut Vec<Fault>) {
+    pub(super) fn check(&self, value: &Value, path: &Path<'_>, faults: &mut Vec<Fault>) {
         if too_deep(value) {
-            return faults.push(Fault::new(path, format!("nested {TOO_DEEP}")));
+            return faults.push(path.fault(format!("nested {TOO_DEEP}")));
         }
         if let Err(error) = (self.decode)(value) {
-            faults.push(Fault::new(path, format!("expected `{}`: {error}", self.type_name)));
-            return;
+            return faults.push(path.fault(format!("expected `{}`: {error}", self.type_name)));
         }
         if let Some(error) = self.checks.iter().find_map(|check| check(value).err()) {
-            faults.push(Fault::new(path, error));
+            faults.push(path.fault(error));
         }
     }
+}
+
+fn unwritable_default(error: &str) -> String {
+    format!("the default cannot be written as JSON: {error}")
 }
 
 impl fmt::Debug for Port {

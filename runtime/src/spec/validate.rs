@@ -92,3 +92,26 @@ impl SpecError {
         self.direction
     }
 }
+
+/// Ports that are declared wrongly: every mistake at once.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the ports of `{process}` are not declared rightly: {}", list(faults))]
+pub struct DeclarationError {
+    process: String,
+    faults: Vec<Fault>,
+}
+
+impl DeclarationError {
+    pub(super) fn check(process: &str, faults: Vec<Fault>) -> Result<(), Self> {
+        if faults.is_empty() { Ok(()) } else { Err(Self { process: process.to_owned(), faults }) }
+    }
+
+    pub(crate) fn panicked(process: &str, panic: impl fmt::Display) -> Self {
+        Self { process: process.to_owned(), faults: vec![Fault::new("", panic.to_string())] }
+    }
+
+    /// The mistakes, in the order of the ports; paths begin with `inputs` or `outputs`.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+}

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-use super::namespace::join;
+use super::path::join;
 use super::validate::{Direction, Fault, SpecError};
 
 /// The state of a required port of a builder: it is set.
@@ -32,6 +32,10 @@ pub trait Launch<P> {
 }
 
 /// The values of an exposed namespace as a start for the exposed process's own builder.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` are no exposed inputs of `{P}`",
+    label = "expected the values of `expose inputs of {P} as …`"
+)]
 pub trait Supply<P> {
     /// The state of the builder's required ports: a tuple of [`Set`] and [`Unset`].
     type State;
@@ -122,6 +126,21 @@ pub trait PortValues: Sized {
 
     /// Writes the values.
     fn write(&self, ports: &mut PortWriter);
+
+    /// A copy, for a field of the context: a process that changes its child's inputs from attempt to attempt keeps
+    /// them there. The types of ports need not be `Clone`; the values go the way that they go when they are saved.
+    ///
+    /// # Errors
+    /// A value cannot be written as JSON, or not be read again.
+    fn copy(&self) -> Result<Self, SpecError> {
+        let mut ports = PortWriter::new();
+        self.write(&mut ports);
+        let (values, faults) = ports.finish().into_parts();
+        if let Some(fault) = faults.into_iter().next() {
+            return Err(SpecError::of(Direction::Inputs, "the process", fault));
+        }
+        Self::read(&mut PortReader::new(values))
+    }
 }
 
 /// No ports.
@@ -192,10 +211,16 @@ impl PortReader {
 
     /// The values of a nested namespace that may be absent.
     ///
+    /// An empty one is as good as absent where its ports are required (S79).
+    ///
     /// # Errors
     /// A value is missing or of another type.
     pub fn namespace_optional<N: PortValues>(&mut self, name: &str) -> Result<Option<N>, SpecError> {
-        if self.values.contains_key(name) { self.namespace(name).map(Some) } else { Ok(None) }
+        match self.values.get(name) {
+            None => Ok(None),
+            Some(Value::Object(values)) if values.is_empty() => Ok(self.namespace(name).ok()),
+            Some(_) => self.namespace(name).map(Some),
+        }
     }
 
     /// All values that were not taken, as those of a dynamic namespace.

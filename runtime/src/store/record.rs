@@ -102,6 +102,17 @@ impl Record {
     }
 }
 
+impl Record {
+    /// The inputs as they were passed, without defaults (S16).
+    ///
+    /// # Errors
+    /// The inputs, or the names of those that have their default, cannot be read.
+    pub fn raw_inputs(&self) -> Result<serde_json::Map<String, serde_json::Value>, serde_json::Error> {
+        let defaulted: Vec<String> = self.defaulted.as_deref().map_or(Ok(Vec::new()), serde_json::from_str)?;
+        Ok(crate::spec::raw_inputs(&serde_json::from_str(&self.inputs)?, &defaulted))
+    }
+}
+
 /// The status text, and the one that a pause has covered (S54).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusText {

@@ -3,12 +3,13 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 
-use crate::flow::{Reader, private_at};
+use crate::flow::private_at;
 use crate::outline::machine::{Goto, Machine, State};
 use crate::outline::model::Model;
+use crate::tokens::located;
 
 /// A match on the point, then a match on the state until a step or an end is found.
-pub(super) fn expand(model: &Model, reader: Reader) -> TokenStream {
+pub(super) fn expand(model: &Model) -> TokenStream {
     let machine = Machine::new(&model.body, model.points.len());
     let point = model.target.derived("Point");
     let start = goto(model, machine.start);
@@ -24,7 +25,7 @@ pub(super) fn expand(model: &Model, reader: Reader) -> TokenStream {
             #none
         }
     };
-    let body = if machine.states.is_empty() { entry } else { walk(model, reader, &machine, &entry) };
+    let body = if machine.states.is_empty() { entry } else { walk(model, &machine, &entry) };
     quote! {
         fn ahead(
             &self,
@@ -36,10 +37,10 @@ pub(super) fn expand(model: &Model, reader: Reader) -> TokenStream {
     }
 }
 
-fn walk(model: &Model, reader: Reader, machine: &Machine<'_>, entry: &TokenStream) -> TokenStream {
+fn walk(model: &Model, machine: &Machine<'_>, entry: &TokenStream) -> TokenStream {
     let states = machine.states.iter().enumerate().map(|(index, state)| {
         let number = number(index);
-        let code = self::state(model, reader, state);
+        let code = self::state(model, state);
         quote!(#number => #code)
     });
     quote! {
@@ -54,11 +55,11 @@ fn walk(model: &Model, reader: Reader, machine: &Machine<'_>, entry: &TokenStrea
     }
 }
 
-fn state(model: &Model, reader: Reader, state: &State<'_>) -> TokenStream {
+fn state(model: &Model, state: &State<'_>) -> TokenStream {
     match state {
         State::Test { predicate, yes, no, round } => {
             let (yes, no) = (goto(model, *yes), goto(model, *no));
-            let span = reader.around(predicate.span());
+            let span = located(predicate.span());
             let private = private_at(span);
             let holds = quote_spanned! {span=>
                 #private::truth(#private::holds::<Self, _, _>(Self::#predicate, self, cx))
@@ -74,7 +75,7 @@ fn state(model: &Model, reader: Reader, state: &State<'_>) -> TokenStream {
             quote!({ #limit if #holds? { #yes } else { #no } })
         }
         State::Exit(exit) => {
-            let span = reader.around(exit.span());
+            let span = located(exit.span());
             let private = private_at(span);
             let exits = Ident::new(&model.target.derived("Exit").to_string(), span);
             let code = quote_spanned!(span=> #private::ExitCodes::code(#exits::#exit));

@@ -1,6 +1,7 @@
 //! The code of `outline!`.
 
 mod ahead;
+mod editor;
 mod point;
 mod step;
 mod tree;
@@ -9,59 +10,60 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 
 use super::model::Model;
-use crate::flow::{Reader, allowances, private_at};
+use crate::flow::{allowances, private_at};
 use crate::tokens::located;
 
 /// The points, the control flow, and the check of every normal end.
 pub(crate) fn expand(model: &Model) -> TokenStream {
     let points = point::expand(model);
-    let flow = model.facade.for_both(|reader| flow(model, reader));
+    let (editor, unwritten) = (editor::expand(model), unwritten(model));
+    let (ahead, step) = (ahead::expand(model), step::expand(model));
+    let written = implementation(model, &quote!(#ahead #step));
+    let flow = model.facade.for_both(&quote!(#editor #unwritten), &written);
     let checks = checks(model);
     let process = model.target.assertion();
     let flow = model.facade.scope(&quote!(#flow #checks #process));
-    quote!(#points #flow)
+    quote!(#flow #points)
 }
 
 /// The types as they are; an editor still sees the calls, the compiler has only the errors to tell.
 pub(crate) fn recovered(model: &Model) -> TokenStream {
     let points = point::expand(model);
-    let flow = model.facade.for_both(|reader| match reader {
-        Reader::Editor => flow(model, reader),
-        Reader::Compiler => implementation(
-            model,
-            &quote! {
-                fn ahead(
-                    &self,
-                    cx: &__private::Cx<Self>,
-                    after: ::core::option::Option<&Self::Point>,
-                ) -> ::core::result::Result<__private::Ahead<Self::Point>, __private::BoxError> {
-                    ::core::unimplemented!()
-                }
-
-                fn step<'step>(
-                    &'step mut self,
-                    cx: &'step mut __private::Cx<Self>,
-                    at: Self::Point,
-                ) -> __private::BoxFuture<'step, __private::StepEnd<Self>> {
-                    ::core::unimplemented!()
-                }
-            },
-        ),
-    });
+    let (editor, unwritten) = (editor::expand(model), unwritten(model));
+    let flow = model.facade.for_both(&quote!(#editor #unwritten), &unwritten);
     let flow = model.facade.scope(&flow);
-    quote!(#points #flow)
+    quote!(#flow #points)
 }
 
-fn flow(model: &Model, reader: Reader) -> TokenStream {
-    let ahead = ahead::expand(model, reader);
-    let step = step::expand(model, reader);
-    implementation(model, &quote!(#ahead #step))
+/// The implementation without the steps.
+fn unwritten(model: &Model) -> TokenStream {
+    implementation(
+        model,
+        &quote! {
+            fn ahead(
+                &self,
+                cx: &__private::Cx<Self>,
+                after: ::core::option::Option<&Self::Point>,
+            ) -> ::core::result::Result<__private::Ahead<Self::Point>, __private::BoxError> {
+                ::core::unimplemented!()
+            }
+
+            fn step<'step>(
+                &'step mut self,
+                cx: &'step mut __private::Cx<Self>,
+                at: Self::Point,
+            ) -> __private::BoxFuture<'step, __private::StepEnd<Self>> {
+                ::core::unimplemented!()
+            }
+        },
+    )
 }
 
 /// `impl Flow` around what names tokens of the user.
 fn implementation(model: &Model, methods: &TokenStream) -> TokenStream {
     let allowances = allowances();
-    let (impls, _, clause) = model.target.generics.split_for_impl();
+    let (impls, _, _) = model.target.generics.split_for_impl();
+    let clause = model.target.granted(&quote!(__private::Spec + ::core::marker::Send));
     let process = model.target.self_type();
     let point = model.target.derived("Point");
     let tree = tree::expand(model);
@@ -95,15 +97,26 @@ fn implementation(model: &Model, methods: &TokenStream) -> TokenStream {
     }
 }
 
-/// One assertion per normal end, at that end. The names of the outputs stand on a hidden type: the process may be
-/// generic, and then its constants are not evaluated by a check.
+/// One assertion per normal end, at that end.
+///
+/// The constants of a generic process are not evaluated by a check, so there the names of the outputs stand on a hidden
+/// type. The process itself is asked where it can be: if it has no `spec!`, nothing more is said about that.
 fn checks(model: &Model) -> TokenStream {
+    let is_generic = !model.target.generics.params.is_empty();
     let (process, table) = (model.target.plain(), model.target.hidden("__Procession"));
     let checks = model.ends.iter().map(|end| {
         let (set, path, span) = (&end.set, &end.path, located(end.span));
         let private = private_at(span);
-        let table = proc_macro2::Ident::new(&table.to_string(), span);
-        quote_spanned!(span=> const _: () = #private::assert_set::<#table>(#process, &[#(#set),*], #path);)
+        let table = if is_generic { table.to_string() } else { process.clone() };
+        let table = proc_macro2::Ident::new(&table, model.target.name.span().resolved_at(span));
+        quote_spanned! {span=>
+            const _: () =
+                #private::assert_set(#private::OutputsOf::<#table>::OUTPUTS, #process, &[#(#set),*], #path);
+        }
     });
-    quote!(#(#checks)*)
+    quote! {
+        #[allow(unused_imports)]
+        use __private::NoOutputs as _;
+        #(#checks)*
+    }
 }

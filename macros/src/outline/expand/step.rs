@@ -3,11 +3,12 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 
-use crate::flow::{Call, Reader, private_at};
+use crate::flow::{Call, private_at};
 use crate::outline::model::{Model, Output, Point};
+use crate::tokens::located;
 
 /// A match on the point, with a boxed future per step.
-pub(super) fn expand(model: &Model, reader: Reader) -> TokenStream {
+pub(super) fn expand(model: &Model) -> TokenStream {
     let point = model.target.derived("Point");
     let arms = model.points.iter().map(|at| {
         let variant = &at.variant;
@@ -16,9 +17,9 @@ pub(super) fn expand(model: &Model, reader: Reader) -> TokenStream {
             blocking: at.blocking,
             types: quote!(()),
             arguments: quote!(()),
-            end: end(model, reader, at),
+            end: end(model, at),
         };
-        let call = call.expand(reader);
+        let call = call.expand();
         quote!(#point::#variant => #call)
     });
     quote! {
@@ -36,13 +37,13 @@ pub(super) fn expand(model: &Model, reader: Reader) -> TokenStream {
 }
 
 /// The end of a step, from the value it returned.
-fn end(model: &Model, reader: Reader, point: &Point) -> TokenStream {
+fn end(model: &Model, point: &Point) -> TokenStream {
     let (forwarded, returned): (Vec<&Output>, Vec<&Output>) =
         point.outputs.iter().partition(|output| output.from.is_some());
     let at = returned.first().and_then(|output| output.path.last()).unwrap_or(&point.step).span();
-    let span = reader.around(at);
+    let span = located(at);
     let private = private_at(span);
-    let types: Vec<_> = returned.iter().map(|output| of_output(model, reader, output, "Output", "Value")).collect();
+    let types: Vec<_> = returned.iter().map(|output| of_output(model, output, "Output", "Value")).collect();
     let names: Vec<_> = returned.iter().map(|output| output.name.as_str()).collect();
     let end = match (types.as_slice(), names.as_slice()) {
         ([], _) => quote_spanned!(span=> #private::returned::<Self, _>(value)),
@@ -50,9 +51,9 @@ fn end(model: &Model, reader: Reader, point: &Point) -> TokenStream {
         _ => quote_spanned!(span=> #private::yielded::<Self, (#(#types,)*), _>(value, &[#(#names),*])),
     };
     let forwards = forwarded.iter().map(|output| {
-        let child = of_output(model, reader, output, "ExposedOutputs", "Of");
+        let child = of_output(model, output, "ExposedOutputs", "Of");
         let field = output.from.iter().flatten();
-        let span = reader.around(output.from.iter().flatten().last().map_or_else(Span::call_site, Ident::span));
+        let span = located(output.from.iter().flatten().last().map_or_else(Span::call_site, Ident::span));
         let name = &output.name;
         quote_spanned!(span=> .forward::<#child>(#name, &(*self) #(.#field)*))
     });
@@ -61,8 +62,8 @@ fn end(model: &Model, reader: Reader, point: &Point) -> TokenStream {
 
 /// What the spec says about an output, asked by its name: as a path, so that rustc knows the near ones and is silent
 /// about what follows from a wrong one.
-fn of_output(model: &Model, reader: Reader, output: &Output, fact: &str, item: &str) -> TokenStream {
-    let span = reader.around(output.path.last().map_or_else(Span::call_site, Ident::span));
+fn of_output(model: &Model, output: &Output, fact: &str, item: &str) -> TokenStream {
+    let span = located(output.path.last().map_or_else(Span::call_site, Ident::span));
     let private = private_at(span);
     let names = Ident::new(&model.target.hidden("__procession_outputs_").to_string(), span);
     let (fact, item, first) = (Ident::new(fact, span), Ident::new(item, span), output.path.first());

@@ -3,7 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote};
 use std::collections::BTreeSet;
-use syn::Ident;
+use syn::{Expr, ExprUnary, Ident, UnOp};
 
 use super::{Names, at};
 use crate::spec::ast::Check;
@@ -19,20 +19,25 @@ pub(super) fn expand(names: &Names<'_>) -> TokenStream {
     let [input_ports, output_ports] = [(&model.inputs, false, "inputs"), (&model.outputs, true, "outputs")]
         .map(|(namespace, outputs, name)| fill(names, quote!(#private::PortNamespace::new(#name)), namespace, outputs));
     let register = register(names);
+    // At the name of the process: whether the values go between threads is asked here, of all ports together.
+    let place = model.process.to_token_stream();
+    let [input_values, output_values] = [&inputs, &outputs].map(|values| at(&place, values.clone()));
     quote! {
         impl #declare #private::Spec for #process #where_clause {
-            type Inputs = #inputs;
-            type Outputs = #outputs;
+            type Inputs = #input_values;
+            type Outputs = #output_values;
             type Exit = #exit;
             fn build_spec() -> #private::ProcessSpec {
-                // A path that begins elsewhere, with `$crate`, would lose its caret.
-                #[allow(unused_imports)]
-                use #private::ports as __ports;
-                #private::ProcessSpec::new(#name)
-                    #help
-                    .with_inputs(#input_ports)
-                    .with_outputs(#output_ports)
-                    .with_exits::<#exit>()
+                #private::editor! { { ::core::unimplemented!() } {
+                    // A path that begins elsewhere, with `$crate`, would lose its caret.
+                    #[allow(unused_imports)]
+                    use #private::ports::{self as __ports, ViaNothing as _, ViaSchema as _};
+                    #private::ProcessSpec::new(#name)
+                        #help
+                        .with_inputs(#input_ports)
+                        .with_outputs(#output_ports)
+                        .with_exits::<#exit>()
+                } }
             }
             #register
         }
@@ -53,21 +58,15 @@ fn register(names: &Names<'_>) -> Option<TokenStream> {
 
 /// Puts ports into a namespace, and its validators around it.
 fn fill(names: &Names<'_>, mut tokens: TokenStream, namespace: &Namespace, outputs: bool) -> TokenStream {
-    let mut flat = BTreeSet::new();
+    let mut absorbed = BTreeSet::new();
     for node in &namespace.nodes {
-        let exposed = node.exposed.and_then(|index| names.model.exposes.get(index).map(|exposed| (index, exposed)));
-        match exposed {
-            Some((index, exposed)) if exposed.namespace.is_none() => {
-                if flat.insert(index) {
+        match node.exposed.and_then(|index| names.model.exposes.get(index).map(|exposed| (index, exposed))) {
+            Some((index, exposed)) => {
+                if absorbed.insert(index) {
                     tokens.extend(absorb(names, exposed));
                 }
             }
-            Some((_, exposed)) => {
-                let (private, name, absorb) = (&names.private, node.plain(), absorb(names, exposed));
-                let options = options(&exposed.help, exposed.optional);
-                tokens.extend(quote!(.namespace(#private::PortNamespace::new(#name) #options #absorb)));
-            }
-            None => tokens.extend(entry(names, node, outputs)),
+            None => tokens = entry(names, &tokens, node, outputs),
         }
     }
     check_all(tokens, &names.apply(&namespace.type_name, &[]), &namespace.checks)
@@ -90,38 +89,52 @@ fn options(help: &str, optional: bool) -> TokenStream {
     quote!(#help #optional)
 }
 
-/// A port or namespace of this process's own.
-fn entry(names: &Names<'_>, node: &Node, outputs: bool) -> TokenStream {
+/// A namespace with a port or namespace of this process's own.
+fn entry(names: &Names<'_>, tokens: &TokenStream, node: &Node, outputs: bool) -> TokenStream {
     let (private, name) = (&names.private, node.plain());
     match &node.kind {
         Kind::Port(known) => {
             let port = port(names, node, known, outputs);
-            quote!(.port(#port))
+            quote!(#tokens.port(#port))
         }
         Kind::Dynamic(Value { ty, text }) => {
             let (port, options) = (names.port(node, outputs), options(&node.help, false));
-            let namespace = quote!(#private::ports::dynamic::<#port>(#name, #text) #options);
+            let schema = schema(names, &quote!(<<#port as #private::Declared>::Value as #private::Dynamic>::Item));
+            let namespace = quote!(#private::ports::dynamic::<#port>(#name, #text, #schema) #options);
             let namespace = check_all(namespace, &super::values::map_of(ty), &node.checks);
-            quote!(.namespace(#namespace))
+            quote!(#tokens.namespace(#namespace))
+        }
+        Kind::Rest(Value { text, .. }) => {
+            let port = names.port(node, outputs);
+            let schema = schema(names, &quote!(<<#port as #private::Declared>::Value as #private::Dynamic>::Item));
+            quote!(#private::ports::dynamic_in::<#port>(#tokens, #text, #schema))
         }
         Kind::Namespace(inner) => {
             let options = options(&node.help, inner.optional);
             let namespace = fill(names, quote!(#private::PortNamespace::new(#name) #options), inner, outputs);
-            quote!(.namespace(#namespace))
+            quote!(#tokens.namespace(#namespace))
         }
     }
+}
+
+/// What JSON Schema says about a type, if it says anything: the compiler chooses by the number of references.
+fn schema(names: &Names<'_>, ty: &TokenStream) -> TokenStream {
+    let private = &names.private;
+    quote!((&#private::ports::Probe::<#ty>::new()).schema())
 }
 
 fn port(names: &Names<'_>, node: &Node, port: &Port, outputs: bool) -> TokenStream {
     let private = &names.private;
     let (name, text, declared) = (node.plain(), &port.value.text, names.port(node, outputs));
     let options = options(&node.help, port.presence == Presence::Optional);
-    let mut tokens = quote!(#private::ports::port::<#declared>(#name, #text) #options);
+    let schema = schema(names, &quote!(<#declared as #private::Declared>::Value));
+    let mut tokens = quote!(#private::ports::port::<#declared>(#name, #text, #schema) #options);
     if let Some(default) = &port.default {
         let ty = &port.value.ty;
         let value = if port.is_string { quote!(::core::convert::Into::<#ty>::into(#default)) } else { default.clone() };
+        let with = if is_fixed(default) { quote!(with_default_value) } else { quote!(with_default) };
         tokens = quote! {
-            #private::ports::with_default::<#declared>(
+            #private::ports::#with::<#declared>(
                 #tokens,
                 || -> #ty { #value },
             )
@@ -137,6 +150,29 @@ fn port(names: &Names<'_>, node: &Node, port: &Port, outputs: bool) -> TokenStre
         };
     }
     tokens
+}
+
+/// Whether a default is the same at each launch: constants, and what operators make of them. Whatever calls something
+/// is computed.
+fn is_fixed(default: &TokenStream) -> bool {
+    fn fixed(expression: &Expr) -> bool {
+        match expression {
+            Expr::Lit(_) | Expr::Path(_) => true,
+            Expr::Unary(ExprUnary { op: UnOp::Neg(_) | UnOp::Not(_), expr, .. }) => fixed(expr),
+            Expr::Binary(binary) => fixed(&binary.left) && fixed(&binary.right),
+            Expr::Paren(inner) => fixed(&inner.expr),
+            Expr::Group(inner) => fixed(&inner.expr),
+            Expr::Cast(cast) => fixed(&cast.expr),
+            Expr::Array(array) => array.elems.iter().all(fixed),
+            Expr::Tuple(tuple) => tuple.elems.iter().all(fixed),
+            Expr::Call(call) => {
+                let is_some = matches!(&*call.func, Expr::Path(path) if path.path.is_ident("Some"));
+                is_some && call.args.iter().all(fixed)
+            }
+            _ => false,
+        }
+    }
+    syn::parse2::<Expr>(default.clone()).is_ok_and(|expression| fixed(&expression))
 }
 
 /// Validators of a whole namespace.

@@ -21,6 +21,7 @@ pub(super) fn of_field(node: &Node, outputs: bool) -> TokenStream {
     let kind = match (&node.kind, outputs) {
         (Kind::Port(_), false) => "Input",
         (Kind::Port(_), true) => "Output",
+        (Kind::Rest(_), _) => return comments(node, "The values under names that are not declared."),
         (Kind::Dynamic(_), _) => "The values of the dynamic namespace",
         (Kind::Namespace(_), _) => "The namespace",
     };
@@ -36,7 +37,7 @@ pub(super) fn of_setter(node: &Node) -> TokenStream {
             Presence::Optional => "Optional.".to_owned(),
             Presence::Defaulted => format!("Default: `{}`.", port.default_text.replace('`', "'")),
         },
-        Kind::Dynamic(_) => "Sets one value; may be called again for other names.".to_owned(),
+        Kind::Dynamic(_) | Kind::Rest(_) => "Sets one value; may be called again for other names.".to_owned(),
         Kind::Namespace(namespace) if namespace.optional => "Optional as a whole.".to_owned(),
         Kind::Namespace(_) => "Sets the ports of the namespace; what is set already stays.".to_owned(),
     };
@@ -84,7 +85,7 @@ fn rows(node: &Node, text: &mut String) {
     let code = |text: &str| if text.is_empty() { String::new() } else { format!("`{}`", cell(text).replace('`', "'")) };
     let (ty, default) = match &node.kind {
         Kind::Port(port) => (code(&port.value.text), code(&port.default_text)),
-        Kind::Dynamic(value) => (format!("any number of {}", code(&value.text)), String::new()),
+        Kind::Dynamic(value) | Kind::Rest(value) => (format!("any number of {}", code(&value.text)), String::new()),
         Kind::Namespace(_) => ("namespace".to_owned(), String::new()),
     };
     let _ = write!(text, "\n| `{}` | {ty} | {required} | {default} | {help} |", node.path);

@@ -3,6 +3,8 @@
 mod builder;
 mod description;
 mod docs;
+pub(super) mod editor;
+mod supply;
 mod values;
 
 use proc_macro2::{Ident, Span, TokenStream};
@@ -170,6 +172,11 @@ fn exits(names: &Names<'_>) -> TokenStream {
                 ::core::result::Result::Ok(#private::Next::exit(self))
             }
         }
+        impl ::core::convert::From<#name> for #private::BoxError {
+            fn from(exit: #name) -> Self {
+                ::std::boxed::Box::new(#private::ExitCodes::code(exit))
+            }
+        }
     }
 }
 
@@ -178,11 +185,11 @@ fn exits(names: &Names<'_>) -> TokenStream {
 fn output_table(names: &Names<'_>) -> TokenStream {
     let (private, model) = (&names.private, names.model);
     let (table, module) = (format_ident!("__Procession{}", model.name), outputs_module(&model.name));
-    let rows = model.outputs.nodes.iter().map(|node| {
-        let (name, required) = (node.plain(), node.is_required());
-        quote!(#private::OutputInfo { name: #name, required: #required })
-    });
-    let items = model.outputs.nodes.iter().map(|node| {
+    let (process, declare, where_clause) = (&names.process, names.declare(&[]), names.where_clause);
+    let mut rows = Vec::new();
+    output_rows(names, &model.outputs, &mut rows);
+    let declared = model.outputs.nodes.iter().filter(|node| !matches!(node.kind, Kind::Rest(_)));
+    let items = declared.map(|node| {
         let (ident, name) = (&node.name, node.plain());
         quote!(pub const #ident: &str = #name;)
     });
@@ -193,9 +200,25 @@ fn output_table(names: &Names<'_>) -> TokenStream {
         impl #private::OutputTable for #table {
             const OUTPUTS: &'static [#private::OutputInfo] = &[#(#rows),*];
         }
+        impl #declare #private::OutputTable for #process #where_clause {
+            const OUTPUTS: &'static [#private::OutputInfo] = <#table as #private::OutputTable>::OUTPUTS;
+        }
         #[doc(hidden)]
         #[allow(dead_code, unreachable_pub, non_snake_case, non_upper_case_globals, missing_docs)]
         pub mod #module { #(#items)* }
+    }
+}
+
+/// A row for each output, and before its ports one for each namespace. Below what is optional nothing is required.
+fn output_rows(names: &Names<'_>, namespace: &Namespace, rows: &mut Vec<TokenStream>) {
+    let private = &names.private;
+    for node in namespace.nodes.iter().filter(|node| !matches!(node.kind, Kind::Rest(_))) {
+        let (path, required, exposed) = (&node.path, node.is_required(), node.exposed.is_some());
+        rows.push(quote!(#private::OutputInfo { name: #path, required: #required, exposed: #exposed }));
+        match &node.kind {
+            Kind::Namespace(inner) if required => output_rows(names, inner, rows),
+            _ => {}
+        }
     }
 }
 
@@ -206,14 +229,20 @@ fn outputs_module(process: &str) -> Ident {
 
 /// The types of all ports, by the hash of their names.
 fn wiring(names: &Names<'_>) -> TokenStream {
-    let mut tokens = TokenStream::new();
-    wire(names, &names.model.inputs, false, &mut tokens);
-    wire(names, &names.model.outputs, true, &mut tokens);
     let (private, process) = (&names.private, &names.process);
+    let [editor, compiler] = [Place::Call, Place::Type].map(|place| {
+        let mut tokens = TokenStream::new();
+        wire(names, &names.model.inputs, false, place, &mut tokens);
+        wire(names, &names.model.outputs, true, place, &mut tokens);
+        tokens
+    });
+    let mut tokens = quote!(#private::editor! { { #editor } { #compiler } });
     let (declare, where_clause) = (names.declare(&[]), names.where_clause);
     for exposed in names.model.exposes.iter().filter(|exposed| exposed.outputs) {
-        let (path, Some(namespace)) = (&exposed.path, &exposed.namespace) else { continue };
-        let hash = port_hash(&crate::tokens::plain(namespace));
+        if exposed.namespace.is_empty() || exposed.repeated {
+            continue;
+        }
+        let (path, hash) = (&exposed.path, port_hash(&exposed.namespace));
         tokens.extend(quote! {
             impl #declare #private::ExposedOutputs<#hash> for #process #where_clause { type Of = #path; }
         });
@@ -221,7 +250,15 @@ fn wiring(names: &Names<'_>) -> TokenStream {
     tokens
 }
 
-fn wire(names: &Names<'_>, namespace: &Namespace, outputs: bool, tokens: &mut TokenStream) {
+/// Where the words around a port's type stand: the compiler's caret is to cover the type, an editor would take them for
+/// definitions of it.
+#[derive(Clone, Copy)]
+enum Place {
+    Call,
+    Type,
+}
+
+fn wire(names: &Names<'_>, namespace: &Namespace, outputs: bool, place: Place, tokens: &mut TokenStream) {
     let (private, process) = (&names.private, &names.process);
     let (declare, where_clause) = (names.declare(&[]), names.where_clause);
     let side = if outputs { quote!(Output) } else { quote!(Input) };
@@ -229,13 +266,20 @@ fn wire(names: &Names<'_>, namespace: &Namespace, outputs: bool, tokens: &mut To
         let (hash, allow) = (node.hash(), allow());
         let value = match &node.kind {
             Kind::Port(port) => port.value.ty.clone(),
-            Kind::Dynamic(value) => values::map_of(&value.ty),
+            Kind::Dynamic(value) | Kind::Rest(value) => match place {
+                Place::Call => values::map_of(&value.ty),
+                Place::Type => at(&value.ty, values::map_of(&value.ty)),
+            },
             Kind::Namespace(inner) => {
-                wire(names, inner, outputs, tokens);
+                wire(names, inner, outputs, place, tokens);
                 names.apply(&inner.type_name, &[])
             }
         };
-        let item = at(&value, quote!(type Value));
+        let item = quote!(type Value);
+        let item = match place {
+            Place::Call => item,
+            Place::Type => at(&value, item),
+        };
         tokens.extend(quote! {
             #allow
             impl #declare #private::#side<#hash> for #process #where_clause { #item = #value; }

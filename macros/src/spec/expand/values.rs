@@ -40,7 +40,7 @@ pub(super) fn map_of(ty: &TokenStream) -> TokenStream {
 fn field_type(names: &Names<'_>, node: &Node) -> TokenStream {
     let (ty, optional) = match &node.kind {
         Kind::Port(port) => (port.value.ty.clone(), port.presence == Presence::Optional),
-        Kind::Dynamic(value) => (map_of(&value.ty), false),
+        Kind::Dynamic(value) | Kind::Rest(value) => (map_of(&value.ty), false),
         Kind::Namespace(namespace) => (names.apply(&namespace.type_name, &[]), namespace.optional),
     };
     if optional { quote!(::core::option::Option<#ty>) } else { ty }
@@ -99,6 +99,7 @@ fn read(names: &Names<'_>, node: &Node, outputs: bool, ports: &Ident) -> TokenSt
             quote!(#private::ports::read_optional::<#port>(#ports, #text)?)
         }
         Kind::Port(_) => quote!(#private::ports::read::<#port>(#ports, #text)?),
+        Kind::Rest(_) => quote!(#private::ports::read_rest::<#port, _>(#ports)?),
         Kind::Dynamic(_) => quote!(#private::ports::read_dynamic::<#port, _>(#ports, #text)?),
         Kind::Namespace(namespace) => {
             let ty = names.apply(&namespace.type_name, &[]);
@@ -116,6 +117,7 @@ pub(super) fn write(names: &Names<'_>, node: &Node, outputs: bool, ports: &Ident
         Kind::Port(known) if known.presence == Presence::Optional => {
             quote!(#private::ports::write_optional::<#port>(#ports, #text, #optional);)
         }
+        Kind::Rest(_) => quote!(#private::ports::write_rest::<#port, _>(#ports, &self.#name);),
         Kind::Port(_) | Kind::Dynamic(_) => quote!(#private::ports::write::<#port>(#ports, #text, &self.#name);),
         Kind::Namespace(namespace) if namespace.optional => quote!(#ports.namespace_optional(#text, #optional);),
         Kind::Namespace(_) => quote!(#ports.namespace(#text, &self.#name);),

@@ -5,13 +5,15 @@ use quote::quote;
 
 use super::handling;
 use super::point::{bound, none, pattern};
-use crate::flow::{Call, Reader, allowances, private_at};
+use crate::flow::{Call, allowances, private_at};
 use crate::steps::model::Model;
+use crate::tokens::located;
 
 /// The implementation; without calls of the steps if these have errors that are reported already.
-pub(super) fn expand(model: &Model, reader: Reader, calls: bool) -> TokenStream {
+pub(super) fn expand(model: &Model, calls: bool) -> TokenStream {
     let allowances = allowances();
-    let (impls, _, clause) = model.target.generics.split_for_impl();
+    let (impls, _, _) = model.target.generics.split_for_impl();
+    let clause = model.target.granted(&quote!(__private::Spec + ::core::marker::Send));
     let process = model.target.self_type();
     let (next, wait) = (model.target.derived("Next"), model.target.derived("Wait"));
     let (_, hand_arguments, _) = model.target.generics.split_for_impl();
@@ -19,7 +21,7 @@ pub(super) fn expand(model: &Model, reader: Reader, calls: bool) -> TokenStream 
     let (_, point_arguments, _) = model.generics.split_for_impl();
     let stored = model.steps.iter().map(|step| &step.stored);
     let (codec, ahead) = (codec(model), ahead(model, calls));
-    let step = if calls { steps(model, reader) } else { quote!(::core::unimplemented!()) };
+    let step = if calls { steps(model) } else { quote!(::core::unimplemented!()) };
     quote! {
             #[automatically_derived]
             #allowances
@@ -132,14 +134,14 @@ fn ahead(model: &Model, calls: bool) -> TokenStream {
     }
 }
 
-fn steps(model: &Model, reader: Reader) -> TokenStream {
+fn steps(model: &Model) -> TokenStream {
     let point = model.target.derived("Point");
     let arms = model.steps.iter().map(|step| {
         let (variant, pattern) = (&step.variant, pattern(step));
         let values = (0..step.arguments.len()).map(bound);
         let types = step.arguments.iter().map(|argument| &argument.ty);
-        let private = private_at(reader.around(step.name.span()));
-        let end = quote::quote_spanned!(reader.around(step.name.span())=> #private::returned::<Self, _>(value));
+        let private = private_at(located(step.name.span()));
+        let end = quote::quote_spanned!(located(step.name.span())=> #private::returned::<Self, _>(value));
         let call = Call {
             step: &step.name,
             blocking: step.blocking,
@@ -147,7 +149,7 @@ fn steps(model: &Model, reader: Reader) -> TokenStream {
             arguments: quote!((#(#values,)*)),
             end,
         };
-        let call = call.expand(reader);
+        let call = call.expand();
         quote!(#point::#variant #pattern => #call)
     });
     quote! {

@@ -71,17 +71,15 @@ fn wait_method(model: &Model, step: &Step) -> TokenStream {
     let parameters = parameters(given);
     let puts = given.iter().enumerate().map(|(index, argument)| {
         let (handling, value, stored) = (handling(model, argument), bound(index), &argument.stored);
-        quote!(#handling.put(&mut arguments, #stored, &#value)?;)
+        quote!(#handling.put(arguments, #stored, &#value)?;)
     });
     quote! {
         #docs
         pub fn #name(self #(, #parameters)*) -> #private::Next<#process> {
-            let arguments = (|| {
-                let mut arguments = #private::serde_json::Map::new();
+            #private::Next::wait_then(self.text, #stored, |arguments| {
                 #(#puts)*
-                ::core::result::Result::<_, #private::serde_json::Error>::Ok(arguments)
-            })();
-            #private::Next::wait_then(self.text, #stored, arguments)
+                ::core::result::Result::Ok(())
+            })
         }
     }
 }
@@ -101,6 +99,7 @@ fn hand(model: &Model, hand: &Ident, doc: &str, methods: &TokenStream, hand_over
     let generics = (!params.is_empty()).then(|| quote!(<#params>));
     let process = model.target.self_type();
     let name = hand.to_string();
+    let known = model.target.granted(&quote!(#private::Flow));
     quote! {
         #[doc = #doc]
         #[must_use = "a step hands over by returning what the methods give"]
@@ -112,7 +111,7 @@ fn hand(model: &Model, hand: &Ident, doc: &str, methods: &TokenStream, hand_over
 
         #[automatically_derived]
         #allowances
-        impl #impls #hand #arguments #clause {
+        impl #impls #hand #arguments #known {
             #methods
         }
 

@@ -1,5 +1,6 @@
 //! The code of `steps!`.
 
+mod editor;
 mod flow;
 mod hand;
 mod point;
@@ -9,16 +10,16 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 
 use super::model::{Argument, Model};
-use crate::flow::Reader;
 use crate::tokens::located;
 
 /// The points, what hands over to them, and the control flow. With errors the steps are called for editors only.
 pub(crate) fn expand(model: &Model, correct: bool) -> TokenStream {
     let (points, next, wait) = (point::expand(model), hand::next(model), hand::wait(model));
-    let flow = model.facade.for_both(|reader| flow::expand(model, reader, correct || reader == Reader::Editor));
+    let (editor, unwritten) = (editor::expand(model), flow::expand(model, false));
+    let flow = model.facade.for_both(&quote!(#editor #unwritten), &flow::expand(model, correct));
     let process = correct.then(|| model.target.assertion());
     let flow = model.facade.scope(&quote!(#flow #process));
-    quote!(#points #next #wait #flow)
+    quote!(#flow #points #next #wait)
 }
 
 /// What is done with an argument: one function with one bound, so that a type which cannot be saved is one error.

@@ -1,0 +1,311 @@
+//! Inputs or outputs while they are collected: own ports and those of exposed processes.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{ToTokens, quote};
+use std::collections::BTreeSet;
+use syn::{Path, PathArguments};
+
+use super::ast::{self, Docs, Entry, EntryKind, Expose};
+use super::model::{Exposed, Kind, Namespace, Node, Port, Presence, Value, join, keeps};
+use super::ports::{Listing, type_text};
+use crate::diag::{Diagnostics, did_you_mean};
+use crate::tokens::{camel, plain};
+
+/// Inputs or outputs while they are collected.
+pub(super) struct Side<'a> {
+    process: &'a str,
+    facade: &'a TokenStream,
+    outputs: bool,
+    type_names: BTreeSet<String>,
+    root: Namespace,
+}
+
+impl<'a> Side<'a> {
+    pub(super) fn new(process: &'a str, facade: &'a TokenStream, outputs: bool) -> Self {
+        Self { process, facade, outputs, type_names: BTreeSet::new(), root: empty(String::new()) }
+    }
+
+    fn word(&self) -> &'static str {
+        if self.outputs { "output" } else { "input" }
+    }
+
+    /// A name for the struct of a namespace, unique even if dots and underscores fall together.
+    fn type_name(&mut self, path: &str) -> String {
+        let suffix = if self.outputs { "Outputs" } else { "Inputs" };
+        let parts: String = path.split('.').map(camel).collect();
+        let candidates = (1..).map(|number| {
+            let number = if number == 1 { String::new() } else { number.to_string() };
+            format!("{}{parts}{number}{suffix}", self.process)
+        });
+        let mut candidates = candidates.filter(|name| !self.type_names.contains(name));
+        let name = candidates.next().unwrap_or_default();
+        self.type_names.insert(name.clone());
+        name
+    }
+
+    pub(super) fn finish(mut self) -> Namespace {
+        let mut root = std::mem::replace(&mut self.root, empty(String::new()));
+        root.type_name = self.type_name("");
+        settle(&mut root);
+        root
+    }
+
+    /// Adds what the process itself declares. What [`check`](super::check::check) reports is left out in silence.
+    pub(super) fn declare(&mut self, entry: &Entry, exposes: &[Exposed], diagnostics: &mut Diagnostics) {
+        let mut root = std::mem::replace(&mut self.root, empty(String::new()));
+        self.put(&mut root.nodes, entry, "", exposes, diagnostics);
+        self.root = root;
+    }
+
+    fn put(
+        &mut self,
+        nodes: &mut Vec<Node>,
+        entry: &Entry,
+        parent: &str,
+        exposes: &[Exposed],
+        diagnostics: &mut Diagnostics,
+    ) {
+        let Some(index) = nodes.iter().position(|known| known.plain() == plain(&entry.name)) else {
+            return nodes.push(self.own(entry, parent));
+        };
+        let known = &mut nodes[index];
+        if let Some(exposed) = known.exposed.and_then(|index| exposes.get(index)) {
+            let process = last(&exposed.path);
+            let (side, path) = (self.word(), &known.path);
+            let from = path.strip_prefix(&exposed.namespace).unwrap_or(path).trim_start_matches('.');
+            let message = format!(
+                "{side} `{path}` comes from `{process}` already: add `{{ exclude: {from} }}` where it is exposed, or \
+                 take another name"
+            );
+            diagnostics.error(&entry.name, message);
+            return;
+        }
+        let (Kind::Namespace(inner), EntryKind::Namespace { optional, entries }) = (&mut known.kind, &entry.kind)
+        else {
+            return;
+        };
+        inner.optional |= optional;
+        inner.checks.extend(entry.checks.iter().cloned());
+        if known.help.is_empty() {
+            (known.docs, known.help) = (entry.docs.clone(), entry.docs.text());
+        }
+        for entry in entries {
+            self.put(&mut inner.nodes, entry, &known.path, exposes, diagnostics);
+        }
+    }
+
+    fn own(&mut self, entry: &Entry, parent: &str) -> Node {
+        let path = join(parent, &plain(&entry.name));
+        let mut checks = entry.checks.clone();
+        let value = |ty: &syn::Type| Value { ty: ty.to_token_stream(), text: type_text(&ty.to_token_stream()) };
+        let kind = match &entry.kind {
+            EntryKind::Port { ty, optional, default } => Kind::Port(Port {
+                is_string: is_string(ty),
+                value: value(ty),
+                presence: match (default, optional) {
+                    (Some(_), _) => Presence::Defaulted,
+                    (None, Some(_)) => Presence::Optional,
+                    (None, None) => Presence::Required,
+                },
+                default: default.clone(),
+                default_text: default.as_ref().map(type_text).unwrap_or_default(),
+            }),
+            EntryKind::Dynamic { ty } => Kind::Dynamic(value(ty)),
+            EntryKind::Rest { ty } => Kind::Rest(value(ty)),
+            EntryKind::Namespace { optional, entries } => {
+                let mut namespace = Namespace {
+                    optional: *optional,
+                    checks: std::mem::take(&mut checks),
+                    ..empty(self.type_name(&path))
+                };
+                for entry in entries {
+                    // No exposure can have brought anything into a new namespace.
+                    self.put(&mut namespace.nodes, entry, &path, &[], &mut Diagnostics::default());
+                }
+                Kind::Namespace(namespace)
+            }
+        };
+        let help = entry.docs.text();
+        Node { name: entry.name.clone(), path, docs: entry.docs.clone(), help, exposed: None, kind, checks }
+    }
+
+    /// Adds what another process declares.
+    pub(super) fn expose(
+        &mut self,
+        expose: Expose,
+        index: usize,
+        listing: &Listing,
+        diagnostics: &mut Diagnostics,
+    ) -> Exposed {
+        let listed = if self.outputs { &listing.outputs } else { &listing.inputs };
+        self.check_rules(&expose, listed, diagnostics);
+        let names = |keyword: &str| {
+            let rule = expose.rules.first().filter(|rule| rule.keyword == keyword);
+            rule.map(|rule| rule.names.iter().map(ast::Dotted::text).collect()).unwrap_or_default()
+        };
+        let (include, exclude): (Vec<String>, Vec<String>) = (names("include"), names("exclude"));
+        let prefix = expose.namespace.iter().map(plain).collect::<Vec<_>>().join(".");
+        let from = From { process: &expose.path, index, prefix: &prefix, rules: (&include, &exclude) };
+        let mut root = std::mem::replace(&mut self.root, empty(String::new()));
+        // A port in the way: reported by `check`.
+        if let Some(namespace) = self.namespace_at(&mut root, &expose.namespace, &expose) {
+            let (nodes, dropped) = self.take(listed, &from);
+            self.add(namespace, &expose, nodes, diagnostics);
+            namespace.dropped.extend(dropped);
+        }
+        self.root = root;
+        Exposed {
+            outputs: expose.outputs,
+            namespace: prefix,
+            path: expose.path,
+            include,
+            exclude,
+            repeated: false,
+            listing: listed.clone(),
+        }
+    }
+
+    /// The namespace that ports are exposed into; new ones are as the exposure says.
+    fn namespace_at<'n>(
+        &mut self,
+        root: &'n mut Namespace,
+        names: &[Ident],
+        expose: &Expose,
+    ) -> Option<&'n mut Namespace> {
+        let (mut namespace, mut path) = (root, String::new());
+        for (index, name) in names.iter().enumerate() {
+            path = join(&path, &plain(name));
+            let known = namespace.nodes.iter().position(|known| known.plain() == plain(name));
+            let known = known.unwrap_or_else(|| {
+                let kind = Kind::Namespace(empty(self.type_name(&path)));
+                let (name, path, docs, help) = (name.clone(), path.clone(), Docs::default(), String::new());
+                namespace.nodes.push(Node { name, path, docs, help, exposed: None, kind, checks: Vec::new() });
+                namespace.nodes.len() - 1
+            });
+            let node = &mut namespace.nodes[known];
+            let Kind::Namespace(inner) = &mut node.kind else { return None };
+            if index + 1 == names.len() {
+                inner.optional |= expose.optional.is_some();
+                if !expose.docs.0.is_empty() {
+                    (node.docs, node.help) = (expose.docs.clone(), expose.docs.text());
+                }
+                if let Some(help) = &expose.help {
+                    node.help = help.value();
+                }
+            }
+            namespace = inner;
+        }
+        Some(namespace)
+    }
+
+    /// An exposure brings no port that is there already.
+    fn add(&self, namespace: &mut Namespace, expose: &Expose, nodes: Vec<Node>, diagnostics: &mut Diagnostics) {
+        let process = last(&expose.path);
+        for node in nodes {
+            let name = node.plain();
+            if namespace.nodes.iter().any(|known| known.plain() == name) {
+                let (side, path) = (self.word(), &node.path);
+                let other = if expose.namespace.is_empty() { "a namespace" } else { "another namespace" };
+                let message = format!(
+                    "{side} `{path}` is declared already, and `{process}` brings it again: \
+                     add `{{ exclude: {name} }}`, or expose into {other} with `as`"
+                );
+                diagnostics.error(&expose.path, message);
+            } else {
+                namespace.nodes.push(node);
+            }
+        }
+    }
+
+    /// `include` and `exclude` name ports that exist.
+    fn check_rules(&self, expose: &Expose, listed: &[Node], diagnostics: &mut Diagnostics) {
+        let mut paths = Vec::new();
+        for node in listed {
+            node.paths(&mut paths);
+        }
+        let process = last(&expose.path);
+        for name in expose.rules.iter().flat_map(|rule| &rule.names) {
+            let text = name.text();
+            if !paths.contains(&text) {
+                let near = did_you_mean(&text, paths.iter().map(String::as_str));
+                diagnostics.error(name, format!("`{process}` has no {} `{text}`{near}", self.word()));
+            }
+        }
+    }
+
+    /// The ports that the rules keep, as ports of this process, and those that they leave out.
+    fn take(&mut self, listed: &[Node], from: &From<'_>) -> (Vec<Node>, Vec<Node>) {
+        let (mut kept, mut dropped) = (Vec::new(), Vec::new());
+        for node in listed {
+            let is_leaf = !matches!(node.kind, Kind::Namespace(_));
+            let mut taken = Node { path: join(from.prefix, &node.path), exposed: Some(from.index), ..node.clone() };
+            let value = |text: &str| Value { ty: self.projection(node, from.process), text: text.to_owned() };
+            taken.kind = match &node.kind {
+                Kind::Port(port) => Kind::Port(Port { value: value(&port.value.text), ..port.clone() }),
+                Kind::Dynamic(known) => Kind::Dynamic(value(&known.text)),
+                Kind::Rest(known) => {
+                    // A namespace that is kept stays dynamic, whichever of its ports are.
+                    taken.kind = Kind::Rest(value(&known.text));
+                    kept.push(taken);
+                    continue;
+                }
+                Kind::Namespace(namespace) if keeps(&node.path, false, from.rules) => {
+                    let type_name = self.type_name(&taken.path);
+                    let (nodes, dropped) = self.take(&namespace.nodes, from);
+                    Kind::Namespace(Namespace { type_name, nodes, dropped, ..namespace.clone() })
+                }
+                Kind::Namespace(_) => continue,
+            };
+            if keeps(&node.path, is_leaf, from.rules) { &mut kept } else { &mut dropped }.push(taken);
+        }
+        (kept, dropped)
+    }
+
+    /// The type of a port of another process, as that process says it.
+    fn projection(&self, node: &Node, process: &Path) -> TokenStream {
+        let (facade, hash) = (self.facade, node.hash());
+        let side = if self.outputs { quote!(Output) } else { quote!(Input) };
+        let value = quote!(<#process as #facade::__private::#side<#hash>>::Value);
+        match node.kind {
+            Kind::Dynamic(_) | Kind::Rest(_) => quote!(<#value as #facade::__private::Dynamic>::Item),
+            _ => value,
+        }
+    }
+}
+
+/// Where exposed ports come from.
+struct From<'a> {
+    process: &'a Path,
+    index: usize,
+    prefix: &'a str,
+    rules: (&'a [String], &'a [String]),
+}
+
+fn empty(type_name: String) -> Namespace {
+    Namespace { type_name, optional: false, nodes: Vec::new(), dropped: Vec::new(), checks: Vec::new(), supplies: None }
+}
+
+/// What is left out in one place may be declared in another, and other values are read after all ports.
+fn settle(namespace: &mut Namespace) {
+    let mut seen: BTreeSet<String> = namespace.nodes.iter().map(Node::plain).collect();
+    namespace.dropped.retain(|node| seen.insert(node.plain()));
+    namespace.nodes.sort_by_key(|node| matches!(node.kind, Kind::Rest(_)));
+    for node in &mut namespace.nodes {
+        if let Kind::Namespace(inner) = &mut node.kind {
+            settle(inner);
+        }
+    }
+}
+
+/// The name of a process, without its path.
+fn last(path: &Path) -> String {
+    path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default()
+}
+
+/// Whether the type is written as `String`, alone or with its path.
+pub(super) fn is_string(ty: &syn::Type) -> bool {
+    let syn::Type::Path(syn::TypePath { qself: None, path, .. }) = ty else { return false };
+    let names: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+    let plain = path.segments.iter().all(|segment| matches!(segment.arguments, PathArguments::None));
+    plain && (names == ["String"] || names == ["std", "string", "String"])
+}

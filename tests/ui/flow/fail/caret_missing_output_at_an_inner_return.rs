@@ -1,0 +1,21 @@
+use procession::prelude::*;
+
+#[process]
+#[derive(Default)]
+struct Relax;
+spec! { Relax { output n: u8; } }
+outline! { Relax {
+    while_(p) {
+        if_(p) {
+            return_;
+        }
+    }
+    b => n;
+} }
+impl Relax {
+    fn a(&mut self) {}
+    fn p(&self) -> bool { true }
+    fn b(&mut self) -> u8 { 1 }
+}
+
+fn main() {}

@@ -1,0 +1,18 @@
+use procession::prelude::*;
+
+#[process]
+#[derive(Default)]
+struct Greet;
+spec! { Greet {} }
+steps! { Greet {
+    run;
+    after(n: u8);
+    befor;
+} }
+impl Greet {
+    fn run(&mut self) {}
+    fn after(&mut self, n: u8) { let _ = n; }
+    fn before(&mut self) {}
+}
+
+fn main() {}

@@ -1,0 +1,16 @@
+use procession::prelude::*;
+
+#[process]
+#[derive(Default)]
+struct Relax;
+spec! { Relax { exit 410 NotConverged "no"; } }
+outline! { Relax {
+    a;
+    return_();
+} }
+impl Relax {
+    fn a(&mut self) {}
+    fn p(&self) -> bool { true }
+}
+
+fn main() {}

@@ -1,0 +1,15 @@
+use procession::prelude::*;
+
+#[process]
+#[derive(Default)]
+struct Relax;
+spec! { Relax {} }
+outline! { Relax {
+    match p { a }
+} }
+impl Relax {
+    fn a(&mut self) {}
+    fn p(&self) -> bool { true }
+}
+
+fn main() {}

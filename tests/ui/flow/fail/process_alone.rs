@@ -1,0 +1,7 @@
+use procession::prelude::*;
+
+#[process]
+#[derive(Default)]
+struct Relax;
+
+fn main() {}

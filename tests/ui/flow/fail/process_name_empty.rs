@@ -1,0 +1,16 @@
+use procession::prelude::*;
+
+#[process(name = "")]
+#[derive(Default)]
+struct Relax {
+    count: u32,
+}
+spec! { Relax {} }
+outline! { Relax {
+    a;
+} }
+impl Relax {
+    fn a(&mut self) {}
+}
+
+fn main() {}

@@ -1,0 +1,17 @@
+use procession::prelude::*;
+
+#[process]
+#[derive(Default)]
+struct Relax;
+spec! { Relax {} }
+outline! { Relax {
+    missing;
+    a;
+    missing;
+} }
+impl Relax {
+    fn a(&mut self) {}
+    fn p(&self) -> bool { true }
+}
+
+fn main() {}

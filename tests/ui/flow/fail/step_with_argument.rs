@@ -1,0 +1,16 @@
+use procession::prelude::*;
+
+#[process]
+#[derive(Default)]
+struct Relax;
+spec! { Relax {} }
+outline! { Relax {
+    b;
+} }
+impl Relax {
+    fn a(&mut self) {}
+    fn p(&self) -> bool { true }
+    fn b(&mut self, n: u8) { let _ = n; }
+}
+
+fn main() {}

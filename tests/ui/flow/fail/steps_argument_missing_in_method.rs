@@ -1,0 +1,16 @@
+use procession::prelude::*;
+
+#[process]
+#[derive(Default)]
+struct Greet;
+spec! { Greet {} }
+steps! { Greet {
+    run;
+    after(n: u8);
+} }
+impl Greet {
+    fn run(&mut self) {}
+    fn after(&mut self) {}
+}
+
+fn main() {}

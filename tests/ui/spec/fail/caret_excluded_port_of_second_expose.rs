@@ -1,0 +1,23 @@
+use procession::spec;
+
+#[derive(Default)]
+struct Relax;
+
+#[derive(Default)]
+struct Scf;
+
+spec! { Scf {
+    input structure: String;
+    input cutoff: f64;
+    input options { walltime: u64; queue: String = "normal"; }
+    output energy: f64;
+}}
+hand::process!(Scf);
+
+spec! { Relax {
+    expose inputs of Scf as first { exclude: structure };
+    expose inputs of Scf as second { exclude: structure, cutof };
+}}
+hand::process!(Relax);
+
+fn main() {}

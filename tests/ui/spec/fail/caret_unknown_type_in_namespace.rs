@@ -1,0 +1,12 @@
+use procession::spec;
+
+#[derive(Default)]
+struct Relax;
+
+spec! { Relax {
+    input options {
+        inner { second: Structur; }
+    }
+}}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use procession::spec;
+
+#[derive(Default)]
+struct Relax;
+
+spec! { Relax {
+    input steps: u32 = ;
+}}
+
+fn main() {}

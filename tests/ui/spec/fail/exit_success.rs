@@ -1,0 +1,10 @@
+use procession::spec;
+
+#[derive(Default)]
+struct Relax;
+
+spec! { Relax {
+    exit 0 Done "all is well";
+}}
+
+fn main() {}

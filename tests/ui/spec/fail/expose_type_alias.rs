@@ -1,0 +1,23 @@
+use procession::spec;
+
+type Alias = Scf;
+
+#[derive(Default)]
+struct Relax;
+
+#[derive(Default)]
+struct Scf;
+
+spec! { Scf {
+    input structure: String;
+    input cutoff: f64;
+    input options { walltime: u64; queue: String = "normal"; }
+    output energy: f64;
+}}
+hand::process!(Scf);
+
+spec! { Relax {
+    expose inputs of Alias as scf;
+}}
+
+fn main() {}

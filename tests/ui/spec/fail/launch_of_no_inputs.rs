@@ -1,0 +1,13 @@
+use procession::spec;
+
+#[derive(Default)]
+struct Relax;
+
+spec! { Relax {
+    input steps: u32;
+}}
+hand::process!(Relax);
+
+fn main() {
+    hand::launch::<Relax>(1);
+}

@@ -1,0 +1,8 @@
+use procession::spec;
+
+#[derive(Default)]
+struct Relax;
+
+spec! { Relax { input steps: u32; input steps.first: u32; } }
+
+fn main() {  }

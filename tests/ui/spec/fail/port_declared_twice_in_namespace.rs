@@ -1,0 +1,10 @@
+use procession::spec;
+
+#[derive(Default)]
+struct Relax;
+
+spec! { Relax {
+    input options { hours: u32; hours: u32; }
+}}
+
+fn main() {}

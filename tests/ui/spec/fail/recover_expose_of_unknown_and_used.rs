@@ -1,0 +1,25 @@
+use procession::spec;
+
+#[derive(Default)]
+struct Relax;
+
+#[derive(Default)]
+struct Scf;
+
+spec! { Scf {
+    input structure: String;
+    input cutoff: f64;
+    input options { walltime: u64; queue: String = "normal"; }
+    output energy: f64;
+}}
+hand::process!(Scf);
+
+spec! { Relax {
+    expose inputs of Scv as scf;
+    input steps: u32;
+}}
+hand::process!(Relax);
+
+fn main() {
+    hand::launch(Relax::inputs().steps(1));
+}

@@ -1,0 +1,8 @@
+use procession::spec;
+
+#[derive(Default)]
+struct Relax;
+
+spec! { Relax { input options.: String; input steps: u32; } }
+hand::process!(Relax);
+fn main() { hand::launch(Relax::inputs().steps(1)); }

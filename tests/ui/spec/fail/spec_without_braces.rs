@@ -1,0 +1,8 @@
+use procession::spec;
+
+#[derive(Default)]
+struct Relax;
+
+spec! { Relax; }
+
+fn main() {}

@@ -1,0 +1,5 @@
+use procession::spec;
+
+spec! { { input steps: u32; } }
+
+fn main() {}

@@ -1,0 +1,11 @@
+use procession::spec;
+
+#[derive(Default)]
+struct Relax;
+
+spec! { Relax {
+    input steps: u32;
+} extra {
+}}
+
+fn main() {}
