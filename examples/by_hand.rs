@@ -13,8 +13,8 @@ use procession::process::{
 };
 use procession::registry::RegistryBuilder;
 use procession::spec::{
-    ExitCode, ExitCodes, Expose, InputMap, Port, PortNamespace, PortReader, PortValues, PortWriter, ProcessSpec, Spec,
-    SpecError, spec_of,
+    ExitCode, ExitCodes, Expose, InputMap, JsonSchema, Port, PortNamespace, PortReader, PortValues, PortWriter,
+    ProcessSpec, Schema, Spec, SpecError, spec_of,
 };
 use procession::{Child, Cx, Next, Outcome, Process, Runtime};
 use serde_json::{Map, Value};
@@ -159,6 +159,11 @@ impl ExitCodes for CountWordsExit {
     }
 }
 
+/// A port of a type whose JSON has a schema.
+fn port<T: serde::de::DeserializeOwned + JsonSchema>(name: &'static str, type_name: &'static str) -> Port {
+    Port::new::<T>(name, type_name).with_schema(Schema::of::<T>())
+}
+
 impl Spec for CountWords {
     type Inputs = CountWordsInputs;
     type Outputs = CountWordsOutputs;
@@ -169,22 +174,22 @@ impl Spec for CountWords {
         let rank = spec_of::<Rank>();
         let all_but_counts = Expose { exclude: &["counts"], ..Expose::default() };
         let inputs = PortNamespace::new("inputs")
-            .port(Port::new::<String>("file", "String").with_help("The text to read."))
+            .port(port::<String>("file", "String").with_help("The text to read."))
             .port(
-                Port::new::<u64>("chunk", "u64")
+                port::<u64>("chunk", "u64")
                     .with_help("Lines to read in one step.")
-                    .with_default(|| 10_u64)
+                    .with_default_value(&10_u64)
                     .with_check(positive),
             )
             .port(
-                Port::new::<u64>("delay", "u64")
+                port::<u64>("delay", "u64")
                     .with_help("How long a step takes at least, in milliseconds.")
-                    .with_default(|| 0_u64),
+                    .with_default_value(&0_u64),
             )
             .namespace(PortNamespace::new("rank").absorb(rank.inputs(), all_but_counts));
         let outputs = PortNamespace::new("outputs")
-            .port(Port::new::<u64>("lines", "u64").with_help("The number of lines."))
-            .port(Port::new::<u64>("words", "u64").with_help("The number of words."))
+            .port(port::<u64>("lines", "u64").with_help("The number of lines."))
+            .port(port::<u64>("words", "u64").with_help("The number of words."))
             .namespace(PortNamespace::new("top").absorb(rank.outputs(), Expose::default()));
         ProcessSpec::new("CountWords").with_inputs(inputs).with_outputs(outputs).with_exits::<CountWordsExit>()
     }
@@ -437,17 +442,17 @@ impl Spec for Rank {
     fn build_spec() -> ProcessSpec {
         let inputs = PortNamespace::new("inputs")
             .port(
-                Port::new::<BTreeMap<String, u64>>("counts", "BTreeMap<String, u64>")
+                port::<BTreeMap<String, u64>>("counts", "BTreeMap<String, u64>")
                     .with_help("How often each word occurs."),
             )
-            .port(Port::new::<usize>("most", "usize").with_help("How many words to give.").with_default(|| 5_usize))
+            .port(port::<usize>("most", "usize").with_help("How many words to give.").with_default_value(&5_usize))
             .port(
-                Port::new::<usize>("shortest", "usize")
+                port::<usize>("shortest", "usize")
                     .with_help("Words shorter than this do not count.")
-                    .with_default(|| 5_usize),
+                    .with_default_value(&5_usize),
             );
         let outputs = PortNamespace::new("outputs").port(
-            Port::new::<Vec<(String, u64)>>("ranking", "Vec<(String, u64)>")
+            port::<Vec<(String, u64)>>("ranking", "Vec<(String, u64)>")
                 .with_help("The most frequent words, most frequent first."),
         );
         ProcessSpec::new("Rank").with_inputs(inputs).with_outputs(outputs)

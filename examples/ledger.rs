@@ -10,7 +10,7 @@
 //! N, M, K and S, however often it was killed.
 
 use procession::prelude::*;
-use procession::store::{SqliteStore, Store};
+use procession::store::{FileStore, SqliteStore, Store};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +20,14 @@ use std::sync::Arc;
 pub struct Effects(std::fs::File);
 
 impl Effects {
+    /// Appends to a file, which may not exist yet.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn open(file: &std::path::Path) -> std::io::Result<Self> {
+        std::fs::OpenOptions::new().append(true).create(true).open(file).map(Self)
+    }
+
     /// One write per line: the file is opened for appending, so lines of several steps do not mix.
     fn append(&self, pid: &ProcessId, step: u64, key: &str) -> std::io::Result<()> {
         (&self.0).write_all(format!("{pid} {step} {key}\n").as_bytes())
@@ -137,7 +145,7 @@ impl Options {
             }
         }
         if options.store.as_os_str().is_empty() || options.effects.as_os_str().is_empty() {
-            return Err("--store FILE and --effects FILE are needed".into());
+            return Err("--store FILE.db, or --store FOLDER, and --effects FILE are needed".into());
         }
         Ok(options)
     }
@@ -146,14 +154,16 @@ impl Options {
 #[tokio::main]
 async fn main() -> Result<(), StepError> {
     let options = Options::from_arguments()?;
-    let effects = std::fs::OpenOptions::new().append(true).create(true).open(&options.effects)?;
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&options.store)?);
-    let runtime = Runtime::builder()
-        .register::<Ledger>()
-        .resource(Effects(effects))
-        .shared_store(Arc::clone(&store))
-        .build()
-        .await?;
+    let effects = Effects::open(&options.effects)?;
+    // A database, or a folder of documents.
+    let database = options.store.extension().is_some_and(|extension| extension == "db");
+    let store: Arc<dyn Store> = if database {
+        Arc::new(SqliteStore::open(&options.store)?)
+    } else {
+        Arc::new(FileStore::open(&options.store)?)
+    };
+    let runtime =
+        Runtime::builder().register::<Ledger>().resource(effects).shared_store(Arc::clone(&store)).build().await?;
     let mut launched = Vec::new();
     for index in 0..options.processes {
         let name = format!("ledger-{index}");

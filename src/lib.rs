@@ -30,8 +30,13 @@ macro_rules! steps {
     ($($tokens:tt)*) => { $crate::__private::macros::steps! { [$crate] $($tokens)* } };
 }
 
+#[cfg(doc)]
 #[doc = include_str!("../docs/compile-errors.md")]
 pub mod compile_errors {}
+
+#[cfg(doc)]
+#[doc = include_str!("../docs/parity.md")]
+pub mod parity {}
 
 #[doc(hidden)]
 pub mod __private {

@@ -30,6 +30,14 @@ pub const SHUTDOWN: Duration = Duration::from_secs(30);
 pub const HISTORY: u64 = 1_000;
 /// Lines of report that a store keeps of a process by default.
 pub const REPORTS: u64 = 1_000;
+/// Transitions of a process that a store in files keeps by default: each boundary writes all of them.
+pub const FILE_HISTORY: u64 = 100;
+/// Lines of report that a store in files keeps of a process by default.
+pub const FILE_REPORTS: u64 = 100;
+/// Snapshots of a process: each is a whole copy of it.
+pub const SNAPSHOTS: usize = 100;
+/// Bytes of a snapshot's tag: a name for people, which stands in listings.
+pub const TAG_BYTES: usize = 256;
 /// Requests that may wait at one process: more than anyone asks in earnest.
 pub const MAIL: usize = 1_024;
 /// Processes whose rows the writer of a SQLite store remembers: as many as are kept in memory, at about 150 bytes each.
@@ -39,3 +47,9 @@ pub const KNOWN_PROCESSES: usize = RESIDENT;
 pub const READERS: usize = 4;
 /// Bytes of a process's texts in one boundary: SQLite takes 1 GB in a row, with what stands beside them.
 pub const RECORD_BYTES: usize = 900_000_000;
+/// Listeners that are stored with one process: they are told one after the other at each transition.
+pub const LISTENERS: usize = 100;
+/// Cleanups that a process may have: they run one after the other when it ends.
+pub const CLEANUPS: usize = 1_000;
+/// Futures that run beside the steps of one process: each is a task.
+pub const CALLS: usize = 1_000;

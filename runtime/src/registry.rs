@@ -42,7 +42,7 @@ inventory::collect!(Collected);
 pub enum RegistryError {
     /// Two types have one name.
     #[error(
-        "two processes are named `{name}`: `{first}` and `{second}`; give one of them another with `#[process(name = \"…\")]`"
+        "two processes are named `{name}`: `{first}` and `{second}`; give one of them another with `#[process(name = \"…\")]`, or with `register_as`"
     )]
     Duplicate {
         /// The name.
@@ -77,6 +77,18 @@ impl RegistryBuilder {
         P::register_exposed(self);
     }
 
+    /// Adds a process under another name than its own, by which alone it is found and stored: one instantiation of a
+    /// generic process, or one whose name another crate has taken. The last name counts.
+    pub fn register_as<P: Process>(&mut self, name: &'static str) {
+        let process = Arc::new(TypeOf::<P>::named(name));
+        if let Some(known) = self.types.iter_mut().find(|known| known.type_id() == TypeId::of::<P>()) {
+            *known = process;
+            return;
+        }
+        self.types.push(process);
+        P::register_exposed(self);
+    }
+
     /// Adds every process of the binary whose `#[process]` is not on a generic type.
     #[cfg(feature = "collect")]
     pub fn register_collected(&mut self) {
@@ -96,7 +108,9 @@ impl RegistryBuilder {
                 return Err(RegistryError::MissingResource { process: process.name(), resource: (need.name)() });
             }
             for name in std::iter::once(process.name()).chain(process.also().iter().copied()) {
-                if let Some(first) = by_name.insert(name, Arc::clone(&process)) {
+                if let Some(first) = by_name.insert(name, Arc::clone(&process))
+                    && first.type_id() != process.type_id()
+                {
                     let (first, second) = (first.type_name(), process.type_name());
                     return Err(RegistryError::Duplicate { name: name.to_owned(), first, second });
                 }

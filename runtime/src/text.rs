@@ -1,4 +1,4 @@
-//! Near names, and values that are nested too deep to be read again.
+//! Near names, texts of panics, and values that are nested too deep to be read again.
 
 use serde_json::Value;
 
@@ -17,6 +17,13 @@ pub(crate) fn too_deep(value: &Value) -> bool {
         }
     }
     deeper(value, limits::JSON_DEPTH)
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("panicked with a value that is no text")
 }
 
 /// The known name that is nearest to a wrong one, if one is near.

@@ -2,34 +2,20 @@
 
 use procession::prelude::*;
 use procession::process::Flow;
-use procession::spec::{Entry, PortNamespace, ProcessSpec, Spec, spec_of};
+use procession::spec::{ProcessSpec, Spec, spec_of};
 use serde_json::{Map, Value, json};
 
 #[path = "../../examples/by_hand.rs"]
 #[allow(dead_code, unreachable_pub)]
-mod hand;
+pub(crate) mod hand;
 #[path = "../../examples/quickstart.rs"]
 #[allow(dead_code, unreachable_pub)]
-mod quickstart;
+pub(crate) mod quickstart;
 
-fn ports(namespace: &PortNamespace) -> Value {
-    let entry = |entry: &Entry| match entry {
-        Entry::Port(port) => json!([
-            port.name(),
-            port.type_name().replace(' ', ""),
-            port.help(),
-            port.is_required(),
-            port.default_value()
-        ]),
-        Entry::Namespace(inner) => ports(inner),
-    };
-    let entries: Vec<_> = namespace.entries().iter().map(entry).collect();
-    json!({ "name": namespace.name(), "dynamic": namespace.dynamic_type(), "required": namespace.is_required(), "entries": entries })
-}
-
-fn describe(spec: &ProcessSpec) -> Value {
-    let exits: Vec<_> = spec.exits().iter().map(ToString::to_string).collect();
-    json!({ "process": spec.process(), "inputs": ports(spec.inputs()), "outputs": ports(spec.outputs()), "exits": exits })
+/// All that a spec tells, but for spaces in types.
+fn describe(spec: &ProcessSpec) -> (String, Value, Value) {
+    let description = serde_json::to_string(&spec.description()).expect("a description is JSON");
+    (description.replace(", ", ","), spec.input_schema(), spec.output_schema())
 }
 
 fn outline<P: Flow>() -> (String, &'static [&'static str]) {

@@ -249,3 +249,55 @@ async fn many_children_wake_their_parent_once() {
         assert_eq!((outputs.woken, outputs.sum), (1, 499 * 500 / 2));
     }
 }
+
+/// Hands children over as arguments: one that is awaited with the resume, one that has ended long before.
+#[process(name = "it::Courier")]
+#[derive(Default)]
+pub(crate) struct Courier {}
+
+spec! { Courier { output sum: u64; } }
+
+steps! { Courier {
+    launch;
+    hold(first: Child<Leaf>);
+    collect(first: Child<Leaf>, second: Vec<Child<Leaf>>, add: u64);
+}}
+
+impl Courier {
+    fn launch(&mut self, cx: &mut Cx<Self>) -> Result<Next<Self>, StepError> {
+        let first = cx.launch(Leaf::inputs().n(2))?;
+        Ok(cx.next().hold(first))
+    }
+
+    fn hold(&mut self, cx: &mut Cx<Self>, first: Child<Leaf>) -> Result<Next<Self>, StepError> {
+        assert!(first.is_finished());
+        let second = vec![cx.launch(Leaf::inputs().n(3))?];
+        Ok(cx.wait("for a number to add").collect(first, second))
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // A step takes its arguments by value.
+    fn collect(
+        &mut self,
+        cx: &mut Cx<Self>,
+        first: Child<Leaf>,
+        second: Vec<Child<Leaf>>,
+        add: u64,
+    ) -> Result<(), StepError> {
+        let sum = first.outputs()?.square + second[0].outputs()?.square + add;
+        Ok(cx.out("sum", &sum)?)
+    }
+}
+
+#[tokio::test]
+async fn children_among_the_arguments_of_a_wait_have_their_results() {
+    for stored in [false, true] {
+        let world = World::new();
+        let builder = if stored { world.builder() } else { world.volatile() };
+        let runtime = builder.register::<Courier>().register::<Leaf>().build().await.unwrap();
+        let run = runtime.launch(Courier::inputs()).await.unwrap();
+        eventually(async || run.status().await.unwrap().position.as_deref() == Some("collect")).await;
+        eventually(async || run.resume(100).await.is_ok()).await;
+        assert_eq!(run.outcome().await.unwrap().finished().expect("finished").sum, 113);
+        runtime.shutdown().await.unwrap();
+    }
+}

@@ -98,6 +98,52 @@ async fn a_pause_in_a_step_holds_after_it_and_play_goes_on() {
     .await;
 }
 
+/// Passes the gate in every step, and does nothing else that anyone could see.
+#[process(name = "it::Unseen", needs(Gate))]
+#[derive(Default)]
+pub(crate) struct Unseen {}
+
+spec! { Unseen {} }
+
+outline! { Unseen { while_(always) { pass } } }
+
+impl Unseen {
+    fn always(&self) -> bool {
+        true
+    }
+
+    async fn pass(&mut self, cx: &mut Cx<Self>) {
+        cx.resource::<Gate>().pass().await;
+    }
+}
+
+#[tokio::test]
+async fn what_comes_in_a_step_counts_at_its_end_where_nobody_watches_too() {
+    let world = World::new();
+    let runtime = world.volatile().register::<Unseen>().build().await.unwrap();
+    let run = runtime.launch(Unseen::inputs()).await.unwrap();
+    world.gate.reached().await;
+    let pausing = tokio::spawn({
+        let run = run.clone();
+        async move { run.pause("").await }
+    });
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    world.gate.open(1);
+    let paused = tokio::time::timeout(Duration::from_secs(20), pausing).await;
+    assert!(paused.expect("no further step begins").unwrap().unwrap());
+    run.play().await.unwrap();
+    world.gate.reached().await;
+
+    let closing = tokio::spawn({
+        let runtime = runtime.clone();
+        async move { runtime.shutdown().await }
+    });
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    world.gate.open(1);
+    let closed = tokio::time::timeout(Duration::from_secs(20), closing).await;
+    closed.expect("no further step begins").unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn a_play_takes_back_a_pause_that_is_not_in_force_yet() {
     on_both(async |world, runtime| {
@@ -339,4 +385,108 @@ async fn nobody_hangs_on_a_runtime_that_was_dropped() {
         assert!(matches!(stepping.termination().await, Err(RunError::Closed)));
     })
     .await;
+}
+
+/// A process that exists and has not run, since another one has the only slot; and the gate of the other.
+async fn created(world: &World, stored: bool) -> (Runtime, AnyHandle) {
+    let builder = if stored { world.builder() } else { world.volatile() };
+    let runtime = builder.concurrent(1).register::<Rounds>().build().await.unwrap();
+    launch(&runtime, 1).await;
+    world.gate.reached().await;
+    let run = launch(&runtime, 0).await;
+    assert_eq!(run.status().await.unwrap().state, ProcessState::Created);
+    (runtime, run)
+}
+
+#[tokio::test]
+async fn a_process_that_has_not_run_can_be_paused_played_killed_and_failed() {
+    for stored in [false, true] {
+        let world = World::new();
+        let (runtime, run) = created(&world, stored).await;
+        assert!(run.pause("not yet").await.unwrap());
+        let status = run.status().await.unwrap();
+        assert_eq!((status.state, status.paused), (ProcessState::Created, true));
+        assert!(run.play().await.unwrap());
+        assert!(matches!(run.resume(1).await, Err(RunError::InvalidState { state: ProcessState::Created, .. })));
+        assert!(run.kill("never mind").await.unwrap());
+        assert_eq!(run.termination().await.unwrap().ended.to_string(), "killed: never mind");
+        let run = launch(&runtime, 0).await;
+        assert!(run.fail(ErrorInfo::new("no use")).await.unwrap());
+        assert_eq!(run.termination().await.unwrap().ended.to_string(), "excepted: no use");
+        world.gate.open(1);
+        runtime.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn fail_ends_a_process_in_every_state_but_a_terminal_one() {
+    on_both(async |world, runtime| {
+        for (rounds, paused) in [(1, false), (0, false), (0, true)] {
+            let run = launch(&runtime, rounds).await;
+            if rounds > 0 {
+                world.gate.reached().await;
+            } else {
+                until(&run, ProcessState::Waiting).await;
+            }
+            assert!(!paused || run.pause("").await.unwrap());
+            assert!(run.fail(ErrorInfo::new("from outside")).await.unwrap());
+            assert_eq!(run.termination().await.unwrap().ended.to_string(), "excepted: from outside");
+            let refused = run.fail(ErrorInfo::new("again")).await;
+            assert!(matches!(
+                refused,
+                Err(RunError::InvalidState { state: ProcessState::Excepted, request: "fail", .. })
+            ));
+            assert_eq!(run.termination().await.unwrap().ended.to_string(), "excepted: from outside", "not changed");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_process_that_has_ended_answers_and_does_not_change() {
+    on_both(async |_, runtime| {
+        for (killed, state) in [(false, ProcessState::Finished), (true, ProcessState::Killed)] {
+            let run = launch(&runtime, 0).await;
+            until(&run, ProcessState::Waiting).await;
+            if killed {
+                run.kill("").await.unwrap();
+            } else {
+                run.resume("end").await.unwrap();
+            }
+            let end = run.termination().await.unwrap();
+            assert_eq!(end.ended.state(), state);
+            assert!(!run.pause("late").await.unwrap(), "S49");
+            assert!(run.play().await.unwrap(), "S56");
+            assert_eq!(run.kill("late").await.unwrap(), killed, "S58");
+            assert_eq!(run.kill_force("late").await.unwrap(), killed, "S58");
+            let refused = run.resume(1).await.unwrap_err();
+            assert!(matches!(refused, RunError::InvalidState { request: "resume", .. }), "{refused}");
+            assert!(run.fail(ErrorInfo::new("late")).await.is_err(), "S9");
+            assert_eq!(run.termination().await.unwrap(), end);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pause_without_a_text_keeps_the_status_and_a_kill_becomes_the_status() {
+    let world = World::new();
+    let runtime = world.builder().register::<Rounds>().build().await.unwrap();
+    let run = launch(&runtime, 1).await;
+    world.gate.reached().await;
+    world.gate.open(1);
+    until(&run, ProcessState::Waiting).await;
+    let text = async || run.status().await.unwrap().text;
+    assert_eq!(text().await.as_deref(), Some("round 0"));
+    assert!(run.pause("").await.unwrap());
+    assert_eq!(text().await.as_deref(), Some("round 0"), "kept (S55)");
+    assert!(run.play().await.unwrap());
+    assert!(run.pause("held").await.unwrap());
+    assert_eq!(text().await.as_deref(), Some("held"), "covered (S54)");
+    assert!(run.play().await.unwrap());
+    assert_eq!(text().await.as_deref(), Some("round 0"), "restored (S54)");
+    assert!(run.pause("held").await.unwrap());
+    assert!(run.kill("enough").await.unwrap());
+    let status = run.status().await.unwrap();
+    assert_eq!((status.text.as_deref(), status.paused), (Some("enough"), true), "S59");
 }

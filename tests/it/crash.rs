@@ -17,11 +17,21 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 #[test]
 fn a_ledger_that_is_killed_again_and_again_ends_as_an_undisturbed_one() {
-    let numbers = Numbers::from_environment();
-    say(&format!("crash test: {numbers:?}"));
+    kill_and_compare("store.db", &Numbers::from_environment());
+}
+
+/// A store in files flushes several times for a step: the ledger is smaller.
+#[test]
+fn a_ledger_in_files_that_is_killed_again_and_again_ends_as_an_undisturbed_one() {
+    let numbers = Numbers { kills: 15, processes: 4, steps: 100, children: 1, ..Numbers::from_environment() };
+    kill_and_compare("store", &numbers);
+}
+
+fn kill_and_compare(store: &'static str, numbers: &Numbers) {
+    say(&format!("crash test on {store}: {numbers:?}"));
     let folder = tempfile::tempdir().expect("there is room for temporary files");
-    let calm = Trial::new(folder.path(), "calm", &numbers).undisturbed();
-    let mut trial = Trial::new(folder.path(), "killed", &numbers);
+    let calm = Trial::new(folder.path(), "calm", store, numbers).undisturbed();
+    let mut trial = Trial::new(folder.path(), "killed", store, numbers);
     let hits = trial.kill_again_and_again(&calm);
     let end = trial.start().wait();
     trial.effects.read(false);
@@ -37,7 +47,7 @@ fn a_ledger_that_is_killed_again_and_again_ends_as_an_undisturbed_one() {
         trial.effects.repeated
     ));
     assert_eq!(end, calm.line, "the last line of an undisturbed run, and of one that was killed");
-    trial.effects.check(&numbers, &calm);
+    trial.effects.check(numbers, &calm);
     assert!(hits.iter().sum::<u64>() * 5 >= numbers.kills * 4, "too few kills hit a running process");
 
     // Started once more after the end, it runs nothing again.
@@ -87,15 +97,17 @@ struct Calm {
 struct Trial<'a> {
     numbers: &'a Numbers,
     folder: PathBuf,
+    /// The name of the store in the folder.
+    store: &'static str,
     effects: Effects,
 }
 
 impl<'a> Trial<'a> {
-    fn new(folder: &Path, name: &str, numbers: &'a Numbers) -> Self {
+    fn new(folder: &Path, name: &str, store: &'static str, numbers: &'a Numbers) -> Self {
         let folder = folder.join(name);
         fs::create_dir(&folder).expect("there is room for temporary files");
         let effects = Effects::new(folder.join("effects"));
-        Self { numbers, folder, effects }
+        Self { numbers, folder, store, effects }
     }
 
     fn start(&self) -> Run {
@@ -104,7 +116,7 @@ impl<'a> Trial<'a> {
         let create = |path: &Path| File::create(path).expect("there is room for temporary files");
         let child = Command::new(ledger())
             .arg("--store")
-            .arg(self.folder.join("store.db"))
+            .arg(self.folder.join(self.store))
             .arg("--effects")
             .arg(&self.effects.path)
             .args(["--processes", &processes.to_string(), "--steps", &steps.to_string()])

@@ -62,6 +62,7 @@ spec! { Relax {
     output results.energy: f64;
     output results.count: optional<u32>;
     expose outputs of Phonon as results.phonon;
+    output dynamic<u8>;
 }}
 outline! { Relax {
     launch;
@@ -75,7 +76,7 @@ impl Relax {
         let phonon = Phonon::inputs_from(shared).structure(&*inputs.structure);
         self.scf = cx.launch(scf)?;
         self.phonon = cx.launch(phonon)?;
-        Ok(())
+        Ok(cx.out("launched", &2_u8)?)
     }
     fn many(&self, cx: &Cx<Self>) -> bool {
         cx.inputs().rest.contains_key("many")
@@ -233,7 +234,8 @@ async fn each_process_gets_its_ports_of_a_shared_namespace() {
     let outcome = runtime.launch(inputs().rest("many", 1)).await.unwrap().outcome().await.unwrap();
     let outputs = outcome.finished().expect("it finishes");
     assert_eq!((outputs.results.energy, outputs.results.count), (30.1, None));
-    assert_eq!(outputs.results.phonon.frequencies["sum"], 3.5);
+    assert_eq!(outputs.rest, BTreeMap::from([("launched".to_owned(), 2)]));
+    assert_eq!(outputs.results.phonon.frequencies, BTreeMap::from([("sum".to_owned(), 3.5)]));
     let outcome = runtime.launch(inputs()).await.unwrap().outcome().await.unwrap();
     assert!(outcome.finished().expect("it finishes").results.phonon.frequencies.is_empty());
 }
@@ -254,7 +256,7 @@ async fn exposing_at_the_top_level_hands_on_namespaces_and_other_values() {
         .work(|w| w.shared(|s| s.displacement(0.5).modes(|modes| modes.rest("x", 1.5)).cutoff(1.0)))
         .rest("others", 3);
     let outcome = runtime.launch(top).await.unwrap().outcome().await.unwrap();
-    assert_eq!(outcome.finished().expect("it finishes").results.energy, 1.1);
+    assert_eq!(Some(1.1), outcome.finished().map(|outputs| outputs.results.energy));
 }
 
 #[test]

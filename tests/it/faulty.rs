@@ -1,28 +1,35 @@
 //! A store that fails on demand: what is not stored has not happened, and nothing is lost.
 
+use procession::clock::Timestamp;
 use procession::prelude::*;
 use procession::process::{BoxFuture, Request, Termination};
 use procession::store::{
     Commit, Committed, Creation, Epoch, HistoryEntry, MemoryStore, NewProcess, Page, Record, ReportLine, RequestId,
-    RequestRow, Store, StoreError, StoreErrorKind, StoreResult,
+    RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult,
 };
 use procession::{Result, RunError};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::children::Tree;
 use super::resume::Path;
 use super::support::{Gate, World};
 
-/// A memory store whose writes can be made to fail as on a full disk.
-struct Faulty {
-    inner: MemoryStore,
-    full: AtomicBool,
+/// A store whose writes can be made to fail as on a full disk: on demand, or from a commit on.
+pub(crate) struct Faulty {
+    inner: Arc<dyn Store>,
+    pub(crate) full: AtomicBool,
+    /// How many commits still succeed.
+    pub(crate) commits: AtomicU64,
 }
 
 impl Faulty {
     fn new() -> Arc<Self> {
-        Arc::new(Self { inner: MemoryStore::new(), full: AtomicBool::new(false) })
+        Self::over(Arc::new(MemoryStore::new()), u64::MAX)
+    }
+
+    pub(crate) fn over(inner: Arc<dyn Store>, commits: u64) -> Arc<Self> {
+        Arc::new(Self { inner, full: AtomicBool::new(false), commits: AtomicU64::new(commits) })
     }
 
     fn write<'a, T: Send + 'a>(&'a self, write: BoxFuture<'a, StoreResult<T>>) -> BoxFuture<'a, StoreResult<T>> {
@@ -46,6 +53,8 @@ impl Store for Faulty {
         self.write(self.inner.create(epoch, process))
     }
     fn commit(&self, commit: Commit) -> BoxFuture<'_, StoreResult<Committed>> {
+        let left = self.commits.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        self.full.fetch_or(left.is_err(), Ordering::SeqCst);
         self.write(self.inner.commit(commit))
     }
     fn park<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId, reason: String) -> BoxFuture<'a, StoreResult<()>> {
@@ -93,6 +102,50 @@ impl Store for Faulty {
     }
     fn discard_requests(&self, epoch: Epoch, requests: Vec<RequestId>) -> BoxFuture<'_, StoreResult<()>> {
         self.write(self.inner.discard_requests(epoch, requests))
+    }
+    fn list(&self, states: Vec<ProcessState>, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {
+        self.inner.list(states, after, most)
+    }
+    fn save_snapshot<'a>(
+        &'a self,
+        epoch: Epoch,
+        pid: &'a ProcessId,
+        tag: &'a str,
+        at: Timestamp,
+    ) -> BoxFuture<'a, StoreResult<()>> {
+        self.write(self.inner.save_snapshot(epoch, pid, tag, at))
+    }
+    fn load_snapshot<'a>(&'a self, pid: &'a ProcessId, tag: &'a str) -> BoxFuture<'a, StoreResult<Option<Record>>> {
+        self.inner.load_snapshot(pid, tag)
+    }
+    fn snapshots_of<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<Snapshot>>> {
+        self.inner.snapshots_of(pid)
+    }
+    fn snapshots(&self, after: Option<(ProcessId, String)>, most: usize) -> BoxFuture<'_, StoreResult<Vec<Snapshot>>> {
+        self.inner.snapshots(after, most)
+    }
+    fn delete_snapshot<'a>(
+        &'a self,
+        epoch: Epoch,
+        pid: &'a ProcessId,
+        tag: &'a str,
+    ) -> BoxFuture<'a, StoreResult<bool>> {
+        self.write(self.inner.delete_snapshot(epoch, pid, tag))
+    }
+    fn delete_snapshots<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<u64>> {
+        self.write(self.inner.delete_snapshots(epoch, pid))
+    }
+    fn restore<'a>(
+        &'a self,
+        epoch: Epoch,
+        pid: &'a ProcessId,
+        tag: &'a str,
+        at: Timestamp,
+    ) -> BoxFuture<'a, StoreResult<Record>> {
+        self.write(self.inner.restore(epoch, pid, tag, at))
+    }
+    fn delete<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>> {
+        self.write(self.inner.delete(epoch, pid))
     }
 }
 

@@ -1,19 +1,24 @@
-//! Files of every published format still load: `tests/data/checkpoints/<format>/`.
+//! Files of every published form still load: `tests/data/checkpoints/<form>/`.
 //!
-//! `BLESS=1 cargo test --test it golden` writes those of the present format anew. Only for a format that is not
-//! published yet.
+//! The first form has documents of records and a SQLite file. The second has saved listeners, defaulted inputs and
+//! snapshots, a SQLite file of version 2, and the folder of a store in files.
+//!
+//! `BLESS=1 cargo test --test it golden` writes those of the present form anew. Only for a form that is not published
+//! yet.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use procession::clock::Timestamp;
 use procession::process::{Ended, Request};
 use procession::store::{
-    AwaitedChild, Awaiting, Commit, Envelope, Epoch, FORMAT, NewProcess, Parent, Record, SqliteStore, StatusText, Store,
+    AwaitedChild, Awaiting, Commit, Envelope, Epoch, FORMAT, FileStore, MemoryStore, NewProcess, Parent, Record,
+    SqliteStore, StatusText, Store,
 };
 use procession::{ProcessId, ProcessState};
 
-fn data() -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests/data/checkpoints/1"].iter().collect()
+fn data(form: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests/data/checkpoints", form].iter().collect()
 }
 
 fn at(millis: i64) -> Timestamp {
@@ -39,6 +44,8 @@ fn new(pid: &str) -> NewProcess {
         position: r#"{"at":"setup"}"#.to_owned(),
         context: r#"{"iteration":0,"scf":null}"#.to_owned(),
         inputs: r#"{"steps":10,"structure":{"cell":[1.5,2.0,2.5],"name":"Bi₂Te₃"}}"#.into(),
+        defaulted: None,
+        listeners: None,
         at: at(0),
     }
 }
@@ -99,12 +106,22 @@ fn deeds(epoch: Epoch) -> Vec<(&'static str, NewProcess, Option<Commit>)> {
 const EXITED: &str = r#"{"state":"exited","exit":{"number":410,"name":"NotConverged","message":"no convergence within the step limit"}}"#;
 const EXCEPTED: &str = r#"{"state":"excepted","error":{"message":"cannot read the grid","causes":["no such file"],"panicked":true,"step":"run_scf"}}"#;
 
-async fn bless() {
-    let _ = std::fs::remove_dir_all(data());
-    std::fs::create_dir_all(data()).unwrap();
-    let store = SqliteStore::open(data().join("store.db")).unwrap();
+/// What is new in the second form: it happens after the deeds of the first.
+fn later_deeds(epoch: Epoch) -> Vec<(&'static str, NewProcess, Option<Commit>)> {
+    let listeners = text(r#"[{"name":"crystals::Log","state":{"lines":7}}]"#);
+    let new = NewProcess {
+        defaulted: text(r#"["steps","options","options.queue"]"#),
+        listeners: text(r#"[{"name":"crystals::Log","state":{"lines":0}}]"#),
+        ..new("listened")
+    };
+    let mut deeds = deeds(epoch);
+    deeds.push(("listened", new, Some(Commit { listeners, ..boundary(epoch, "listened", ProcessState::Running) })));
+    deeds
+}
+
+async fn perform(store: &dyn Store) {
     let epoch = store.acquire().await.unwrap();
-    for (name, new, commit) in deeds(epoch) {
+    for (name, new, commit) in later_deeds(epoch) {
         let pid = new.pid.clone();
         store.create(epoch, new).await.unwrap();
         if let Some(commit) = commit {
@@ -114,15 +131,27 @@ async fn bless() {
             store.put_memo(&pid, epoch, 3, "submit", "17".to_owned()).await.unwrap();
             store.park(epoch, &pid, "the field `old` is unknown".to_owned()).await.unwrap();
         }
-        let record = store.load(&pid).await.unwrap().unwrap();
-        let json = serde_json::to_string_pretty(&record).unwrap() + "\n";
-        std::fs::write(data().join(format!("{name}.json")), json).unwrap();
+    }
+    for (pid, tag) in [("waiting", "before supper"), ("waiting", ".."), ("finished", "end")] {
+        store.save_snapshot(epoch, &pid.into(), tag, at(2_000)).await.unwrap();
     }
     let request = Request::Kill { text: "enough".to_owned(), force: true };
     store.request(&"paused".into(), request).await.unwrap();
     store.release(epoch).await.unwrap();
+}
+
+async fn bless() {
+    let data = data("2");
+    let _ = std::fs::remove_dir_all(&data);
+    std::fs::create_dir_all(&data).unwrap();
+    let store = SqliteStore::open(data.join("store.db")).unwrap();
+    perform(&store).await;
     drop(store);
-    std::fs::remove_file(data().join("store.db.lock")).unwrap();
+    std::fs::remove_file(data.join("store.db.lock")).unwrap();
+    perform(&FileStore::open(data.join("files")).unwrap()).await;
+    for lock in ["owner.lock", "change.lock"] {
+        std::fs::remove_file(data.join("files").join(lock)).unwrap();
+    }
 }
 
 /// The present state of the process in each document, built without reading any.
@@ -146,10 +175,8 @@ async fn expected() -> Vec<(&'static str, Record)> {
 
 #[tokio::test]
 async fn golden_files_of_the_first_format_still_load() {
-    if std::env::var_os("BLESS").is_some() {
-        bless().await;
-    }
     let folder = tempfile::tempdir().unwrap();
+    let data = || data("1");
     // A copy: opening a file leaves its traces.
     let file = folder.path().join("store.db");
     std::fs::copy(data().join("store.db"), &file).unwrap();
@@ -184,4 +211,63 @@ async fn golden_files_of_the_first_format_still_load() {
 
 fn end_of(record: &Record) -> Option<serde_json::Value> {
     record.ended.as_ref().map(|ended| serde_json::from_str(ended).unwrap())
+}
+
+/// A store in a copy of the files.
+fn copied(folder: &std::path::Path, name: &str) -> Arc<dyn Store> {
+    let (from, to) = (data("2").join(name), folder.join(name));
+    if name == "store.db" {
+        std::fs::copy(from, &to).unwrap();
+        return Arc::new(SqliteStore::open(&to).unwrap());
+    }
+    for inner in ["", "processes", "parked", "keys", "snapshots", "requests"] {
+        std::fs::create_dir_all(to.join(inner)).unwrap();
+        // An empty folder is none in a repository.
+        for entry in std::fs::read_dir(from.join(inner)).into_iter().flatten().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_file() {
+                std::fs::copy(entry.path(), to.join(inner).join(entry.file_name())).unwrap();
+            }
+        }
+    }
+    Arc::new(FileStore::open(&to).unwrap())
+}
+
+#[tokio::test]
+async fn golden_files_of_the_second_form_still_load() {
+    if std::env::var_os("BLESS").is_some() {
+        bless().await;
+    }
+    let expected = MemoryStore::new();
+    perform(&expected).await;
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["store.db", "files"] {
+        let store = copied(folder.path(), name);
+        let page = store.list(Vec::new(), None, 100).await.unwrap();
+        assert_eq!(page, expected.list(Vec::new(), None, 100).await.unwrap(), "{name}");
+        assert_eq!(page.records.len(), 12);
+        for record in &page.records {
+            let pid = &record.pid;
+            assert_eq!(store.history(pid).await.unwrap(), expected.history(pid).await.unwrap(), "{name}: {pid}");
+            assert_eq!(store.report(pid).await.unwrap(), expected.report(pid).await.unwrap(), "{name}: {pid}");
+            assert_eq!(store.children(pid).await.unwrap(), expected.children(pid).await.unwrap(), "{name}: {pid}");
+        }
+        let snapshots = store.snapshots(None, 100).await.unwrap();
+        assert_eq!(snapshots, expected.snapshots(None, 100).await.unwrap(), "{name}");
+        for snapshot in snapshots {
+            let (pid, tag) = (&snapshot.pid, &snapshot.tag);
+            let loaded = store.load_snapshot(pid, tag).await.unwrap();
+            assert_eq!(loaded, expected.load_snapshot(pid, tag).await.unwrap(), "{name}: {pid} {tag}");
+        }
+        assert_eq!(store.find("relax-1").await.unwrap(), Some("created".into()));
+        assert_eq!(store.memo(&"parked".into(), 3, "submit").await.unwrap(), text("17"));
+        assert_eq!(store.requests(None).await.unwrap(), expected.requests(None).await.unwrap());
+        // And it goes on from there.
+        let epoch = store.acquire().await.unwrap();
+        assert_eq!(epoch, Epoch(2), "{name}");
+        let restored = store.restore(epoch, &"waiting".into(), "before supper", at(3_000)).await.unwrap();
+        assert_eq!((restored.steps, restored.open_children), (4, 1));
+        let ended = text(r#"{"state":"killed","text":"enough"}"#);
+        let killed = Commit { ended, ..boundary(epoch, CHILD, ProcessState::Killed) };
+        assert_eq!(store.commit(killed).await.unwrap().ready_parent, Some("waiting".into()));
+    }
 }

@@ -1,184 +1,347 @@
-//! Hooks of a process and listeners of a runtime: what is told, and in which order.
+//! Hooks of a process and what listens to it: what is told, and in which order (S37–S41).
 
 use procession::listener::Listener;
 use procession::prelude::*;
-use procession::process::{BoxError, Hooks, Transition};
-use serde_json::Value;
+use procession::process::{BoxError, Ended, ErrorInfo, Hooks, Termination, Transition};
+use serde_json::{Map, Value};
 use std::sync::{Arc, Mutex};
 
 use super::support::{World, eventually};
 
-type Log = Arc<Mutex<Vec<String>>>;
-
-/// Writes down what its hooks are called with.
-#[process(name = "it::Hooked", hooks, needs(Log))]
-#[derive(Debug, Default)]
-pub(crate) struct Hooked {
-    #[process(skip)]
-    log: Option<Log>,
+/// What was told, and the hooks that fail or panic.
+#[derive(Clone, Default)]
+pub(crate) struct Log {
+    told: Arc<Mutex<Vec<String>>>,
+    fails: &'static str,
+    panics: bool,
 }
 
+impl Log {
+    fn note(&self, what: &str) {
+        self.told.lock().unwrap().push(what.to_owned());
+    }
+
+    fn told(&self) -> Vec<String> {
+        self.told.lock().unwrap().clone()
+    }
+}
+
+/// Writes down every hook that is called.
+#[process(name = "it::Hooked", hooks, needs(Log))]
+#[derive(Debug, Default)]
+pub(crate) struct Hooked {}
+
 spec! { Hooked {
-    input fail_at: String = "";
+    /// What it does: say, wait, fail, or forget its output.
+    input act: String;
     output said: u32;
+    output early: optional<u32>;
 }}
 
 outline! { Hooked {
-    start;
-    hold;
+    act;
     say => said;
 }}
 
 impl Hooked {
-    fn start(&mut self, cx: &mut Cx<Self>) {
-        self.log = Some(Arc::clone(&cx.resource::<Log>()));
-        self.note("start");
-        self.note(&format!("fail at {}", cx.inputs().fail_at));
-    }
-
-    fn hold(&mut self, cx: &mut Cx<Self>) -> Next<Self> {
-        cx.wait("for the test")
-    }
-
-    fn say(&mut self, cx: &mut Cx<Self>) -> u32 {
-        cx.report("said it");
-        1
-    }
-
-    fn note(&self, what: &str) {
-        if let Some(log) = &self.log {
-            log.lock().unwrap().push(what.to_owned());
+    fn act(&mut self, cx: &mut Cx<Self>) -> Result<Next<Self>, StepError> {
+        cx.resource::<Log>().note("step");
+        match cx.inputs().act.as_str() {
+            "fail" => Err("the step failed".into()),
+            "exit" => Ok(cx.stop(Value::Null)),
+            "kill" => Ok(cx.kill("by itself")),
+            _ => {
+                cx.out("early", &2)?;
+                cx.report("said");
+                Ok(cx.wait("for the test"))
+            }
         }
     }
 
-    fn fails(&self, at: &str) -> Result<(), BoxError> {
-        let told = self.log.as_ref().is_some_and(|log| log.lock().unwrap().contains(&format!("fail at {at}")));
-        if told { Err(format!("hook {at}").into()) } else { Ok(()) }
+    fn say(&mut self, cx: &mut Cx<Self>) -> u32 {
+        cx.resource::<Log>().note("step");
+        1
     }
+}
+
+/// Notes a hook, and does what the test asks of it.
+fn hook(cx: &Cx<Hooked>, name: &str) -> Result<(), BoxError> {
+    let log = cx.resource::<Log>();
+    assert_eq!(procession::current().as_ref(), Some(cx.pid()), "{name} runs in the scope of its process");
+    log.note(name);
+    if log.fails != name {
+        return Ok(());
+    }
+    assert!(!log.panics, "{name} panics");
+    Err(format!("{name} fails").into())
+}
+
+/// A hook after the commit: it cannot fail, but panic.
+fn after(cx: &Cx<Hooked>, name: &str) {
+    let _ = hook(cx, name);
 }
 
 impl Hooks for Hooked {
-    fn on_exiting(&mut self, transition: Transition<'_>) -> Result<(), BoxError> {
-        self.note(&format!("exiting {}", transition.from.unwrap()));
-        Ok(())
+    fn on_init(&mut self, cx: &Cx<Self>) {
+        after(cx, "init");
     }
-
-    fn on_entering(&mut self, transition: Transition<'_>) -> Result<(), BoxError> {
-        self.note(&format!("entering {}", transition.to));
-        self.fails(transition.to.as_str())
+    fn on_exiting(&mut self, cx: &Cx<Self>, transition: Transition<'_>) -> Result<(), BoxError> {
+        assert_eq!(transition.pid, cx.pid());
+        hook(cx, "exiting")
     }
-
-    fn on_entered(&mut self, transition: Transition<'_>) {
-        self.note(&format!("entered {}", transition.to));
+    fn on_exit_running(&mut self, cx: &Cx<Self>) -> Result<(), BoxError> {
+        hook(cx, "exit_running")
     }
-
-    fn on_output_emitting(&mut self, port: &str, _: &Value) -> Result<(), BoxError> {
-        self.note(&format!("emitting {port}"));
-        Ok(())
+    fn on_exit_waiting(&mut self, cx: &Cx<Self>) -> Result<(), BoxError> {
+        hook(cx, "exit_waiting")
     }
-
-    fn on_output_emitted(&mut self, port: &str, _: &Value) {
-        self.note(&format!("emitted {port}"));
+    fn on_entering(&mut self, cx: &Cx<Self>, transition: Transition<'_>) -> Result<(), BoxError> {
+        hook(cx, &format!("entering({})", transition.to))
     }
-
-    fn on_paused(&mut self) {
-        self.note("paused");
+    fn on_create(&mut self, cx: &Cx<Self>) -> Result<(), BoxError> {
+        hook(cx, "create")
     }
-
-    fn on_played(&mut self) {
-        self.note("played");
+    fn on_run(&mut self, cx: &Cx<Self>) -> Result<(), BoxError> {
+        hook(cx, "run")
     }
-
-    fn on_terminated(&mut self) {
-        self.note("terminated");
+    fn on_wait(&mut self, cx: &Cx<Self>, text: Option<&str>) -> Result<(), BoxError> {
+        assert_eq!(text, Some("for the test"));
+        hook(cx, "wait")
+    }
+    fn on_finish(&mut self, cx: &Cx<Self>, ended: &Ended) -> Result<(), BoxError> {
+        hook(cx, if ended.is_successful() { "finish" } else { "finish(exit)" })
+    }
+    fn on_except(&mut self, cx: &Cx<Self>, error: &ErrorInfo) -> Result<(), BoxError> {
+        assert!(error.message.contains("fail") || error.panicked, "{error}");
+        hook(cx, "except")
+    }
+    fn on_kill(&mut self, cx: &Cx<Self>, text: &str) -> Result<(), BoxError> {
+        assert_eq!(text, "by itself");
+        hook(cx, "kill")
+    }
+    fn on_entered(&mut self, cx: &Cx<Self>, transition: Transition<'_>) {
+        after(cx, &format!("entered({})", transition.to));
+    }
+    fn on_running(&mut self, cx: &Cx<Self>) {
+        after(cx, "running");
+    }
+    fn on_waiting(&mut self, cx: &Cx<Self>) {
+        after(cx, "waiting");
+    }
+    fn on_finished(&mut self, cx: &Cx<Self>) {
+        after(cx, "finished");
+    }
+    fn on_excepted(&mut self, cx: &Cx<Self>) {
+        after(cx, "excepted");
+    }
+    fn on_killed(&mut self, cx: &Cx<Self>) {
+        after(cx, "killed");
+    }
+    fn on_output_emitting(&mut self, cx: &Cx<Self>, _: &str, _: &Value) -> Result<(), BoxError> {
+        hook(cx, "output_emitting")
+    }
+    fn on_output_emitted(&mut self, cx: &Cx<Self>, _: &str, _: &Value) {
+        after(cx, "output_emitted");
+    }
+    fn on_pausing(&mut self, cx: &Cx<Self>, text: Option<&str>) {
+        assert_eq!(text, Some("lunch"));
+        after(cx, "pausing");
+    }
+    fn on_paused(&mut self, cx: &Cx<Self>) {
+        after(cx, "paused");
+    }
+    fn on_playing(&mut self, cx: &Cx<Self>) {
+        after(cx, "playing");
+    }
+    fn on_played(&mut self, cx: &Cx<Self>) {
+        after(cx, "played");
+    }
+    fn on_terminated(&mut self, cx: &Cx<Self>) {
+        after(cx, "terminated");
+    }
+    fn on_close(&mut self, cx: &Cx<Self>) {
+        after(cx, "close");
     }
 }
 
+/// Notes what it hears, and panics each time: that is its own affair (S41).
 struct Observer(Log);
 
-impl Listener for Observer {
-    fn on_transition(&self, transition: Transition<'_>, point: &str) {
-        self.0.lock().unwrap().push(format!("L {} at {point}", transition.to));
-    }
-
-    fn on_paused(&self, _: &ProcessId) {
-        self.0.lock().unwrap().push("L paused".into());
+impl Observer {
+    fn hears(&self, what: &str) {
+        self.0.note(&format!("L:{what}"));
         panic!("a listener's panic is its own affair");
-    }
-
-    fn on_played(&self, _: &ProcessId) {
-        self.0.lock().unwrap().push("L played".into());
-    }
-
-    fn on_output_emitted(&self, _: &ProcessId, port: &str, value: &Value) {
-        self.0.lock().unwrap().push(format!("L emitted {port} {value}"));
-    }
-
-    fn on_report(&self, _: &ProcessId, line: &str) {
-        self.0.lock().unwrap().push(format!("L report {line}"));
     }
 }
 
-async fn watched(fail_at: &str) -> (Vec<String>, procession::process::Termination) {
-    let (world, log) = (World::new(), Log::default());
-    let builder = world.builder().resource(Arc::clone(&log)).listener(Observer(Arc::clone(&log)));
-    let runtime = builder.register::<Hooked>().build().await.unwrap();
-    let run = runtime.launch(Hooked::inputs().fail_at(fail_at)).await.unwrap();
-    eventually(async || run.status().await.is_ok_and(|s| s.state == ProcessState::Waiting || s.state.is_terminal()))
-        .await;
-    run.pause("").await.unwrap();
-    run.play().await.unwrap();
-    let _ = run.resume(()).await;
-    let termination = run.termination().await.unwrap();
+impl Listener for Observer {
+    fn on_created(&self, _: &ProcessId) {
+        self.hears("created");
+    }
+    fn on_running(&self, _: &ProcessId) {
+        self.hears("running");
+    }
+    fn on_waiting(&self, _: &ProcessId) {
+        self.hears("waiting");
+    }
+    fn on_finished(&self, _: &ProcessId, ended: &Ended, outputs: &Map<String, Value>) {
+        self.hears(&format!("finished({}, {})", ended.is_successful(), Value::Object(outputs.clone())));
+    }
+    fn on_excepted(&self, _: &ProcessId, error: &ErrorInfo) {
+        self.hears(&format!("excepted({error})"));
+    }
+    fn on_killed(&self, _: &ProcessId, text: &str) {
+        self.hears(&format!("killed({text})"));
+    }
+    fn on_paused(&self, _: &ProcessId) {
+        self.hears("paused");
+    }
+    fn on_played(&self, _: &ProcessId) {
+        self.hears("played");
+    }
+    fn on_output_emitted(&self, _: &ProcessId, port: &str, value: &Value) {
+        self.hears(&format!("output_emitted({port}, {value})"));
+    }
+    fn on_report(&self, _: &ProcessId, line: &str) {
+        self.hears(&format!("report({line})"));
+    }
+}
+
+/// What is told in each of these, in one line.
+const CREATED: &str = "entering(created) create entered(created) L:created init";
+const RUNNING: &str = "exiting entering(running) run entered(running) running L:running step";
+const WAITING: &str = "output_emitting exiting exit_running entering(waiting) wait \
+     output_emitted L:output_emitted(early, 2) L:report(said) entered(waiting) waiting L:waiting";
+const RESUMED: &str = "exiting exit_waiting entering(running) run entered(running) running L:running step";
+const FINISHED: &str = "output_emitting exiting exit_running entering(finished) finish \
+     output_emitted L:output_emitted(said, 1) entered(finished) finished \
+     L:finished(true, {\"early\":2,\"said\":1}) terminated close";
+const PAUSED: &str = "pausing paused L:paused";
+const PLAYED: &str = "playing played L:played";
+
+/// Runs one to its end; `asked` is what is asked of it while it waits.
+async fn watched(stored: bool, log: &Log, act: &str, asked: &[&str]) -> Result<Termination, procession::RunError> {
+    let world = World::new();
+    let builder = if stored { world.builder() } else { world.volatile() };
+    let builder = builder.resource(log.clone()).listener(Observer(log.clone())).register::<Hooked>();
+    let runtime = builder.build().await.unwrap();
+    let run = runtime.launch(Hooked::inputs().act(act)).await?;
+    for ask in asked {
+        eventually(async || run.status().await.is_ok_and(|status| status.state == ProcessState::Waiting)).await;
+        match *ask {
+            "pause" => run.pause("lunch").await.unwrap(),
+            "play" => run.play().await.unwrap(),
+            "kill" => run.kill("by itself").await.unwrap(),
+            _ => run.resume(()).await.unwrap(),
+        };
+    }
+    let termination = run.termination().await;
     runtime.shutdown().await.unwrap();
-    let told = log.lock().unwrap().clone();
-    (told, termination)
+    termination
 }
 
 #[tokio::test]
-async fn hooks_come_before_and_after_the_commit_and_listeners_after_hooks() {
-    let (told, termination) = watched("never").await;
-    assert!(termination.ended.is_successful());
-    let expected = [
-        "L running at start",
-        "start",
-        "fail at never",
-        "exiting running",
-        "entering running",
-        "entered running",
-        "L running at hold",
-        "exiting running",
-        "entering waiting",
-        "entered waiting",
-        "L waiting at hold",
-        "paused",
-        "L paused",
-        "played",
-        "L played",
-        "exiting waiting",
-        "entering running",
-        "entered running",
-        "L running at say",
-        "emitting said",
-        "exiting running",
-        "entering finished",
-        "entered finished",
-        "L finished at say",
-        "emitted said",
-        "L emitted said 1",
-        "L report said it",
-        "terminated",
+async fn hooks_and_listeners_are_told_in_the_order_of_s37_to_s40() {
+    let excepted = "exiting exit_running entering(excepted) except entered(excepted) excepted \
+         L:excepted(step `act` failed: the step failed) terminated close";
+    let exited = "exiting exit_running entering(finished) finish(exit) \
+         entered(finished) finished L:finished(false, {}) terminated close";
+    let killed_itself = "exiting exit_running entering(killed) kill entered(killed) killed L:killed(by itself) \
+         terminated close";
+    let killed =
+        "exiting exit_waiting entering(killed) kill entered(killed) killed L:killed(by itself) terminated close";
+    let table: [(&str, &[&str], &[&str]); 7] = [
+        ("say", &["resume"], &[CREATED, RUNNING, WAITING, RESUMED, FINISHED]),
+        ("say", &["pause", "play", "resume"], &[CREATED, RUNNING, WAITING, PAUSED, PLAYED, RESUMED, FINISHED]),
+        ("say", &["kill"], &[CREATED, RUNNING, WAITING, killed]),
+        ("say", &["pause", "kill"], &[CREATED, RUNNING, WAITING, PAUSED, killed]),
+        ("fail", &[], &[CREATED, RUNNING, excepted]),
+        // Refused entry: the outputs are validated before the hooks, which are told of what it comes to (S43), once (S7).
+        ("exit", &[], &[CREATED, RUNNING, exited]),
+        ("kill", &[], &[CREATED, RUNNING, killed_itself]),
     ];
-    assert_eq!(told, expected);
+    for stored in [false, true] {
+        for (act, asked, expected) in table {
+            let log = Log::default();
+            watched(stored, &log, act, asked).await.unwrap();
+            assert_eq!(log.told().join(" "), expected.join(" "), "{act} {asked:?}");
+        }
+    }
 }
 
 #[tokio::test]
 async fn a_hook_that_fails_before_the_commit_makes_the_process_excepted() {
-    for at in ["running", "waiting", "finished"] {
-        let (told, termination) = watched(at).await;
-        assert_eq!(termination.ended.state(), ProcessState::Excepted, "{at}: {told:?}");
-        assert!(termination.ended.to_string().contains(&format!("hook {at}")), "{}", termination.ended);
-        assert!(termination.outputs.is_empty(), "the step's outputs are dropped with it");
-        assert!(told.contains(&"entered excepted".to_owned()) && told.contains(&"terminated".to_owned()), "{told:?}");
+    let before = [
+        "exiting",
+        "entering(running)",
+        "run",
+        "output_emitting",
+        "exit_running",
+        "entering(waiting)",
+        "wait",
+        "exit_waiting",
+        "entering(finished)",
+        "finish",
+    ];
+    for (fails, panics) in before.into_iter().flat_map(|name| [(name, false), (name, true)]) {
+        let log = Log { fails, panics, ..Log::default() };
+        let asked: &[&str] =
+            if matches!(fails, "exit_waiting" | "entering(finished)" | "finish") { &["resume"] } else { &[] };
+        let termination = watched(true, &log, "say", asked).await.unwrap();
+        let error = termination.ended.to_string();
+        assert!(
+            error.starts_with("excepted")
+                && error.contains(&format!("{fails} {}", if panics { "panics" } else { "fails" })),
+            "{error}"
+        );
+        let told = log.told();
+        // The state that was refused is never seen; what it leads to is told once.
+        let refused = fails.trim_start_matches("entering");
+        assert!(!told.contains(&format!("entered{refused}")), "{told:?}");
+        let count = |name: &str| told.iter().filter(|told| *told == name).count();
+        assert_eq!((count("except"), count("entered(excepted)"), count("close")), (1, 1, 1), "{fails}: {told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_hook_on_the_way_to_an_end_that_was_asked_for_can_fail_too() {
+    for fails in ["entering(killed)", "kill"] {
+        let log = Log { fails, ..Log::default() };
+        let termination = watched(true, &log, "say", &["kill"]).await;
+        // The kill is answered with whether the process is killed: it is not.
+        assert_eq!(termination.unwrap().ended.state(), ProcessState::Excepted, "{fails}");
+    }
+    // On the way to excepted, the process keeps the error that it had.
+    for fails in ["entering(excepted)", "except"] {
+        let log = Log { fails, ..Log::default() };
+        let termination = watched(true, &log, "fail", &[]).await.unwrap();
+        assert_eq!(termination.ended.to_string(), "excepted: step `act` failed: the step failed");
+        assert!(log.told().ends_with(&["terminated".into(), "close".into()]));
+    }
+}
+
+#[tokio::test]
+async fn a_hook_that_fails_at_creation_refuses_the_launch() {
+    for stored in [false, true] {
+        for (fails, panics) in [("entering(created)", false), ("create", false), ("create", true)] {
+            let log = Log { fails, panics, ..Log::default() };
+            let error = watched(stored, &log, "say", &[]).await.unwrap_err();
+            assert!(
+                error.to_string().starts_with("a launch of process `it::Hooked` is refused by its hook"),
+                "{error}"
+            );
+            assert!(!log.told().iter().any(|told| told.starts_with("L:") || told == "init"), "nobody has seen it");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_hook_that_panics_after_the_commit_changes_nothing() {
+    let names = ["entered(created)", "init", "entered(running)", "running", "waiting", "output_emitted", "finished"];
+    for fails in names.into_iter().chain(["pausing", "paused", "playing", "played", "terminated", "close"]) {
+        let log = Log { fails, panics: true, ..Log::default() };
+        let termination = watched(true, &log, "say", &["pause", "play", "resume"]).await.unwrap();
+        assert!(termination.ended.is_successful(), "{fails}: {}", termination.ended);
+        assert_eq!(log.told().join(" "), [CREATED, RUNNING, WAITING, PAUSED, PLAYED, RESUMED, FINISHED].join(" "));
     }
 }

@@ -34,6 +34,8 @@ impl Sum {
     fn more(&self, cx: &Cx<Self>) -> Result<bool, String> {
         if cx.inputs().how == "bad predicate" && self.n == 2 {
             Err("no answer".into())
+        } else if cx.inputs().how == "panicking predicate" && self.n == 2 {
+            panic!("no idea")
         } else {
             Ok(self.n < cx.inputs().to)
         }
@@ -68,6 +70,7 @@ impl Sum {
             "forget" => cx.stop(json!({ "why": "forgot" })),
             "exit" => cx.exit(SumExit::Refused),
             "kill" => cx.kill("by itself"),
+            "panic at the end" => panic!("too late"),
             _ => cx.next(),
         }
     }
@@ -123,7 +126,9 @@ async fn failures_and_panics_end_in_excepted_and_name_the_step() {
         ("fail", "step `add` failed: disk on fire"),
         ("panic", "step `add` panicked: two is too much"),
         ("panic later", "step `add` panicked: two, later, is too much"),
+        ("panic at the end", "step `end` panicked: too late"),
         ("bad predicate", "no answer"),
+        ("panicking predicate", "no idea"),
         ("bad output", "step `add` failed: outputs of `Sum` are not valid: `total`: expected `u64`"),
         ("unknown output", "`totl`: no such port; did you mean `total`?"),
     ] {
@@ -131,6 +136,7 @@ async fn failures_and_panics_end_in_excepted_and_name_the_step() {
             let Outcome::Excepted(error) = outcome else { panic!("{how}: {outcome:?}") };
             assert!(error.to_string().contains(expected), "{how}: {error}");
             assert_eq!(error.panicked, how.starts_with("panic"), "{how}");
+            assert_eq!(error.step.is_none(), how.ends_with("predicate"), "{how}: {error:?}");
         }
     }
 }

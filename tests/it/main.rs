@@ -3,28 +3,43 @@
 // A test that cannot go on panics: that is how it fails.
 #![allow(clippy::unwrap_used)]
 
+mod beside;
 #[cfg(feature = "sqlite")]
 mod by_hand;
+mod chains;
 mod children;
 mod control;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
 mod expose;
 mod faulty;
+mod file;
 mod flow;
 #[cfg(feature = "sqlite")]
 mod golden;
 mod hooks;
+mod inputs;
 mod life;
+mod loading;
+mod model;
+mod outcome;
+mod parity;
+#[cfg(feature = "sqlite")]
+mod points;
 mod ports;
+mod position;
+mod registry;
 mod resume;
 mod robust;
 mod schema;
 #[cfg(feature = "sqlite")]
 mod shared_file;
+mod snapshots;
 mod spec;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod states;
 mod store;
 mod support;
 mod walk;
+mod work_chain;

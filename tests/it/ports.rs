@@ -135,11 +135,13 @@ fn a_computed_default_is_computed_at_each_launch() {
     assert_eq!(count.load(Ordering::Relaxed), 3, "a value that is given is no reason to compute another");
 }
 
+const NO_STEPS: u32 = 0;
+
 #[process]
 #[derive(Debug, Default)]
 struct WrongDefault {}
 spec! { WrongDefault {
-    input steps: u32 = 10 - 10, check(|n| *n > 0, "must be positive");
+    input steps: u32 = NO_STEPS, check(|n| *n > 0, "must be positive");
     input options { queue: String = "normal", check(|name| name.len() < 3, "too long"); }
     input seed: u32 = u32::from(true) - 1, check(|n| *n > 0, "computed, so that nobody knows yet");
 }}
@@ -164,6 +166,31 @@ async fn a_default_that_is_not_valid_is_refused_when_the_process_is_registered()
     // A computed one is a fault of the launch that uses it.
     let launch = spec_of::<WrongDefault>().check_inputs(&object(json!({ "steps": 1, "options": { "queue": "q" } })));
     assert_eq!(launch.expect_err("not valid").faults()[0].to_string(), "`seed`: computed, so that nobody knows yet");
+}
+
+#[test]
+fn a_panic_in_a_default_or_validator_is_a_fault_of_its_port() {
+    let panics = |text: &'static str| move |_: &u8| panic!("{text}");
+    let namespace = PortNamespace::new("n").dynamic::<u8>("u8").with_check(|n: &BTreeMap<String, u8>| match n.len() {
+        0 => Ok(()),
+        _ => panic!("three"),
+    });
+    let spec = inputs(
+        root()
+            .port(Port::new::<u8>("a", "u8").with_check(panics("one")))
+            .port(Port::new::<u8>("b", "u8").with_default(|| -> u8 { panic!("two") }))
+            .namespace(namespace)
+            .port(Port::new::<u8>("c", "u8")),
+    );
+    assert_eq!(
+        faults(&spec, json!({ "a": 1, "n": { "x": 1 } })),
+        [
+            "`a`: its type, default or validator panicked: one",
+            "`b`: its type, default or validator panicked: two",
+            "`n`: its type, default or validator panicked: three",
+            "`c`: required, but not set",
+        ]
+    );
 }
 
 #[test]

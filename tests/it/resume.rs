@@ -237,6 +237,8 @@ async fn stored(world: &World, change: impl Fn(&mut Record)) -> ProcessId {
         position: record.position.clone(),
         context: record.context,
         inputs: record.inputs,
+        defaulted: None,
+        listeners: None,
         at: record.created_at,
     };
     world.store.create(epoch, new).await.unwrap();

@@ -298,7 +298,7 @@ async fn a_process_that_never_waits_does_not_keep_the_only_slot() -> Result<()> 
 /// Spawns children in every step; with more unfinished ones than a page holds, some run while others would be read.
 #[process(name = "it::Spawner")]
 #[derive(Debug, Default)]
-struct Spawner {
+pub(crate) struct Spawner {
     child: Child<Sum>,
 }
 
@@ -340,7 +340,7 @@ async fn nothing_runs_while_the_store_is_still_read_at_start() -> Result<()> {
 /// Hands its child on as an argument.
 #[process(name = "it::Relay", needs(Gate))]
 #[derive(Debug, Default)]
-struct Relay {}
+pub(crate) struct Relay {}
 
 spec! { Relay { output total: u64; } }
 

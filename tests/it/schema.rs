@@ -196,8 +196,8 @@ fn schemas_of_inputs_agree_with_launches() {
         json!({ "first": "x" }),
         json!({ "low": 1 }),
     ];
-    let named = spec.inputs().entries().iter().map(procession::spec::Entry::name);
-    let names: Vec<&str> = named.chain(["unknown"]).collect();
+    let declared = spec.inputs().entries().iter().map(procession::spec::Entry::name);
+    let names: Vec<&str> = declared.chain(["unknown"]).collect();
     let mut valid = 0;
     for name in &names {
         for value in &values {

@@ -30,6 +30,8 @@ fn process(pid: impl Into<ProcessId>) -> NewProcess {
         position: r#"{"at":"setup"}"#.into(),
         context: r#"{"iteration":0}"#.into(),
         inputs: "{}".into(),
+        defaulted: None,
+        listeners: None,
         at: Timestamp::from_millis(1),
     }
 }

@@ -17,6 +17,24 @@ mod memory {
     conformance!(keeps, empty);
 }
 
+mod file {
+    use procession::store::conformance::{Subject, conformance};
+    use procession::store::{FileOptions, FileStore};
+    use std::sync::Arc;
+
+    async fn empty() -> Subject {
+        let folder = tempfile::tempdir().unwrap();
+        Subject::open(3, move || {
+            let options = FileOptions::new().with_history(3).with_reports(3);
+            let store = Arc::new(FileStore::open_with(folder.path().join("store"), options).unwrap());
+            Box::pin(async move { store as _ })
+        })
+        .await
+    }
+
+    conformance!(keeps, empty);
+}
+
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use procession::store::conformance::{Subject, conformance};

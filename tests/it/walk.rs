@@ -9,7 +9,7 @@ use std::sync::Mutex;
 /// Answers its predicates from its inputs, one letter each, and writes down what it did.
 #[process(name = "it::Walk")]
 #[derive(Debug, Default)]
-struct Walk {
+pub(crate) struct Walk {
     #[process(skip)]
     seen: Mutex<String>,
 }
@@ -118,7 +118,7 @@ async fn a_loop_without_a_step_is_an_error_that_names_it() {
 /// A child with outputs.
 #[process(name = "it::Leaf")]
 #[derive(Debug, Default)]
-struct Leaf;
+pub(crate) struct Leaf;
 spec! { Leaf { output energy: f64; } }
 outline! { Leaf { run => energy } }
 impl Leaf {
@@ -130,7 +130,7 @@ impl Leaf {
 /// Sets outputs in all ways there are.
 #[process(name = "it::Outputs")]
 #[derive(Debug, Default)]
-struct Outputs {
+pub(crate) struct Outputs {
     leaf: Child<Leaf>,
 }
 spec! { Outputs {

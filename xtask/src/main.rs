@@ -3,12 +3,14 @@
 mod bench;
 mod compile_time;
 mod crash;
+mod differential;
 mod examples;
 mod libtest;
 mod metadata;
 mod report;
 mod run;
 mod test;
+mod venv;
 
 use std::process::ExitCode;
 
@@ -21,7 +23,9 @@ cargo xtask test [--quick] [FILTER…]   all checks and tests; --quick: format, 
 cargo xtask bench [WORKLOAD…]          the benchmarks: prints a table and writes target/bench.json
 cargo xtask compile-time               how long a small program takes to build
 cargo xtask crash [--kills N] [--seed S] [--processes N] [--steps M] [--children K]
-                                       a longer run of the crash test";
+                                       a longer run of the crash test
+cargo xtask differential [--count N] [--seed S] [--first N]
+                                       random outlines, run by plumpy and here; without options 10,000 of them";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -32,6 +36,7 @@ fn main() -> ExitCode {
         "bench" => bench::bench(&arguments),
         "compile-time" => compile_time::compile_time(),
         "crash" => crash::crash(&arguments),
+        "differential" => differential::differential(&arguments),
         "" | "help" | "--help" | "-h" => {
             println!("{HELP}");
             Ok(true)

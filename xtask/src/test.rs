@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::libtest::Libtest;
 use crate::report::{Counts, Report};
 use crate::run::{cargo, root, shown, stream, succeed, succeed_within};
-use crate::{Fault, examples, metadata};
+use crate::{Fault, differential, examples, metadata};
 
 /// What clippy is asked on every set of features. The second lint is what tells that the minimum Rust version is kept.
 const DENIED: &str = "-- -D warnings -D clippy::incompatible_msrv";
@@ -29,6 +29,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<bool, Fault> {
     report.count("tests", || tests(quick, &filters));
     if filters.is_empty() && !quick {
         examples::run(&mut report);
+        report.count("differential", differential::test);
     }
     if quick || !filters.is_empty() {
         println!("\nThis was a part; `cargo xtask test` without arguments runs all.");

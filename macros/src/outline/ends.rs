@@ -62,7 +62,11 @@ impl Walk<'_> {
         let below = |name: String| path.iter().cloned().chain([name]).collect::<Vec<_>>();
         match node {
             Node::Step(step) => {
-                set.extend(step.outputs.iter().map(|output| dotted(&output.path)));
+                set.extend(step.outputs.iter().map(|output| match output.from {
+                    // What the child gives, not what else stands in the namespace.
+                    Some(_) => dotted(&output.path) + ".*",
+                    None => dotted(&output.path),
+                }));
                 Some(set)
             }
             Node::While(branch) => {
@@ -98,7 +102,8 @@ fn dotted(path: &[Ident]) -> String {
 /// What two branches both set: of `forces` here and `forces.x` there, the latter.
 fn both(a: &[String], b: &[String]) -> Vec<String> {
     let covers = |set: &[String], name: &str| {
-        set.iter().any(|known| name == known || name.strip_prefix(known).is_some_and(|rest| rest.starts_with('.')))
+        let around = |known: &str| name.strip_prefix(known).is_some_and(|rest| rest.starts_with('.'));
+        set.iter().any(|known| name == known || around(known.strip_suffix(".*").unwrap_or(known)))
     };
     let mut both: Vec<String> = a.iter().filter(|name| covers(b, name)).cloned().collect();
     both.extend(b.iter().filter(|name| covers(a, name)).cloned());

@@ -18,7 +18,7 @@ pub(crate) fn check(spec: &ast::Spec, diagnostics: &mut Diagnostics) {
                 Item::Input(entry) if !outputs => names.declare(entry, diagnostics),
                 Item::Output(entry) if outputs => names.declare(entry, diagnostics),
                 Item::Expose(expose) if expose.outputs == outputs => names.expose(&expose.namespace, diagnostics),
-                _ => continue,
+                _ => {}
             }
         }
         if !outputs {
@@ -67,7 +67,9 @@ impl<'a> Names<'a> {
             EntryKind::Rest { .. } => What::Rest,
             EntryKind::Namespace { entries, .. } => {
                 if let Some(inner) = self.namespace(&entry.name, diagnostics) {
-                    entries.iter().for_each(|entry| inner.declare(entry, diagnostics));
+                    for entry in entries {
+                        inner.declare(entry, diagnostics);
+                    }
                 }
                 return;
             }
@@ -75,9 +77,9 @@ impl<'a> Names<'a> {
         let (side, path) = (self.side, join(&self.path, &plain(&entry.name)));
         match self.find(&entry.name) {
             None => self.known.push((&entry.name, what, Names::default())),
-            Some((known, What::Rest, _)) if what != What::Rest => reserved(&entry.name, known, diagnostics),
+            Some((_, What::Rest, _)) if what != What::Rest => reserved(&entry.name, diagnostics),
             Some((known, other, _)) if what == What::Rest && *other != What::Rest => {
-                reserved(known, &entry.name, diagnostics);
+                reserved(known, diagnostics);
             }
             Some((_, What::Rest, _)) => {
                 diagnostics.error(&entry.name, "`dynamic<…>` is declared twice in this namespace");
@@ -108,7 +110,7 @@ impl<'a> Names<'a> {
         }
         match self.find(name)? {
             (_, What::Namespace, inner) => return Some(inner),
-            (known, What::Rest, _) => reserved(name, known, diagnostics),
+            (_, What::Rest, _) => reserved(name, diagnostics),
             (_, What::Port, _) => {
                 let message = format!("{side} `{path}` is declared twice: it is a port already, and no namespace");
                 diagnostics.error(name, message);
@@ -143,7 +145,7 @@ impl<'a> Names<'a> {
 }
 
 /// No port is named as the field of the values that are not those of ports.
-fn reserved(port: &Ident, _dynamic: &Ident, diagnostics: &mut Diagnostics) {
+fn reserved(port: &Ident, diagnostics: &mut Diagnostics) {
     let message = format!("`{REST}` holds the other values of this dynamic namespace: give this port another name");
     diagnostics.error(port, message);
 }
@@ -159,7 +161,9 @@ fn check_entry(entry: &Entry, outputs: bool, diagnostics: &mut Diagnostics) {
                 .error(optional, "a port with a default may be left out anyway: write its type without `optional`");
         }
         EntryKind::Namespace { entries, .. } => {
-            entries.iter().for_each(|entry| check_entry(entry, outputs, diagnostics));
+            for entry in entries {
+                check_entry(entry, outputs, diagnostics);
+            }
         }
         _ => {}
     }

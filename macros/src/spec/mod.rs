@@ -10,6 +10,7 @@ mod expand;
 mod model;
 mod ports;
 mod side;
+mod supplied;
 
 use proc_macro2::TokenStream;
 

@@ -8,6 +8,7 @@ use syn::{Generics, Path};
 use super::ast::{self, Check, Docs, Expose, Item};
 use super::ports::Listing;
 use super::side::Side;
+use super::supplied::{self, Supplied};
 use crate::diag::Diagnostics;
 use crate::tokens::{plain, port_hash};
 
@@ -118,6 +119,8 @@ pub(crate) struct Namespace {
     /// Ports that `expose` left out.
     pub(crate) dropped: Vec<Node>,
     pub(crate) checks: Vec<Check>,
+    /// Which required ports of a process these values start its builder with, if they do, and of one process only.
+    pub(crate) supplies: Option<Supplied>,
 }
 
 impl Node {
@@ -192,15 +195,16 @@ pub(crate) fn resolve(
                 let Some(listing) = found.next().flatten() else { continue };
                 let side = &mut sides[usize::from(expose.outputs)];
                 let index = exposes.len();
-                let mut exposed = side.expose(expose, index, listing, diagnostics);
-                exposed.repeated = exposes.iter().any(|known| exposed.repeats(known));
-                exposes.push(exposed);
+                let mut new = side.expose(expose, index, listing, diagnostics);
+                new.repeated = exposes.iter().any(|known| new.repeats(known));
+                exposes.push(new);
             }
         }
     }
     let [inputs, outputs] = sides;
     let (mut inputs, outputs) = (inputs.finish(), outputs.finish());
     inputs.checks.extend(spec.checks);
+    supplied::mark(&mut inputs, &exposes);
     let mut names = BTreeSet::new();
     let exits = spec.exits.into_iter().filter_map(|exit| {
         // A number that is wrong, or taken, is reported; the name is known all the same.

@@ -3,6 +3,8 @@
 //! ```text
 //! { inputs { structure [port required value "Structure" "" "The start."] options [namespace …] { … } } outputs { … } }
 //! ```
+//!
+//! A namespace that supplies the inputs of a process says which of the required ones: `scf [namespace …] (set unset) { … }`.
 
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -12,6 +14,7 @@ use syn::{LitStr, braced, bracketed, token};
 
 use super::ast::Docs;
 use super::model::{Kind, Model, Namespace, Node, Port, Presence, Value, join};
+use super::supplied::Supplied;
 
 /// The ports of a process that is exposed.
 pub(crate) struct Listing {
@@ -49,7 +52,8 @@ fn write(node: &Node) -> TokenStream {
         Kind::Namespace(namespace) => {
             let presence = if namespace.optional { quote!(optional) } else { quote!(required) };
             let nodes = namespace.nodes.iter().map(write);
-            quote!(#name [namespace #presence value "" "" #help] { #(#nodes)* })
+            let supplies = &namespace.supplies;
+            quote!(#name [namespace #presence value "" "" #help] #supplies { #(#nodes)* })
         }
     }
 }
@@ -92,6 +96,7 @@ fn read(input: ParseStream<'_>, parent: &str) -> syn::Result<Node> {
     };
     // The type is named through the process, which is known to the reader only.
     let value = Value { ty: TokenStream::new(), text: type_text };
+    let supplies = if input.peek(token::Paren) { Some(Supplied::read(&input.parse()?)) } else { None };
     let kind = if input.peek(token::Brace) {
         let body;
         braced!(body in input);
@@ -102,6 +107,7 @@ fn read(input: ParseStream<'_>, parent: &str) -> syn::Result<Node> {
             nodes,
             dropped: Vec::new(),
             checks: Vec::new(),
+            supplies,
         })
     } else if kind == "dynamic" {
         Kind::Dynamic(value)

@@ -282,7 +282,7 @@ struct From<'a> {
 }
 
 fn empty(type_name: String) -> Namespace {
-    Namespace { type_name, optional: false, nodes: Vec::new(), dropped: Vec::new(), checks: Vec::new() }
+    Namespace { type_name, optional: false, nodes: Vec::new(), dropped: Vec::new(), checks: Vec::new(), supplies: None }
 }
 
 /// What is left out in one place may be declared in another, and other values are read after all ports.

@@ -162,35 +162,61 @@ impl<P> fmt::Debug for Child<P> {
 
 impl<P> Serialize for Child<P> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let Some(slot) = &self.slot {
+            collect(slot);
+        }
         self.pid().serialize(serializer)
     }
 }
 
 impl<'de, P> Deserialize<'de> for Child<P> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let slot = Option::<ProcessId>::deserialize(deserializer)?.map(Slot::new);
+        let slot = Option::<ProcessId>::deserialize(deserializer)?.map(known_or_new);
         if let Some(slot) = &slot {
-            COLLECTED.with_borrow_mut(|collected| collected.as_mut().map(|slots| slots.push(Arc::clone(slot))));
+            collect(slot);
         }
         Ok(Self { slot, process: PhantomData })
     }
 }
 
 thread_local! {
-    static COLLECTED: RefCell<Option<Vec<Arc<Slot>>>> = const { RefCell::new(None) };
+    static COLLECTED: RefCell<Option<Collected>> = const { RefCell::new(None) };
 }
 
-/// Receives the slot of every [`Child`] that is decoded while it lives, wherever in the context it stands.
+#[derive(Default)]
+struct Collected {
+    slots: Vec<Arc<Slot>>,
+    known: Vec<Arc<Slot>>,
+}
+
+fn collect(slot: &Arc<Slot>) {
+    COLLECTED.with_borrow_mut(|collected| collected.as_mut().map(|collected| collected.slots.push(Arc::clone(slot))));
+}
+
+fn known_or_new(pid: ProcessId) -> Arc<Slot> {
+    let known = COLLECTED.with_borrow(|collected| {
+        let mut known = collected.iter().flat_map(|collected| &collected.known);
+        known.find(|slot| slot.pid == pid).cloned()
+    });
+    known.unwrap_or_else(|| Slot::new(pid))
+}
+
+/// Receives the slot of every [`Child`] that is written or read while it lives, wherever it stands.
 pub(crate) struct SlotCollector(());
 
 impl SlotCollector {
     pub(crate) fn start() -> Self {
-        COLLECTED.set(Some(Vec::new()));
+        Self::knowing(Vec::new())
+    }
+
+    /// Handles that are read get the slot of their child, where it is among these.
+    pub(crate) fn knowing(known: Vec<Arc<Slot>>) -> Self {
+        COLLECTED.set(Some(Collected { slots: Vec::new(), known }));
         Self(())
     }
 
     pub(crate) fn finish(self) -> Vec<Arc<Slot>> {
-        COLLECTED.take().unwrap_or_default()
+        COLLECTED.take().map(|collected| collected.slots).unwrap_or_default()
     }
 }
 

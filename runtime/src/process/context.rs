@@ -7,15 +7,21 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 use super::{
-    BoxError, Child, Effects, ErrorInfo, Flow, Hand, HandOver, Launched, Needs, Next, Process, ProcessId, Slot,
+    BoxError, BoxFuture, Call, Child, Effects, ErrorInfo, Exclusive, Flow, Hand, HandOver, Launched, Needs, Next,
+    Process, ProcessId, Slot,
 };
 use crate::clock::{Clock, Timestamp};
+use crate::limits;
+use crate::listener::{Change, ListenerTypes, SavedListener};
 use crate::registry::Registry;
 use crate::resources::Resources;
 use crate::runner::RunError;
-use crate::spec::{Direction, Entry, Launch, ProcessSpec, Spec, SpecError, spec_of};
+use crate::spec::{
+    Direction, Entry, Launch, PortNamespace, PortValues, PortWriter, ProcessSpec, Spec, SpecError, raw_inputs, spec_of,
+};
 use crate::store::{Epoch, Store, StoreError};
 
 /// What all processes of a runtime share.
@@ -23,8 +29,16 @@ pub(crate) struct Env {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) resources: Resources,
     pub(crate) registry: Registry,
+    pub(crate) listeners: ListenerTypes,
     pub(crate) store: Option<Arc<dyn Store>>,
     pub(crate) epoch: Epoch,
+}
+
+/// How many of something a process has.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Has {
+    pub(crate) cleanups: usize,
+    pub(crate) calls: usize,
 }
 
 /// The part of the handle that does not depend on the type of the process.
@@ -36,8 +50,12 @@ pub(crate) struct CxCore {
     pub(crate) steps: u64,
     pub(crate) outputs: Map<String, Value>,
     pub(crate) status: Option<String>,
+    /// The names of the inputs that have their default, as JSON.
+    pub(crate) defaulted: Option<Box<str>>,
     pub(crate) resumed: Option<Box<Value>>,
     pub(crate) effects: Effects,
+    /// Cleanups, calls and listeners as of the last boundary: there is a limit to each.
+    pub(crate) has: Has,
     /// Whether a memo was written in this step, so that the boundary deletes it.
     pub(crate) memos: bool,
 }
@@ -55,6 +73,18 @@ impl<P: Spec> Cx<P> {
     /// The inputs, immutable.
     pub fn inputs(&self) -> &P::Inputs {
         &self.inputs
+    }
+
+    /// The inputs as they were passed, without defaults (S16). A namespace of which nothing was passed is not there.
+    pub fn raw_inputs(&self) -> Map<String, Value> {
+        let mut ports = PortWriter::new();
+        self.inputs.write(&mut ports);
+        let (values, _) = ports.finish().into_parts();
+        let defaulted: Vec<String> =
+            self.core.defaulted.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let mut raw = raw_inputs(&values, &defaulted);
+        leave_out_empty(&mut raw, self.core.spec.inputs());
+        raw
     }
 
     /// The id of this process.
@@ -174,6 +204,55 @@ impl<P: Spec> Cx<P> {
         Launcher { core: &mut self.core, awaited, allow_failure: false, follows: false }
     }
 
+    /// Adds a listener to this process, which is stored with it and works again when it is loaded (S41). It is told from
+    /// this step's boundary on. One that is stored as an equal text is there already, and nothing changes.
+    ///
+    /// # Errors
+    /// The type is not registered with the runtime, or cannot be written as JSON.
+    pub fn add_listener<L: SavedListener>(&mut self, listener: L) -> Result<(), RunError> {
+        let attached = self.core.env.listeners.attach(listener)?;
+        self.core.effects.listeners.push(Change::Add(attached));
+        Ok(())
+    }
+
+    /// Removes all listeners of a type from this process, with this step's boundary.
+    pub fn remove_listener<L: SavedListener>(&mut self) {
+        self.core.effects.listeners.push(Change::Remove(L::NAME));
+    }
+
+    /// Runs a closure when the process ends in this runtime, however it ends: after `on_terminated`, in the order in which
+    /// they were added (S65). It counts at once, also if this step fails. It is not stored: a process that is loaded again
+    /// has none. A panic in it is logged.
+    ///
+    /// # Errors
+    /// There are [`limits::CLEANUPS`] already.
+    pub fn add_cleanup(&mut self, cleanup: impl FnOnce() + Send + 'static) -> Result<(), RunError> {
+        let known = self.core.has.cleanups + self.core.effects.cleanups.len();
+        self.core.has_room("cleanups", known, limits::CLEANUPS)?;
+        self.core.effects.cleanups.push(Exclusive::new(Box::new(cleanup)));
+        Ok(())
+    }
+
+    /// Runs a future beside the steps that follow, from this step's boundary on. An error or a panic in it fails the
+    /// process (S34).
+    ///
+    /// It is not stored: it is cut off when the process ends or the runtime stops, and gone after a restart. Work that
+    /// must not be lost is a step or a child.
+    ///
+    /// # Errors
+    /// [`limits::CALLS`] of them run already.
+    pub fn call_soon<E: Into<BoxError>>(
+        &mut self,
+        call: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) -> Result<CallHandle, RunError> {
+        let known = self.core.has.calls + self.core.effects.calls.len();
+        self.core.has_room("calls", known, limits::CALLS)?;
+        let (cancel, cancelled) = oneshot::channel();
+        let future = Exclusive::new(Box::pin(async move { call.await.map_err(Into::into) }) as BoxFuture<'static, _>);
+        self.core.effects.calls.push(Call { future, cancelled });
+        Ok(CallHandle(cancel))
+    }
+
     /// Runs an effect once in this step: its value is stored under the name, and a body that runs again after a crash
     /// gets the stored value. Only success is stored. Names are unique within a step.
     ///
@@ -231,6 +310,17 @@ impl<P: Flow> Cx<P> {
     }
 }
 
+/// A future that was handed to [`Cx::call_soon`]. Dropping it changes nothing.
+#[derive(Debug)]
+pub struct CallHandle(oneshot::Sender<()>);
+
+impl CallHandle {
+    /// Cuts the future off, or keeps it from starting. One that has ended is left alone.
+    pub fn cancel(self) {
+        let _ = self.0.send(());
+    }
+}
+
 /// Launches children with options; see [`Cx::allow_failure`] and [`Cx::detached`].
 #[must_use = "nothing is launched without `.launch(inputs)`"]
 pub struct Launcher<'a> {
@@ -253,7 +343,7 @@ impl Launcher<'_> {
     /// The inputs are not valid, or the child's type is not registered.
     pub fn launch<C: Process>(self, inputs: impl Launch<C>) -> Result<Child<C>, RunError> {
         let process = self.core.env.registry.of::<C>()?;
-        let inputs = spec_of::<C>().prepare_inputs(inputs.into_inputs())?.into_values();
+        let inputs = spec_of::<C>().prepare_inputs(inputs.into_inputs())?;
         let pid = ProcessId::child(&format!("{}/{}", self.core.pid, self.core.steps), self.core.effects.launched.len());
         let slot = Slot::new(pid.clone());
         self.core.effects.launched.push(Launched {
@@ -276,6 +366,10 @@ impl CxCore {
         error
     }
 
+    fn has_room(&self, what: &'static str, known: usize, most: usize) -> Result<(), RunError> {
+        if known < most { Ok(()) } else { Err(RunError::TooMany { pid: self.pid.clone(), what, most }) }
+    }
+
     pub(crate) fn emit<T: Serialize + ?Sized>(&mut self, port: &str, value: &T) -> Result<(), SpecError> {
         let value = serde_json::to_value(value).map_err(|error| {
             let fault = crate::spec::Fault::new(port, format!("cannot be written as JSON: {error}"));
@@ -293,6 +387,18 @@ impl CxCore {
             put(&mut self.outputs, path, value.clone(), merges)?;
         }
         Ok(())
+    }
+}
+
+/// Leaves out namespaces without values: the typed inputs have them all.
+fn leave_out_empty(values: &mut Map<String, Value>, namespace: &PortNamespace) {
+    for entry in namespace.entries() {
+        let Entry::Namespace(inner) = entry else { continue };
+        let Some(Value::Object(below)) = values.get_mut(inner.name()) else { continue };
+        leave_out_empty(below, inner);
+        if below.is_empty() {
+            values.remove(inner.name());
+        }
     }
 }
 

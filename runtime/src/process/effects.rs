@@ -1,12 +1,16 @@
 //! What a step did beside its context: it takes effect at the boundary, or not at all.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
+use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use tokio::sync::oneshot;
 
-use super::{ProcessId, Slot};
+use super::{BoxError, BoxFuture, ProcessId, Slot};
 use crate::clock::Timestamp;
+use crate::listener::Change;
 use crate::registry::ProcessType;
+use crate::spec::PreparedInputs;
 use crate::store::StoreError;
 
 /// A child that a step launches.
@@ -14,12 +18,41 @@ use crate::store::StoreError;
 pub(crate) struct Launched {
     pub(crate) pid: ProcessId,
     pub(crate) process: Arc<dyn ProcessType>,
-    pub(crate) inputs: Map<String, Value>,
+    pub(crate) inputs: PreparedInputs,
     pub(crate) awaited: bool,
     pub(crate) allow_failure: bool,
     pub(crate) follows: bool,
     pub(crate) slot: Arc<Slot>,
 }
+
+/// What is not `Sync`, in something that is: [`Cx`](super::Cx) is shared with what steps call.
+pub(crate) struct Exclusive<T>(Mutex<T>);
+
+impl<T> Exclusive<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Mutex::new(value))
+    }
+
+    pub(crate) fn into_inner(self) -> T {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> fmt::Debug for Exclusive<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Exclusive")
+    }
+}
+
+/// A future that runs beside the steps, from the boundary on.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) future: Exclusive<BoxFuture<'static, Result<(), BoxError>>>,
+    pub(crate) cancelled: oneshot::Receiver<()>,
+}
+
+/// What runs when the process ends.
+pub(crate) type Cleanup = Exclusive<Box<dyn FnOnce() + Send>>;
 
 /// Collected while a step runs; dropped with a step that was cut off, failed or panicked.
 ///
@@ -34,6 +67,10 @@ pub(crate) struct Collected {
     pub(crate) reports: Vec<String>,
     pub(crate) wake_at: Option<Timestamp>,
     pub(crate) status: Option<Option<String>>,
+    pub(crate) listeners: Vec<Change>,
+    pub(crate) calls: Vec<Call>,
+    /// The one kind that also a step that was cut off leaves: what it holds is to be freed all the same.
+    pub(crate) cleanups: Vec<Cleanup>,
     /// The store failed in the midst of the step: the process did not, and goes on when the store works again.
     pub(crate) lost: Option<StoreError>,
 }

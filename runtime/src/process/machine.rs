@@ -118,9 +118,22 @@ impl Machine {
         self.stepping
     }
 
+    /// Whether a pause or a kill waits for the step to end.
+    pub fn is_interrupted(&self) -> bool {
+        self.pending.is_some()
+    }
+
     /// Whether a kill waits for the step to end.
     pub fn is_killing(&self) -> bool {
         matches!(self.pending.as_deref(), Some(Pending::Kill(_)))
+    }
+
+    /// The text of the kill that waits for the step to end.
+    pub fn kill_text(&self) -> Option<&str> {
+        match self.pending.as_deref() {
+            Some(Pending::Kill(text)) => Some(text),
+            _ => None,
+        }
     }
 
     /// Says whether the process waits for a resume.
@@ -175,10 +188,8 @@ impl Machine {
             Request::Pause { .. } if terminal => Action::Nothing(false),
             Request::Pause { .. } if self.paused => Action::Nothing(true),
             Request::Pause { text } if self.stepping => {
-                // A pause does not take a kill back.
-                if !self.is_killing() {
-                    self.pending = Some(Box::new(Pending::Pause(text)));
-                }
+                // A pause does not take a kill back, and one more does not change the text of the first (S49).
+                self.pending.get_or_insert_with(|| Box::new(Pending::Pause(text)));
                 Action::Later
             }
             Request::Pause { text } => {
@@ -256,6 +267,13 @@ mod tests {
         check(vec![pause(), kill(false)], &Action::Kill("why".into()), Killed, true);
         check(vec![kill(false), kill(true)], &Action::Nothing(true), Killed, false);
         check(vec![kill(false), pause()], &Action::Nothing(false), Killed, false);
+    }
+
+    #[test]
+    fn the_first_of_two_pauses_counts() {
+        let pause = |text: &str| Event::Request(Request::Pause { text: Some(text.into()) });
+        let first = Action::EnterPaused(Waiting, Some("first".into()));
+        check(vec![Event::Begin, pause("first"), pause("second"), Event::End(Waiting)], &first, Waiting, true);
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod step;
 
 pub use arguments::{Argument, ArgumentOf, all_taken, argument};
 pub use child::{Child, ChildError};
-pub use context::{Cx, Launcher};
+pub use context::{CallHandle, Cx, Launcher};
 pub use fields::{ContextError, FieldReader, FieldWriter, Saved, SavedField, Storable, saved};
 pub use hooks::{Hooks, Transition};
 pub use id::ProcessId;
@@ -30,9 +30,9 @@ pub use step::{
 };
 
 pub(crate) use child::{Slot, SlotCollector};
-pub(crate) use context::{CxCore, Env};
-pub(crate) use effects::{Effects, Launched};
-pub(crate) use next::Hand;
+pub(crate) use context::{CxCore, Env, Has};
+pub(crate) use effects::{Call, Cleanup, Collected, Effects, Exclusive, Launched};
+pub(crate) use next::{Hand, Resumed};
 
 use std::future::Future;
 use std::pin::Pin;

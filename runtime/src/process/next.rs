@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value};
 use std::fmt;
+use std::sync::Arc;
 
-use super::{BoxError, Flow};
+use super::{BoxError, Flow, Slot, SlotCollector};
 use crate::spec::{ExitCode, ExitCodes};
 use crate::text::suggest;
 
@@ -14,8 +15,14 @@ use crate::text::suggest;
 #[must_use = "a step hands over by returning this"]
 pub struct Next<P: Flow>(pub(crate) Hand<P::Point>);
 
-/// Arguments by name, or why they cannot be written as JSON.
-type Arguments = Result<Map<String, Value>, serde_json::Error>;
+/// The step that a resume completes, with all its arguments but the last.
+#[derive(Debug)]
+pub(crate) struct Resumed {
+    pub(crate) point: &'static str,
+    pub(crate) arguments: Map<String, Value>,
+    /// The handles of children among the arguments: a runtime without a store knows their ends by them alone.
+    pub(crate) children: Vec<Arc<Slot>>,
+}
 
 pub(crate) enum Hand<Point> {
     /// To what follows in the outline; the end, where there is none.
@@ -23,7 +30,7 @@ pub(crate) enum Hand<Point> {
     /// To this point.
     To(Point),
     /// Wait for a resume, then go on at the named point with the resume's value; without a point, with what follows.
-    Wait { text: String, then: Option<(&'static str, Arguments)> },
+    Wait { text: String, then: Option<Result<Resumed, (&'static str, serde_json::Error)>> },
     /// End, normally.
     Stop(Result<Value, serde_json::Error>),
     /// End, with an exit code.
@@ -43,14 +50,19 @@ impl<P: Flow> Next<P> {
         Self(Hand::Exit(exit.code()))
     }
 
-    /// Waits for a resume, then hands over to the named point; all its arguments but the resume's value are given.
-    /// Expansions of `steps!` call it.
+    /// Waits for a resume, then hands over to the named point. All its arguments but the resume's value are written
+    /// by the function. Expansions of `steps!` call it.
     pub fn wait_then(
         text: impl Into<String>,
         point: &'static str,
-        arguments: Result<Map<String, Value>, serde_json::Error>,
+        write: impl FnOnce(&mut Map<String, Value>) -> Result<(), serde_json::Error>,
     ) -> Self {
-        Self(Hand::Wait { text: text.into(), then: Some((point, arguments)) })
+        let mut arguments = Map::new();
+        let collector = SlotCollector::start();
+        let written = write(&mut arguments);
+        let children = collector.finish();
+        let then = written.map(|()| Resumed { point, arguments, children }).map_err(|error| (point, error));
+        Self(Hand::Wait { text: text.into(), then: Some(then) })
     }
 }
 
@@ -59,7 +71,13 @@ impl<P: Flow> fmt::Debug for Next<P> {
         match &self.0 {
             Hand::Proceed => f.write_str("Proceed"),
             Hand::To(point) => f.debug_tuple("To").field(point).finish(),
-            Hand::Wait { text, then } => f.debug_tuple("Wait").field(text).field(then).finish(),
+            Hand::Wait { text, then: Some(Ok(resumed)) } => {
+                f.debug_tuple("Wait").field(text).field(&resumed.point).field(&resumed.arguments).finish()
+            }
+            Hand::Wait { text, then: None } => f.debug_tuple("Wait").field(text).finish(),
+            Hand::Wait { text, then: Some(Err((point, error))) } => {
+                f.debug_tuple("Wait").field(text).field(point).field(error).finish()
+            }
             Hand::Stop(result) => f.debug_tuple("Stop").field(result).finish(),
             Hand::Exit(exit) => f.debug_tuple("Exit").field(exit).finish(),
             Hand::Kill(text) => f.debug_tuple("Kill").field(text).finish(),
@@ -108,8 +126,13 @@ pub struct StepEnd<P: Flow> {
 }
 
 impl<P: Flow> StepEnd<P> {
-    /// The end of a step that returned no outputs.
+    /// The end of a step that returned no outputs. An error that is an exit code of the process is one.
     pub fn new(next: Result<Next<P>, BoxError>) -> Self {
+        let next = next.or_else(|error| {
+            let code = error.downcast_ref::<ExitCode>();
+            let exit = code.and_then(|code| P::Exit::ALL.iter().find(|exit| exit.code() == *code));
+            exit.copied().map(Next::exit).ok_or(error)
+        });
         Self { next, outputs: Vec::new() }
     }
 
@@ -119,9 +142,10 @@ impl<P: Flow> StepEnd<P> {
         self
     }
 
-    /// With the outputs of a child under the name of a namespace, if the step itself did not fail.
+    /// With the outputs of a child under the name of a namespace, unless the step failed, or ended the process with an
+    /// exit code or a kill: there may be no child then.
     pub fn forward<C: super::Process>(mut self, namespace: &'static str, child: &super::Child<C>) -> Self {
-        if self.next.is_ok() {
+        if self.next.as_ref().is_ok_and(|next| !matches!(next.0, Hand::Exit(_) | Hand::Kill(_))) {
             match child.termination() {
                 Ok(termination) => self.outputs.push((namespace, Value::Object(termination.outputs.clone()))),
                 Err(error) => self.next = Err(error.into()),

@@ -99,9 +99,7 @@ impl ErrorInfo {
 
     /// A caught panic.
     pub(crate) fn from_panic(payload: &(dyn std::any::Any + Send)) -> Self {
-        let text =
-            payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        Self { panicked: true, ..Self::new(text.unwrap_or("panicked with a value that is no text")) }
+        Self { panicked: true, ..Self::new(crate::text::panic_text(payload)) }
     }
 
     pub(crate) fn in_step(mut self, step: &str) -> Self {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::RunError;
 use super::caught::caught;
 use super::drive::{Driver, Stop, answer_and_discard};
-use super::entry::{Entry, Mail, Resident, Waiting};
+use super::entry::{Mail, Waiting};
 use super::handle::ended;
+use super::hooks::{Entering, creating, hooks_before};
 use super::instance::{Chosen, Live, Turn};
-use crate::process::{
-    Action, Ended, ErrorInfo, Event, Launched, ProcessId, ProcessState, Request, Termination, Transition,
-};
+use crate::limits;
+use crate::listener::{Attached, Change};
+use crate::process::{Action, Ended, ErrorInfo, Event, Launched, ProcessId, ProcessState, Request, Termination};
 use crate::spec::{ExitCode, MISSING_OUTPUT};
-use crate::store::{Commit, NewProcess, Parent};
 
 /// What a commit writes beside state and flags.
 #[derive(Default)]
@@ -23,6 +23,7 @@ pub(super) struct Parts {
     pub(super) status: bool,
     /// Context, outputs and report: only after a step that ended well.
     pub(super) step: bool,
+    pub(super) listeners: bool,
     pub(super) ended: Option<Ended>,
     pub(super) children: Vec<Child>,
     /// A transition: hooks and listeners are told, and history has a row.
@@ -33,12 +34,13 @@ pub(super) struct Parts {
 pub(super) struct Undo {
     outputs: serde_json::Map<String, serde_json::Value>,
     status: Option<String>,
+    listeners: Option<Vec<Attached>>,
 }
 
 /// A child that is about to exist.
 pub(super) struct Child {
-    launched: Launched,
-    live: Box<dyn Live>,
+    pub(super) launched: Launched,
+    pub(super) live: Box<dyn Live>,
 }
 
 /// What a step led to.
@@ -50,7 +52,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn end(ended: Ended) -> Self {
+    pub(super) fn end(ended: Ended) -> Self {
         Self { to: ended.state(), ended: Some(ended), keep: true }
     }
 
@@ -63,14 +65,19 @@ impl Driver<'_> {
     /// Commits what a step, or the choice of one, led to.
     pub(super) async fn settle(&mut self, turn: Turn, stepped: bool) -> Result<(), Stop> {
         let core = self.resident.live.core();
-        self.undo =
-            (!core.effects.is_empty()).then(|| Undo { outputs: core.outputs.clone(), status: core.status.clone() });
+        self.undo = (!core.effects.is_empty()).then(|| Undo {
+            outputs: core.outputs.clone(),
+            status: core.status.clone(),
+            listeners: (!core.effects.listeners.is_empty()).then(|| self.resident.listeners().to_vec()),
+        });
         if stepped && !matches!(turn, Turn::Interrupted) {
             self.resident.live.core_mut().steps += 1;
         }
         let step = self.resident.live.at();
         let mut children = Vec::new();
+        let refused = matches!(turn, Turn::Refused(_));
         let mut plan = match turn {
+            Turn::Refused(error) => Plan::failed(error),
             Turn::Failed(error) => Plan::failed(if stepped { error.in_step(step) } else { error }),
             turn => match self.prepare(turn) {
                 Ok((plan, ready)) => {
@@ -80,8 +87,7 @@ impl Driver<'_> {
                 Err(error) => Plan::failed(error),
             },
         };
-        let killing = self.resident.machine.is_killing() && plan.to != ProcessState::Excepted;
-        if let Err(error) = self.hooks_before(if killing { ProcessState::Killed } else { plan.to }) {
+        if !refused && let Err(error) = self.before(&plan) {
             plan = Plan::failed(error);
         }
         match self.resident.machine.apply(Event::End(plan.to)) {
@@ -89,7 +95,10 @@ impl Driver<'_> {
                 children.clear();
                 plan = Plan::end(Ended::Killed { text });
             }
-            Action::EnterPaused(_, text) => self.cover_status(text),
+            Action::EnterPaused(_, text) => {
+                self.announce_pausing(text.as_deref());
+                self.cover_status(text);
+            }
             _ => {}
         }
         if !plan.keep {
@@ -99,11 +108,28 @@ impl Driver<'_> {
         self.finish_boundary(plan, children).await
     }
 
+    /// Hooks before the transition that is planned, or before the kill that was asked for meanwhile.
+    fn before(&mut self, plan: &Plan) -> Result<(), ErrorInfo> {
+        let Self { resident, entry, wait_text, .. } = self;
+        let killed = resident.machine.kill_text().filter(|_| plan.to != ProcessState::Excepted);
+        let killed = killed.map(|text| Ended::Killed { text: text.to_owned() });
+        let resume = resident.waiting.as_ref().is_some_and(|waiting| waiting.resume);
+        let state = match (killed.as_ref().or(plan.ended.as_ref()), plan.to) {
+            (Some(ended), _) => Entering::Ended(ended),
+            (None, ProcessState::Waiting) => Entering::Waiting { text: resume.then_some(wait_text.as_str()) },
+            (None, _) => Entering::Running,
+        };
+        hooks_before(resident, entry.pid(), state)
+    }
+
     /// Takes back what a step that is not kept has changed beside the context, which is dropped with the process.
-    fn take_back(&mut self) {
-        if let Some(Undo { outputs, status }) = self.undo.take() {
+    pub(super) fn take_back(&mut self) {
+        if let Some(Undo { outputs, status, listeners }) = self.undo.take() {
             let core = self.resident.live.core_mut();
             (core.outputs, core.status) = (outputs, status);
+            if let Some(listeners) = listeners {
+                self.resident.extra_mut().listeners = listeners;
+            }
         }
     }
 
@@ -127,6 +153,7 @@ impl Driver<'_> {
             waiting: waiting || self.resident.committed == ProcessState::Waiting,
             status: paused || matches!(plan.ended, Some(Ended::Killed { .. })),
             step: plan.keep,
+            listeners: plan.keep && self.undo.as_ref().is_some_and(|undo| undo.listeners.is_some()),
             ended: plan.ended.clone(),
             children,
             told: true,
@@ -168,17 +195,21 @@ impl Driver<'_> {
         let core = self.resident.live.core_mut();
         let mut wake_at = None;
         let mut children = Vec::new();
+        let mut changes = Vec::new();
         if let Some(effects) = core.effects.collected() {
+            changes = std::mem::take(&mut effects.listeners);
             if let Some(status) = effects.status.take() {
                 core.status = status;
             }
             wake_at = effects.wake_at.take();
             for launched in std::mem::take(&mut effects.launched) {
                 let (pid, inputs) = (launched.pid.clone(), launched.inputs.clone());
-                let live = caught(|| launched.process.create(&core.env, pid, inputs)).unwrap_or_else(Err)?;
+                let mut live = caught(|| launched.process.create(&core.env, pid, inputs)).unwrap_or_else(Err)?;
+                creating(&mut *live, &launched.pid)?;
                 children.push(Child { launched, live });
             }
         }
+        self.change_listeners(changes)?;
         let mut waiting = Waiting { wake_at, ..Waiting::default() };
         if let Turn::Wait(text) = &turn {
             waiting.resume = true;
@@ -201,6 +232,27 @@ impl Driver<'_> {
             return Ok((Plan { to: ProcessState::Waiting, ended: None, keep: true }, children));
         }
         Ok((self.onward(ended), children))
+    }
+
+    fn change_listeners(&mut self, changes: Vec<Change>) -> Result<(), ErrorInfo> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let listeners = &mut self.resident.extra_mut().listeners;
+        for change in changes {
+            match change {
+                Change::Add(new) if listeners.iter().any(|known| known.same_as(&new)) => {}
+                Change::Add(new) => listeners.push(new),
+                Change::Remove(name) => listeners.retain(|known| !known.is(name)),
+            }
+        }
+        if listeners.len() > limits::LISTENERS {
+            let most = limits::LISTENERS;
+            return Err(ErrorInfo::new(format!(
+                "the step adds more listeners than a process may have, which is {most}"
+            )));
+        }
+        Ok(())
     }
 
     /// What comes next where nothing is waited for. A predicate that fails does so after the step, which is kept.
@@ -243,7 +295,7 @@ impl Driver<'_> {
     /// Ends the process now, between steps or in one that was cut off: only its state is written.
     pub(super) async fn end_now(&mut self, ended: Ended, force: bool, mail: Mail) -> Result<(), Stop> {
         let mut ended = ended;
-        if let Err(error) = self.hooks_before(ended.state()) {
+        if let Err(error) = hooks_before(&mut self.resident, self.entry.pid(), Entering::Ended(&ended)) {
             ended = Ended::Excepted { error };
         }
         if let Ended::Killed { text } = &ended {
@@ -277,7 +329,9 @@ impl Driver<'_> {
 
     /// Children that nobody waits for, launched to be killed with this process.
     async fn followers(&mut self) -> Result<Vec<ProcessId>, RunError> {
-        let Some(store) = self.shared.store() else { return Ok(std::mem::take(&mut self.resident.followers)) };
+        let Some(store) = self.shared.store() else {
+            return Ok(self.resident.extra().map(|extra| extra.followers.clone()).unwrap_or_default());
+        };
         let mut followers = Vec::new();
         for pid in store.children(self.entry.pid()).await? {
             let child = store.load(&pid).await?;
@@ -287,10 +341,8 @@ impl Driver<'_> {
     }
 
     /// Tells all who wait, and ends the driver.
-    async fn end(&mut self, ended: Ended) -> Result<(), Stop> {
-        if let Some(hooks) = self.resident.live.hooks() {
-            let _ = caught(|| hooks.terminated());
-        }
+    pub(super) async fn end(&mut self, ended: Ended) -> Result<(), Stop> {
+        self.close();
         tracing::debug!(%ended, "ended");
         self.give_back_slot();
         let outputs = std::mem::take(&mut self.resident.live.core_mut().outputs);
@@ -316,168 +368,4 @@ impl Driver<'_> {
         self.answer_later(true);
         Ok(())
     }
-
-    /// Writes one boundary; what it announces, and the children it creates, leave after it.
-    pub(super) async fn commit(&mut self, to: ProcessState, mut parts: Parts) -> Result<(), Stop> {
-        let from = self.resident.committed;
-        // Until they are in the table, nobody may bring the children that the store has from now on.
-        let adopting = if parts.children.is_empty() { None } else { Some(self.shared.adoption.read().await) };
-        if let Some(store) = self.shared.store() {
-            let committing = match self.build_commit(from, to, &mut parts) {
-                Ok(commit) => store.commit(commit),
-                Err(error) if to == ProcessState::Excepted => return Err(unwritable(self.entry, &error).into()),
-                Err(error) => {
-                    // The step's results cannot be written: it failed.
-                    drop(adopting);
-                    self.take_back();
-                    self.resident.waiting = None;
-                    self.resident.machine = crate::process::Machine::new(ProcessState::Excepted, false);
-                    let ended = Ended::Excepted { error: error.in_step(self.resident.live.at()) };
-                    let parts = Parts { ended: Some(ended.clone()), waiting: true, told: true, ..Parts::default() };
-                    Box::pin(self.commit(ended.state(), parts)).await?;
-                    return Box::pin(self.end(ended)).await;
-                }
-            };
-            committing.await.map_err(RunError::from)?;
-        }
-        self.resident.committed = to;
-        self.applied.clear();
-        self.publish();
-        let effects = std::mem::take(&mut self.resident.live.core_mut().effects);
-        self.adopt(parts.children);
-        drop(adopting);
-        if parts.told {
-            self.announce(from, to);
-        }
-        if parts.step {
-            self.announce_step(&effects.emitted, &effects.reports);
-        }
-        Ok(())
-    }
-
-    fn build_commit(&mut self, from: ProcessState, to: ProcessState, parts: &mut Parts) -> Result<Commit, ErrorInfo> {
-        let Resident { live, machine, waiting, .. } = &mut *self.resident;
-        let core = live.core();
-        let mut commit = Commit::new(core.pid.clone(), core.env.epoch, core.env.clock.now(), from, to);
-        commit.paused = machine.is_paused();
-        commit.steps = core.steps;
-        commit.transition = parts.told.then(|| live.at());
-        commit.applied.clone_from(&self.applied);
-        if parts.waiting {
-            commit.awaiting =
-                Some(waiting.as_ref().map(|waiting| waiting.awaiting(&self.wait_text)).unwrap_or_default());
-        }
-        if parts.step {
-            commit.context = caught(|| live.save()).unwrap_or_else(Err)?;
-            commit.report.clone_from(&live.core().effects.reports);
-            if !live.core().effects.emitted.is_empty() {
-                commit.outputs = Some(json(&live.core().outputs)?);
-            }
-        }
-        if parts.step || parts.ended.is_some() {
-            commit.forget_memos = std::mem::take(&mut live.core_mut().memos);
-        }
-        if parts.position {
-            commit.position = Some(live.position()?);
-        }
-        if let Some(ended) = &parts.ended {
-            commit.ended = Some(json(ended)?);
-        }
-        for child in &mut parts.children {
-            commit.children.push(new_child(&commit.pid, child, commit.at)?);
-        }
-        let status = self.resident.status();
-        if parts.status || status.text != self.last_status() {
-            commit.status = Some(status);
-        }
-        Ok(commit)
-    }
-
-    fn last_status(&self) -> Option<String> {
-        self.entry.lock().view.status.as_deref().map(str::to_owned)
-    }
-
-    fn publish(&self) {
-        let core = self.resident.live.core();
-        let mut inner = self.entry.lock();
-        inner.view.state = self.resident.committed;
-        inner.view.paused = self.resident.machine.is_paused();
-        inner.view.steps = core.steps;
-        inner.view.at = self.resident.live.at();
-        if inner.view.status.as_deref() != core.status.as_deref() {
-            inner.view.status = core.status.as_deref().map(Into::into);
-        }
-    }
-
-    fn adopt(&mut self, children: Vec<Child>) {
-        for Child { launched, live } in children {
-            if launched.follows && self.shared.store().is_none() {
-                self.resident.followers.push(launched.pid.clone());
-            }
-            let parent = Some(self.entry.pid().clone());
-            let slot = Arc::clone(&launched.slot);
-            let known = self.shared.adopt(&Entry::new(launched.slot, launched.process, parent, Resident::new(live)));
-            if !Arc::ptr_eq(&known, &slot) {
-                self.shared.watch(&slot);
-            }
-        }
-    }
-
-    fn announce(&mut self, from: ProcessState, to: ProcessState) {
-        let transition = Transition { pid: self.entry.pid(), from: Some(from), to };
-        if let Some(hooks) = self.resident.live.hooks() {
-            let _ = caught(|| hooks.entered(transition));
-        }
-        let at = self.resident.live.at();
-        self.tell(|listener, _| listener.on_transition(transition, at));
-    }
-
-    fn announce_step(&mut self, emitted: &[(String, serde_json::Value)], reports: &[String]) {
-        for (port, value) in emitted {
-            if let Some(hooks) = self.resident.live.hooks() {
-                let _ = caught(|| hooks.output_emitted(port, value));
-            }
-            self.tell(|listener, pid| listener.on_output_emitted(pid, port, value));
-        }
-        for line in reports {
-            tracing::info!(report = line.as_str());
-            self.tell(|listener, pid| listener.on_report(pid, line));
-        }
-    }
-}
-
-/// The row of a child at its start.
-fn new_child(parent: &ProcessId, child: &mut Child, at: crate::clock::Timestamp) -> Result<NewProcess, ErrorInfo> {
-    let Child { launched, live } = child;
-    let parent = Parent { pid: parent.clone(), awaited: launched.awaited, follows: launched.follows };
-    new_process(launched.pid.clone(), live.as_mut(), &launched.process, &launched.inputs, at)
-        .map(|process| NewProcess { parent: Some(parent), ..process })
-}
-
-/// The row of a process at its start.
-pub(super) fn new_process(
-    pid: ProcessId,
-    live: &mut dyn Live,
-    process: &Arc<dyn crate::registry::ProcessType>,
-    inputs: &serde_json::Map<String, serde_json::Value>,
-    at: crate::clock::Timestamp,
-) -> Result<NewProcess, ErrorInfo> {
-    Ok(NewProcess {
-        pid,
-        key: None,
-        parent: None,
-        envelope: process.envelope().clone(),
-        position: live.position()?,
-        context: live.save()?.unwrap_or_else(|| "{}".to_owned()),
-        inputs: json(inputs)?.into(),
-        at,
-    })
-}
-
-fn json<T: serde::Serialize>(value: &T) -> Result<String, ErrorInfo> {
-    serde_json::to_string(value).map_err(|error| ErrorInfo::new(format!("cannot be written as JSON: {error}")))
-}
-
-fn unwritable(entry: &Entry, error: &ErrorInfo) -> RunError {
-    RunError::Parked { pid: entry.pid().clone(), reason: error.to_string() }
 }

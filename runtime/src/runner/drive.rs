@@ -2,16 +2,18 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::SemaphorePermit;
 
 use super::RunError;
 use super::boundary::{Parts, Undo};
 use super::caught::{caught, caught_async};
 use super::entry::{Entry, Mail, Resident};
+use super::hooks::{Entering, hooks_before, logged};
 use super::instance::{Chosen, Turn};
 use super::shared::Shared;
 use crate::listener::Listener;
-use crate::process::{Action, Ended, ErrorInfo, Event, Machine, ProcessState, Request, Transition};
+use crate::process::{Action, Ended, ErrorInfo, Event, Machine, ProcessState, Request};
 use crate::store::RequestId;
 
 /// What stops a driver.
@@ -218,8 +220,8 @@ impl<'a> Driver<'a> {
             return Ok(());
         }
         let to = ProcessState::Running;
-        if let Err(error) = self.hooks_before(to) {
-            return Box::pin(self.settle(Turn::Failed(error), false)).await.and(Err(Stop::Ended));
+        if let Err(error) = hooks_before(&mut self.resident, self.entry.pid(), Entering::Running) {
+            return Box::pin(self.settle(Turn::Refused(error), false)).await.and(Err(Stop::Ended));
         }
         self.resident.waiting = None;
         self.commit(to, Parts { position: true, waiting: true, told: true, ..Parts::default() }).await
@@ -227,16 +229,17 @@ impl<'a> Driver<'a> {
 
     /// Runs the chosen step to its end, or until it is cut off.
     async fn run_step(&mut self) -> Result<Turn, Stop> {
-        let quiet = self.shared.store().is_none() && self.shared.listeners.is_empty();
+        let unwatched = self.shared.listeners.is_empty() && self.resident.listeners().is_empty();
+        let quiet = self.shared.store().is_none() && unwatched;
         let signal = quiet.then_some(&self.entry.signal);
         let Resident { live, machine, .. } = &mut *self.resident;
-        let name = live.at();
         let cut = {
             let mut run = pin!(caught_async(live.run(signal)));
             loop {
                 tokio::select! {
                     biased;
-                    turn = &mut run => return Ok(turn.unwrap_or_else(|panic| Turn::Failed(panic.in_step(name)))),
+                    // Which step it was is asked at the boundary: a burst has run several.
+                    turn = &mut run => return Ok(turn.unwrap_or_else(Turn::Failed)),
                     () = self.entry.bell.notified() => {
                         if self.shared.is_aborting() {
                             return Err(Stop::Lost(RunError::Closed));
@@ -244,6 +247,10 @@ impl<'a> Driver<'a> {
                         let answering = answer_in_step(self.shared, self.entry, machine, &mut self.later);
                         if let Some(cut) = Box::pin(answering).await {
                             break cut;
+                        }
+                        // What waits for the step to end, or a close, must not wait for the end of a burst.
+                        if machine.is_interrupted() || self.shared.is_closing() {
+                            self.entry.signal.store(true, Ordering::Relaxed);
                         }
                     }
                 }
@@ -303,6 +310,7 @@ impl<'a> Driver<'a> {
     }
 
     async fn pause(&mut self, text: Option<String>, mail: Mail) -> Result<(), Stop> {
+        self.announce_pausing(text.as_deref());
         self.cover_status(text);
         self.commit_in_place(mail, Parts { status: true, ..Parts::default() }).await?;
         self.announce_paused();
@@ -310,12 +318,15 @@ impl<'a> Driver<'a> {
     }
 
     async fn play(&mut self, mail: Mail) -> Result<(), Stop> {
-        if let Some(status) = self.resident.before_pause.take() {
+        if let Some(hooks) = self.resident.live.hooks() {
+            logged(self.entry.pid(), caught(|| hooks.playing()));
+        }
+        if let Some(status) = self.resident.extra_mut().before_pause.take() {
             self.resident.live.core_mut().status = status;
         }
         self.commit_in_place(mail, Parts { status: true, ..Parts::default() }).await?;
         if let Some(hooks) = self.resident.live.hooks() {
-            let _ = caught(|| hooks.played());
+            logged(self.entry.pid(), caught(|| hooks.played()));
         }
         self.tell(Listener::on_played);
         Ok(())
@@ -330,37 +341,10 @@ impl<'a> Driver<'a> {
 
     /// A pause with a text covers the status until the process is played (S54); one without leaves it (S55).
     pub(super) fn cover_status(&mut self, text: Option<String>) {
-        let core = self.resident.live.core_mut();
-        self.resident.before_pause = Some(core.status.clone());
+        let status = self.resident.live.core().status.clone();
+        self.resident.extra_mut().before_pause = Some(status);
         if text.is_some() {
-            core.status = text;
-        }
-    }
-
-    pub(super) fn announce_paused(&mut self) {
-        if let Some(hooks) = self.resident.live.hooks() {
-            let _ = caught(|| hooks.paused());
-        }
-        self.tell(Listener::on_paused);
-    }
-
-    /// Hooks before a transition; the first error makes the process excepted.
-    pub(super) fn hooks_before(&mut self, to: ProcessState) -> Result<(), ErrorInfo> {
-        let pid = self.entry.pid();
-        let transition = Transition { pid, from: Some(self.resident.committed), to };
-        match self.resident.live.hooks() {
-            None => Ok(()),
-            Some(hooks) => {
-                caught(|| hooks.exiting(transition).and_then(|()| hooks.entering(transition))).unwrap_or_else(Err)
-            }
-        }
-    }
-
-    pub(super) fn tell(&self, what: impl Fn(&dyn Listener, &crate::ProcessId)) {
-        for listener in &self.shared.listeners {
-            if caught(|| what(&**listener, self.entry.pid())).is_err() {
-                tracing::error!(pid = %self.entry.pid(), "a listener panicked");
-            }
+            self.resident.live.core_mut().status = text;
         }
     }
 
@@ -380,6 +364,9 @@ async fn answer_in_step(
     for mail in entry.take_mail() {
         let action = machine.apply(Event::Request(mail.request.clone()));
         tracing::debug!(?action, "request in a step");
+        if matches!((&action, &mail.request), (Action::Later, Request::Kill { .. })) {
+            entry.lock().view.killing = true;
+        }
         if matches!(action, Action::Kill(_) | Action::Fail(_)) {
             cut = Some((action, mail));
         } else {

@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinSet;
 
 use super::RunError;
 use super::instance::Live;
 use crate::clock::Timestamp;
-use crate::process::{Machine, ProcessId, ProcessState, Request, Slot};
+use crate::listener::Attached;
+use crate::process::{Cleanup, Machine, ProcessId, ProcessState, Request, Slot};
 use crate::registry::ProcessType;
 use crate::store::{AwaitedChild, Awaiting, RequestId, StatusText};
 
@@ -35,10 +37,25 @@ pub(crate) struct Resident {
     pub(crate) machine: Machine,
     /// The state as of the last boundary.
     pub(crate) committed: ProcessState,
+    /// Its checkpoint was written under an old name, or by an older form of its type: the next one says so no more.
+    pub(crate) outdated: bool,
     pub(crate) waiting: Option<Box<Waiting>>,
+    extra: Option<Box<Extra>>,
+}
+
+/// What few processes have: boxed, so that the others have no room for it.
+#[derive(Default)]
+pub(crate) struct Extra {
+    /// The status that a pause has covered.
     pub(crate) before_pause: Option<Option<String>>,
     /// Children to kill with it, beside those it waits for. With a store, the store knows.
     pub(crate) followers: Vec<ProcessId>,
+    /// Listeners that are stored with it.
+    pub(crate) listeners: Vec<Attached>,
+    /// What runs when it ends.
+    pub(crate) cleanups: Vec<Cleanup>,
+    /// What runs beside its steps; dropping it cuts that off.
+    pub(crate) calls: JoinSet<()>,
 }
 
 /// What a process waits for.
@@ -84,10 +101,31 @@ impl Resident {
             live,
             machine: Machine::new(ProcessState::Created, false),
             committed: ProcessState::Created,
+            outdated: false,
             waiting: None,
-            before_pause: None,
-            followers: Vec::new(),
+            extra: None,
         })
+    }
+
+    pub(crate) fn extra(&self) -> Option<&Extra> {
+        self.extra.as_deref()
+    }
+
+    pub(crate) fn extra_mut(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    pub(crate) fn take_extra(&mut self) -> Option<Box<Extra>> {
+        self.extra.take()
+    }
+
+    /// Whether it holds what is in memory alone, so that it must stay there.
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.extra().is_some_and(|extra| !extra.cleanups.is_empty() || !extra.calls.is_empty())
+    }
+
+    pub(crate) fn listeners(&self) -> &[Attached] {
+        self.extra().map_or(&[], |extra| &extra.listeners)
     }
 
     /// Whether all that it waits for is there.
@@ -99,7 +137,8 @@ impl Resident {
     }
 
     pub(crate) fn status(&self) -> StatusText {
-        StatusText { text: self.live.core().status.clone(), before_pause: self.before_pause.clone() }
+        let before_pause = self.extra().and_then(|extra| extra.before_pause.clone());
+        StatusText { text: self.live.core().status.clone(), before_pause }
     }
 }
 
@@ -108,6 +147,8 @@ impl Resident {
 pub(crate) struct View {
     pub(crate) state: ProcessState,
     pub(crate) paused: bool,
+    /// A kill waits for the step to end.
+    pub(crate) killing: bool,
     pub(crate) steps: u64,
     pub(crate) at: &'static str,
     pub(crate) status: Option<Box<str>>,
@@ -147,6 +188,7 @@ impl Entry {
         let view = View {
             state: resident.machine.state(),
             paused: resident.machine.is_paused(),
+            killing: false,
             steps: core.steps,
             at: resident.live.at(),
             status: core.status.as_deref().map(Into::into),

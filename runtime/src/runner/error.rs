@@ -50,6 +50,32 @@ pub enum RunError {
         /// Why.
         reason: String,
     },
+    /// The process has no snapshot of the tag.
+    #[error("process {pid} has no snapshot `{tag}`{}", near.as_ref().map(|near| format!("; the nearest is `{near}`")).unwrap_or_default())]
+    NoSnapshot {
+        /// The process.
+        pid: ProcessId,
+        /// The tag.
+        tag: String,
+        /// The nearest that it has.
+        near: Option<String>,
+    },
+    /// The snapshot cannot be gone on from; nothing was changed.
+    #[error("snapshot `{tag}` of process {pid} cannot be read: {reason}")]
+    UnreadableSnapshot {
+        /// The process.
+        pid: ProcessId,
+        /// The tag.
+        tag: String,
+        /// Why.
+        reason: String,
+    },
+    /// What was asked needs a store.
+    #[error("a runtime without a store cannot {request}")]
+    Volatile {
+        /// What was asked.
+        request: &'static str,
+    },
     /// The process is unfinished, but does not run here: the store failed it, or its type is not registered. What is
     /// asked of it is kept until it goes on.
     #[error("process {0} does not run here")]
@@ -104,6 +130,40 @@ pub enum RunError {
         process: &'static str,
         /// Why.
         message: String,
+    },
+    /// A hook refused the launch.
+    #[error("a launch of process `{process}` is refused by its hook: {error}")]
+    Refused {
+        /// Its registered name.
+        process: &'static str,
+        /// What the hook said.
+        error: Box<crate::process::ErrorInfo>,
+    },
+    /// No listener type has the name: `RuntimeBuilder::register_listener` makes one known.
+    #[error("no listener `{name}` is registered{}", near.as_ref().map(|near| format!("; the nearest is `{near}`")).unwrap_or_default())]
+    UnknownListener {
+        /// The name.
+        name: String,
+        /// The nearest that is.
+        near: Option<String>,
+    },
+    /// A listener cannot be stored.
+    #[error("listener `{name}` cannot be written: {message}")]
+    UnwritableListener {
+        /// Its name.
+        name: &'static str,
+        /// Why.
+        message: String,
+    },
+    /// A process has as many of something as it may.
+    #[error("process {pid} has {most} {what}, and may not have more")]
+    TooMany {
+        /// The process.
+        pid: ProcessId,
+        /// What there is too much of.
+        what: &'static str,
+        /// The limit.
+        most: usize,
     },
     /// The crate was compiled with `panic = "abort"`.
     #[error("panics abort in this build: a panic in a step would end the whole runtime; use `panic = \"unwind\"`")]

@@ -9,7 +9,9 @@ use tokio::sync::oneshot;
 
 use super::RunError;
 use super::entry::Mail;
+use super::instance::step_in;
 use super::shared::{Shared, Undelivered};
+use crate::listener::{Listener, ListenerId};
 use crate::process::{ErrorInfo, Outcome, Process, ProcessId, ProcessState, Request, Slot, Termination};
 
 /// What can be seen of a process.
@@ -24,16 +26,22 @@ pub struct Status {
     pub state: ProcessState,
     /// Whether it is paused.
     pub paused: bool,
+    /// Whether it was asked to end as killed, and does when the step that runs has ended.
+    pub killing: bool,
     /// Committed steps.
     pub steps: u64,
     /// The status text.
     pub text: Option<String>,
+    /// Where it stands: the step that runs, ran last or runs next, as [`Outline::position`](crate::outline::Outline::position)
+    /// writes it; the step's name in a process of `steps!`. None before the first step, for a process whose type is not
+    /// registered here, and for one that has ended in a runtime without a store.
+    pub position: Option<String>,
 }
 
 /// The link to a process of any type.
 #[derive(Clone)]
 pub struct AnyHandle {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     slot: Arc<Slot>,
     process: Arc<str>,
 }
@@ -75,20 +83,24 @@ impl AnyHandle {
         let (pid, process) = (self.pid().clone(), self.process.to_string());
         if let Some(entry) = self.shared.entry(self.pid()) {
             let view = entry.lock().view.clone();
-            let (state, paused, steps) = (view.state, view.paused, view.steps);
-            return Ok(Status { pid, process, state, paused, steps, text: view.status.map(Into::into) });
+            let (state, paused, killing, steps) = (view.state, view.paused, view.killing, view.steps);
+            let (text, position) = (view.status.map(Into::into), entry.process.position(view.at));
+            return Ok(Status { pid, process, state, paused, killing, steps, text, position });
         }
         if let Some(store) = self.shared.store() {
             let record = store.load(self.pid()).await?.ok_or_else(|| RunError::NotFound(pid.clone()))?;
             let (state, paused, steps) = (record.state, record.paused, record.steps);
-            return Ok(Status { pid, process, state, paused, steps, text: record.status.text });
+            let known = self.shared.env.registry.named(&record.envelope.process).ok();
+            let position = known.zip(step_in(&record.position)).and_then(|(known, step)| known.position(&step));
+            let text = record.status.text;
+            return Ok(Status { pid, process, state, paused, killing: false, steps, text, position });
         }
         let state = match self.slot.get() {
             Some(Ok(termination)) => termination.ended.state(),
             Some(Err(error)) => return Err(error.clone()),
             None => return Err(RunError::NotFound(pid)),
         };
-        Ok(Status { pid, process, state, paused: false, steps: 0, text: None })
+        Ok(Status { pid, process, state, paused: false, killing: false, steps: 0, text: None, position: None })
     }
 
     /// Holds the process after the step that runs, if one does. Resolves when the pause is in force, with `true`;
@@ -136,10 +148,11 @@ impl AnyHandle {
         self.request(Request::Fail { error }).await
     }
 
-    /// Ends the wait of a process for a resume, with a value for the step that follows. A second one is harmless.
+    /// Ends the wait of a process for a resume, with a value for the step that follows. A second one is harmless (S30), as
+    /// is one to a process that waits for something else alone: nothing changes.
     ///
     /// # Errors
-    /// The process does not wait for a resume, the value does not fit the step that takes it, the store failed, or the
+    /// The process does not wait, the value does not fit the step that takes it, the store failed, or the
     /// runtime was shut down.
     pub async fn resume<T: Serialize>(&self, value: T) -> Result<bool, RunError> {
         let value = serde_json::to_value(value).map_err(|error| RunError::ResumeValue {
@@ -147,6 +160,20 @@ impl AnyHandle {
             message: format!("it cannot be written as JSON: {error}"),
         })?;
         self.request(Request::Resume { value }).await
+    }
+
+    /// Adds an observer of this process. It is not stored, and is gone with this runtime or when the process ends.
+    pub fn add_listener(&self, listener: impl Listener) -> ListenerId {
+        let id = self.shared.listeners.add(Some(self.pid().clone()), Arc::new(listener));
+        if self.slot.get().is_some() {
+            self.shared.listeners.forget(self.pid());
+        }
+        id
+    }
+
+    /// Removes a listener; whether it was there.
+    pub fn remove_listener(&self, id: ListenerId) -> bool {
+        self.shared.listeners.remove(id)
     }
 
     async fn request(&self, request: Request) -> Result<bool, RunError> {

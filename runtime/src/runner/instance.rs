@@ -9,12 +9,14 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::caught::caught;
+use super::hooks::ErasedHooks;
 use crate::limits;
 use crate::process::{
-    Ahead, BoxFuture, Cx, CxCore, Effects, Ended, Env, ErrorInfo, FieldReader, FieldWriter, Hand, Hooks, Need, Process,
-    ProcessId, Slot, SlotCollector, StepEnd, Transition,
+    Ahead, BoxFuture, Cx, CxCore, Effects, Ended, Env, ErrorInfo, FieldReader, FieldWriter, Hand, Has, Hooks, Need,
+    Process, ProcessId, Resumed, Slot, SlotCollector, StepEnd,
 };
-use crate::spec::{Entry, PortNamespace, PortReader, PortValues, ProcessSpec, spec_of};
+use crate::spec::{Entry, PortNamespace, PortReader, PortValues, PreparedInputs, ProcessSpec, spec_of};
 use crate::store::{Envelope, FORMAT, Record};
 use crate::text::{TOO_DEEP, too_deep};
 
@@ -27,8 +29,10 @@ pub(crate) trait ProcessType: Send + Sync + 'static {
     fn needs(&self) -> &'static [Need];
     fn spec(&self) -> &'static ProcessSpec;
     fn envelope(&self) -> &Envelope;
+    /// Where the step with this stored name stands in the outline; the step alone where there is no outline.
+    fn position(&self, step: &str) -> Option<String>;
     /// A process at its start. The inputs are validated.
-    fn create(&self, env: &Arc<Env>, pid: ProcessId, inputs: Map<String, Value>) -> Result<Box<dyn Live>, ErrorInfo>;
+    fn create(&self, env: &Arc<Env>, pid: ProcessId, inputs: PreparedInputs) -> Result<Box<dyn Live>, ErrorInfo>;
     /// A process as of its last boundary, with the slots of the children in its context.
     fn restore(&self, env: &Arc<Env>, record: &Record) -> Result<Restored, String>;
 }
@@ -51,6 +55,8 @@ pub(crate) enum Turn {
     End(Ended),
     /// The step failed.
     Failed(ErrorInfo),
+    /// A hook refused the state that was about to be entered, and was told of excepted instead.
+    Refused(ErrorInfo),
     /// Something was asked of the process; the next step is chosen and counted.
     Interrupted,
 }
@@ -86,52 +92,13 @@ pub(crate) trait Live: Send {
     fn hooks(&mut self) -> Option<&mut dyn ErasedHooks>;
 }
 
-/// [`Hooks`] as an object.
-pub(crate) trait ErasedHooks {
-    fn exiting(&mut self, transition: Transition<'_>) -> Result<(), ErrorInfo>;
-    fn entering(&mut self, transition: Transition<'_>) -> Result<(), ErrorInfo>;
-    fn entered(&mut self, transition: Transition<'_>);
-    fn output_emitting(&mut self, port: &str, value: &Value) -> Result<(), ErrorInfo>;
-    fn output_emitted(&mut self, port: &str, value: &Value);
-    fn paused(&mut self);
-    fn played(&mut self);
-    fn terminated(&mut self);
-}
-
-impl<P: Hooks> ErasedHooks for P {
-    fn exiting(&mut self, transition: Transition<'_>) -> Result<(), ErrorInfo> {
-        self.on_exiting(transition).map_err(|error| ErrorInfo::from_error(&*error))
-    }
-    fn entering(&mut self, transition: Transition<'_>) -> Result<(), ErrorInfo> {
-        self.on_entering(transition).map_err(|error| ErrorInfo::from_error(&*error))
-    }
-    fn entered(&mut self, transition: Transition<'_>) {
-        self.on_entered(transition);
-    }
-    fn output_emitting(&mut self, port: &str, value: &Value) -> Result<(), ErrorInfo> {
-        self.on_output_emitting(port, value).map_err(|error| ErrorInfo::from_error(&*error))
-    }
-    fn output_emitted(&mut self, port: &str, value: &Value) {
-        self.on_output_emitted(port, value);
-    }
-    fn paused(&mut self) {
-        self.on_paused();
-    }
-    fn played(&mut self) {
-        self.on_played();
-    }
-    fn terminated(&mut self) {
-        self.on_terminated();
-    }
-}
-
 /// Where a process stands.
 enum Place<Point> {
     Start,
     At(Point),
     After(Point),
-    /// At the named point, as soon as a resume brings its last argument.
-    Resume(&'static str, Box<Map<String, Value>>),
+    /// At a point, as soon as a resume brings its last argument.
+    Resume(Box<Resumed>),
     /// At the end, as soon as the children of the last step have ended.
     Ending(Box<Ended>),
 }
@@ -162,7 +129,20 @@ enum Position<'a> {
     },
     End {
         ended: Ended,
+        #[serde(default, skip_serializing_if = "str::is_empty")]
+        step: Cow<'a, str>,
     },
+}
+
+/// The step in a stored place: the one that runs, ran last or runs next.
+pub(crate) fn step_in(position: &str) -> Option<String> {
+    match serde_json::from_str(position).ok()? {
+        Position::Start => None,
+        Position::At { step, .. }
+        | Position::After { step, .. }
+        | Position::Resume { step, .. }
+        | Position::End { step, .. } => Some(step.into_owned()),
+    }
 }
 
 /// The saved fields as they were written last, and where they are written next.
@@ -172,9 +152,9 @@ struct Texts {
     buffer: Vec<u8>,
 }
 
-struct Instance<P: Process> {
-    process: P,
-    cx: Cx<P>,
+pub(super) struct Instance<P: Process> {
+    pub(super) process: P,
+    pub(super) cx: Cx<P>,
     place: Place<P::Point>,
     at: &'static str,
     /// None while it rests.
@@ -206,11 +186,11 @@ impl<P: Process> Instance<P> {
                 self.place = Place::After(point);
                 Turn::Wait(text)
             }
-            Hand::Wait { text, then: Some((name, Ok(arguments))) } => {
-                self.place = Place::Resume(name, Box::new(arguments));
+            Hand::Wait { text, then: Some(Ok(resumed)) } => {
+                self.place = Place::Resume(Box::new(resumed));
                 Turn::Wait(text)
             }
-            Hand::Wait { then: Some((name, Err(error))), .. } => {
+            Hand::Wait { then: Some(Err((name, error))), .. } => {
                 Turn::Failed(ErrorInfo::new(format!("arguments of step `{name}` cannot be written as JSON: {error}")))
             }
             Hand::Stop(Ok(result)) if too_deep(&result) => {
@@ -241,10 +221,11 @@ impl<P: Process> Instance<P> {
                 return turn;
             }
             // A step that a burst runs on from is one that nobody watches: nothing is stored or told.
-            match self.choose_next() {
+            match caught(|| self.choose_next()).unwrap_or_else(Err) {
                 Ok(Chosen::Step) => self.cx.core.steps += 1,
                 Ok(Chosen::End(ended)) => return Turn::End(ended),
-                Err(error) => return Turn::Failed(error),
+                // It is the predicate that failed, not the step, which is kept.
+                Err(error) => return Turn::End(Ended::Excepted { error }),
             }
             steps += 1;
             if signal.load(Ordering::Relaxed) || steps == limits::STEPS_PER_BURST {
@@ -269,7 +250,9 @@ impl<P: Process> Instance<P> {
         let after = match &self.place {
             Place::At(_) => return Ok(Chosen::Step),
             Place::Ending(ended) => return Ok(Chosen::End((**ended).clone())),
-            Place::Resume(name, _) => return Err(ErrorInfo::new(format!("step `{name}` has not been resumed"))),
+            Place::Resume(resumed) => {
+                return Err(ErrorInfo::new(format!("step `{}` has not been resumed", resumed.point)));
+            }
             Place::Start => None,
             Place::After(point) => Some(point),
         };
@@ -304,16 +287,17 @@ impl<P: Process> Live for Instance<P> {
     }
 
     fn resume(&mut self, value: Value) -> Result<Vec<Arc<Slot>>, String> {
-        let Place::Resume(name, arguments) = &self.place else {
+        let Place::Resume(resumed) = &self.place else {
             self.cx.core.resumed = Some(Box::new(value));
             return Ok(Vec::new());
         };
-        let mut arguments = Map::clone(arguments);
-        if let Some(argument) = P::resume_argument(name) {
-            arguments.insert(argument.to_owned(), value);
+        let Resumed { point, arguments, children } = &**resumed;
+        let mut arguments = arguments.clone();
+        if let Some(argument) = P::resume_argument(point) {
+            arguments.insert((*argument).to_owned(), value);
         }
-        let collector = SlotCollector::start();
-        self.place = Place::At(P::point(name, arguments).map_err(|error| error.to_string())?);
+        let collector = SlotCollector::knowing(children.clone());
+        self.place = Place::At(P::point(point, arguments).map_err(|error| error.to_string())?);
         Ok(collector.finish())
     }
 
@@ -352,8 +336,8 @@ impl<P: Process> Live for Instance<P> {
             Place::After(point) => {
                 Position::After { step: P::point_name(point).into(), with: arguments(point)?, resumed }
             }
-            Place::Resume(name, arguments) => Position::Resume { step: (*name).into(), with: (**arguments).clone() },
-            Place::Ending(ended) => Position::End { ended: (**ended).clone() },
+            Place::Resume(resumed) => Position::Resume { step: resumed.point.into(), with: resumed.arguments.clone() },
+            Place::Ending(ended) => Position::End { ended: (**ended).clone(), step: self.at.into() },
         };
         serde_json::to_string(&position).map_err(|error| ErrorInfo::new(format!("the position: {error}")))
     }
@@ -361,30 +345,37 @@ impl<P: Process> Live for Instance<P> {
     fn at(&self) -> &'static str {
         match &self.place {
             Place::At(point) => P::point_name(point),
-            Place::Resume(name, _) => name,
+            Place::Resume(resumed) => resumed.point,
             _ => self.at,
         }
     }
 
     fn hooks(&mut self) -> Option<&mut dyn ErasedHooks> {
-        if <P as Hooks>::ENABLED { Some(&mut self.process) } else { None }
+        if <P as Hooks>::ENABLED { Some(self) } else { None }
     }
 }
 
 pub(crate) struct TypeOf<P> {
+    name: &'static str,
+    also: &'static [&'static str],
     envelope: Envelope,
     process: PhantomData<fn() -> P>,
 }
 
 impl<P: Process> TypeOf<P> {
     pub(crate) fn new() -> Self {
+        Self { also: P::ALSO, ..Self::named(P::NAME) }
+    }
+
+    /// Found under this name alone.
+    pub(crate) fn named(name: &'static str) -> Self {
         let envelope = Envelope {
             format: FORMAT,
-            process: P::NAME.to_owned(),
+            process: name.to_owned(),
             version: P::VERSION,
             fingerprint: format!("{:016x}", fingerprint::<P>()),
         };
-        Self { envelope, process: PhantomData }
+        Self { name, also: &[], envelope, process: PhantomData }
     }
 
     fn instance(&self, env: &Arc<Env>, pid: ProcessId, inputs: Map<String, Value>) -> Result<Instance<P>, String> {
@@ -396,8 +387,10 @@ impl<P: Process> TypeOf<P> {
             steps: 0,
             outputs: Map::new(),
             status: None,
+            defaulted: None,
             resumed: None,
             effects: Effects::default(),
+            has: Has::default(),
             memos: false,
         };
         Ok(Instance {
@@ -418,10 +411,10 @@ impl<P: Process> TypeOf<P> {
             Position::After { step, with, resumed } => (Place::After(point(&step, with)?), resumed),
             Position::Resume { step, with } => {
                 let name = P::POINTS.iter().find(|name| **name == step);
-                let name = name.ok_or_else(|| crate::process::PointError::unknown::<P>(&step).to_string())?;
-                (Place::Resume(name, Box::new(with)), None)
+                let point = name.ok_or_else(|| crate::process::PointError::unknown::<P>(&step).to_string())?;
+                (Place::Resume(Box::new(Resumed { point, arguments: with, children: Vec::new() })), None)
             }
-            Position::End { ended } => (Place::Ending(Box::new(ended)), None),
+            Position::End { ended, .. } => (Place::Ending(Box::new(ended)), None),
         })
     }
 
@@ -431,7 +424,7 @@ impl<P: Process> TypeOf<P> {
         }
         if found.version != self.envelope.version {
             let (found, own) = (found.version, self.envelope.version);
-            return Err(format!("it was written by version {found} of `{}`, this is version {own}", P::NAME));
+            return Err(format!("it was written by version {found} of `{}`, this is version {own}", self.name));
         }
         Ok(())
     }
@@ -446,13 +439,19 @@ impl<P: Process> TypeOf<P> {
         let (place, resumed) = Self::place(&record.position)?;
         let children = collector.finish();
         (instance.place, instance.cx.core.resumed) = (place, resumed.map(Box::new));
+        let step = step_in(&record.position);
+        instance.at = P::POINTS.iter().find(|name| step.as_deref() == Some(**name)).copied().unwrap_or_default();
         let outputs = serde_json::from_str(&record.outputs).map_err(|error| format!("outputs: {error}"))?;
         instance.cx.core.outputs = outputs;
         instance.cx.core.steps = record.steps;
+        instance.cx.core.defaulted = record.defaulted.as_deref().map(Into::into);
         instance.cx.core.status.clone_from(&record.status.text);
         // A memo may have been written before the crash; the boundary deletes it.
         instance.cx.core.memos = true;
         instance.texts = Some(Box::new(Texts { saved: record.context.clone().into_bytes(), buffer: Vec::new() }));
+        if <P as Hooks>::ENABLED {
+            instance.process.on_init(&instance.cx);
+        }
         Ok(Restored { live: Box::new(instance), children })
     }
 }
@@ -467,11 +466,11 @@ impl<P: Process> ProcessType for TypeOf<P> {
     }
 
     fn name(&self) -> &'static str {
-        P::NAME
+        self.name
     }
 
     fn also(&self) -> &'static [&'static str] {
-        P::ALSO
+        self.also
     }
 
     fn needs(&self) -> &'static [Need] {
@@ -486,8 +485,18 @@ impl<P: Process> ProcessType for TypeOf<P> {
         &self.envelope
     }
 
-    fn create(&self, env: &Arc<Env>, pid: ProcessId, inputs: Map<String, Value>) -> Result<Box<dyn Live>, ErrorInfo> {
-        Ok(Box::new(self.instance(env, pid, inputs).map_err(ErrorInfo::new)?))
+    fn position(&self, step: &str) -> Option<String> {
+        match P::OUTLINE {
+            Some(outline) => outline.position(step),
+            None => P::POINTS.iter().find(|name| **name == step).map(ToString::to_string),
+        }
+    }
+
+    fn create(&self, env: &Arc<Env>, pid: ProcessId, inputs: PreparedInputs) -> Result<Box<dyn Live>, ErrorInfo> {
+        let defaulted = inputs.defaulted_text();
+        let mut instance = self.instance(env, pid, inputs.into_values()).map_err(ErrorInfo::new)?;
+        instance.cx.core.defaulted = defaulted.map(Into::into);
+        Ok(Box::new(instance))
     }
 
     fn restore(&self, env: &Arc<Env>, record: &Record) -> Result<Restored, String> {

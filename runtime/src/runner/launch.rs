@@ -1,18 +1,20 @@
 //! Launching, and going on with what is unfinished.
 
-use serde_json::{Map, Value};
 use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::boundary::new_process;
+use super::commit::new_process;
 use super::entry::{Entry, Resident};
 use super::handle::{AnyHandle, Handle};
+use super::hooks::{created, creating};
+use super::instance::Live;
 use super::shared::Shared;
 use super::{ProcessType, RunError};
 use crate::limits;
+use crate::listener::{Attached, SavedListener, text_of};
 use crate::process::{BoxFuture, ErrorInfo, Process, ProcessId, Slot};
-use crate::spec::InputMap;
+use crate::spec::{InputMap, PreparedInputs};
 use crate::store::{Creation, Record};
 
 /// A launch that is being prepared: `.await` it.
@@ -30,13 +32,21 @@ pub struct LaunchingByName {
     inputs: InputMap,
     key: Option<String>,
     pid: Option<ProcessId>,
+    listeners: Result<Vec<Attached>, RunError>,
 }
 
 impl<P: Process> Launching<P> {
     pub(super) fn new(shared: &Arc<Shared>, inputs: InputMap) -> Self {
         let process = shared.env.registry.of::<P>();
-        let by_name = LaunchingByName { shared: Arc::clone(shared), process, inputs, key: None, pid: None };
-        Self { by_name, process: PhantomData }
+        Self { by_name: LaunchingByName::of(shared, process, inputs), process: PhantomData }
+    }
+
+    /// Adds a listener to the process, which is stored with it. A launch that finds its key taken adds none.
+    ///
+    /// The launch fails if the type is not registered with the runtime, or cannot be written as JSON.
+    pub fn listener<L: SavedListener>(mut self, listener: L) -> Self {
+        self.by_name = self.by_name.listener(listener);
+        self
     }
 
     /// Makes the launch idempotent: the same key gives the same process, also after a restart.
@@ -54,8 +64,25 @@ impl<P: Process> Launching<P> {
 
 impl LaunchingByName {
     pub(super) fn new(shared: &Arc<Shared>, process: &str, inputs: InputMap) -> Self {
-        let process = shared.env.registry.named(process);
-        Self { shared: Arc::clone(shared), process, inputs, key: None, pid: None }
+        Self::of(shared, shared.env.registry.named(process), inputs)
+    }
+
+    fn of(shared: &Arc<Shared>, process: Result<Arc<dyn ProcessType>, RunError>, inputs: InputMap) -> Self {
+        Self { shared: Arc::clone(shared), process, inputs, key: None, pid: None, listeners: Ok(Vec::new()) }
+    }
+
+    /// Adds a listener to the process, which is stored with it. A launch that finds its key taken adds none.
+    ///
+    /// The launch fails if the type is not registered with the runtime, or cannot be written as JSON.
+    pub fn listener<L: SavedListener>(mut self, listener: L) -> Self {
+        self.listeners = self.listeners.and_then(|mut listeners| {
+            let attached = self.shared.env.listeners.attach(listener)?;
+            if !listeners.iter().any(|known| known.same_as(&attached)) {
+                listeners.push(attached);
+            }
+            Ok(listeners)
+        });
+        self
     }
 
     /// Makes the launch idempotent: the same key gives the same process, also after a restart.
@@ -75,80 +102,110 @@ impl LaunchingByName {
         if self.shared.is_closing() {
             return Err(RunError::Closed);
         }
-        let inputs = process.spec().prepare_inputs(self.inputs)?.into_values();
+        let inputs = process.spec().prepare_inputs(self.inputs)?;
         let pid = self.pid.unwrap_or_default();
+        let listeners = self.listeners?;
+        if listeners.len() > limits::LISTENERS {
+            return Err(RunError::TooMany { pid, what: "listeners", most: limits::LISTENERS });
+        }
+        let new = New { process: Arc::clone(&process), pid, key: self.key, inputs, listeners };
         let slot = if self.shared.store().is_some() {
             // On a task of its own: if the caller goes away meanwhile, what the store has is run all the same.
-            let (shared, process, key) = (Arc::clone(&self.shared), Arc::clone(&process), self.key);
-            let creation = tokio::spawn(async move { create_stored(&shared, &process, pid, key, inputs).await });
+            let shared = Arc::clone(&self.shared);
+            let creation = tokio::spawn(async move { create_stored(&shared, new).await });
             creation.await.unwrap_or_else(|failed| match failed.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(_) => Err(RunError::Closed),
             })?
         } else {
-            create_volatile(&self.shared, &process, pid, self.key, inputs)?
+            create_volatile(&self.shared, new)?
         };
         Ok(AnyHandle::new(self.shared, slot, process.name()))
     }
 }
 
-fn create_volatile(
-    shared: &Arc<Shared>,
-    process: &Arc<dyn ProcessType>,
+/// A process that is about to exist.
+struct New {
+    process: Arc<dyn ProcessType>,
     pid: ProcessId,
     key: Option<String>,
-    inputs: Map<String, Value>,
-) -> Result<Arc<Slot>, RunError> {
+    inputs: PreparedInputs,
+    listeners: Vec<Attached>,
+}
+
+impl New {
+    /// The process in memory, when its hooks have agreed to it.
+    fn live(&self, shared: &Shared) -> Result<Box<dyn Live>, RunError> {
+        let process = &self.process;
+        let mut live = process
+            .create(&shared.env, self.pid.clone(), self.inputs.clone())
+            .map_err(|error| unwritable(process, &error))?;
+        creating(&mut *live, &self.pid)
+            .map_err(|error| RunError::Refused { process: process.name(), error: Box::new(error) })?;
+        Ok(live)
+    }
+
+    /// Tells that the process exists, and lets it run.
+    fn adopt(self, shared: &Arc<Shared>, slot: Arc<Slot>, live: Box<dyn Live>) -> Arc<Slot> {
+        let mut resident = Resident::new(live);
+        if !self.listeners.is_empty() {
+            resident.extra_mut().listeners = self.listeners;
+        }
+        created(shared, &mut resident, &self.pid);
+        shared.adopt(&Entry::new(slot, self.process, None, resident))
+    }
+}
+
+fn create_volatile(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunError> {
+    let New { process, pid, .. } = &new;
     let in_use = |key: String, slot: &Slot, name: &str| {
         Err(RunError::KeyInUse { key, pid: slot.pid.clone(), process: name.to_owned() })
     };
-    let known = shared.entry(&pid);
+    let known = shared.entry(pid);
     if let Some(known) = known.as_ref().filter(|known| known.process.name() != process.name()) {
         return in_use(pid.to_string(), &known.slot, known.process.name());
     }
     let slot = known.as_ref().map_or_else(|| Slot::new(pid.clone()), |known| Arc::clone(&known.slot));
-    if let Some(key) = key
-        && let Some((holder, name)) = shared.take_key(key.clone(), &slot, process.name())
+    let live = if known.is_none() { Some(new.live(shared)?) } else { None };
+    if let Some(key) = &new.key
+        && let Some((holder, name)) = shared.keys.take(key.clone(), &slot, process.name())
     {
-        return if name == process.name() { Ok(holder) } else { in_use(key, &holder, name) };
+        return if name == process.name() { Ok(holder) } else { in_use(key.clone(), &holder, name) };
     }
-    if known.is_some() {
-        return Ok(slot);
-    }
-    let live = process.create(&shared.env, pid, inputs).map_err(|error| refused(process, &error))?;
-    Ok(shared.adopt(&Entry::new(slot, Arc::clone(process), None, Resident::new(live))))
+    Ok(match live {
+        Some(live) => new.adopt(shared, slot, live),
+        None => slot,
+    })
 }
 
-async fn create_stored(
-    shared: &Arc<Shared>,
-    process: &Arc<dyn ProcessType>,
-    pid: ProcessId,
-    key: Option<String>,
-    inputs: Map<String, Value>,
-) -> Result<Arc<Slot>, RunError> {
+async fn create_stored(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunError> {
     let Some(store) = shared.store() else { return Err(RunError::NoStore) };
-    let mut live =
-        process.create(&shared.env, pid.clone(), inputs.clone()).map_err(|error| refused(process, &error))?;
-    let mut row = new_process(pid.clone(), live.as_mut(), process, &inputs, shared.env.clock.now())
-        .map_err(|error| refused(process, &error))?;
-    row.key.clone_from(&key);
+    let New { process, pid, .. } = &new;
+    let mut live = new.live(shared)?;
+    let mut row = new_process(pid.clone(), live.as_mut(), process, &new.inputs, shared.env.clock.now())
+        .map_err(|error| unwritable(process, &error))?;
+    row.key.clone_from(&new.key);
+    if !new.listeners.is_empty() {
+        let text = text_of(&new.listeners).map_err(|error| unwritable(process, &ErrorInfo::from_error(&error)))?;
+        row.listeners = Some(text);
+    }
     let creation = {
         let _adopting = shared.adoption.read().await;
         let creation = store.create(shared.env.epoch, row).await?;
         if creation == Creation::Created {
-            let slot = Slot::new(pid);
-            return Ok(shared.adopt(&Entry::new(slot, Arc::clone(process), None, Resident::new(live))));
+            let slot = Slot::new(pid.clone());
+            return Ok(new.adopt(shared, slot, live));
         }
         creation
     };
-    let Creation::Exists { pid, process: name } = creation else { return Err(RunError::NotFound(pid)) };
+    let Creation::Exists { pid, process: name } = creation else { return Err(RunError::NotFound(pid.clone())) };
     if name != process.name() && !process.also().contains(&name.as_str()) {
-        return Err(RunError::KeyInUse { key: key.unwrap_or_else(|| pid.to_string()), pid, process: name });
+        return Err(RunError::KeyInUse { key: new.key.unwrap_or_else(|| pid.to_string()), pid, process: name });
     }
     Ok(shared.attach(&pid).await?.0)
 }
 
-fn refused(process: &Arc<dyn ProcessType>, error: &ErrorInfo) -> RunError {
+fn unwritable(process: &Arc<dyn ProcessType>, error: &ErrorInfo) -> RunError {
     RunError::Unwritable { process: process.name(), message: error.to_string() }
 }
 

@@ -1,15 +1,23 @@
 //! Runs processes: launches them, goes on with what is unfinished, and shuts down without losing anything.
 
+mod announce;
+mod beside;
 mod boundary;
 mod caught;
+mod commit;
 mod drive;
 mod entry;
 mod error;
 mod handle;
+mod hooks;
 mod instance;
+mod keys;
 mod launch;
+mod listeners;
 mod requests;
+mod restore;
 mod shared;
+mod snapshots;
 mod timers;
 
 pub use error::RunError;
@@ -26,7 +34,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
 use crate::limits;
-use crate::listener::Listener;
+use crate::listener::{Listener, ListenerId, ListenerTypes, SavedListener};
 use crate::process::{BoxFuture, Env, Process, ProcessId};
 use crate::registry::RegistryBuilder;
 use crate::resources::Resources;
@@ -138,13 +146,23 @@ impl Runtime {
     pub async fn find(&self, key: &str) -> Result<Option<AnyHandle>, RunError> {
         let shared = self.shared();
         let Some(store) = shared.store() else {
-            let known = shared.keyed(key);
+            let known = shared.keys.get(key);
             return Ok(known.map(|(slot, process)| AnyHandle::new(Arc::clone(shared), slot, process)));
         };
         match store.find(key).await? {
             Some(pid) => self.attach(&pid).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Adds an observer of all processes, from now on. It is not stored.
+    pub fn add_listener(&self, listener: impl Listener) -> ListenerId {
+        self.shared().listeners.add(None, Arc::new(listener))
+    }
+
+    /// Removes a listener; whether it was there.
+    pub fn remove_listener(&self, id: ListenerId) -> bool {
+        self.shared().listeners.remove(id)
     }
 
     /// The store, if there is one.
@@ -194,6 +212,7 @@ pub struct RuntimeBuilder {
     registry: RegistryBuilder,
     resources: Resources,
     listeners: Vec<Arc<dyn Listener>>,
+    listener_types: ListenerTypes,
     clock: Arc<dyn Clock>,
     concurrent: usize,
     resident: usize,
@@ -207,6 +226,7 @@ impl RuntimeBuilder {
             registry: RegistryBuilder::default(),
             resources: Resources::default(),
             listeners: Vec::new(),
+            listener_types: ListenerTypes::default(),
             clock: Arc::new(SystemClock),
             concurrent: limits::CONCURRENT,
             resident: limits::RESIDENT,
@@ -216,6 +236,14 @@ impl RuntimeBuilder {
     /// Registers a process, and those whose ports it exposes.
     pub fn register<P: Process>(mut self) -> Self {
         self.registry.register::<P>();
+        self
+    }
+
+    /// Registers a process under another name than its own, by which alone it is found and stored, and those whose ports
+    /// it exposes. For the instantiations of a generic process, which need a name each (S103):
+    /// `.register_as::<Fit<Line>>("fit/line").register_as::<Fit<Plane>>("fit/plane")`.
+    pub fn register_as<P: Process>(mut self, name: &'static str) -> Self {
+        self.registry.register_as::<P>(name);
         self
     }
 
@@ -246,6 +274,12 @@ impl RuntimeBuilder {
     /// Adds an observer of all processes.
     pub fn listener(mut self, listener: impl Listener) -> Self {
         self.listeners.push(Arc::new(listener));
+        self
+    }
+
+    /// Makes a type of listener known that is stored with processes.
+    pub fn register_listener<L: SavedListener>(mut self) -> Self {
+        self.listener_types.register::<L>();
         self
     }
 
@@ -285,8 +319,9 @@ impl RuntimeBuilder {
             Some(store) => store.acquire().await?,
             None => Epoch::default(),
         };
-        let env = Arc::new(Env { clock: self.clock, resources: self.resources, registry, store, epoch });
-        let shared = Shared::new(env, self.listeners, self.concurrent, self.resident);
+        let listeners = self.listener_types;
+        let env = Arc::new(Env { clock: self.clock, resources: self.resources, registry, listeners, store, epoch });
+        let shared = Shared::new(env, listeners::Listeners::new(self.listeners), self.concurrent, self.resident);
         let runtime = Runtime { guard: Arc::new(Guard(Arc::clone(&shared))) };
         if shared.store().is_some() {
             launch::bring_unfinished(&shared).await?;

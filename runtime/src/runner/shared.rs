@@ -1,24 +1,25 @@
 //! What the parts of a running runtime share: the table of processes, slots, timers, replies.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, RwLock, Semaphore, oneshot};
 use tracing::Instrument;
 
 use super::RunError;
-use super::caught::{caught, caught_async};
+use super::caught::caught_async;
 use super::drive::Driver;
-use super::entry::{Entry, Inner, Mail, Resident, Waiting};
+use super::entry::{Entry, Inner, Mail, Resident};
+use super::keys::Keys;
+use super::listeners::Listeners;
 use super::timers::Timers;
 use crate::limits;
-use crate::listener::Listener;
-use crate::process::{BoxFuture, Ended, Env, Machine, ProcessId, ProcessState, Request, Slot, Termination};
-use crate::store::{Awaiting, Record, RequestId, Store, StoreErrorKind};
+use crate::process::{Env, ProcessId, ProcessState, Request, Slot, Termination};
+use crate::store::{RequestId, Store};
 
 pub(crate) struct Shared {
     pub(crate) env: Arc<Env>,
-    pub(crate) listeners: Vec<Arc<dyn Listener>>,
+    pub(crate) listeners: Listeners,
     pub(crate) slots: Semaphore,
     pub(crate) timers: Timers,
     pub(crate) resident_most: usize,
@@ -26,7 +27,7 @@ pub(crate) struct Shared {
     table: Mutex<HashMap<ProcessId, Arc<Entry>>>,
     /// Slots of children whose handles were restored, beside the slot of the child's own entry.
     watchers: Mutex<HashMap<ProcessId, Vec<Arc<Slot>>>>,
-    keys: Mutex<Keys>,
+    pub(crate) keys: Keys,
     /// While the store is read at start: the processes that will run when all of them are known.
     held: Mutex<Option<Vec<Arc<Entry>>>>,
     /// The last request that was handed on.
@@ -52,24 +53,12 @@ pub(crate) enum Undelivered {
     Busy,
 }
 
-/// Keys of a runtime without a store.
-#[derive(Default)]
-struct Keys {
-    by_key: HashMap<String, (Arc<Slot>, &'static str)>,
-    order: VecDeque<String>,
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {
-    pub(crate) fn new(
-        env: Arc<Env>,
-        listeners: Vec<Arc<dyn Listener>>,
-        most: usize,
-        resident_most: usize,
-    ) -> Arc<Self> {
+    pub(crate) fn new(env: Arc<Env>, listeners: Listeners, most: usize, resident_most: usize) -> Arc<Self> {
         Arc::new(Self {
             env,
             listeners,
@@ -79,7 +68,7 @@ impl Shared {
             resting: AtomicUsize::new(0),
             table: Mutex::default(),
             watchers: Mutex::default(),
-            keys: Mutex::default(),
+            keys: Keys::default(),
             held: Mutex::default(),
             delivered: Mutex::default(),
             adoption: RwLock::new(()),
@@ -167,7 +156,7 @@ impl Shared {
             self.timers.add(wake_at, entry.pid().clone());
         }
         resident.live.forget_saved();
-        inner.resident = self.rests().then_some(resident);
+        inner.resident = self.rests(resident.is_pinned()).then_some(resident);
     }
 
     /// Fills in how a process ended, for all who wait for it, and forgets it.
@@ -176,6 +165,7 @@ impl Shared {
         entry.lock().gone = true;
         self.fill_watchers(entry.pid(), &end);
         entry.slot.fill(end);
+        self.listeners.forget(entry.pid());
         if let Some(parent) = entry.parent.as_ref().and_then(|parent| self.entry(parent)) {
             self.wake_if_ready(&parent);
         }
@@ -249,9 +239,9 @@ impl Shared {
     }
 
     /// Counts a process to rest; whether it may stay in memory.
-    fn rests(&self) -> bool {
+    fn rests(&self, pinned: bool) -> bool {
         let resting = self.resting.fetch_add(1, Ordering::Relaxed);
-        if self.env.store.is_none() || resting < self.resident_most {
+        if pinned || self.env.store.is_none() || resting < self.resident_most {
             return true;
         }
         self.resting.fetch_sub(1, Ordering::Relaxed);
@@ -311,170 +301,6 @@ impl Shared {
             let _ = self.post(&entry, Mail { id: None, request, reply: None });
         }
         Ok(())
-    }
-
-    // ---- keys of a runtime without a store
-
-    pub(crate) fn keyed(&self, key: &str) -> Option<(Arc<Slot>, &'static str)> {
-        lock(&self.keys).by_key.get(key).cloned()
-    }
-
-    /// Gives the key to a process, unless another has it.
-    pub(crate) fn take_key(
-        &self,
-        key: String,
-        slot: &Arc<Slot>,
-        process: &'static str,
-    ) -> Option<(Arc<Slot>, &'static str)> {
-        let mut keys = lock(&self.keys);
-        if let Some(known) = keys.by_key.get(&key) {
-            return Some(known.clone());
-        }
-        if keys.order.len() >= limits::VOLATILE_KEYS {
-            let ended =
-                keys.order.iter().position(|key| keys.by_key.get(key).is_none_or(|(slot, _)| slot.get().is_some()));
-            if let Some(oldest) = ended.and_then(|at| keys.order.remove(at)) {
-                keys.by_key.remove(&oldest);
-            }
-        }
-        keys.order.push_back(key.clone());
-        keys.by_key.insert(key, (Arc::clone(slot), process));
-        None
-    }
-
-    // ---- from the store
-
-    /// A process as of its last boundary; one that cannot be read is parked with the reason.
-    pub(crate) async fn restore(&self, record: &Record) -> Result<Box<Resident>, RunError> {
-        let process = self.env.registry.named(&record.envelope.process)?;
-        let restored = caught(|| process.restore(&self.env, record)).unwrap_or_else(|panic| Err(panic.to_string()));
-        let restored = match restored {
-            Ok(restored) => restored,
-            Err(reason) => return Err(self.park(&record.pid, reason).await?),
-        };
-        let mut resident = Resident::new(restored.live);
-        resident.machine = Machine::new(record.state, record.paused);
-        resident.machine.set_wants_resume(record.awaiting.resume.is_some());
-        resident.committed = record.state;
-        resident.before_pause.clone_from(&record.status.before_pause);
-        for slot in &restored.children {
-            self.find_end(slot).await?;
-        }
-        if record.state == ProcessState::Waiting {
-            resident.waiting = Some(Box::new(self.waiting(record, &restored.children).await?));
-        }
-        Ok(resident)
-    }
-
-    /// Puts a process aside; gives the error that says so.
-    pub(crate) async fn park(&self, pid: &ProcessId, reason: String) -> Result<RunError, RunError> {
-        if let Some(store) = self.store() {
-            store.park(self.env.epoch, pid, reason.clone()).await?;
-        }
-        tracing::error!(%pid, reason, "process parked");
-        Ok(RunError::Parked { pid: pid.clone(), reason })
-    }
-
-    async fn waiting(&self, record: &Record, known: &[Arc<Slot>]) -> Result<Waiting, RunError> {
-        let Awaiting { wake_at, resume, children } = &record.awaiting;
-        let mut waiting = Waiting { wake_at: *wake_at, resume: resume.is_some(), ..Waiting::default() };
-        for child in children {
-            let slot = if let Some(slot) = known.iter().find(|slot| slot.pid == child.pid) {
-                Arc::clone(slot)
-            } else {
-                let slot = Slot::new(child.pid.clone());
-                self.find_end(&slot).await?;
-                slot
-            };
-            waiting.children.push((slot, child.allow_failure));
-        }
-        Ok(waiting)
-    }
-
-    /// Fills a slot from the store, or when the process ends here.
-    pub(crate) async fn find_end(&self, slot: &Arc<Slot>) -> Result<(), RunError> {
-        // Watched first: a process that ends between the two is then seen by one of them.
-        self.watch(slot);
-        let Some(store) = self.store() else { return Ok(()) };
-        match store.termination(&slot.pid).await {
-            Ok(None) => {}
-            Ok(Some(termination)) => self.fill_watchers(&slot.pid, &Ok(termination)),
-            // One end that cannot be read is the trouble of those who wait for it, not of all.
-            Err(error) if error.kind() == StoreErrorKind::Corrupt => self.fill_watchers(&slot.pid, &Err(error.into())),
-            Err(error) => return Err(error.into()),
-        }
-        Ok(())
-    }
-
-    /// Brings a process from the store, or finds it here. Gives the slot of its end.
-    pub(crate) async fn attach(self: &Arc<Self>, pid: &ProcessId) -> Result<(Arc<Slot>, String), RunError> {
-        if let Some(entry) = self.entry(pid) {
-            return Ok((Arc::clone(&entry.slot), entry.process.name().to_owned()));
-        }
-        let Some(store) = self.store() else { return Err(RunError::NotFound(pid.clone())) };
-        let _adopting = self.adoption.write().await;
-        if let Some(entry) = self.entry(pid) {
-            return Ok((Arc::clone(&entry.slot), entry.process.name().to_owned()));
-        }
-        let record = store.load(pid).await?.ok_or_else(|| RunError::NotFound(pid.clone()))?;
-        let name = record.envelope.process.clone();
-        if let Some(reason) = record.parked {
-            return Err(RunError::Parked { pid: pid.clone(), reason });
-        }
-        if record.state.is_terminal() {
-            let slot = Slot::new(pid.clone());
-            slot.fill(termination_of(&record));
-            return Ok((slot, name));
-        }
-        Ok((self.bring_family(record).await?, name))
-    }
-
-    /// Lets a stored process go on, with what was asked of it before and the children that it waits for.
-    fn bring_family(self: &Arc<Self>, record: Record) -> BoxFuture<'_, Result<Arc<Slot>, RunError>> {
-        Box::pin(async move {
-            let pid = record.pid.clone();
-            let children: Vec<_> = record.awaiting.children.iter().map(|child| child.pid.clone()).collect();
-            let slot = self.bring(record).await?;
-            self.deliver_earlier(&pid).await?;
-            for child in children.iter().filter(|child| self.entry(child).is_none()) {
-                if let Err(error) = self.bring_child(child).await {
-                    self.fill_watchers(child, &Err(error));
-                    self.wake(&pid);
-                }
-            }
-            Ok(slot)
-        })
-    }
-
-    async fn bring_child(self: &Arc<Self>, pid: &ProcessId) -> Result<(), RunError> {
-        let Some(store) = self.store() else { return Ok(()) };
-        let record = store.load(pid).await?.ok_or_else(|| RunError::NotFound(pid.clone()))?;
-        if let Some(reason) = record.parked {
-            return Err(RunError::Parked { pid: pid.clone(), reason });
-        }
-        if !record.state.is_terminal() {
-            self.bring_family(record).await?;
-        }
-        Ok(())
-    }
-
-    /// Hands on the requests that came to a process while it was not here.
-    async fn deliver_earlier(self: &Arc<Self>, pid: &ProcessId) -> Result<(), RunError> {
-        let (Some(store), Some(entry)) = (self.store(), self.entry(pid)) else { return Ok(()) };
-        let delivered = *lock(&self.delivered);
-        for row in store.requests(None).await?.into_iter().filter(|row| row.pid == *pid && Some(row.id) <= delivered) {
-            if let Ok(request) = row.request {
-                let _ = self.post(&entry, Mail { id: Some(row.id), request, reply: None });
-            }
-        }
-        Ok(())
-    }
-
-    /// Lets a stored process go on.
-    pub(crate) async fn bring(self: &Arc<Self>, record: Record) -> Result<Arc<Slot>, RunError> {
-        let process = self.env.registry.named(&record.envelope.process)?;
-        let resident = self.restore(&record).await?;
-        Ok(self.adopt(&Entry::new(Slot::new(record.pid), process, record.parent, resident)))
     }
 
     // ---- the end
@@ -548,15 +374,6 @@ impl Shared {
     pub(crate) fn forget_replies(&self) {
         lock(&self.replies).clear();
     }
-}
-
-pub(crate) fn termination_of(record: &Record) -> Result<Termination, RunError> {
-    let read = || {
-        let ended: Ended = serde_json::from_str(record.ended.as_deref()?).ok()?;
-        Some(Termination::new(ended, serde_json::from_str(&record.outputs).ok()?))
-    };
-    let parked = || RunError::Parked { pid: record.pid.clone(), reason: "its end cannot be read".to_owned() };
-    read().ok_or_else(parked)
 }
 
 /// Counts a driver while it lives.

@@ -64,7 +64,9 @@ impl PortNamespace {
         let before = other.count();
         let kept: Vec<Entry> = other.entries.iter().filter_map(|entry| filter(entry, "", rules)).collect();
         let whole = kept.iter().map(count).sum::<usize>() == before;
-        kept.into_iter().for_each(|entry| self.replace(entry));
+        for entry in kept {
+            self.replace(entry);
+        }
         if whole {
             self.checks.extend(other.checks.iter().cloned());
             self.default = self.default.or_else(|| other.default.clone());

@@ -131,13 +131,19 @@ impl fmt::Display for ExitCode {
     }
 }
 
+/// A step that fails with an exit code of its process ends it with that: `?` reaches everywhere in a step, and a step
+/// that returns outputs has no other way to give one.
+impl std::error::Error for ExitCode {}
+
 /// The name of an output at compile time, for the definite-output check of `outline!`.
 #[derive(Debug, Clone, Copy)]
 pub struct OutputInfo {
-    /// The name as in `step => name`.
+    /// The dotted name, as in `step => name`.
     pub name: &'static str,
     /// Whether a normal end demands it.
     pub required: bool,
+    /// Whether it is one of another process, and `=> namespace from child` sets it.
+    pub exposed: bool,
 }
 
 /// The description of a process: its input and output ports and its exit codes.

@@ -1,12 +1,13 @@
 //! Values against ports: filling in defaults, finding all faults, taking defaults out again.
 
 use serde_json::{Map, Value};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::namespace::{Entry, PortNamespace};
 use super::path::{Path, join, split};
 use super::port::Port;
 use super::validate::Fault;
-use crate::text::{TOO_DEEP, suggest, too_deep};
+use crate::text::{TOO_DEEP, panic_text, suggest, too_deep};
 
 /// Inputs that are valid, with all defaults in place.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +38,11 @@ impl PreparedInputs {
         raw_inputs(&self.values, &self.defaulted)
     }
 
+    /// The defaulted ones as a store keeps them: a JSON array, or nothing where there are none.
+    pub(crate) fn defaulted_text(&self) -> Option<String> {
+        (!self.defaulted.is_empty()).then(|| Value::from(self.defaulted.clone()).to_string())
+    }
+
     /// The values and the names of the defaulted ones.
     pub fn into_parts(self) -> (Map<String, Value>, Vec<String>) {
         (self.values, self.defaulted)
@@ -58,7 +64,9 @@ pub fn raw_inputs<S: AsRef<str>>(prepared: &Map<String, Value>, defaulted: &[S])
         }
     }
     let mut raw = prepared.clone();
-    defaulted.iter().for_each(|path| remove(&mut raw, path.as_ref()));
+    for path in defaulted {
+        remove(&mut raw, path.as_ref());
+    }
     raw
 }
 
@@ -100,9 +108,10 @@ impl PortNamespace {
             found.faults.truncate(before);
             return prepared;
         }
-        self.check_rest(&values, path, &mut found.faults);
+        let faults = &mut found.faults;
+        unless_panicked(path, faults, |faults| self.check_rest(&values, path, faults));
         prepared.extend(values);
-        self.run_checks(prepared, path, &mut found.faults, before)
+        unless_panicked(path, faults, |faults| self.run_checks(prepared, path, faults, before)).unwrap_or_default()
     }
 
     /// The same for a namespace in another one, which may be left out.
@@ -293,17 +302,30 @@ fn check_entry(
 }
 
 fn prepare_port(port: &Port, value: Option<Value>, path: &Path<'_>, found: &mut Findings) -> Option<Value> {
-    match value {
+    let (value, filled) = unless_panicked(*path, &mut found.faults, |faults| match value {
         Some(value) if !(value.is_null() && port.null_is_nothing()) => {
-            port.check(&value, path, &mut found.faults);
-            Some(value)
+            port.check(&value, path, faults);
+            (Some(value), false)
         }
-        _ => {
-            let filled = port.fill(path, &mut found.faults)?;
-            found.defaulted.push(path.text());
-            Some(filled)
-        }
+        _ => (port.fill(path, faults), true),
+    })?;
+    if filled && value.is_some() {
+        found.defaulted.push(path.text());
     }
+    value
+}
+
+/// Calls what calls user code: types, defaults, validators. A panic in it is a fault of the port.
+///
+/// Of outputs, a panic is the process's own, and ends it as excepted: it is left to whoever runs the process.
+fn unless_panicked<T>(path: Path<'_>, faults: &mut Vec<Fault>, call: impl FnOnce(&mut Vec<Fault>) -> T) -> Option<T> {
+    // Values that were half prepared are dropped, and with a fault nothing is launched.
+    let called = catch_unwind(AssertUnwindSafe(|| call(faults)));
+    called
+        .map_err(|panic| {
+            faults.push(path.fault(format!("its type, default or validator panicked: {}", panic_text(&*panic))));
+        })
+        .ok()
 }
 
 fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {

@@ -126,6 +126,21 @@ pub trait PortValues: Sized {
 
     /// Writes the values.
     fn write(&self, ports: &mut PortWriter);
+
+    /// A copy, for a field of the context: a process that changes its child's inputs from attempt to attempt keeps
+    /// them there. The types of ports need not be `Clone`; the values go the way that they go when they are saved.
+    ///
+    /// # Errors
+    /// A value cannot be written as JSON, or not be read again.
+    fn copy(&self) -> Result<Self, SpecError> {
+        let mut ports = PortWriter::new();
+        self.write(&mut ports);
+        let (values, faults) = ports.finish().into_parts();
+        if let Some(fault) = faults.into_iter().next() {
+            return Err(SpecError::of(Direction::Inputs, "the process", fault));
+        }
+        Self::read(&mut PortReader::new(values))
+    }
 }
 
 /// No ports.

@@ -377,11 +377,12 @@ pub const fn assert_set(outputs: &[OutputInfo], process: &str, set: &[&str], pat
     let (mut first, mut last) = ("", "");
     let mut index = 0;
     while index < outputs.len() {
-        let OutputInfo { name, required } = outputs[index];
+        let OutputInfo { name, required, exposed } = outputs[index];
         index += 1;
         // A namespace of which nothing is set is named as a whole; of one that is set in part, what is not.
         let named = missing > 0 && below(name, last);
-        if !required || named || any(set, name, Relation::Covers) || any(set, name, Relation::Below) {
+        let whole = exposed && any(set, name, Relation::FromChild);
+        if !required || named || whole || any(set, name, Relation::Covers) || any(set, name, Relation::Below) {
             continue;
         }
         text = text.add(if missing == 0 { "`" } else { ", `" }).add(name).add("`");
@@ -409,6 +410,8 @@ enum Relation {
     Covers,
     /// It is in the namespace of this name.
     Below,
+    /// It is `namespace.*` around the name: what a child gave.
+    FromChild,
 }
 
 const fn any(set: &[&str], name: &str, relation: Relation) -> bool {
@@ -417,6 +420,10 @@ const fn any(set: &[&str], name: &str, relation: Relation) -> bool {
         let holds = match relation {
             Relation::Covers => equal(set[index].as_bytes(), name.as_bytes()) || below(name, set[index]),
             Relation::Below => below(set[index], name),
+            Relation::FromChild => match set[index].as_bytes() {
+                [around @ .., b'.', b'*'] => starts_with(name.as_bytes(), around),
+                _ => false,
+            },
         };
         if holds {
             return true;
@@ -428,7 +435,11 @@ const fn any(set: &[&str], name: &str, relation: Relation) -> bool {
 
 /// Whether a dotted name is in the namespace of another.
 const fn below(name: &str, namespace: &str) -> bool {
-    let (name, namespace) = (name.as_bytes(), namespace.as_bytes());
+    starts_with(name.as_bytes(), namespace.as_bytes())
+}
+
+/// Whether the parts of a dotted name begin with those of another, and do not end there.
+const fn starts_with(name: &[u8], namespace: &[u8]) -> bool {
     if name.len() <= namespace.len() || name[namespace.len()] != b'.' {
         return false;
     }
@@ -486,16 +497,20 @@ impl Text {
 mod tests {
     use super::*;
 
+    const fn info(name: &'static str, required: bool, exposed: bool) -> OutputInfo {
+        OutputInfo { name, required, exposed }
+    }
+
     struct Table;
     impl OutputTable for Table {
         const OUTPUTS: &'static [OutputInfo] = &[
-            OutputInfo { name: "structure", required: true },
-            OutputInfo { name: "energy", required: true },
-            OutputInfo { name: "notes", required: false },
-            OutputInfo { name: "forces", required: true },
-            OutputInfo { name: "forces.x", required: true },
-            OutputInfo { name: "forces.y", required: true },
-            OutputInfo { name: "forces.note", required: false },
+            info("structure", true, false),
+            info("energy", true, false),
+            info("notes", false, false),
+            info("forces", true, false),
+            info("forces.x", true, true),
+            info("forces.y", true, false),
+            info("forces.note", false, false),
         ];
     }
 
@@ -518,6 +533,9 @@ mod tests {
         assert!(both.starts_with("required outputs `structure`, `energy`, `forces` of `Relax` are not set"), "{both}");
         let part = text(&["structure", "energy", "forces.x"], "finish").unwrap_or_default();
         assert!(part.starts_with("required output `forces.y` of `Relax` is not set"), "{part}");
+        // What a child gave is no output of one's own.
+        let given = text(&["structure", "energy", "forces.*"], "finish").unwrap_or_default();
+        assert!(given.starts_with("required output `forces.y` of `Relax` is not set"), "{given}");
     }
 
     #[test]

@@ -14,6 +14,12 @@ pub enum StoreErrorKind {
     Stale,
     /// The process has ended: nothing of it changes any more.
     Ended,
+    /// The process, or the parent that may look at its end, has not ended: it is not removed.
+    Unfinished,
+    /// The process has no snapshot of this tag.
+    NoSnapshot,
+    /// More than a limit allows.
+    Limit,
     /// Another OS process owns the store.
     InUse,
     /// No space is left.
@@ -40,6 +46,9 @@ impl fmt::Display for StoreErrorKind {
             Self::NotFound => "there is no such process",
             Self::Stale => "another owner has taken over",
             Self::Ended => "the process has ended",
+            Self::Unfinished => "it has not ended",
+            Self::NoSnapshot => "there is no such snapshot",
+            Self::Limit => "a limit is reached",
             Self::InUse => "another OS process owns it",
             Self::Full => "no space is left",
             Self::ReadOnly => "it is read-only",

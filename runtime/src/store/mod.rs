@@ -18,26 +18,41 @@
 //! 10. A parked process keeps every byte and is not found among the unfinished, until a commit takes it back.
 //! 11. History and report are kept in order, the latest ones where there are more than the store's retention.
 //! 12. [`unfinished`](Store::unfinished) gives every process that is not terminal and not parked, once, in the order
-//!     of creation, in pages.
+//!     of creation, in pages; [`list`](Store::list) gives every one that is in one of some states.
+//! 13. A snapshot is a copy of a process as of its last boundary, under the process's id and a tag: no later change of
+//!     the process changes it, saving again replaces it, and deleting one that is not there is no error. Number and
+//!     tags are bounded by [`limits`](crate::limits).
+//! 14. [`restore`](Store::restore) brings a process back to a snapshot, in one transaction: all that a boundary writes
+//!     is as it was, its steps go on counting, its memos are forgotten, and its history has one row more. Children stay
+//!     as they are; those that the snapshot waits for and that have not ended are open. A parent is not told again.
+//! 15. [`delete`](Store::delete) removes a process that has ended, with its snapshots, memos, history, report and the
+//!     requests to it, and frees its id and its key. Its children stay, without a parent. One whose parent has not
+//!     ended is [`Unfinished`](StoreErrorKind::Unfinished) still.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+mod file;
 mod memory;
 mod record;
+mod rules;
+mod snapshot;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
 pub use error::{StoreError, StoreErrorKind};
+pub use file::{FileOptions, FileStore};
 pub use memory::MemoryStore;
 pub use record::{
     AwaitedChild, Awaiting, Commit, Committed, Creation, Envelope, Epoch, FORMAT, HistoryEntry, NewProcess, Page,
     Parent, Record, ReportLine, RequestId, RequestRow, StatusText,
 };
+pub use snapshot::Snapshot;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Durability, SqliteOptions, SqliteStore};
 
-use crate::process::{BoxFuture, ProcessId, Request, Termination};
+use crate::clock::Timestamp;
+use crate::process::{BoxFuture, ProcessId, ProcessState, Request, Termination};
 
 /// The result of a call to a store.
 pub type StoreResult<T> = Result<T, StoreError>;
@@ -72,6 +87,9 @@ pub trait Store: Send + Sync + 'static {
     /// Processes that are neither terminal nor parked, in the order of creation, after a page's end.
     fn unfinished(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>>;
 
+    /// Processes in one of these states, or in any if none is named, in the order of creation, after a page's end.
+    fn list(&self, states: Vec<ProcessState>, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>>;
+
     /// The children that a process launched, in order.
     fn children<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<ProcessId>>>;
 
@@ -102,4 +120,47 @@ pub trait Store: Send + Sync + 'static {
 
     /// Removes requests to processes that have ended or do not exist, which nobody will apply.
     fn discard_requests(&self, epoch: Epoch, requests: Vec<RequestId>) -> BoxFuture<'_, StoreResult<()>>;
+
+    /// Copies a process, as of its last boundary, under a tag; a copy under the same tag is replaced.
+    fn save_snapshot<'a>(
+        &'a self,
+        epoch: Epoch,
+        pid: &'a ProcessId,
+        tag: &'a str,
+        at: Timestamp,
+    ) -> BoxFuture<'a, StoreResult<()>>;
+
+    /// A process as it was when the snapshot was taken.
+    fn load_snapshot<'a>(&'a self, pid: &'a ProcessId, tag: &'a str) -> BoxFuture<'a, StoreResult<Option<Record>>>;
+
+    /// The snapshots of a process, in the order of their tags.
+    fn snapshots_of<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<Snapshot>>>;
+
+    /// Snapshots of all processes, in the order of their ids, as texts, and tags; those after one that need not be
+    /// there any more.
+    fn snapshots(&self, after: Option<(ProcessId, String)>, most: usize) -> BoxFuture<'_, StoreResult<Vec<Snapshot>>>;
+
+    /// Removes a snapshot; whether there was one.
+    fn delete_snapshot<'a>(
+        &'a self,
+        epoch: Epoch,
+        pid: &'a ProcessId,
+        tag: &'a str,
+    ) -> BoxFuture<'a, StoreResult<bool>>;
+
+    /// Removes the snapshots of a process; how many there were.
+    fn delete_snapshots<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<u64>>;
+
+    /// Brings a process back to a snapshot that had not ended; gives it as it is then. Whoever calls it sees to it that
+    /// the process does not run.
+    fn restore<'a>(
+        &'a self,
+        epoch: Epoch,
+        pid: &'a ProcessId,
+        tag: &'a str,
+        at: Timestamp,
+    ) -> BoxFuture<'a, StoreResult<Record>>;
+
+    /// Removes a process that has ended, with all that is kept of it; whether there was one.
+    fn delete<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>>;
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{StoreError, StoreErrorKind, StoreResult};
 use crate::clock::Timestamp;
-use crate::process::{ProcessId, ProcessState, Request};
+use crate::process::{ProcessId, ProcessState, Request, Termination};
 
 /// The version of the form in which checkpoints are stored.
 pub const FORMAT: u32 = 1;
@@ -33,7 +33,7 @@ pub struct Envelope {
     pub fingerprint: String,
 }
 
-/// A process as a store keeps it. Position, context, inputs, outputs and end are JSON texts.
+/// A process as a store keeps it. Position, context, inputs, outputs, listeners and end are JSON texts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// The id.
@@ -63,11 +63,17 @@ pub struct Record {
     pub context: String,
     /// The inputs, validated and with defaults, an object.
     pub inputs: Arc<str>,
+    /// Which inputs were not given, but filled in: an array of dotted paths. None if all were given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defaulted: Option<String>,
     /// The outputs so far, an object.
     pub outputs: String,
     /// What it waits for.
     #[serde(default)]
     pub awaiting: Awaiting,
+    /// The listeners that are saved with it: an array of `{"name":…,"state":…}`. None if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listeners: Option<String>,
     /// How many of the awaited children have not ended.
     #[serde(default)]
     pub open_children: u64,
@@ -83,6 +89,28 @@ pub struct Record {
     pub created_at: Timestamp,
     /// When its last boundary was.
     pub updated_at: Timestamp,
+}
+
+impl Record {
+    /// How it ended; none if it has not.
+    ///
+    /// # Errors
+    /// Its end, or its outputs, cannot be read.
+    pub fn termination(&self) -> Result<Option<Termination>, serde_json::Error> {
+        let Some(ended) = &self.ended else { return Ok(None) };
+        Ok(Some(Termination::new(serde_json::from_str(ended)?, serde_json::from_str(&self.outputs)?)))
+    }
+}
+
+impl Record {
+    /// The inputs as they were passed, without defaults (S16).
+    ///
+    /// # Errors
+    /// The inputs, or the names of those that have their default, cannot be read.
+    pub fn raw_inputs(&self) -> Result<serde_json::Map<String, serde_json::Value>, serde_json::Error> {
+        let defaulted: Vec<String> = self.defaulted.as_deref().map_or(Ok(Vec::new()), serde_json::from_str)?;
+        Ok(crate::spec::raw_inputs(&serde_json::from_str(&self.inputs)?, &defaulted))
+    }
 }
 
 /// The status text, and the one that a pause has covered (S54).
@@ -150,6 +178,10 @@ pub struct NewProcess {
     pub context: String,
     /// The inputs, validated and with defaults.
     pub inputs: Arc<str>,
+    /// Which inputs were not given, but filled in: an array of dotted paths. Written once; none if all were given.
+    pub defaulted: Option<String>,
+    /// The listeners that are saved with it: an array of `{"name":…,"state":…}`. None if there are none.
+    pub listeners: Option<String>,
     /// When.
     pub at: Timestamp,
 }
@@ -210,6 +242,8 @@ pub struct Commit {
     pub status: Option<StatusText>,
     /// What it waits for; an empty one if it does not wait any more.
     pub awaiting: Option<Awaiting>,
+    /// The listeners that are saved with it; `[]` if there are none any more.
+    pub listeners: Option<String>,
     /// How it ended. Only with a terminal state, and always with it.
     pub ended: Option<String>,
     /// Children to create; the awaited ones are open from now on.
@@ -240,6 +274,7 @@ impl Commit {
             outputs: None,
             status: None,
             awaiting: None,
+            listeners: None,
             ended: None,
             children: Vec::new(),
             report: Vec::new(),
@@ -258,6 +293,11 @@ impl Commit {
         let subject = format_args!("process `{}`", self.pid);
         Err(StoreError::new(StoreErrorKind::Other, "commit", subject).with_source(fault))
     }
+}
+
+/// Saved listeners as they are kept: none is no text.
+pub(super) fn some_listeners(listeners: &str) -> Option<&str> {
+    Some(listeners).filter(|listeners| *listeners != "[]")
 }
 
 /// What a commit led to.

@@ -7,8 +7,8 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
 use std::collections::BTreeMap;
 
-use super::{Names, allow, docs, ident, values};
-use crate::spec::model::{Exposed, Kind, Namespace, Node, Port, Presence};
+use super::{Names, allow, docs, ident, supply};
+use crate::spec::model::{Kind, Namespace, Node, Port, Presence};
 use crate::tokens::camel;
 
 /// What has a place in the tuple.
@@ -102,7 +102,7 @@ pub(super) fn expand(names: &Names<'_>) -> TokenStream {
     let Modules { has, free, excluded, .. } = modules;
     let launch = launch(names, &traits);
     let inherent = inherent(names);
-    let supplies = supplies(names);
+    let supplies = supply::expand(names);
     quote! {
         #[doc(hidden)]
         #[allow(dead_code, unreachable_pub, non_snake_case, non_camel_case_types, missing_docs, unused_imports)]
@@ -353,9 +353,13 @@ impl<'a> Own<'a> {
         let clashes = self.namespace.nodes.iter().any(|node| node.name == all);
         let all_docs = format!("Sets values of `{}` by name, those of an iterator.", node.path);
         let [key, pairs] = ["key", "pairs"].map(|name| Ident::new(name, Span::mixed_site()));
-        let set = |key: TokenStream| match &node.kind {
-            Kind::Rest(_) => quote!(#private::ports::set_rest::<#declared>(&mut self.__values, #key, &#value);),
-            _ => quote!(#private::ports::set_in::<#declared>(&mut self.__values, #text, #key, &#value);),
+        let is_rest = matches!(node.kind, Kind::Rest(_));
+        let set = |key: TokenStream| {
+            if is_rest {
+                quote!(#private::ports::set_rest::<#declared>(&mut self.__values, #key, &#value);)
+            } else {
+                quote!(#private::ports::set_in::<#declared>(&mut self.__values, #text, #key, &#value);)
+            }
         };
         let (set_one, set_all) = (set(quote!(::core::convert::AsRef::as_ref(&#key))), set(quote!(&#key)));
         let string = quote!(::std::string::String);
@@ -483,50 +487,4 @@ fn inherent(names: &Names<'_>) -> TokenStream {
             }
         }
     }
-}
-
-/// `impl Supply`: what the exposed values lack of the exposed process's inputs.
-fn supplies(names: &Names<'_>) -> TokenStream {
-    let (private, model) = (&names.private, names.model);
-    let (declare, where_clause) = (names.declare(&[]), names.where_clause);
-    let ports = Ident::new("ports", Span::mixed_site());
-    let mut tokens = TokenStream::new();
-    let inputs = model.exposes.iter().enumerate().filter(|(_, exposed)| !exposed.outputs && !exposed.repeated);
-    for (index, exposed) in inputs {
-        let Some(target) = target(&model.inputs, &exposed.namespace) else { continue };
-        let nodes = target.nodes.iter().filter(|node| node.exposed == Some(index));
-        let struct_name = &target.type_name;
-        let (this, path) = (names.apply(struct_name, &[]), &exposed.path);
-        let state = tuple(&slots(&exposed.listing), &mut |node| {
-            let state = if keeps(exposed, node) { ident("Set") } else { ident("Unset") };
-            quote!(#private::#state)
-        });
-        let writes = nodes.map(|node| values::write(names, node, false, &ports));
-        tokens.extend(quote! {
-            impl #declare #private::Supply<#path> for #this #where_clause {
-                type State = #state;
-                fn supply(&self) -> #private::InputMap {
-                    #[allow(unused_mut)]
-                    let mut #ports = #private::PortWriter::new();
-                    { let #ports = &mut #ports; #(#writes)* let _ = #ports; }
-                    #ports.finish()
-                }
-            }
-        });
-    }
-    tokens
-}
-
-/// The namespace at a dotted name.
-fn target<'a>(root: &'a Namespace, path: &str) -> Option<&'a Namespace> {
-    path.split('.').filter(|name| !name.is_empty()).try_fold(root, |namespace, name| {
-        namespace.nodes.iter().find_map(|node| match &node.kind {
-            Kind::Namespace(inner) if node.plain() == name => Some(inner),
-            _ => None,
-        })
-    })
-}
-
-fn keeps(exposed: &Exposed, node: &Node) -> bool {
-    crate::spec::model::keeps(&node.path, true, (&exposed.include, &exposed.exclude))
 }

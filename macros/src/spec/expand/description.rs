@@ -66,7 +66,7 @@ fn fill(names: &Names<'_>, mut tokens: TokenStream, namespace: &Namespace, outpu
                     tokens.extend(absorb(names, exposed));
                 }
             }
-            None => tokens = entry(names, tokens, node, outputs),
+            None => tokens = entry(names, &tokens, node, outputs),
         }
     }
     check_all(tokens, &names.apply(&namespace.type_name, &[]), &namespace.checks)
@@ -90,7 +90,7 @@ fn options(help: &str, optional: bool) -> TokenStream {
 }
 
 /// A namespace with a port or namespace of this process's own.
-fn entry(names: &Names<'_>, tokens: TokenStream, node: &Node, outputs: bool) -> TokenStream {
+fn entry(names: &Names<'_>, tokens: &TokenStream, node: &Node, outputs: bool) -> TokenStream {
     let (private, name) = (&names.private, node.plain());
     match &node.kind {
         Kind::Port(known) => {

@@ -4,6 +4,7 @@ mod builder;
 mod description;
 mod docs;
 pub(super) mod editor;
+mod supply;
 mod values;
 
 use proc_macro2::{Ident, Span, TokenStream};
@@ -171,6 +172,11 @@ fn exits(names: &Names<'_>) -> TokenStream {
                 ::core::result::Result::Ok(#private::Next::exit(self))
             }
         }
+        impl ::core::convert::From<#name> for #private::BoxError {
+            fn from(exit: #name) -> Self {
+                ::std::boxed::Box::new(#private::ExitCodes::code(exit))
+            }
+        }
     }
 }
 
@@ -182,8 +188,8 @@ fn output_table(names: &Names<'_>) -> TokenStream {
     let (process, declare, where_clause) = (&names.process, names.declare(&[]), names.where_clause);
     let mut rows = Vec::new();
     output_rows(names, &model.outputs, &mut rows);
-    let named = model.outputs.nodes.iter().filter(|node| !matches!(node.kind, Kind::Rest(_)));
-    let items = named.map(|node| {
+    let declared = model.outputs.nodes.iter().filter(|node| !matches!(node.kind, Kind::Rest(_)));
+    let items = declared.map(|node| {
         let (ident, name) = (&node.name, node.plain());
         quote!(pub const #ident: &str = #name;)
     });
@@ -207,8 +213,8 @@ fn output_table(names: &Names<'_>) -> TokenStream {
 fn output_rows(names: &Names<'_>, namespace: &Namespace, rows: &mut Vec<TokenStream>) {
     let private = &names.private;
     for node in namespace.nodes.iter().filter(|node| !matches!(node.kind, Kind::Rest(_))) {
-        let (path, required) = (&node.path, node.is_required());
-        rows.push(quote!(#private::OutputInfo { name: #path, required: #required }));
+        let (path, required, exposed) = (&node.path, node.is_required(), node.exposed.is_some());
+        rows.push(quote!(#private::OutputInfo { name: #path, required: #required, exposed: #exposed }));
         match &node.kind {
             Kind::Namespace(inner) if required => output_rows(names, inner, rows),
             _ => {}

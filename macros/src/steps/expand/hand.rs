@@ -71,17 +71,15 @@ fn wait_method(model: &Model, step: &Step) -> TokenStream {
     let parameters = parameters(given);
     let puts = given.iter().enumerate().map(|(index, argument)| {
         let (handling, value, stored) = (handling(model, argument), bound(index), &argument.stored);
-        quote!(#handling.put(&mut arguments, #stored, &#value)?;)
+        quote!(#handling.put(arguments, #stored, &#value)?;)
     });
     quote! {
         #docs
         pub fn #name(self #(, #parameters)*) -> #private::Next<#process> {
-            let arguments = (|| {
-                let mut arguments = #private::serde_json::Map::new();
+            #private::Next::wait_then(self.text, #stored, |arguments| {
                 #(#puts)*
-                ::core::result::Result::<_, #private::serde_json::Error>::Ok(arguments)
-            })();
-            #private::Next::wait_then(self.text, #stored, arguments)
+                ::core::result::Result::Ok(())
+            })
         }
     }
 }

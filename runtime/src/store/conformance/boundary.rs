@@ -7,7 +7,8 @@ use super::{AT, Subject, boundary, child, end, ending, launch, load, process, re
 use crate::clock::Timestamp;
 use crate::process::{Ended, ProcessId, ProcessState, Request, Termination};
 use crate::store::{
-    AwaitedChild, Awaiting, Commit, Envelope, HistoryEntry, Record, ReportLine, StatusText, Store, StoreErrorKind,
+    AwaitedChild, Awaiting, Commit, Envelope, HistoryEntry, NewProcess, Record, ReportLine, StatusText, Store,
+    StoreErrorKind,
 };
 
 fn full(pid: &ProcessId, epoch: crate::store::Epoch) -> Commit {
@@ -31,6 +32,7 @@ fn full(pid: &ProcessId, epoch: crate::store::Epoch) -> Commit {
             wake_at: Some(Timestamp::from_millis(5)),
             resume: Some("a word".to_owned()),
         }),
+        listeners: Some(r#"[{"name":"suite::Log","state":{"lines":7}}]"#.to_owned()),
         report: vec!["line".to_owned()],
         ..boundary(pid, epoch, ProcessState::Waiting)
     }
@@ -51,6 +53,7 @@ pub async fn a_commit_changes_all_that_it_names(mut subject: Subject) {
         context: commit.context.clone().unwrap(),
         outputs: commit.outputs.clone().unwrap(),
         awaiting: commit.awaiting.clone().unwrap(),
+        listeners: commit.listeners.clone(),
         steps: 7,
         updated_at: commit.at,
         ..before
@@ -72,7 +75,7 @@ pub async fn a_commit_leaves_what_it_does_not_name(subject: Subject) {
     let pid = launch(&*store, epoch, process("one")).await;
     store.commit(full(&pid, epoch)).await.unwrap();
     let mut expected = load(&*store, &pid).await;
-    for bits in 0..64_u32 {
+    for bits in 0..128_u32 {
         let chosen = |bit: u32| bits & (1 << bit) != 0;
         let text = format!("{{\"bits\":{bits}}}");
         let mut commit = boundary(&pid, epoch, ProcessState::Waiting);
@@ -85,19 +88,39 @@ pub async fn a_commit_leaves_what_it_does_not_name(subject: Subject) {
         commit.status = chosen(4).then(|| StatusText { text: Some(text.clone()), before_pause: None });
         let awaiting = Awaiting { resume: Some(text.clone()), ..Awaiting::default() };
         commit.awaiting = chosen(5).then_some(awaiting);
-        let Commit { envelope, position, context, outputs, status, awaiting, .. } = commit.clone();
+        commit.listeners = chosen(6).then(|| format!("[{text}]"));
+        let Commit { envelope, position, context, outputs, status, awaiting, listeners, .. } = commit.clone();
         expected.envelope = envelope.unwrap_or(expected.envelope);
         expected.position = position.unwrap_or(expected.position);
         expected.context = context.unwrap_or(expected.context);
         expected.outputs = outputs.unwrap_or(expected.outputs);
         expected.status = status.unwrap_or(expected.status);
         expected.awaiting = awaiting.unwrap_or(expected.awaiting);
+        expected.listeners = listeners.or(expected.listeners);
         expected.updated_at = AT;
         store.commit(commit).await.unwrap();
-        assert_eq!(load(&*store, &pid).await, expected, "{bits:06b}");
+        assert_eq!(load(&*store, &pid).await, expected, "{bits:07b}");
     }
     let transitions = store.history(&pid).await.unwrap();
     assert_eq!(transitions.len(), 1, "no row without a transition");
+}
+
+/// Saved listeners are kept by commits that do not name them, and are none after an empty array; what a default filled
+/// in is kept always.
+pub async fn saved_listeners_are_kept_until_they_are_cleared(mut subject: Subject) {
+    let (mut store, mut epoch) = subject.own().await;
+    let text = |text: &str| Some(text.to_owned());
+    let new = NewProcess { defaulted: text(r#"["steps"]"#), listeners: text("[]"), ..process("one") };
+    let pid = launch(&*store, epoch, new).await;
+    let mut kept = None;
+    for listeners in [None, text(r#"[{"name":"log","state":"ä\n"}]"#), None, text("[]"), None, text("[1]")] {
+        kept = listeners.clone().or(kept).filter(|listeners| listeners != "[]");
+        let commit = Commit { listeners, ..boundary(&pid, epoch, ProcessState::Running) };
+        store.commit(commit).await.unwrap();
+        (store, epoch) = subject.reopen(store).await;
+        let record = load(&*store, &pid).await;
+        assert_eq!((record.listeners, record.defaulted), (kept.clone(), text(r#"["steps"]"#)));
+    }
 }
 
 /// A status that a pause has covered is kept, also where there was none, and an empty wait is none.

@@ -10,7 +10,12 @@ use crate::store::{Awaiting, Creation, Envelope, NewProcess, Record, StatusText,
 pub async fn a_created_process_is_read_as_it_was_given(mut subject: Subject) {
     let (store, epoch) = subject.own().await;
     let parent = launch(&*store, epoch, process("parent")).await;
-    let new = NewProcess { key: Some("key".to_owned()), ..child("child", &parent, false) };
+    let new = NewProcess {
+        key: Some("key".to_owned()),
+        defaulted: Some(r#"["options","options.queue"]"#.to_owned()),
+        listeners: Some(r#"[{"name":"suite::Log","state":{"lines":0}}]"#.to_owned()),
+        ..child("child", &parent, false)
+    };
     let pid = launch(&*store, epoch, new.clone()).await;
     let expected = Record {
         pid: pid.clone(),
@@ -24,8 +29,10 @@ pub async fn a_created_process_is_read_as_it_was_given(mut subject: Subject) {
         position: new.position,
         context: new.context,
         inputs: new.inputs,
+        defaulted: new.defaulted,
         outputs: "{}".to_owned(),
         awaiting: Awaiting::default(),
+        listeners: new.listeners,
         open_children: 0,
         steps: 0,
         ended: None,

@@ -20,14 +20,18 @@ mod boundary;
 mod children;
 mod creation;
 mod ownership;
+mod removal;
 mod rows;
+mod snapshots;
 mod unfinished;
 
 pub use self::boundary::*;
 pub use self::children::*;
 pub use self::creation::*;
 pub use self::ownership::*;
+pub use self::removal::*;
 pub use self::rows::*;
+pub use self::snapshots::*;
 pub use self::unfinished::*;
 #[doc(inline)]
 pub use crate::__store_conformance as conformance;
@@ -119,6 +123,8 @@ fn process(pid: impl Into<ProcessId>) -> NewProcess {
         position: r#"{"at":"setup"}"#.to_owned(),
         context: r#"{"iteration":0}"#.to_owned(),
         inputs: r#"{"steps":10}"#.into(),
+        defaulted: None,
+        listeners: None,
         at: AT,
     }
 }
@@ -180,6 +186,7 @@ macro_rules! __store_conformance {
             without_an_owner_only_requests_are_written
             a_commit_changes_all_that_it_names
             a_commit_leaves_what_it_does_not_name
+            saved_listeners_are_kept_until_they_are_cleared
             a_covered_status_and_an_empty_wait_are_kept
             an_end_is_read_with_the_outputs
             an_ended_process_cannot_be_committed_again
@@ -211,6 +218,21 @@ macro_rules! __store_conformance {
             every_unfinished_process_is_given_once_in_order
             an_empty_store_has_one_empty_page
             pages_are_right_while_rows_change
+            a_snapshot_is_a_copy_that_nothing_changes
+            a_snapshot_under_the_same_tag_is_replaced
+            snapshots_are_listed_of_one_and_of_all
+            deleting_what_is_not_there_is_no_error
+            snapshots_are_bounded
+            a_restored_process_is_as_it_was
+            a_restore_takes_back_an_end_and_a_parking
+            a_restored_process_waits_for_the_children_that_have_not_ended
+            a_parent_is_not_told_of_a_second_end
+            what_cannot_be_restored_is_refused
+            a_stale_snapshot_restore_or_deletion_is_refused
+            a_deleted_process_leaves_nothing
+            an_unfinished_process_is_not_deleted
+            children_of_a_deleted_process_stay
+            processes_are_listed_by_their_state
         }
     };
     ($name:ident, $factory:expr; $($property:ident)*) => {
@@ -237,7 +259,9 @@ mod tests {
             include_str!("children.rs"),
             include_str!("creation.rs"),
             include_str!("ownership.rs"),
+            include_str!("removal.rs"),
             include_str!("rows.rs"),
+            include_str!("snapshots.rs"),
             include_str!("unfinished.rs"),
         ];
         let listed = include_str!("mod.rs");

@@ -11,6 +11,7 @@ use super::hot::Boundaries;
 use super::retain::{self, Chain};
 use crate::limits;
 use crate::process::{ProcessId, ProcessState};
+use crate::store::record::some_listeners;
 use crate::store::{Awaiting, Commit, Committed, Creation, Epoch, NewProcess, RequestId, StoreErrorKind};
 
 /// The rowid of a process.
@@ -20,8 +21,8 @@ pub(super) type Id = i64;
 #[derive(Debug, Clone)]
 pub(super) struct Known {
     pub(super) id: Id,
-    parent: Option<Id>,
-    ended: bool,
+    pub(super) parent: Option<Id>,
+    pub(super) ended: bool,
     parked: bool,
     memos: bool,
     pub(super) open: i64,
@@ -37,16 +38,16 @@ struct Added {
 
 #[derive(Debug)]
 pub(super) struct Ledger<'c> {
-    connection: &'c Connection,
+    pub(super) connection: &'c Connection,
     begin: Option<Statement<'c>>,
     end: Option<Statement<'c>>,
     boundaries: Boundaries<'c>,
-    history: u64,
+    pub(super) history: u64,
     reports: u64,
     owned: Option<Epoch>,
     /// The rows of processes as of the present transaction. Only the owner changes them, so they stay true until
     /// another takes over, or a transaction is rolled back.
-    known: HashMap<ProcessId, Known>,
+    pub(super) known: HashMap<ProcessId, Known>,
 }
 
 impl<'c> Ledger<'c> {
@@ -104,12 +105,12 @@ impl<'c> Ledger<'c> {
         self.owned = None;
     }
 
-    fn fence(&self, epoch: Epoch) -> Result<(), Fault> {
+    pub(super) fn fence(&self, epoch: Epoch) -> Result<(), Fault> {
         if self.owned == Some(epoch) { Ok(()) } else { Err(Fault::Refused(StoreErrorKind::Stale)) }
     }
 
     /// Finds a process, in memory or in the database.
-    fn look_up(&mut self, pid: &ProcessId) -> rusqlite::Result<Option<&mut Known>> {
+    pub(super) fn look_up(&mut self, pid: &ProcessId) -> rusqlite::Result<Option<&mut Known>> {
         if !self.known.contains_key(pid) {
             let mut query = self.connection.prepare_cached(KNOWN)?;
             let Some(known) = query.query_row([pid.to_string()], Known::read).optional()? else { return Ok(None) };
@@ -181,6 +182,10 @@ impl<'c> Ledger<'c> {
         if let Some(outputs) = &commit.outputs {
             run("UPDATE process SET outputs = ?1 WHERE id = ?2", outputs)?;
         }
+        if let Some(listeners) = &commit.listeners {
+            let mut update = self.connection.prepare_cached("UPDATE process SET listeners = ?1 WHERE id = ?2")?;
+            update.execute(params![some_listeners(listeners), id])?;
+        }
         if let Some(ended) = &commit.ended {
             run("UPDATE process SET ended = ?1 WHERE id = ?2", ended)?;
         }
@@ -208,7 +213,7 @@ impl<'c> Ledger<'c> {
         Ok(())
     }
 
-    fn close_children(&self, known: &mut Known) -> rusqlite::Result<()> {
+    pub(super) fn close_children(&self, known: &mut Known) -> rusqlite::Result<()> {
         if known.open > 0 {
             self.connection.prepare_cached("DELETE FROM open_child WHERE parent = ?1")?.execute([known.id])?;
             known.open = 0;
@@ -221,7 +226,7 @@ impl<'c> Ledger<'c> {
         insert.execute([parent, child]).map(|rows| rows == 1)
     }
 
-    fn await_children(&mut self, known: &mut Known, awaiting: &Awaiting) -> rusqlite::Result<()> {
+    pub(super) fn await_children(&mut self, known: &mut Known, awaiting: &Awaiting) -> rusqlite::Result<()> {
         for awaited in &awaiting.children {
             if let Some(child) = self.look_up(&awaited.pid)?.cloned()
                 && child.parent == Some(known.id)
@@ -326,6 +331,8 @@ impl<'c> Ledger<'c> {
             at,
             &*process.inputs,
             process.parent.as_ref().is_some_and(|parent| parent.follows),
+            process.defaulted,
+            process.listeners.as_deref().and_then(some_listeners),
         ])?;
         let mut insert = self.connection.prepare_cached(INSERT_CHECKPOINT)?;
         insert.execute(params![id, at, process.position, process.context])?;
@@ -412,8 +419,9 @@ const KNOWN: &str = "SELECT id, parent, ended IS NOT NULL, parked IS NOT NULL,
     FROM process JOIN checkpoint USING (id) WHERE pid = ?1";
 
 const INSERT_PROCESS: &str =
-    "INSERT INTO process (pid, key, parent, process, version, format, fingerprint, created_at, inputs, follows)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    "INSERT INTO process (pid, key, parent, process, version, format, fingerprint, created_at, inputs, follows,
+    defaulted, listeners)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 const INSERT_CHECKPOINT: &str =
     "INSERT INTO checkpoint (id, state, updated_at, position, context) VALUES (?1, 'created', ?2, ?3, ?4)";

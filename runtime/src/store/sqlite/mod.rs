@@ -8,6 +8,7 @@ mod queue;
 mod read;
 mod retain;
 mod schema;
+mod snapshots;
 mod writer;
 
 use std::fmt::Display;
@@ -19,12 +20,14 @@ use std::time::Duration;
 use self::error::of_process;
 use self::queue::{Done, Queue, Work};
 use self::read::Readers;
+use super::snapshot::check_tag;
 use super::{
     Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, Page, Record, ReportLine, RequestId, RequestRow,
-    Store, StoreError, StoreErrorKind, StoreResult,
+    Snapshot, Store, StoreError, StoreErrorKind, StoreResult,
 };
+use crate::clock::Timestamp;
 use crate::limits;
-use crate::process::{BoxFuture, ProcessId, Request, Termination};
+use crate::process::{BoxFuture, ProcessId, ProcessState, Request, Termination};
 
 /// When a commit is on the disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -159,6 +162,13 @@ impl SqliteStore {
         writer.queue.ask(work).await.unwrap_or_else(|| Err(fail(StoreErrorKind::Closed)))
     }
 
+    async fn remove(&self, operation: &'static str, work: Work) -> StoreResult<u64> {
+        match self.write(operation, work).await? {
+            Done::Removed(removed) => Ok(removed),
+            _ => Err(self.other(operation)),
+        }
+    }
+
     /// For a kind of answer that the writer does not give to this work.
     fn other(&self, operation: &'static str) -> StoreError {
         StoreError::new(StoreErrorKind::Other, operation, self.path.display())
@@ -198,7 +208,8 @@ impl Drop for Writing {
 }
 
 fn size_of(process: &NewProcess) -> usize {
-    process.position.len() + process.context.len() + process.inputs.len()
+    let optional = [&process.defaulted, &process.listeners].into_iter().flatten().map(String::len).sum::<usize>();
+    process.position.len() + process.context.len() + process.inputs.len() + optional
 }
 
 fn json<T: serde::Serialize>(value: &T, operation: &'static str, subject: impl Display) -> StoreResult<String> {
@@ -233,7 +244,7 @@ impl Store for SqliteStore {
     fn commit(&self, commit: Commit) -> BoxFuture<'_, StoreResult<Committed>> {
         Box::pin(async move {
             commit.check()?;
-            let texts = [&commit.position, &commit.context, &commit.outputs, &commit.ended];
+            let texts = [&commit.position, &commit.context, &commit.outputs, &commit.listeners, &commit.ended];
             let row = texts.into_iter().flatten().map(String::len).sum::<usize>();
             let largest = commit.children.iter().map(size_of).chain([row]).max().unwrap_or(0);
             self.check_size("commit", &commit.pid, largest)?;
@@ -266,6 +277,10 @@ impl Store for SqliteStore {
     fn unfinished(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {
         let operation = "list the unfinished in";
         Box::pin(self.readers.read(operation, move |connection| read::unfinished(connection, after, most)))
+    }
+
+    fn list(&self, states: Vec<ProcessState>, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {
+        Box::pin(self.readers.read("list", move |connection| read::list(connection, &states, after, most)))
     }
 
     fn children<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<ProcessId>>> {
@@ -322,6 +337,71 @@ impl Store for SqliteStore {
 
     fn discard_requests(&self, epoch: Epoch, requests: Vec<RequestId>) -> BoxFuture<'_, StoreResult<()>> {
         Box::pin(async move { self.write("discard requests in", Work::Discard { epoch, requests }).await.map(drop) })
+    }
+
+    fn save_snapshot<'a>(
+        &'a self,
+        epoch: Epoch,
+        pid: &'a ProcessId,
+        tag: &'a str,
+        at: Timestamp,
+    ) -> BoxFuture<'a, StoreResult<()>> {
+        Box::pin(async move {
+            check_tag(pid, tag)?;
+            let work = Work::SaveSnapshot { epoch, pid: pid.clone(), tag: tag.to_owned(), at };
+            self.write("save a snapshot of", work).await.map(drop)
+        })
+    }
+
+    fn load_snapshot<'a>(&'a self, pid: &'a ProcessId, tag: &'a str) -> BoxFuture<'a, StoreResult<Option<Record>>> {
+        let (pid, tag) = (pid.clone(), tag.to_owned());
+        let operation = "read a snapshot in";
+        Box::pin(self.readers.read(operation, move |connection| read::load_snapshot(connection, &pid, &tag)))
+    }
+
+    fn snapshots_of<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<Snapshot>>> {
+        let pid = pid.clone();
+        Box::pin(self.readers.read("list snapshots in", move |connection| read::snapshots_of(connection, &pid)))
+    }
+
+    fn snapshots(&self, after: Option<(ProcessId, String)>, most: usize) -> BoxFuture<'_, StoreResult<Vec<Snapshot>>> {
+        let operation = "list snapshots in";
+        Box::pin(self.readers.read(operation, move |connection| read::snapshots(connection, after.as_ref(), most)))
+    }
+
+    fn delete_snapshot<'a>(
+        &'a self,
+        epoch: Epoch,
+        pid: &'a ProcessId,
+        tag: &'a str,
+    ) -> BoxFuture<'a, StoreResult<bool>> {
+        let work = Work::DeleteSnapshots { epoch, pid: pid.clone(), tag: Some(tag.to_owned()) };
+        Box::pin(async move { self.remove("delete a snapshot of", work).await.map(|removed| removed > 0) })
+    }
+
+    fn delete_snapshots<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<u64>> {
+        let work = Work::DeleteSnapshots { epoch, pid: pid.clone(), tag: None };
+        Box::pin(self.remove("delete the snapshots of", work))
+    }
+
+    fn restore<'a>(
+        &'a self,
+        epoch: Epoch,
+        pid: &'a ProcessId,
+        tag: &'a str,
+        at: Timestamp,
+    ) -> BoxFuture<'a, StoreResult<Record>> {
+        Box::pin(async move {
+            match self.write("restore", Work::Restore { epoch, pid: pid.clone(), tag: tag.to_owned(), at }).await? {
+                Done::Restored(record) => Ok(*record),
+                _ => Err(self.other("restore")),
+            }
+        })
+    }
+
+    fn delete<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>> {
+        let work = Work::Delete { epoch, pid: pid.clone() };
+        Box::pin(async move { self.remove("delete", work).await.map(|removed| removed > 0) })
     }
 }
 

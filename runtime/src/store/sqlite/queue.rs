@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use crate::clock::Timestamp;
 use crate::limits;
 use crate::process::ProcessId;
-use crate::store::{Commit, Committed, Creation, Epoch, NewProcess, RequestId, StoreResult};
+use crate::store::{Commit, Committed, Creation, Epoch, NewProcess, Record, RequestId, StoreResult};
 
 /// What the writer is asked to do.
 #[derive(Debug)]
@@ -38,6 +39,28 @@ pub(super) enum Work {
         epoch: Epoch,
         requests: Vec<RequestId>,
     },
+    SaveSnapshot {
+        epoch: Epoch,
+        pid: ProcessId,
+        tag: String,
+        at: Timestamp,
+    },
+    /// One, or all of the process.
+    DeleteSnapshots {
+        epoch: Epoch,
+        pid: ProcessId,
+        tag: Option<String>,
+    },
+    Restore {
+        epoch: Epoch,
+        pid: ProcessId,
+        tag: String,
+        at: Timestamp,
+    },
+    Delete {
+        epoch: Epoch,
+        pid: ProcessId,
+    },
     Acquire,
     Release {
         epoch: Epoch,
@@ -53,6 +76,8 @@ pub(super) enum Done {
     Created(Creation),
     Acquired(Epoch),
     Requested(RequestId),
+    Restored(Box<Record>),
+    Removed(u64),
     Nothing,
 }
 

@@ -15,7 +15,8 @@ use crate::clock::Timestamp;
 use crate::limits;
 use crate::process::{ProcessId, ProcessState, Termination};
 use crate::store::{
-    Envelope, HistoryEntry, Page, Record, ReportLine, RequestId, RequestRow, StoreError, StoreErrorKind, StoreResult,
+    Envelope, HistoryEntry, Page, Record, ReportLine, RequestId, RequestRow, Snapshot, StoreError, StoreErrorKind,
+    StoreResult,
 };
 
 #[derive(Debug)]
@@ -129,7 +130,8 @@ macro_rules! record {
     () => {
         "SELECT pid, process.process, version, format, fingerprint, key,
         (SELECT up.pid FROM process AS up WHERE up.id = process.parent), state, paused, status, position, context,
-        inputs, outputs, awaiting, open_children, steps, ended, parked, created_at, updated_at, process.id, follows
+        inputs, outputs, awaiting, open_children, steps, ended, parked, created_at, updated_at, process.id, follows,
+        defaulted, listeners
         FROM process "
     };
 }
@@ -146,11 +148,32 @@ pub(super) const UNFINISHED: &str = concat!(
 );
 
 pub(super) fn unfinished(connection: &Connection, after: Option<u64>, most: usize) -> rusqlite::Result<Page> {
+    page(connection, UNFINISHED, after, most)
+}
+
+pub(super) fn list(
+    connection: &Connection,
+    states: &[ProcessState],
+    after: Option<u64>,
+    most: usize,
+) -> rusqlite::Result<Page> {
+    let names: Vec<_> = states.iter().map(|state| format!("'{}'", state.as_str())).collect();
+    let wanted = if states.is_empty() { String::new() } else { format!(" AND state IN ({})", names.join(", ")) };
+    // By the order of creation, whatever the state.
+    let sql = format!(
+        "{} CROSS JOIN checkpoint ON checkpoint.id = process.id
+        WHERE process.id > ?1{wanted} ORDER BY process.id LIMIT ?2",
+        record!()
+    );
+    page(connection, &sql, after, most)
+}
+
+fn page(connection: &Connection, sql: &str, after: Option<u64>, most: usize) -> rusqlite::Result<Page> {
     let most = most.max(1);
     let after = after.map_or(0, |after| i64::try_from(after).unwrap_or(i64::MAX));
     // One more than asked for, to know whether there is one.
     let limit = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);
-    let mut query = connection.prepare_cached(UNFINISHED)?;
+    let mut query = connection.prepare_cached(sql)?;
     let mut rows = query.query(params![after, limit])?;
     let mut page = Page::default();
     let mut last = None;
@@ -187,8 +210,10 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         position: row.get(10)?,
         context: row.get(11)?,
         inputs: row.get_ref(12)?.as_str()?.into(),
+        defaulted: row.get(23)?,
         outputs: row.get(13)?,
         awaiting: optional_json(row, 14)?,
+        listeners: row.get(24)?,
         open_children: row.get::<_, i64>(15)?.cast_unsigned(),
         steps: row.get::<_, i64>(16)?.cast_unsigned(),
         ended: row.get(17)?,
@@ -263,11 +288,52 @@ pub(super) fn memo(
     query.query_row(params![pid.to_string(), step.cast_signed(), name], |row| row.get(0)).optional()
 }
 
+/// The columns of [`record`], from a snapshot and the row of its process.
+const SNAPSHOT: &str = "SELECT snapshot.pid, snapshot.process, snapshot.version, snapshot.format,
+    snapshot.fingerprint, key, (SELECT up.pid FROM process AS up WHERE up.id = process.parent), snapshot.state,
+    snapshot.paused, snapshot.status, snapshot.position, snapshot.context, inputs, snapshot.outputs, snapshot.awaiting,
+    snapshot.open_children, snapshot.steps, snapshot.ended, NULL, created_at, snapshot.updated_at, process.id, follows,
+    defaulted, snapshot.listeners FROM snapshot JOIN process ON process.pid = snapshot.pid
+    WHERE snapshot.pid = ?1 AND tag = ?2";
+
+pub(super) fn load_snapshot(connection: &Connection, pid: &ProcessId, tag: &str) -> rusqlite::Result<Option<Record>> {
+    connection.prepare_cached(SNAPSHOT)?.query_row(params![pid.to_string(), tag], record).optional()
+}
+
+pub(super) fn snapshots_of(connection: &Connection, pid: &ProcessId) -> rusqlite::Result<Vec<Snapshot>> {
+    let sql = "SELECT pid, tag, at, state, steps FROM snapshot WHERE pid = ?1 ORDER BY tag";
+    connection.prepare_cached(sql)?.query_map([pid.to_string()], snapshot)?.collect()
+}
+
+pub(super) fn snapshots(
+    connection: &Connection,
+    after: Option<&(ProcessId, String)>,
+    most: usize,
+) -> rusqlite::Result<Vec<Snapshot>> {
+    let most = i64::try_from(most.max(1)).unwrap_or(i64::MAX);
+    let Some((pid, tag)) = after else {
+        let sql = "SELECT pid, tag, at, state, steps FROM snapshot ORDER BY pid, tag LIMIT ?1";
+        return connection.prepare_cached(sql)?.query_map([most], snapshot)?.collect();
+    };
+    let sql = "SELECT pid, tag, at, state, steps FROM snapshot WHERE (pid, tag) > (?1, ?2) ORDER BY pid, tag LIMIT ?3";
+    connection.prepare_cached(sql)?.query_map(params![pid.to_string(), tag, most], snapshot)?.collect()
+}
+
+fn snapshot(row: &Row<'_>) -> rusqlite::Result<Snapshot> {
+    Ok(Snapshot {
+        pid: pid(row, 0)?,
+        tag: row.get(1)?,
+        at: Timestamp::from_millis(row.get(2)?),
+        state: state(row, 3)?,
+        steps: row.get::<_, i64>(4)?.cast_unsigned(),
+    })
+}
+
 fn pid(row: &Row<'_>, index: usize) -> rusqlite::Result<ProcessId> {
     Ok(row.get_ref(index)?.as_str()?.into())
 }
 
-fn state(row: &Row<'_>, index: usize) -> rusqlite::Result<ProcessState> {
+pub(super) fn state(row: &Row<'_>, index: usize) -> rusqlite::Result<ProcessState> {
     let name = row.get_ref(index)?.as_str()?;
     ProcessState::from_name(name).ok_or_else(|| {
         rusqlite::Error::FromSqlConversionFailure(index, Type::Text, format!("no state `{name}`").into())

@@ -81,7 +81,7 @@ fn back(connection: &Connection, from: Option<Id>, rows: u64) -> rusqlite::Resul
 }
 
 /// Removes a row and all before it.
-fn remove_from(connection: &Connection, from: Option<Id>) -> rusqlite::Result<()> {
+pub(super) fn remove_from(connection: &Connection, from: Option<Id>) -> rusqlite::Result<()> {
     let mut delete = connection.prepare_cached("DELETE FROM history WHERE id = ?1 RETURNING previous")?;
     let mut row = from;
     while let Some(id) = row {

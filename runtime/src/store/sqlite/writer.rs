@@ -158,6 +158,16 @@ impl Writer<'_> {
             }
             Work::Request { pid, text } => Ok(Done::Requested(ledger.request(pid, text)?)),
             Work::Discard { epoch, requests } => ledger.discard(*epoch, requests).map(|()| Done::Nothing),
+            Work::SaveSnapshot { epoch, pid, tag, at } => {
+                ledger.save_snapshot(*epoch, pid, tag, *at).map(|()| Done::Nothing)
+            }
+            Work::DeleteSnapshots { epoch, pid, tag } => {
+                ledger.delete_snapshots(*epoch, pid, tag.as_deref()).map(Done::Removed)
+            }
+            Work::Restore { epoch, pid, tag, at } => {
+                ledger.restore(*epoch, pid, tag, *at).map(|record| Done::Restored(Box::new(record)))
+            }
+            Work::Delete { epoch, pid } => ledger.delete(*epoch, pid).map(|there| Done::Removed(u64::from(there))),
             Work::Acquire => {
                 if self.lock.is_none() {
                     let lock = OwnerLock::take(&self.path).map_err(|error| Fault::Refused(error.kind()))?;
@@ -184,6 +194,10 @@ impl Writer<'_> {
             Work::Park { pid, .. } => ("park", pid),
             Work::Memo { pid, .. } => ("store a memo of", pid),
             Work::Request { pid, .. } => ("store a request to", pid),
+            Work::SaveSnapshot { pid, .. } => ("save a snapshot of", pid),
+            Work::DeleteSnapshots { pid, .. } => ("delete snapshots of", pid),
+            Work::Restore { pid, .. } => ("restore", pid),
+            Work::Delete { pid, .. } => ("delete", pid),
             _ => return StoreError::new(kind, work.operation(), self.path.display()),
         };
         StoreError::new(kind, operation, of_process(pid, &self.path))

@@ -1,5 +1,10 @@
 //! The control flow of a process as a constant tree: for drawing, for checking, for reading.
 
+mod description;
+mod position;
+
+pub use description::Description;
+
 use std::fmt;
 
 /// The outline of a process. `outline!` writes it as a constant.
@@ -99,6 +104,11 @@ impl Branch {
     pub const fn new(predicate: &'static str, body: &'static [Node], line: u32) -> Self {
         Self { predicate, body, line }
     }
+
+    /// The branch as it is written: `while_(unconverged)`.
+    fn label(&self, word: &str) -> String {
+        format!("{word}({})", self.predicate)
+    }
 }
 
 impl Outline {
@@ -120,6 +130,20 @@ impl Outline {
         let mut steps = Vec::new();
         collect(self.body, &mut steps);
         steps
+    }
+
+    /// The outline as data (S117): write it with `serde_json`.
+    ///
+    /// A step is its name, with its documentation in parentheses; a loop is `{"while_(p)": […]}`, a branch
+    /// `{"if_(p)": […], "elif_(q)": […], "else_": […]}` in the order of the text, an end a sentence.
+    pub fn description(&self) -> Description {
+        Description::of(self.body)
+    }
+
+    /// Where a program point stands, as in `1:while_(unconverged)(0:run_scf)` (S106): in each block the index of the
+    /// instruction, and the instruction. The branch is the one that the point is in. None if there is no such point.
+    pub fn position(&self, point: &str) -> Option<String> {
+        position::of(self.body, point)
     }
 }
 

@@ -1,0 +1,141 @@
+//! Writes a step boundary: one commit, and what leaves after it.
+
+use std::sync::Arc;
+
+use super::RunError;
+use super::boundary::{Child, Parts};
+use super::caught::caught;
+use super::drive::{Driver, Stop};
+use super::entry::{Entry, Resident};
+use super::instance::Live;
+use crate::listener::text_of;
+use crate::process::{Ended, ErrorInfo, ProcessId, ProcessState};
+use crate::spec::PreparedInputs;
+use crate::store::{Commit, NewProcess, Parent};
+
+impl Driver<'_> {
+    /// Writes one boundary; what it announces, and the children it creates, leave after it.
+    pub(super) async fn commit(&mut self, to: ProcessState, mut parts: Parts) -> Result<(), Stop> {
+        let from = self.resident.committed;
+        // Until they are in the table, nobody may bring the children that the store has from now on.
+        let adopting = if parts.children.is_empty() { None } else { Some(self.shared.adoption.read().await) };
+        if let Some(store) = self.shared.store() {
+            let committing = match self.build_commit(from, to, &mut parts) {
+                Ok(commit) => store.commit(commit),
+                Err(error) if to == ProcessState::Excepted => return Err(unwritable(self.entry, &error).into()),
+                Err(error) => {
+                    // The step's results cannot be written: it failed.
+                    drop(adopting);
+                    self.take_back();
+                    self.resident.waiting = None;
+                    self.resident.machine = crate::process::Machine::new(ProcessState::Excepted, false);
+                    let ended = Ended::Excepted { error: error.in_step(self.resident.live.at()) };
+                    let parts = Parts { ended: Some(ended.clone()), waiting: true, told: true, ..Parts::default() };
+                    Box::pin(self.commit(ended.state(), parts)).await?;
+                    return Box::pin(self.end(ended)).await;
+                }
+            };
+            committing.await.map_err(RunError::from)?;
+        }
+        self.resident.committed = to;
+        self.applied.clear();
+        self.publish();
+        let mut effects = std::mem::take(&mut self.resident.live.core_mut().effects);
+        self.adopt(parts.children);
+        drop(adopting);
+        if let Some(effects) = effects.collected() {
+            self.begin_beside(effects, parts.step && parts.ended.is_none());
+        }
+        if parts.step {
+            self.announce_step(&effects.emitted, &effects.reports);
+        }
+        if parts.told {
+            self.announce(from, to, parts.ended.as_ref());
+        }
+        Ok(())
+    }
+
+    fn build_commit(&mut self, from: ProcessState, to: ProcessState, parts: &mut Parts) -> Result<Commit, ErrorInfo> {
+        let Resident { live, machine, waiting, outdated, .. } = &mut *self.resident;
+        let core = live.core();
+        let mut commit = Commit::new(core.pid.clone(), core.env.epoch, core.env.clock.now(), from, to);
+        commit.paused = machine.is_paused();
+        commit.steps = core.steps;
+        commit.transition = parts.told.then(|| live.at());
+        commit.applied.clone_from(&self.applied);
+        commit.envelope = std::mem::take(outdated).then(|| self.entry.process.envelope().clone());
+        if parts.waiting {
+            commit.awaiting =
+                Some(waiting.as_ref().map(|waiting| waiting.awaiting(&self.wait_text)).unwrap_or_default());
+        }
+        if parts.step {
+            commit.context = caught(|| live.save()).unwrap_or_else(Err)?;
+            commit.report.clone_from(&live.core().effects.reports);
+            if !live.core().effects.emitted.is_empty() {
+                commit.outputs = Some(json(&live.core().outputs)?);
+            }
+        }
+        if parts.step || parts.ended.is_some() {
+            commit.forget_memos = std::mem::take(&mut live.core_mut().memos);
+        }
+        if parts.position {
+            commit.position = Some(live.position()?);
+        }
+        if parts.listeners {
+            commit.listeners = Some(text_of(self.resident.listeners()).map_err(|error| ErrorInfo::from_error(&error))?);
+        }
+        if let Some(ended) = &parts.ended {
+            commit.ended = Some(json(ended)?);
+        }
+        for child in &mut parts.children {
+            commit.children.push(new_child(&commit.pid, child, commit.at)?);
+        }
+        let status = self.resident.status();
+        if parts.status || status.text != self.last_status() {
+            commit.status = Some(status);
+        }
+        Ok(commit)
+    }
+
+    fn last_status(&self) -> Option<String> {
+        self.entry.lock().view.status.as_deref().map(str::to_owned)
+    }
+}
+
+/// The row of a child at its start.
+fn new_child(parent: &ProcessId, child: &mut Child, at: crate::clock::Timestamp) -> Result<NewProcess, ErrorInfo> {
+    let Child { launched, live } = child;
+    let parent = Parent { pid: parent.clone(), awaited: launched.awaited, follows: launched.follows };
+    new_process(launched.pid.clone(), live.as_mut(), &launched.process, &launched.inputs, at)
+        .map(|process| NewProcess { parent: Some(parent), ..process })
+}
+
+/// The row of a process at its start.
+pub(super) fn new_process(
+    pid: ProcessId,
+    live: &mut dyn Live,
+    process: &Arc<dyn crate::registry::ProcessType>,
+    inputs: &PreparedInputs,
+    at: crate::clock::Timestamp,
+) -> Result<NewProcess, ErrorInfo> {
+    Ok(NewProcess {
+        pid,
+        key: None,
+        parent: None,
+        envelope: process.envelope().clone(),
+        position: live.position()?,
+        context: live.save()?.unwrap_or_else(|| "{}".to_owned()),
+        inputs: json(inputs.values())?.into(),
+        defaulted: inputs.defaulted_text(),
+        listeners: None,
+        at,
+    })
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<String, ErrorInfo> {
+    serde_json::to_string(value).map_err(|error| ErrorInfo::new(format!("cannot be written as JSON: {error}")))
+}
+
+fn unwritable(entry: &Entry, error: &ErrorInfo) -> RunError {
+    RunError::Parked { pid: entry.pid().clone(), reason: error.to_string() }
+}

@@ -1,0 +1,158 @@
+//! The order of creation, which no folder has: read from the documents, and kept in memory by the owner.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+
+use serde::Deserialize;
+
+use super::journal::View;
+use super::{failed, names};
+use crate::process::{ProcessId, ProcessState};
+use crate::store::rules::Row;
+use crate::store::{Page, StoreErrorKind, StoreResult};
+
+/// What must be known of a process to list it.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pid: ProcessId,
+    parked: bool,
+    /// None where the document cannot be read, for this reason.
+    state: Result<ProcessState, String>,
+}
+
+impl Entry {
+    pub(super) fn is_unfinished(&self) -> bool {
+        // What cannot be read may be unfinished.
+        !self.parked && !self.state.as_ref().is_ok_and(|state| state.is_terminal())
+    }
+
+    pub(super) fn is_in(&self, states: &[ProcessState]) -> bool {
+        states.is_empty() || self.state.as_ref().is_ok_and(|state| states.contains(state))
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    by_order: BTreeMap<u64, Entry>,
+    orders: HashMap<ProcessId, u64>,
+    /// The last place that was given; none is given twice while the store is owned.
+    last: u64,
+}
+
+/// The beginning of a document.
+#[derive(Deserialize)]
+struct Head {
+    order: u64,
+    process: HeadOfProcess,
+}
+
+#[derive(Deserialize)]
+struct HeadOfProcess {
+    pid: ProcessId,
+    state: ProcessState,
+}
+
+impl Index {
+    /// Reads all documents. Those that cannot be read come last.
+    pub(super) fn read(view: &View<'_>) -> StoreResult<Self> {
+        let failed = |error| failed("list", view.disk().root().display(), error);
+        let parked = view.list("parked").map_err(failed)?;
+        let (mut index, mut unreadable) = (Self::default(), Vec::new());
+        let mut names = view.list("processes").map_err(failed)?;
+        names.sort();
+        for name in names {
+            let parked = parked.contains(&name);
+            let read = view.document::<Head>(&format!("processes/{name}.json"));
+            match read {
+                Ok(Some(Head { order, process })) if !index.by_order.contains_key(&order) => {
+                    index.add(order, Entry { pid: process.pid, parked, state: Ok(process.state) });
+                }
+                Ok(None) => {}
+                Ok(Some(head)) => {
+                    let twice = format!("its place {} in the order is that of another", head.order);
+                    unreadable.push((head.process.pid, parked, twice));
+                }
+                Err(error) if super::kind_of(&error) == StoreErrorKind::Corrupt => {
+                    let pid = names::decode(&name).unwrap_or(name);
+                    unreadable.push((pid.into(), parked, error.to_string()));
+                }
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        for (pid, parked, reason) in unreadable {
+            let order = index.next_order();
+            index.add(order, Entry { pid, parked, state: Err(reason) });
+        }
+        Ok(index)
+    }
+
+    fn add(&mut self, order: u64, entry: Entry) {
+        self.last = self.last.max(order);
+        self.orders.insert(entry.pid.clone(), order);
+        self.by_order.insert(order, entry);
+    }
+
+    pub(super) fn next_order(&self) -> u64 {
+        self.last + 1
+    }
+
+    /// Notes a row that has been written.
+    pub(super) fn note(&mut self, row: &Row) {
+        let record = &row.record;
+        let entry = Entry { pid: record.pid.clone(), parked: record.parked.is_some(), state: Ok(record.state) };
+        self.add(row.order, entry);
+    }
+
+    /// Notes that one was put aside whose document cannot be read.
+    pub(super) fn park(&mut self, pid: &ProcessId) {
+        if let Some(entry) = self.orders.get(pid).and_then(|order| self.by_order.get_mut(order)) {
+            entry.parked = true;
+        }
+    }
+
+    pub(super) fn remove(&mut self, pid: &ProcessId) {
+        if let Some(order) = self.orders.remove(pid) {
+            self.by_order.remove(&order);
+        }
+    }
+
+    pub(super) fn page(
+        &self,
+        view: &View<'_>,
+        after: Option<u64>,
+        most: usize,
+        wanted: impl Fn(&Entry) -> bool,
+    ) -> StoreResult<Page> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut page = Page::default();
+        for (order, entry) in self.by_order.range((start, Bound::Unbounded)).filter(|(_, entry)| wanted(entry)) {
+            if page.records.len() + page.unreadable.len() == most.max(1) {
+                return Ok(page);
+            }
+            page.next = Some(*order);
+            let read = match &entry.state {
+                Ok(_) => view.record(&entry.pid),
+                Err(reason) => {
+                    page.unreadable.push((entry.pid.clone(), reason.clone()));
+                    continue;
+                }
+            };
+            match read {
+                Ok(record) => page.records.extend(record),
+                Err(error) if error.kind() == StoreErrorKind::Corrupt => {
+                    page.unreadable.push((entry.pid.clone(), with_source(&error)));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        page.next = None;
+        Ok(page)
+    }
+}
+
+fn with_source(error: &crate::store::StoreError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => source.to_string(),
+        None => error.to_string(),
+    }
+}

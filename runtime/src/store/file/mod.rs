@@ -1,0 +1,554 @@
+//! A store in a folder of JSON documents, for people to read and for tools that know files only. What stands in the
+//! folder is said at [`FileStore`].
+//!
+//! # How a change is atomic
+//! A document is written beside its place, flushed, and renamed into it; the folder is flushed after that. A change of
+//! several documents is written to the journal in the same way, and carried out then. From the moment the journal is
+//! in its place it counts: who reads sees its documents, and the next who writes carries out what is left of it.
+
+mod disk;
+mod document;
+mod index;
+mod journal;
+mod names;
+mod ownership;
+mod requests;
+mod snapshots;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use self::disk::{Disk, Failure, is_read_only};
+use self::document::{StoreDocument, VERSION, write};
+use self::index::Index;
+use self::journal::View;
+use self::ownership::Owned;
+use self::table::Rows;
+use super::rules::{self, Retention, Table};
+use super::{
+    Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, Page, Record, ReportLine, RequestId, RequestRow,
+    Snapshot, Store, StoreError, StoreErrorKind, StoreResult,
+};
+use crate::clock::Timestamp;
+use crate::limits;
+use crate::process::{BoxFuture, ProcessId, ProcessState, Request, Termination};
+
+/// How a folder is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct FileOptions {
+    history: u64,
+    reports: u64,
+    read_only: bool,
+}
+
+impl Default for FileOptions {
+    fn default() -> Self {
+        Self { history: limits::FILE_HISTORY, reports: limits::FILE_REPORTS, read_only: false }
+    }
+}
+
+impl FileOptions {
+    /// The retention of [`limits`].
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many transitions of each process are kept. Each boundary writes all of them.
+    pub fn with_history(self, history: u64) -> Self {
+        Self { history, ..self }
+    }
+
+    /// How many lines of report of each process are kept. Each boundary writes all of them.
+    pub fn with_reports(self, reports: u64) -> Self {
+        Self { reports, ..self }
+    }
+
+    /// Only reads: what would write is refused as [read-only](StoreErrorKind::ReadOnly). The folder must be there.
+    pub fn with_read_only(self, read_only: bool) -> Self {
+        Self { read_only, ..self }
+    }
+}
+
+/// Keeps processes in a folder of JSON documents (S101): slower than [`SqliteStore`](super::SqliteStore), and readable
+/// without any tool.
+///
+/// # The folder
+/// | path | what it is |
+/// |---|---|
+/// | `store.json` | says that the folder is a store, and of which version |
+/// | `owner.json`, `owner.lock` | the epoch; the lock of the owner |
+/// | `processes/<pid>.json` | a process: its record, children, memos, report and history |
+/// | `parked/<pid>.json` | why it was put aside |
+/// | `keys/<key>.json` | which process has the key |
+/// | `snapshots/<pid>@<tag>.json` | a snapshot |
+/// | `requests/<number>@<pid>.json`, `requests.json` | a request; the last number |
+/// | `journal.json` | the documents of a change that is being carried out |
+/// | `change.lock` | locked while documents are changed, shared while they are read |
+///
+/// In names, small letters, digits, `-` and `_` stand for themselves and every other byte is `%` and two hexadecimal
+/// digits, so that any text is a safe name, also where the system does not tell `A` from `a`; of a very long text the
+/// name is its beginning, `~` and a hash. Context, inputs and the other texts stand in a document as the JSON that they
+/// are, byte for byte.
+///
+/// # What is promised
+/// A call that returned `Ok` is on the disk, and survives a power failure. A call that failed changed nothing, also
+/// where the disk was full in the middle of it.
+///
+/// # Who may do what
+/// Anyone may open the folder, read it and append requests, from any OS process. One [`acquire`](Store::acquire)s it
+/// and writes; another is refused as [in use](StoreErrorKind::InUse) by a lock of the operating system, which is free
+/// when its holder is gone, however that went.
+///
+/// # What a failure leads to
+/// Where the disk is full a call is refused, and later ones may succeed. A document that is damaged is reported with
+/// its process, and harms no other. After a failed flush the store is [closed](StoreErrorKind::Closed): open it again
+/// to see what is there.
+#[derive(Debug, Clone)]
+pub struct FileStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    disk: Disk,
+    retention: Retention,
+    read_only: bool,
+    state: RwLock<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    owned: Option<Owned>,
+    closed: bool,
+}
+
+const FOLDERS: [&str; 5] = ["processes", "parked", "keys", "snapshots", "requests"];
+const MARK: &str = "store.json";
+const CHANGE_LOCK: &str = "change.lock";
+
+fn kind_of(error: &io::Error) -> StoreErrorKind {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => StoreErrorKind::Full,
+        ErrorKind::InvalidData | ErrorKind::UnexpectedEof => StoreErrorKind::Corrupt,
+        kind if is_read_only(kind) => StoreErrorKind::ReadOnly,
+        _ => StoreErrorKind::Io,
+    }
+}
+
+fn failed(operation: &'static str, subject: impl Display, error: io::Error) -> StoreError {
+    StoreError::new(kind_of(&error), operation, subject).with_source(error)
+}
+
+/// Names a process and its folder.
+fn of_process(pid: &ProcessId, folder: &Path) -> String {
+    format!("process `{pid}` in {}", folder.display())
+}
+
+impl FileStore {
+    /// Opens a folder, and makes it if there is none. Opening does not own it.
+    ///
+    /// # Errors
+    /// The folder cannot be made or read, holds something else, or was written by a newer version of this library.
+    pub fn open(path: impl AsRef<Path>) -> StoreResult<Self> {
+        Self::open_with(path, FileOptions::default())
+    }
+
+    /// Opens a folder with options, and makes it if there is none. Opening does not own it.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn open_with(path: impl AsRef<Path>, options: FileOptions) -> StoreResult<Self> {
+        let path = path.as_ref();
+        let root = std::path::absolute(path).map_err(|error| failed("open", path.display(), error))?;
+        Self::open_on(Disk::new(root), options)
+    }
+
+    fn open_on(disk: Disk, options: FileOptions) -> StoreResult<Self> {
+        recognise(&disk, options.read_only)?;
+        let retention = Retention::new(options.history, options.reports);
+        Ok(Self { inner: Arc::new(Inner { disk, retention, read_only: options.read_only, state: RwLock::default() }) })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.inner.disk.root()
+    }
+
+    /// Runs on a thread where blocking is allowed.
+    async fn run<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        run: impl FnOnce(&Inner) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
+        let inner = Arc::clone(&self.inner);
+        let result = tokio::task::spawn_blocking(move || run(&inner)).await;
+        result.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::Closed, operation, self.path().display())))
+    }
+
+    fn read<'a, T: Send + 'static>(
+        &'a self,
+        operation: &'static str,
+        read: impl FnOnce(&View<'_>) -> StoreResult<T> + Send + 'static,
+    ) -> BoxFuture<'a, StoreResult<T>> {
+        Box::pin(self.run(operation, move |inner| inner.read(operation, |view, _| read(view))))
+    }
+
+    /// Changes rows, for the owner alone.
+    fn change<'a, T: Send + 'static>(
+        &'a self,
+        epoch: Epoch,
+        operation: &'static str,
+        subject: String,
+        change: impl FnOnce(&mut Rows<'_>) -> StoreResult<T> + Send + 'static,
+    ) -> BoxFuture<'a, StoreResult<T>> {
+        Box::pin(self.run(operation, move |inner| inner.change(epoch, operation, &subject, change)))
+    }
+
+    fn of(&self, pid: &ProcessId) -> String {
+        of_process(pid, self.path())
+    }
+}
+
+/// Sees whether a folder is a store, and makes it one if it has nothing in it.
+fn recognise(disk: &Disk, read_only: bool) -> StoreResult<()> {
+    let refuse = |kind| StoreError::new(kind, "open", disk.root().display());
+    let failed = |error| failed("open", disk.root().display(), error);
+    if !read_only {
+        std::fs::create_dir_all(disk.root()).map_err(failed)?;
+    }
+    let Some(text) = disk.read(MARK).map_err(failed)? else {
+        if read_only {
+            return Err(failed(ErrorKind::NotFound.into()));
+        }
+        return make(disk);
+    };
+    let mark: StoreDocument =
+        serde_json::from_str(&text).map_err(|error| refuse(StoreErrorKind::Corrupt).with_source(error))?;
+    match mark.version {
+        _ if mark.store != "procession" => Err(refuse(StoreErrorKind::Corrupt)),
+        1..=VERSION => Ok(()),
+        0 => Err(refuse(StoreErrorKind::Corrupt)),
+        _ => Err(refuse(StoreErrorKind::NewerFormat)),
+    }
+}
+
+/// Makes a store of a folder that has nothing in it.
+fn make(disk: &Disk) -> StoreResult<()> {
+    let refuse = |kind| StoreError::new(kind, "open", disk.root().display());
+    let failed = |error| failed("open", disk.root().display(), error);
+    // One in which a store was about to be made has the folders and what was left unfinished.
+    for entry in std::fs::read_dir(disk.root()).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let ours = name.to_str().is_some_and(|name| name == ".tmp" || FOLDERS.contains(&name));
+        if !ours {
+            return Err(refuse(StoreErrorKind::Corrupt));
+        }
+    }
+    disk.make_folders(&FOLDERS).map_err(failed)?;
+    let mark = write(&StoreDocument { store: "procession".to_owned(), version: VERSION });
+    let mark = mark.map_err(|error| refuse(StoreErrorKind::Other).with_source(error))?;
+    disk.replace(MARK, &mark).map_err(|failure| failed(failure.into_error()))
+}
+
+/// Which processes a page has.
+enum Wanted {
+    Unfinished,
+    In(Vec<ProcessState>),
+}
+
+impl Inner {
+    fn fail(&self, kind: StoreErrorKind, operation: &'static str) -> StoreError {
+        StoreError::new(kind, operation, self.disk.root().display())
+    }
+
+    fn failed(&self, operation: &'static str, error: io::Error) -> StoreError {
+        failed(operation, self.disk.root().display(), error)
+    }
+
+    /// Reads while nobody writes, here or in another OS process.
+    fn read<T>(
+        &self,
+        operation: &'static str,
+        read: impl FnOnce(&View<'_>, &State) -> StoreResult<T>,
+    ) -> StoreResult<T> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let _lock = match self.lock(operation, File::lock_shared) {
+            // Where nobody has written since it was made, or nobody can, there is no change to wait for.
+            Err(_) if self.read_only && !self.disk.root().join(CHANGE_LOCK).exists() => None,
+            lock => Some(lock?),
+        };
+        read(&View::new(&self.disk).map_err(|error| self.failed(operation, error))?, &state)
+    }
+
+    /// Writes while nobody reads or writes, and when nothing is left to be carried out.
+    fn write<T>(
+        &self,
+        operation: &'static str,
+        write: impl FnOnce(&View<'_>, &mut State) -> StoreResult<T>,
+    ) -> StoreResult<T> {
+        // A panic of another caller left what a crash would have left, and the index as of its last change.
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if self.read_only {
+            return Err(self.fail(StoreErrorKind::ReadOnly, operation));
+        }
+        if state.closed {
+            return Err(self.fail(StoreErrorKind::Closed, operation));
+        }
+        let _lock = self.lock(operation, File::lock)?;
+        let mut view = View::new(&self.disk).map_err(|error| self.failed(operation, error))?;
+        self.settle(operation, &mut state, view.finish())?;
+        write(&view, &mut state)
+    }
+
+    fn lock(&self, operation: &'static str, lock: fn(&File) -> io::Result<()>) -> StoreResult<File> {
+        let file = self.disk.lock_file(CHANGE_LOCK).and_then(|file| lock(&file).map(|()| file));
+        file.map_err(|error| self.failed(operation, error))
+    }
+
+    /// What a write on the disk led to: where that is not known, nothing more is written.
+    fn settle(&self, operation: &'static str, state: &mut State, written: Result<(), Failure>) -> StoreResult<()> {
+        match written {
+            Ok(()) => Ok(()),
+            Err(Failure::Undone(error)) => Err(self.failed(operation, error)),
+            Err(Failure::Unknown(error)) => {
+                state.closed = true;
+                state.owned = None;
+                Err(self.failed(operation, error))
+            }
+        }
+    }
+
+    fn change<T>(
+        &self,
+        epoch: Epoch,
+        operation: &'static str,
+        subject: &str,
+        change: impl FnOnce(&mut Rows<'_>) -> StoreResult<T>,
+    ) -> StoreResult<T> {
+        self.write(operation, |view, state| {
+            ownership::fence(view, state, epoch, operation, subject)?;
+            let stale = || StoreError::new(StoreErrorKind::Stale, operation, subject);
+            let mut rows = Rows::new(view, self.retention, &state.owned.as_ref().ok_or_else(stale)?.index);
+            let result = change(&mut rows)?;
+            let written = journal::commit(&self.disk, &rows.changes()?);
+            self.settle(operation, state, written)?;
+            if let Some(owned) = &mut state.owned {
+                rows.note(&mut owned.index);
+            }
+            Ok(result)
+        })
+    }
+
+    fn page(&self, wanted: &Wanted, after: Option<u64>, most: usize) -> StoreResult<Page> {
+        self.read("list", |view, state| {
+            let read;
+            let index = if let Some(owned) = &state.owned {
+                &owned.index
+            } else {
+                read = Index::read(view)?;
+                &read
+            };
+            index.page(view, after, most, |entry| match wanted {
+                Wanted::Unfinished => entry.is_unfinished(),
+                Wanted::In(states) => entry.is_in(states),
+            })
+        })
+    }
+
+    /// Puts a process aside, also one whose document cannot be read.
+    fn park(&self, epoch: Epoch, pid: &ProcessId, reason: String) -> StoreResult<()> {
+        let subject = of_process(pid, self.disk.root());
+        let parked = self.change(epoch, "park", &subject, |rows| rules::park(rows, pid, reason.clone()));
+        match parked {
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => {
+                self.change(epoch, "park", &subject, |rows| rows.park_unreadable(pid, reason))
+            }
+            parked => parked,
+        }
+    }
+}
+
+impl Store for FileStore {
+    fn acquire(&self) -> BoxFuture<'_, StoreResult<Epoch>> {
+        Box::pin(self.run("own", ownership::acquire))
+    }
+
+    fn release(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(self.run("release", move |inner| {
+            let mut state = inner.state.write().unwrap_or_else(PoisonError::into_inner);
+            // Another owner's ownership is not this one's to give up.
+            state.owned.take_if(|owned| owned.epoch == epoch);
+            Ok(())
+        }))
+    }
+
+    fn create(&self, epoch: Epoch, process: NewProcess) -> BoxFuture<'_, StoreResult<Creation>> {
+        self.change(epoch, "create", self.of(&process.pid), move |rows| rules::create(rows, process))
+    }
+
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, StoreResult<Committed>> {
+        self.change(commit.epoch, "commit", self.of(&commit.pid), move |rows| rules::commit(rows, commit))
+    }
+
+    fn park<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId, reason: String) -> BoxFuture<'a, StoreResult<()>> {
+        let pid = pid.clone();
+        Box::pin(self.run("park", move |inner| inner.park(epoch, &pid, reason)))
+    }
+
+    fn load<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Option<Record>>> {
+        let pid = pid.clone();
+        self.read("read a process in", move |view| view.record(&pid))
+    }
+
+    fn find<'a>(&'a self, key: &'a str) -> BoxFuture<'a, StoreResult<Option<ProcessId>>> {
+        let key = key.to_owned();
+        self.read("find a process in", move |view| view.holder(&key))
+    }
+
+    fn termination<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Option<Termination>>> {
+        let (pid, subject) = (pid.clone(), self.of(pid));
+        self.read("read an end in", move |view| {
+            let Some(record) = view.record(&pid)? else { return Ok(None) };
+            record.termination().map_err(|error| failed("read the end of", subject, error.into()))
+        })
+    }
+
+    fn unfinished(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {
+        Box::pin(self.run("list", move |inner| inner.page(&Wanted::Unfinished, after, most)))
+    }
+
+    fn list(&self, states: Vec<ProcessState>, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {
+        Box::pin(self.run("list", move |inner| inner.page(&Wanted::In(states), after, most)))
+    }
+
+    fn children<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<ProcessId>>> {
+        let pid = pid.clone();
+        self.read("list children in", move |view| Ok(view.row(&pid)?.map(|(row, _)| row.children).unwrap_or_default()))
+    }
+
+    fn history<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<HistoryEntry>>> {
+        let pid = pid.clone();
+        self.read("read a history in", move |view| {
+            Ok(view.row(&pid)?.map(|(row, _)| row.history.into()).unwrap_or_default())
+        })
+    }
+
+    fn report<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<ReportLine>>> {
+        let pid = pid.clone();
+        self.read("read a report in", move |view| {
+            Ok(view.row(&pid)?.map(|(row, _)| row.report.into()).unwrap_or_default())
+        })
+    }
+
+    fn memo<'a>(&'a self, pid: &'a ProcessId, step: u64, name: &'a str) -> BoxFuture<'a, StoreResult<Option<String>>> {
+        let (pid, name) = (pid.clone(), name.to_owned());
+        self.read("read a memo in", move |view| {
+            Ok(view.row(&pid)?.and_then(|(mut row, _)| row.memos.remove(&(step, name))))
+        })
+    }
+
+    fn put_memo<'a>(
+        &'a self,
+        pid: &'a ProcessId,
+        epoch: Epoch,
+        step: u64,
+        name: &'a str,
+        value: String,
+    ) -> BoxFuture<'a, StoreResult<()>> {
+        let (pid, name, subject) = (pid.clone(), name.to_owned(), self.of(pid));
+        self.change(epoch, "store a memo of", subject, move |rows| rules::put_memo(rows, &pid, step, &name, value))
+    }
+
+    fn request<'a>(&'a self, pid: &'a ProcessId, request: Request) -> BoxFuture<'a, StoreResult<RequestId>> {
+        Box::pin(async move {
+            let operation = "store a request to";
+            let text = serde_json::to_string(&request);
+            let text = text.map_err(|error| failed(operation, self.of(pid), error.into()))?;
+            let pid = pid.clone();
+            self.run(operation, move |inner| inner.request(&pid, text)).await
+        })
+    }
+
+    fn requests(&self, after: Option<RequestId>) -> BoxFuture<'_, StoreResult<Vec<RequestRow>>> {
+        self.read("read requests in", move |view| requests::requests(view, after))
+    }
+
+    fn discard_requests(&self, epoch: Epoch, ids: Vec<RequestId>) -> BoxFuture<'_, StoreResult<()>> {
+        let subject = format!("requests in {}", self.path().display());
+        self.change(epoch, "discard", subject, move |rows| {
+            for id in ids {
+                rows.remove_request(id);
+            }
+            Ok(())
+        })
+    }
+
+    fn save_snapshot<'a>(
+        &'a self,
+        epoch: Epoch,
+        pid: &'a ProcessId,
+        tag: &'a str,
+        at: Timestamp,
+    ) -> BoxFuture<'a, StoreResult<()>> {
+        let (pid, tag, subject) = (pid.clone(), tag.to_owned(), self.of(pid));
+        self.change(epoch, "save a snapshot of", subject, move |rows| snapshots::save_snapshot(rows, &pid, &tag, at))
+    }
+
+    fn load_snapshot<'a>(&'a self, pid: &'a ProcessId, tag: &'a str) -> BoxFuture<'a, StoreResult<Option<Record>>> {
+        let (pid, tag) = (pid.clone(), tag.to_owned());
+        self.read("read a snapshot in", move |view| Ok(view.snapshot(&pid, &tag)?.map(|found| found.process.into())))
+    }
+
+    fn snapshots_of<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<Snapshot>>> {
+        let pid = pid.clone();
+        self.read("list snapshots in", move |view| snapshots::snapshots_of(view, &pid))
+    }
+
+    fn snapshots(&self, after: Option<(ProcessId, String)>, most: usize) -> BoxFuture<'_, StoreResult<Vec<Snapshot>>> {
+        self.read("list snapshots in", move |view| snapshots::snapshots(view, after.as_ref(), most))
+    }
+
+    fn delete_snapshot<'a>(
+        &'a self,
+        epoch: Epoch,
+        pid: &'a ProcessId,
+        tag: &'a str,
+    ) -> BoxFuture<'a, StoreResult<bool>> {
+        let (path, subject) = (table::snapshot_path(pid, tag), self.of(pid));
+        let operation = "delete a snapshot of";
+        self.change(epoch, operation, subject.clone(), move |rows| {
+            let there = rows.view().read(&path).map_err(|error| failed(operation, subject, error))?.is_some();
+            if there {
+                rows.drop_document(path);
+            }
+            Ok(there)
+        })
+    }
+
+    fn delete_snapshots<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<u64>> {
+        let (pid, subject) = (pid.clone(), self.of(pid));
+        self.change(epoch, "delete the snapshots of", subject, move |rows| snapshots::delete_snapshots(rows, &pid))
+    }
+
+    fn restore<'a>(
+        &'a self,
+        epoch: Epoch,
+        pid: &'a ProcessId,
+        tag: &'a str,
+        at: Timestamp,
+    ) -> BoxFuture<'a, StoreResult<Record>> {
+        let (pid, tag, subject) = (pid.clone(), tag.to_owned(), self.of(pid));
+        self.change(epoch, "restore", subject, move |rows| snapshots::restore(rows, &pid, &tag, at))
+    }
+
+    fn delete<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>> {
+        let (pid, subject) = (pid.clone(), self.of(pid));
+        self.change(epoch, "delete", subject, move |rows| rules::delete(rows, &pid))
+    }
+}

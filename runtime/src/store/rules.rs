@@ -1,0 +1,353 @@
+//! The rules of the contract, on rows in memory: for the stores that have no engine of their own.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::record::some_listeners;
+use super::{
+    Awaiting, Commit, Committed, Creation, HistoryEntry, NewProcess, Parent, Record, ReportLine, RequestId, StatusText,
+    StoreError, StoreErrorKind, StoreResult,
+};
+use crate::clock::Timestamp;
+use crate::process::{ProcessId, ProcessState};
+
+/// All that is kept of a process, but for its snapshots and requests.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    /// Its place in the order of creation.
+    pub(super) order: u64,
+    pub(super) record: Record,
+    pub(super) children: Vec<ProcessId>,
+    /// Awaited children that have not ended; the record has their number.
+    pub(super) open: BTreeSet<ProcessId>,
+    pub(super) history: VecDeque<HistoryEntry>,
+    pub(super) report: VecDeque<ReportLine>,
+    pub(super) memos: BTreeMap<(u64, String), String>,
+}
+
+/// How many transitions and lines of report of each process are kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Retention {
+    pub(super) history: usize,
+    pub(super) reports: usize,
+}
+
+impl Retention {
+    pub(super) fn new(history: u64, reports: u64) -> Self {
+        let bound = |most| usize::try_from(most).unwrap_or(usize::MAX);
+        Self { history: bound(history), reports: bound(reports) }
+    }
+}
+
+/// Where rows are found and changed. A rule that fails may have changed rows before: a table whose rows can fail to be
+/// read keeps its changes apart until the rule has succeeded.
+pub(super) trait Table {
+    fn row(&mut self, pid: &ProcessId) -> StoreResult<Option<&Row>>;
+    fn row_mut(&mut self, pid: &ProcessId) -> StoreResult<Option<&mut Row>>;
+    /// The process that has the key.
+    fn holder(&mut self, key: &str) -> StoreResult<Option<ProcessId>>;
+    /// Adds a row, at the end of the order, and its key.
+    fn insert(&mut self, row: Row);
+    /// Removes a row with its key, its snapshots and the requests to it.
+    fn remove(&mut self, row: &Record) -> StoreResult<()>;
+    fn remove_request(&mut self, request: RequestId);
+    fn retention(&self) -> Retention;
+    fn refuse(&self, kind: StoreErrorKind, operation: &'static str, pid: &ProcessId) -> StoreError;
+}
+
+/// A process that may still change.
+fn open<'t>(table: &'t mut impl Table, pid: &ProcessId, operation: &'static str) -> StoreResult<&'t mut Row> {
+    let refused = match table.row(pid)? {
+        None => Some(StoreErrorKind::NotFound),
+        Some(row) if row.record.state.is_terminal() => Some(StoreErrorKind::Ended),
+        Some(_) => None,
+    };
+    match refused {
+        Some(kind) => Err(table.refuse(kind, operation, pid)),
+        None => changed(table, pid, operation),
+    }
+}
+
+fn changed<'t>(table: &'t mut impl Table, pid: &ProcessId, operation: &'static str) -> StoreResult<&'t mut Row> {
+    let missing = table.refuse(StoreErrorKind::NotFound, operation, pid);
+    table.row_mut(pid)?.ok_or(missing)
+}
+
+fn check_parent(table: &mut impl Table, process: &NewProcess, operation: &'static str) -> StoreResult<()> {
+    match &process.parent {
+        Some(Parent { pid, .. }) if table.row(pid)?.is_none() => {
+            Err(table.refuse(StoreErrorKind::NotFound, operation, pid))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn known(table: &mut impl Table, process: &NewProcess) -> StoreResult<Option<Creation>> {
+    let by_key = match &process.key {
+        Some(key) => table.holder(key)?,
+        None => None,
+    };
+    let row = table.row(by_key.as_ref().unwrap_or(&process.pid))?;
+    Ok(row.map(|Row { record, .. }| Creation::Exists {
+        pid: record.pid.clone(),
+        process: record.envelope.process.clone(),
+    }))
+}
+
+/// Adds a process, unless it is known; its parent is known.
+fn add(table: &mut impl Table, process: NewProcess) -> StoreResult<Creation> {
+    if let Some(exists) = known(table, &process)? {
+        return Ok(exists);
+    }
+    if let Some(parent) = &process.parent
+        && let Some(row) = table.row_mut(&parent.pid)?
+    {
+        row.children.push(process.pid.clone());
+        if parent.awaited && !row.record.state.is_terminal() {
+            row.open.insert(process.pid.clone());
+            row.count_open();
+        }
+    }
+    table.insert(Row::new(process));
+    Ok(Creation::Created)
+}
+
+pub(super) fn create(table: &mut impl Table, process: NewProcess) -> StoreResult<Creation> {
+    if let Some(exists) = known(table, &process)? {
+        return Ok(exists);
+    }
+    check_parent(table, &process, "create")?;
+    add(table, process)
+}
+
+pub(super) fn commit(table: &mut impl Table, mut commit: Commit) -> StoreResult<Committed> {
+    commit.check()?;
+    let (pid, retention) = (commit.pid.clone(), table.retention());
+    open(table, &pid, "commit")?;
+    commit.children.iter().try_for_each(|child| check_parent(table, child, "commit"))?;
+    // From here on only reading can fail.
+    if commit.awaiting.is_some() {
+        changed(table, &pid, "commit")?.close_all();
+    }
+    for child in std::mem::take(&mut commit.children) {
+        add(table, child)?;
+    }
+    if let Some(awaiting) = &commit.awaiting {
+        // Now that those that this commit creates are there.
+        await_children(table, &pid, awaiting, "commit")?;
+    }
+    commit.applied.iter().for_each(|request| table.remove_request(*request));
+    let ended = commit.to.is_terminal();
+    let row = changed(table, &pid, "commit")?;
+    row.append(&commit, retention);
+    row.change(commit);
+    if !ended {
+        return Ok(Committed::default());
+    }
+    row.close_all();
+    Ok(Committed { ready_parent: leave_parent(table, &pid)? })
+}
+
+fn await_children(
+    table: &mut impl Table,
+    pid: &ProcessId,
+    awaiting: &Awaiting,
+    operation: &'static str,
+) -> StoreResult<()> {
+    let mut open = Vec::new();
+    for awaited in &awaiting.children {
+        let child = table.row(&awaited.pid)?.map(|child| &child.record);
+        if child.is_some_and(|child| child.parent.as_ref() == Some(pid) && !child.state.is_terminal()) {
+            open.push(awaited.pid.clone());
+        }
+    }
+    let row = changed(table, pid, operation)?;
+    row.open.extend(open);
+    row.count_open();
+    Ok(())
+}
+
+/// Removes a process that has ended from its parent's open children; gives the parent if it was the last.
+fn leave_parent(table: &mut impl Table, pid: &ProcessId) -> StoreResult<Option<ProcessId>> {
+    let Some(parent) = table.row(pid)?.and_then(|row| row.record.parent.clone()) else { return Ok(None) };
+    if !table.row(&parent)?.is_some_and(|row| row.open.contains(pid)) {
+        return Ok(None);
+    }
+    let row = changed(table, &parent, "commit")?;
+    row.open.remove(pid);
+    row.count_open();
+    Ok(row.open.is_empty().then_some(parent))
+}
+
+pub(super) fn put_memo(
+    table: &mut impl Table,
+    pid: &ProcessId,
+    step: u64,
+    name: &str,
+    value: String,
+) -> StoreResult<()> {
+    open(table, pid, "store a memo of")?.memos.insert((step, name.to_owned()), value);
+    Ok(())
+}
+
+pub(super) fn park(table: &mut impl Table, pid: &ProcessId, reason: String) -> StoreResult<()> {
+    open(table, pid, "park")?.record.parked = Some(reason);
+    Ok(())
+}
+
+/// Brings a process back to a snapshot; gives it as it is then.
+pub(super) fn restore(table: &mut impl Table, snapshot: Record, tag: &str, at: Timestamp) -> StoreResult<Record> {
+    const OPERATION: &str = "restore";
+    let (pid, retention) = (snapshot.pid.clone(), table.retention());
+    if table.row(&pid)?.is_none() {
+        return Err(table.refuse(StoreErrorKind::NotFound, OPERATION, &pid));
+    }
+    if snapshot.state.is_terminal() {
+        return Err(table.refuse(StoreErrorKind::Ended, OPERATION, &pid));
+    }
+    for awaited in &snapshot.awaiting.children {
+        if table.row(&awaited.pid)?.is_none() {
+            return Err(table.refuse(StoreErrorKind::NotFound, OPERATION, &awaited.pid));
+        }
+    }
+    let awaiting = snapshot.awaiting.clone();
+    let row = changed(table, &pid, OPERATION)?;
+    let (steps, from) = (row.record.steps + 1, row.record.state);
+    let present = row.record.clone();
+    row.record = Record {
+        key: present.key,
+        parent: present.parent,
+        follows: present.follows,
+        steps,
+        ended: None,
+        parked: None,
+        updated_at: at,
+        ..snapshot
+    };
+    row.memos.clear();
+    row.close_all();
+    row.push(HistoryEntry { at, from, to: row.record.state, steps, point: restored_from(tag) }, retention);
+    await_children(table, &pid, &awaiting, OPERATION)?;
+    Ok(changed(table, &pid, OPERATION)?.record.clone())
+}
+
+/// What the history says of a process that was brought back to a snapshot.
+pub(super) fn restored_from(tag: &str) -> String {
+    format!("restored from `{tag}`")
+}
+
+/// Removes a process that has ended; whether there was one.
+pub(super) fn delete(table: &mut impl Table, pid: &ProcessId) -> StoreResult<bool> {
+    let Some(row) = table.row(pid)? else { return Ok(false) };
+    let (record, children) = (row.record.clone(), row.children.clone());
+    if !record.state.is_terminal() {
+        return Err(table.refuse(StoreErrorKind::Unfinished, "delete", pid));
+    }
+    if let Some(parent) = &record.parent
+        && let Some(row) = table.row_mut(parent)?
+    {
+        if !row.record.state.is_terminal() {
+            return Err(table.refuse(StoreErrorKind::Unfinished, "delete", parent));
+        }
+        row.children.retain(|child| child != pid);
+    }
+    for child in &children {
+        if let Some(row) = table.row_mut(child)? {
+            row.record.parent = None;
+        }
+    }
+    table.remove(&record)?;
+    Ok(true)
+}
+
+impl Row {
+    fn new(process: NewProcess) -> Self {
+        let record = Record {
+            pid: process.pid,
+            envelope: process.envelope,
+            key: process.key,
+            follows: process.parent.as_ref().is_some_and(|parent| parent.follows),
+            parent: process.parent.map(|parent| parent.pid),
+            state: ProcessState::Created,
+            paused: false,
+            status: StatusText::default(),
+            position: process.position,
+            context: process.context,
+            inputs: process.inputs,
+            defaulted: process.defaulted,
+            outputs: "{}".to_owned(),
+            awaiting: Awaiting::default(),
+            listeners: process.listeners.as_deref().and_then(some_listeners).map(str::to_owned),
+            open_children: 0,
+            steps: 0,
+            ended: None,
+            parked: None,
+            created_at: process.at,
+            updated_at: process.at,
+        };
+        Self {
+            order: 0,
+            record,
+            children: Vec::new(),
+            open: BTreeSet::new(),
+            history: VecDeque::new(),
+            report: VecDeque::new(),
+            memos: BTreeMap::new(),
+        }
+    }
+
+    /// Neither terminal nor put aside.
+    pub(super) fn is_unfinished(&self) -> bool {
+        !self.record.state.is_terminal() && self.record.parked.is_none()
+    }
+
+    fn count_open(&mut self) {
+        self.record.open_children = self.open.len() as u64;
+    }
+
+    fn close_all(&mut self) {
+        self.open.clear();
+        self.count_open();
+    }
+
+    fn push(&mut self, entry: HistoryEntry, retention: Retention) {
+        self.history.push_back(entry);
+        self.history.drain(..self.history.len().saturating_sub(retention.history));
+    }
+
+    fn append(&mut self, commit: &Commit, retention: Retention) {
+        if let Some(point) = commit.transition {
+            let (at, from, to, steps) = (commit.at, commit.from, commit.to, commit.steps);
+            self.push(HistoryEntry { at, from, to, steps, point: point.to_owned() }, retention);
+        }
+        self.report.extend(commit.report.iter().map(|text| ReportLine { at: commit.at, text: text.clone() }));
+        self.report.drain(..self.report.len().saturating_sub(retention.reports));
+    }
+
+    fn change(&mut self, commit: Commit) {
+        let record = &mut self.record;
+        record.state = commit.to;
+        record.paused = commit.paused;
+        record.steps = commit.steps;
+        record.updated_at = commit.at;
+        record.parked = None;
+        replace(&mut record.envelope, commit.envelope);
+        replace(&mut record.position, commit.position);
+        replace(&mut record.context, commit.context);
+        replace(&mut record.outputs, commit.outputs);
+        replace(&mut record.status, commit.status);
+        replace(&mut record.awaiting, commit.awaiting);
+        if let Some(listeners) = commit.listeners {
+            record.listeners = some_listeners(&listeners).map(str::to_owned);
+        }
+        record.ended = commit.ended;
+        if commit.forget_memos {
+            self.memos.clear();
+        }
+    }
+}
+
+fn replace<T>(kept: &mut T, new: Option<T>) {
+    if let Some(new) = new {
+        *kept = new;
+    }
+}

@@ -1,0 +1,374 @@
+//! What only the store in files promises: its folder, its documents, its owner, and what is damaged.
+
+use procession::clock::Timestamp;
+use procession::prelude::*;
+use procession::process::Request;
+use procession::store::{Commit, Envelope, Epoch, FORMAT, FileOptions, FileStore, NewProcess, Store, StoreErrorKind};
+use procession::{Result, RunError};
+use serde_json::{Value, json};
+use std::path::{Path as FilePath, PathBuf};
+use std::time::Duration;
+
+use super::control::Rounds;
+use super::resume::{Path, Sleeper};
+use super::support::{World, eventually};
+
+fn folder() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    (folder, path)
+}
+
+fn process(pid: impl Into<ProcessId>) -> NewProcess {
+    NewProcess {
+        pid: pid.into(),
+        key: None,
+        parent: None,
+        envelope: Envelope { format: FORMAT, process: "it::Any".into(), version: 1, fingerprint: String::new() },
+        position: r#"{"at":{"step":"run"}}"#.into(),
+        context: r#"{"energy": -1.50,"text":"ä"}"#.into(),
+        inputs: r#"{"steps":10}"#.into(),
+        defaulted: None,
+        listeners: None,
+        at: Timestamp::from_millis(1_700_000_000_000),
+    }
+}
+
+async fn one(store: &FileStore) -> (Epoch, ProcessId) {
+    let epoch = store.acquire().await.unwrap();
+    store.create(epoch, process("one")).await.unwrap();
+    (epoch, "one".into())
+}
+
+fn step(epoch: Epoch, pid: &ProcessId) -> Commit {
+    let at = Timestamp::from_millis(1_700_000_000_001);
+    let commit = Commit::new(pid.clone(), epoch, at, ProcessState::Running, ProcessState::Running);
+    Commit { transition: Some("run"), ..commit }
+}
+
+fn documents(folder: &FilePath) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = entries.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_document_is_json_that_people_can_read_and_its_texts_are_kept_byte_for_byte() {
+    let (_folder, path) = folder();
+    let store = FileStore::open(&path).unwrap();
+    let (epoch, pid) = one(&store).await;
+    store.commit(Commit { context: Some(r#"{"energy": -2.00}"#.into()), ..step(epoch, &pid) }).await.unwrap();
+    let text = std::fs::read_to_string(path.join("processes/one.json")).unwrap();
+    assert!(text.contains(r#"    "context": {"energy": -2.00},"#), "{text}");
+    let document: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(document["process"]["state"], "running");
+    assert_eq!(document["process"]["envelope"]["process"], "it::Any");
+    assert_eq!(document["history"][0]["point"], "run");
+    assert_eq!(store.load(&pid).await.unwrap().unwrap().context, r#"{"energy": -2.00}"#);
+}
+
+#[tokio::test]
+async fn every_id_key_and_tag_has_a_safe_file_name() {
+    let (_folder, path) = folder();
+    let store = FileStore::open(&path).unwrap();
+    let epoch = store.acquire().await.unwrap();
+    let long = "very/long/".repeat(1_000);
+    let texts =
+        ["", ".", "..", "../../etc/passwd", "A", "a", "con", "nul", "x.json", "ä€😀", "a\0b", " ", "-rf", &long];
+    for text in texts {
+        let key = Some(format!("{text}{text}"));
+        store.create(epoch, NewProcess { key, ..process(text) }).await.unwrap();
+        let tag = &text[..text.len().min(200)];
+        store.save_snapshot(epoch, &text.into(), tag, Timestamp::from_millis(5)).await.unwrap();
+        store.request(&text.into(), Request::Play).await.unwrap();
+    }
+    drop(store);
+    let mut number = 0;
+    for inner in ["processes", "keys", "snapshots", "requests"] {
+        let names = documents(&path.join(inner));
+        assert_eq!(names.len(), texts.len(), "{inner}");
+        let mut folded: Vec<_> = names.iter().map(|name| name.to_lowercase()).collect();
+        folded.dedup();
+        assert_eq!(folded.len(), names.len(), "also where `A` is `a`");
+        for name in &names {
+            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "%-_~@.".contains(c);
+            assert!(name.len() <= 255 && name.chars().all(plain) && !name.starts_with(['.', '-']), "{name}");
+            number += 1;
+        }
+    }
+    assert_eq!(number, 4 * texts.len());
+    let store = FileStore::open(&path).unwrap();
+    for text in texts {
+        let pid = ProcessId::from(text);
+        assert_eq!(store.load(&pid).await.unwrap().expect("it is there").pid, pid);
+        assert_eq!(store.find(&format!("{text}{text}")).await.unwrap(), Some(pid.clone()));
+        assert_eq!(store.snapshots_of(&pid).await.unwrap().len(), 1);
+    }
+    let requests = store.requests(None).await.unwrap();
+    assert_eq!(requests.iter().map(|row| row.pid.to_string()).collect::<Vec<_>>(), texts);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_no_store_is_refused_and_left_as_it_is() {
+    let (_folder, path) = folder();
+    std::fs::create_dir(&path).unwrap();
+    std::fs::write(path.join("letter.txt"), "dear").unwrap();
+    let error = FileStore::open(&path).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}");
+    assert_eq!(documents(&path), ["letter.txt"]);
+    std::fs::remove_file(path.join("letter.txt")).unwrap();
+    let cases = [
+        (r#"{"store":"procession","version":2}"#, StoreErrorKind::NewerFormat),
+        (r#"{"store":"procession","version":0}"#, StoreErrorKind::Corrupt),
+        (r#"{"store":"another","version":1}"#, StoreErrorKind::Corrupt),
+        ("{", StoreErrorKind::Corrupt),
+    ];
+    for (mark, kind) in cases {
+        std::fs::write(path.join("store.json"), mark).unwrap();
+        assert_eq!(FileStore::open(&path).unwrap_err().kind(), kind, "{mark}");
+    }
+    std::fs::remove_file(path.join("store.json")).unwrap();
+    assert!(FileStore::open(&path).is_ok(), "an empty folder becomes a store");
+    assert_eq!(FileStore::open(path.join("store.json")).unwrap_err().kind(), StoreErrorKind::Io, "a file is no folder");
+}
+
+#[tokio::test]
+async fn one_owns_the_folder_and_others_read_and_ask() {
+    let (_folder, path) = folder();
+    let owner = FileStore::open(&path).unwrap();
+    let (epoch, pid) = one(&owner).await;
+    let other = FileStore::open(&path).unwrap();
+    let error = other.acquire().await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::InUse, "{error}");
+    assert!(error.to_string().contains("store"), "{error}");
+    assert_eq!(other.create(epoch, process("two")).await.unwrap_err().kind(), StoreErrorKind::Stale);
+    assert!(other.load(&pid).await.unwrap().is_some());
+    assert_eq!(other.unfinished(None, 10).await.unwrap().records.len(), 1);
+    let id = other.request(&pid, Request::Play).await.unwrap();
+    assert_eq!(owner.requests(None).await.unwrap()[0].id, id);
+    owner.release(epoch).await.unwrap();
+    assert!(other.acquire().await.unwrap() > epoch);
+    assert_eq!(owner.commit(step(epoch, &pid)).await.unwrap_err().kind(), StoreErrorKind::Stale);
+}
+
+#[tokio::test]
+async fn an_owner_whose_lock_file_was_removed_is_refused_by_its_epoch() {
+    let (_folder, path) = folder();
+    let first = FileStore::open(&path).unwrap();
+    let (stale, pid) = one(&first).await;
+    std::fs::remove_file(path.join("owner.lock")).unwrap();
+    let second = FileStore::open(&path).unwrap();
+    let epoch = second.acquire().await.unwrap();
+    assert!(epoch > stale);
+    assert_eq!(first.commit(step(stale, &pid)).await.unwrap_err().kind(), StoreErrorKind::Stale);
+    second.commit(step(epoch, &pid)).await.unwrap();
+    assert_eq!(second.history(&pid).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_store_that_is_only_read_refuses_to_write() {
+    let (_folder, path) = folder();
+    let options = FileOptions::new().with_read_only(true);
+    assert_eq!(FileStore::open_with(&path, options).unwrap_err().kind(), StoreErrorKind::Io, "there is none");
+    let owner = FileStore::open(&path).unwrap();
+    let reader = FileStore::open_with(&path, options).unwrap();
+    assert_eq!(reader.unfinished(None, 10).await.unwrap().records, []);
+    let (epoch, pid) = one(&owner).await;
+    assert!(reader.load(&pid).await.unwrap().is_some());
+    let kinds = [
+        reader.acquire().await.unwrap_err().kind(),
+        reader.create(epoch, process("two")).await.unwrap_err().kind(),
+        reader.commit(step(epoch, &pid)).await.unwrap_err().kind(),
+        reader.request(&pid, Request::Play).await.unwrap_err().kind(),
+    ];
+    assert_eq!(kinds, [StoreErrorKind::ReadOnly; 4]);
+}
+
+#[tokio::test]
+async fn a_torn_document_beside_its_place_is_no_document() {
+    let (_folder, path) = folder();
+    let store = FileStore::open(&path).unwrap();
+    let (epoch, pid) = one(&store).await;
+    for inner in ["", "processes", "snapshots", "requests", "keys", "parked"] {
+        std::fs::write(path.join(inner).join(".tmp"), r#"{"order": 1, "proc"#).unwrap();
+    }
+    drop(store);
+    let store = FileStore::open(&path).unwrap();
+    assert_eq!(store.unfinished(None, 10).await.unwrap().records.len(), 1);
+    assert_eq!((store.snapshots(None, 10).await.unwrap(), store.requests(None).await.unwrap()), (vec![], vec![]));
+    let next = store.acquire().await.unwrap();
+    store.commit(step(next, &pid)).await.unwrap();
+    assert!(next > epoch);
+}
+
+/// Damages that a document can suffer.
+const DAMAGES: [fn(&str) -> Vec<u8>; 5] = [
+    |text| text.as_bytes()[..text.len() / 2].to_vec(),
+    |_| Vec::new(),
+    |text| text.replace("waiting", "dreaming").into_bytes(),
+    |text| {
+        text.replace("it::Sleeper", "\u{fffd}")
+            .into_bytes()
+            .into_iter()
+            .map(|b| if b == 0xef { 0xff } else { b })
+            .collect()
+    },
+    |text| text.replace("\"context\"", "\"contxt\"").into_bytes(),
+];
+
+#[tokio::test]
+async fn a_damaged_document_is_parked_with_the_reason_and_harms_no_other() -> Result<()> {
+    for damage in DAMAGES {
+        let (_folder, path) = folder();
+        let world = World::new();
+        let build = async || {
+            let store = FileStore::open(&path).unwrap();
+            let builder = Runtime::builder().store(store).clock(world.clock.clone());
+            builder.register::<Sleeper>().build().await
+        };
+        let runtime = build().await?;
+        let bad = runtime.launch(Sleeper::inputs()).id("bad").await?;
+        let good = runtime.launch(Sleeper::inputs()).id("good").key("good").await?;
+        for run in [&bad, &good] {
+            eventually(async || run.status().await.unwrap().state == ProcessState::Waiting).await;
+        }
+        runtime.shutdown().await?;
+        let document = path.join("processes/bad.json");
+        let damaged = damage(&std::fs::read_to_string(&document).unwrap());
+        std::fs::write(&document, &damaged).unwrap();
+
+        let runtime = build().await?;
+        let told = runtime.attach(&"bad".into()).await.expect_err("it cannot be read");
+        assert!(matches!(&told, RunError::Store(error) if error.kind() == StoreErrorKind::Corrupt), "{told:?}");
+        assert_eq!(std::fs::read(&document).unwrap(), damaged, "every byte is kept");
+        let parked: Value = serde_json::from_slice(&std::fs::read(path.join("parked/bad.json")).unwrap()).unwrap();
+        assert_eq!(parked["pid"], "bad");
+        assert!(parked["reason"].as_str().unwrap().starts_with("its row cannot be read: "), "{parked}");
+        world.clock.advance(Duration::from_secs(60));
+        let again = runtime.launch(Sleeper::inputs()).key("good").await?;
+        assert!(again.outcome().await?.is_finished());
+        runtime.shutdown().await?;
+        // It stays aside, without being looked at again.
+        let page = FileStore::open(&path)?.unfinished(None, 10).await?;
+        assert_eq!((page.records, page.unreadable), (vec![], vec![]));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn damaged_requests_snapshots_and_a_misplaced_document_are_told() {
+    let (_folder, path) = folder();
+    let store = FileStore::open(&path).unwrap();
+    let (epoch, pid) = one(&store).await;
+    store.create(epoch, process("two")).await.unwrap();
+    let request = store.request(&pid, Request::Play).await.unwrap();
+    store.save_snapshot(epoch, &pid, "tag", Timestamp::from_millis(5)).await.unwrap();
+    std::fs::write(path.join("requests/0000000000000000001@one.json"), "{").unwrap();
+    std::fs::write(path.join("snapshots/one@tag.json"), "{").unwrap();
+    std::fs::copy(path.join("processes/two.json"), path.join("processes/three.json")).unwrap();
+    let rows = store.requests(None).await.unwrap();
+    assert_eq!((rows.len(), rows[0].id, &rows[0].pid), (1, request, &pid));
+    assert!(rows[0].request.is_err());
+    store.discard_requests(epoch, vec![request]).await.unwrap();
+    assert_eq!(store.requests(None).await.unwrap(), []);
+    assert_eq!(store.load_snapshot(&pid, "tag").await.unwrap_err().kind(), StoreErrorKind::Corrupt);
+    let at = Timestamp::from_millis(6);
+    assert_eq!(store.restore(epoch, &pid, "tag", at).await.unwrap_err().kind(), StoreErrorKind::Corrupt);
+    assert_eq!(store.delete_snapshots(epoch, &pid).await.unwrap(), 1, "a damaged one can be deleted");
+    let error = store.load(&"three".into()).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "it is the document of process `two`");
+    drop(store);
+    let page = FileStore::open(&path).unwrap().list(Vec::new(), None, 10).await.unwrap();
+    assert_eq!((page.records.len(), page.unreadable.len()), (2, 1), "{:?}", page.unreadable);
+}
+
+#[tokio::test]
+async fn a_damaged_journal_is_told_and_nothing_is_written_over_it() {
+    let (_folder, path) = folder();
+    let store = FileStore::open(&path).unwrap();
+    let (epoch, pid) = one(&store).await;
+    std::fs::write(path.join("journal.json"), "{").unwrap();
+    assert_eq!(store.commit(step(epoch, &pid)).await.unwrap_err().kind(), StoreErrorKind::Corrupt);
+    assert_eq!(store.load(&pid).await.unwrap_err().kind(), StoreErrorKind::Corrupt);
+    let journal = json!({ "processes/one.json": null }).to_string();
+    std::fs::write(path.join("journal.json"), journal).unwrap();
+    assert_eq!(store.load(&pid).await.unwrap(), None, "as if it were carried out");
+    assert_eq!(store.commit(step(epoch, &pid)).await.unwrap_err().kind(), StoreErrorKind::NotFound);
+    assert!(!path.join("journal.json").exists() && !path.join("processes/one.json").exists(), "it was carried out");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_of_someone_who_owns_nothing_reaches_the_process() -> Result<()> {
+    let (_folder, path) = folder();
+    let world = World::new();
+    let owner = FileStore::open(&path)?;
+    let runtime = Runtime::builder().store(owner).resource(world.gate.clone()).register::<Rounds>().build().await?;
+    let run = runtime.launch(Rounds::inputs().rounds(0)).await?;
+    eventually(async || run.status().await.unwrap().state == ProcessState::Waiting).await;
+    let other = FileStore::open(&path)?;
+    assert_eq!(other.load(run.pid()).await?.expect("readable").state, ProcessState::Waiting);
+    other.request(run.pid(), Request::Pause { text: Some("from afar".into()) }).await?;
+    eventually(async || run.status().await.unwrap().paused).await;
+    other.request(run.pid(), Request::Kill { text: "from afar".into(), force: false }).await?;
+    assert_eq!(run.termination().await?.ended.to_string(), "killed: from afar");
+    assert!(other.requests(None).await?.is_empty(), "applied");
+    runtime.shutdown().await
+}
+
+/// Writers and readers at the same time: who reads sees a parent and its children of one moment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_reads_never_sees_half_of_a_change() {
+    let (_folder, path) = folder();
+    let store = FileStore::open(&path).unwrap();
+    let (epoch, pid) = one(&store).await;
+    let reading = tokio::spawn({
+        let (path, pid) = (path.clone(), pid.clone());
+        async move {
+            let mut seen = 0;
+            while seen < 20 {
+                // Opened anew, as another OS process would.
+                let reader = FileStore::open(&path).unwrap();
+                let listed = reader.list(Vec::new(), None, 100).await.unwrap();
+                assert_eq!(listed.unreadable, []);
+                let parent = listed.records.iter().find(|record| record.pid == pid).unwrap();
+                assert_eq!(parent.open_children, listed.records.len() as u64 - 1);
+                seen = listed.records.len() - 1;
+            }
+        }
+    });
+    for number in 0..20 {
+        let parent = procession::store::Parent { pid: pid.clone(), awaited: true, follows: false };
+        let child = NewProcess { parent: Some(parent), ..process(number) };
+        store.commit(Commit { children: vec![child], ..step(epoch, &pid) }).await.unwrap();
+    }
+    tokio::time::timeout(Duration::from_secs(60), reading).await.expect("no hang").unwrap();
+}
+
+/// The whole runtime over a folder: every step of a process is a boundary from which it goes on.
+#[tokio::test]
+async fn a_process_goes_on_from_its_document_at_every_program_point() {
+    const STEPS: usize = 9;
+    for crash in 0..STEPS {
+        let (_folder, path) = folder();
+        let world = World::new();
+        let build = async || {
+            let builder = Runtime::builder().store(FileStore::open(&path).unwrap()).resource(world.gate.clone());
+            builder.register::<Path>().build().await.unwrap()
+        };
+        let runtime = build().await;
+        runtime.launch(Path::inputs()).key("path").await.unwrap();
+        for _ in 0..crash {
+            world.gate.reached().await;
+            world.gate.open(1);
+        }
+        world.gate.reached().await;
+        runtime.shutdown_within(Duration::ZERO).await.unwrap();
+        let runtime = build().await;
+        let run = runtime.launch(Path::inputs()).key("path").await.unwrap();
+        world.gate.open(STEPS - crash);
+        assert_eq!(run.outcome().await.unwrap().finished().expect("finished").visited.len(), STEPS, "{crash}");
+        runtime.shutdown().await.unwrap();
+    }
+}

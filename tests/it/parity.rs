@@ -1,0 +1,207 @@
+//! `docs/parity.md` says of every rule and every public name of plumpy what stands for it here, and which test shows
+//! it. This test holds it to that: what it names must exist, and nothing may be missing.
+
+mod links;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::{env, fs};
+
+const RULES: std::ops::RangeInclusive<u32> = 1..=142;
+/// The rules on the communicator, the launcher and the controllers, which are next.
+const RULES_NEXT: std::ops::RangeInclusive<u32> = 119..=140;
+/// Cells that may still say `TODO`.
+const TODO: usize = 10;
+
+/// One row: what plumpy has, what stands for it here, what shows it, and whether it is the same.
+struct Row<'a> {
+    name: &'a str,
+    ours: &'a str,
+    tests: &'a str,
+    verdict: &'a str,
+}
+
+/// Public names of plumpy and kiwipy, with whether they may be left to the communicator.
+fn items() -> BTreeMap<String, bool> {
+    let text = fs::read_to_string(root().join("tests/data/parity/items.txt")).expect("the list of names");
+    let mut next = false;
+    let mut items = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        match line.strip_prefix('#') {
+            Some(comment) => next = comment.trim() == "communicator",
+            None => assert!(items.insert(line.to_owned(), next).is_none(), "`{line}` is listed twice"),
+        }
+    }
+    items
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn table() -> String {
+    fs::read_to_string(root().join("docs/parity.md")).expect("the table")
+}
+
+/// The rows of all tables; a line that looks like one and is none is a fault.
+fn rows(text: &str) -> (Vec<Row<'_>>, Vec<String>) {
+    let (mut rows, mut faults) = (Vec::new(), Vec::new());
+    let mut lines = text.lines().enumerate().filter(|(_, line)| line.starts_with('|')).peekable();
+    while let Some((number, line)) = lines.next() {
+        // The line above a rule of dashes is a head.
+        if line.starts_with("|---") || lines.peek().is_some_and(|(_, next)| next.starts_with("|---")) {
+            continue;
+        }
+        let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+        match cells[..] {
+            [name, ours, tests, verdict] => rows.push(Row { name: name.trim_matches('`'), ours, tests, verdict }),
+            _ => faults.push(format!("line {}: {} cells, not four", number + 1, cells.len())),
+        }
+    }
+    (rows, faults)
+}
+
+/// What is wrong with a table, its links apart, and how many cells are still to be done.
+fn check(text: &str) -> (Vec<String>, usize) {
+    let (rows, mut faults) = rows(text);
+    let mut expected = items();
+    expected.extend(RULES.map(|rule| (format!("S{rule}"), RULES_NEXT.contains(&rule))));
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut todo = 0;
+    for row in &rows {
+        *seen.entry(row.name).or_default() += 1;
+        let Some(may_be_next) = expected.get(row.name) else {
+            faults.push(format!("`{}`: no such rule or name", row.name));
+            continue;
+        };
+        todo += [row.ours, row.tests].iter().filter(|cell| cell.starts_with("TODO")).count();
+        faults.extend(check_row(row, *may_be_next).into_iter().map(|fault| format!("`{}`: {fault}", row.name)));
+    }
+    for name in expected.keys() {
+        match seen.get(name.as_str()) {
+            None => faults.push(format!("`{name}`: no row")),
+            Some(1) => {}
+            Some(times) => faults.push(format!("`{name}`: {times} rows")),
+        }
+    }
+    (faults, todo)
+}
+
+fn check_row(row: &Row<'_>, may_be_next: bool) -> Vec<String> {
+    let nothing = |cell: &str| cell == "—";
+    let mut faults = Vec::new();
+    match row.verdict.split_once(": ") {
+        None if row.verdict == "same" => {
+            if nothing(row.ours) {
+                faults.push("nothing of ours can be the same".to_owned());
+            }
+        }
+        Some(("different", why)) if why.len() > 10 => {}
+        Some(("next", "communicator")) if may_be_next => {
+            let empty = nothing(row.ours) && nothing(row.tests);
+            return if empty { faults } else { vec!["next, yet something is there".to_owned()] };
+        }
+        _ => faults.push(format!("verdict `{}`", row.verdict)),
+    }
+    if !(row.ours.starts_with("TODO") || nothing(row.ours) || row.ours.contains("crate::")) {
+        faults.push("ours links nothing".to_owned());
+    }
+    if row.tests.starts_with("TODO") {
+        return faults;
+    }
+    if nothing(row.tests) {
+        // Where there is nothing of ours, there is nothing to show.
+        if !nothing(row.ours) {
+            faults.push("no test".to_owned());
+        }
+        return faults;
+    }
+    faults.extend(row.tests.split(", ").filter_map(|test| missing_test(test.trim_matches('`'))));
+    faults
+}
+
+/// Why a test that is named is none.
+fn missing_test(named: &str) -> Option<String> {
+    let (path, function) = match named.split_once("::") {
+        Some((path, function)) => (path, Some(function)),
+        None => (named, None),
+    };
+    let Ok(source) = fs::read_to_string(root().join(path)) else { return Some(format!("no file `{path}`")) };
+    let Some(function) = function else {
+        // A program that must compile or must not, an example that is run, or the examples in a file's documentation.
+        let is_test = path.starts_with("tests/ui/") || path.starts_with("examples/") || source.contains("```");
+        return (!is_test).then(|| format!("`{path}` is no test by itself"));
+    };
+    let Some((before, _)) = source.split_once(&format!("fn {function}(")) else {
+        return Some(format!("no function `{function}` in `{path}`"));
+    };
+    // A property of stores is a test of every store.
+    let attributes = before.rsplit('}').next().unwrap_or_default();
+    let is_test = attributes.contains("test]") || attributes.contains("test(") || path.contains("/conformance/");
+    (!is_test).then(|| format!("`{function}` in `{path}` is no test"))
+}
+
+#[test]
+fn every_rule_and_every_name_has_its_row_and_its_test() {
+    let (faults, todo) = check(&table());
+    assert!(faults.is_empty(), "{} faults in docs/parity.md:\n{}", faults.len(), faults.join("\n"));
+    println!("{todo} cells of docs/parity.md are still to be done");
+    assert!(todo <= TODO, "{todo} cells are still to be done, not {TODO}");
+}
+
+#[test]
+fn every_item_of_ours_exists() {
+    let broken = links::broken("table", &table());
+    assert!(broken.is_empty(), "docs/parity.md:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn an_item_that_does_not_exist_is_found() {
+    let table = "| rule | ours |\n|---|---|\n\
+                 | S1 | [`ProcessState`](crate::ProcessState), [`Cx::gone`](crate::Cx::gone) |\n\
+                 | S2 | [`Gone`](crate::store::Gone) |\n";
+    let broken = links::broken("faulty", table);
+    assert_eq!(broken.len(), 2, "{broken:?}");
+    assert!(broken[0].contains("procession::Cx::gone") && broken[1].contains("procession::store::Gone"), "{broken:?}");
+}
+
+/// The same table with one fault each: every one is found.
+#[test]
+fn a_table_with_a_gap_is_refused() {
+    let table = table();
+    let line = |start: &str| table.lines().find(|line| line.starts_with(start)).expect("it is there").to_owned();
+    let rule = line("| S2 |");
+    let item = line("| `Process.kill` |");
+    let with = |line: &str, new: &str| table.replace(&format!("{line}\n"), new);
+    // The last cell but `fewer` of a row becomes another.
+    let cell = |line: &str, fewer: usize, new: &str| {
+        let mut cells: Vec<_> = line.trim_matches('|').split('|').map(str::to_owned).collect();
+        let place = cells.len() - 1 - fewer;
+        cells[place] = format!(" {new} ");
+        with(line, &format!("|{}|\n", cells.join("|")))
+    };
+    let gaps = [
+        (with(&rule, ""), "`S2`: no row"),
+        (with(&rule, &format!("{rule}\n{rule}\n")), "`S2`: 2 rows"),
+        (with(&item, ""), "`Process.kill`: no row"),
+        (with(&rule, &format!("{rule}\n{}\n", rule.replace("S2", "S143"))), "`S143`: no such rule or name"),
+        (with(&rule, &format!("{rule}\n| S2 | same |\n")), "2 cells, not four"),
+        (cell(&rule, 0, "perhaps"), "`S2`: verdict `perhaps`"),
+        (cell(&rule, 0, "different:"), "`S2`: verdict `different:`"),
+        (cell(&rule, 0, "next: communicator"), "`S2`: verdict `next: communicator`"),
+        (cell(&item, 0, "next: communicator"), "`Process.kill`: verdict `next: communicator`"),
+        (cell(&rule, 1, "`tests/it/model.rs::gone`"), "`S2`: no function `gone` in `tests/it/model.rs`"),
+        (cell(&rule, 1, "`tests/it/gone.rs::gone`"), "`S2`: no file `tests/it/gone.rs`"),
+        (cell(&rule, 1, "`tests/it/parity.rs::rows`"), "`S2`: `rows` in `tests/it/parity.rs` is no test"),
+        (cell(&rule, 1, "`tests/it/main.rs`"), "`S2`: `tests/it/main.rs` is no test by itself"),
+        (cell(&rule, 1, "—"), "`S2`: no test"),
+        (cell(&rule, 2, "`can_go_to`"), "`S2`: ours links nothing"),
+        (cell(&rule, 2, "—"), "`S2`: nothing of ours can be the same"),
+    ];
+    for (table, expected) in gaps {
+        let (faults, _) = check(&table);
+        assert!(faults.iter().any(|fault| fault.contains(expected)), "{expected}: {faults:?}");
+    }
+    let (_, todo) = check(&cell(&rule, 1, "TODO"));
+    assert_eq!(todo, check(&table).1 + 1);
+}

@@ -1,0 +1,61 @@
+//! A Python environment of its own, below `target/`, with pinned packages.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::Fault;
+use crate::run::shown;
+
+/// Makes the environment in a folder, or finds it made; gives its interpreter.
+///
+/// # Errors
+/// Python, its module `venv` or a package cannot be had; the message says which, and what to do.
+pub(crate) fn make(folder: &Path, requirements: &Path) -> Result<PathBuf, Fault> {
+    let wanted = std::fs::read_to_string(requirements)?;
+    let python = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
+    let stamp = folder.join("requirements.txt");
+    if python.exists() && std::fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
+        return Ok(python);
+    }
+    let missing = |what: &str, fault: &Fault| -> Fault {
+        format!("{fault}\nThe comparison with plumpy needs Python 3.11 or newer, {what}.").into()
+    };
+    let mut venv = Command::new("python3");
+    run(venv.args(["-m", "venv", "--clear"]).arg(folder))
+        .map_err(|fault| missing("as `python3`, with its module `venv` (Debian: package `python3-venv`)", &fault))?;
+    let mut install = Command::new(&python);
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
+    run(install.arg(requirements)).map_err(|fault| {
+        missing(&format!("and the packages in {}, which pip could not install", requirements.display()), &fault)
+    })?;
+    // Written last: an environment that was made in part is made again.
+    std::fs::write(stamp, wanted)?;
+    Ok(python)
+}
+
+fn run(command: &mut Command) -> Result<(), Fault> {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|error| format!("`{}` cannot be started: {error}", shown(command)))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+    Err(format!("`{}` failed:\n{said}", shown(command)).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::Scratch;
+
+    #[test]
+    fn a_package_that_cannot_be_had_is_named() -> Result<(), Fault> {
+        let scratch = Scratch::new("venv")?;
+        let requirements = scratch.path().join("wanted.txt");
+        std::fs::write(&requirements, "./no-such-package\n")?;
+        let fault = make(&scratch.path().join("venv"), &requirements).expect_err("there is no such package");
+        assert!(fault.to_string().contains("The comparison with plumpy needs Python"), "{fault}");
+        assert!(fault.to_string().contains("no-such-package") || fault.to_string().contains("python3-venv"), "{fault}");
+        Ok(())
+    }
+}
