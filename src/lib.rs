@@ -31,12 +31,12 @@ macro_rules! steps {
 }
 
 #[cfg(doc)]
-#[doc = include_str!("../docs/compile-errors.md")]
-pub mod compile_errors {}
-
-#[cfg(doc)]
 #[doc = include_str!("../docs/parity.md")]
 pub mod parity {}
+
+#[cfg(doc)]
+#[doc = include_str!("../docs/compile-errors.md")]
+pub mod compile_errors {}
 
 #[doc(hidden)]
 pub mod __private {
