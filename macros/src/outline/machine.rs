@@ -221,7 +221,7 @@ mod tests {
     fn outputs_that_are_certainly_set_are_known_at_each_end() {
         for (text, expected) in [
             ("a => x", vec![vec!["x"]]),
-            ("a => x, y; b => n from f", vec![vec!["x", "y", "n"]]),
+            ("a => x, y; b => n from f", vec![vec!["x", "y", "n.*"]]),
             ("if_(p) { a => x, y } else_ { b => y } c => z", vec![vec!["y", "z"]]),
             ("if_(p) { a => x } b => z", vec![vec!["z"]]),
             ("while_(p) { a => x; if_(q) { return_ } } b => y", vec![vec!["x"], vec!["y"]]),
