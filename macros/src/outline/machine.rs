@@ -226,7 +226,7 @@ mod tests {
             ("if_(p) { a => x } b => z", vec![vec!["z"]]),
             ("while_(p) { a => x; if_(q) { return_ } } b => y", vec![vec!["x"], vec!["y"]]),
             ("if_(p) { return_(X) } else_ { a => x }", vec![vec!["x"]]),
-            ("a => o.x.y", vec![vec!["o"]]),
+            ("a => o.x.y", vec![vec!["o.x.y"]]),
             ("return_(X)", vec![]),
         ] {
             let ends: Vec<Vec<String>> = model(text).ends.into_iter().map(|end| end.set).collect();
