@@ -221,12 +221,12 @@ mod tests {
     fn outputs_that_are_certainly_set_are_known_at_each_end() {
         for (text, expected) in [
             ("a => x", vec![vec!["x"]]),
-            ("a => x, y; b => n from f", vec![vec!["x", "y", "n"]]),
+            ("a => x, y; b => n from f", vec![vec!["x", "y", "n.*"]]),
             ("if_(p) { a => x, y } else_ { b => y } c => z", vec![vec!["y", "z"]]),
             ("if_(p) { a => x } b => z", vec![vec!["z"]]),
             ("while_(p) { a => x; if_(q) { return_ } } b => y", vec![vec!["x"], vec!["y"]]),
             ("if_(p) { return_(X) } else_ { a => x }", vec![vec!["x"]]),
-            ("a => o.x.y", vec![vec!["o"]]),
+            ("a => o.x.y", vec![vec!["o.x.y"]]),
             ("return_(X)", vec![]),
         ] {
             let ends: Vec<Vec<String>> = model(text).ends.into_iter().map(|end| end.set).collect();
