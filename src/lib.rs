@@ -34,6 +34,10 @@ macro_rules! steps {
 #[doc = include_str!("../docs/parity.md")]
 pub mod parity {}
 
+#[cfg(doc)]
+#[doc = include_str!("../docs/compile-errors.md")]
+pub mod compile_errors {}
+
 #[doc(hidden)]
 pub mod __private {
     pub use procession_macros as macros;

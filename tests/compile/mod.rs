@@ -5,7 +5,8 @@
 //! for the reader, on lines that begin with `    |`, and may be reworded by another compiler.
 //!
 //! `tests/ui/SUITE/pass/*.rs` must compile without a warning, `fail/*.rs` must say what the `.stderr` file beside
-//! each holds, `aux/*.rs` are library crates that all cases can name. `BLESS=1` writes the expectations.
+//! each holds, `aux/*.rs` are library crates that all cases can name. `BLESS=1` writes the expectations; the list for
+//! users is written from them afterwards, by `BLESS=1 cargo test --test ui_document`.
 
 use serde_json::Value;
 use std::collections::BTreeMap;

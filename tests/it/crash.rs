@@ -27,6 +27,29 @@ fn a_ledger_in_files_that_is_killed_again_and_again_ends_as_an_undisturbed_one()
     kill_and_compare("store", &numbers);
 }
 
+/// A limit of the operating system, in the middle of the work: what was stored is there, and it goes on from it.
+#[test]
+fn a_ledger_in_files_that_may_not_grow_stops_with_an_error_and_goes_on_when_it_may() {
+    let numbers = Numbers { processes: 1, steps: 60, children: 0, ..Numbers::from_environment() };
+    let folder = tempfile::tempdir().expect("there is room for temporary files");
+    let calm = Trial::new(folder.path(), "calm", "store", &numbers).undisturbed();
+    let mut trial = Trial::new(folder.path(), "limited", "store", &numbers);
+    for _ in 0..2 {
+        let mut run = trial.start_limited(8);
+        run.wait_until(|| false);
+        assert!(!run.child.wait().expect("a child can be waited for").success());
+        let errors = text(&run.errors);
+        assert!(errors.contains("kind: Full"), "{errors}");
+        // The step that could not be stored has run, and runs again.
+        trial.effects.read(true);
+    }
+    let stored = trial.effects.steps();
+    assert!(stored > 5 && stored < calm.steps, "{stored} of {}", calm.steps);
+    assert_eq!(trial.start().wait(), calm.line);
+    trial.effects.read(false);
+    trial.effects.check(&numbers, &calm);
+}
+
 fn kill_and_compare(store: &'static str, numbers: &Numbers) {
     say(&format!("crash test on {store}: {numbers:?}"));
     let folder = tempfile::tempdir().expect("there is room for temporary files");
@@ -111,10 +134,23 @@ impl<'a> Trial<'a> {
     }
 
     fn start(&self) -> Run {
+        self.start_by(Command::new(ledger()))
+    }
+
+    /// Where no file may become longer than this many blocks of 512 bytes: the system refuses as on a full disk.
+    fn start_limited(&self, blocks: u32) -> Run {
+        let mut shell = Command::new("sh");
+        // Without the signal that would end it.
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        shell.arg("-c").arg(script).arg(ledger());
+        self.start_by(shell)
+    }
+
+    fn start_by(&self, mut command: Command) -> Run {
         let Numbers { seed, processes, steps, children, .. } = self.numbers;
         let (out, errors) = (self.folder.join("out"), self.folder.join("errors"));
         let create = |path: &Path| File::create(path).expect("there is room for temporary files");
-        let child = Command::new(ledger())
+        let child = command
             .arg("--store")
             .arg(self.folder.join(self.store))
             .arg("--effects")

@@ -243,3 +243,31 @@ async fn a_launch_that_cannot_be_stored_is_refused() -> Result<()> {
     assert!(runtime.find("p").await?.is_none());
     Ok(())
 }
+
+#[tokio::test]
+async fn a_snapshot_or_a_restore_that_cannot_be_stored_has_not_happened() -> Result<()> {
+    let (world, store) = (World::new(), Faulty::new());
+    let runtime = world.builder().shared_store(Arc::clone(&store) as Arc<dyn Store>).register::<Path>().build().await?;
+    let run = runtime.launch(Path::inputs()).await?;
+    world.gate.reached().await;
+    run.snapshot("enter").await?;
+    world.gate.open(9);
+    assert!(run.outcome().await?.is_finished());
+    let before = store.load(run.pid()).await?;
+    store.full.store(true, Ordering::SeqCst);
+    for error in [
+        run.snapshot("end").await.expect_err("full"),
+        runtime.restore(run.pid(), "enter").await.expect_err("full"),
+        runtime.delete(run.pid()).await.expect_err("full"),
+    ] {
+        assert!(is_full(&error), "{error}");
+    }
+    assert_eq!(store.load(run.pid()).await?, before);
+    assert_eq!(run.snapshots().await?.len(), 1);
+    store.full.store(false, Ordering::SeqCst);
+    let run = runtime.restore(run.pid(), "enter").await?;
+    world.gate.open(9);
+    assert!(run.termination().await?.ended.is_successful());
+    assert!(runtime.delete(run.pid()).await?);
+    Ok(())
+}

@@ -345,3 +345,69 @@ async fn a_hook_that_panics_after_the_commit_changes_nothing() {
         assert_eq!(log.told().join(" "), [CREATED, RUNNING, WAITING, PAUSED, PLAYED, RESUMED, FINISHED].join(" "));
     }
 }
+
+/// Fills a field that is not saved when it is in memory again.
+#[process(name = "it::Cached", hooks, needs(Log))]
+#[derive(Debug, Default)]
+struct Cached {
+    #[process(skip)]
+    cache: Option<u32>,
+}
+
+spec! { Cached { input size: u32; output before: u32; output after: u32; } }
+outline! { Cached { first => before; hold; last => after; } }
+
+impl Cached {
+    fn first(&mut self) -> Result<u32, StepError> {
+        Ok(self.cache.ok_or("no cache")?)
+    }
+
+    fn hold(&mut self, cx: &mut Cx<Self>) -> Next<Self> {
+        cx.wait("for a restart")
+    }
+
+    fn last(&mut self) -> Result<u32, StepError> {
+        Ok(self.cache.ok_or("no cache")?)
+    }
+}
+
+impl Hooks for Cached {
+    fn on_init(&mut self, cx: &Cx<Self>) {
+        assert_eq!(procession::current().as_ref(), Some(cx.pid()));
+        assert!(!cx.resource::<Log>().panics, "no room for the cache");
+        self.cache = Some(cx.inputs().size);
+    }
+}
+
+#[tokio::test]
+async fn on_init_runs_after_creation_and_after_each_load() {
+    let world = World::new();
+    let build = |panics| {
+        let log = Log { panics, ..Log::default() };
+        world.builder().resource(log).register::<Cached>().build()
+    };
+    let runtime = build(false).await.unwrap();
+    let run = runtime.launch(Cached::inputs().size(7)).await.unwrap();
+    eventually(async || run.status().await.is_ok_and(|status| status.state == ProcessState::Waiting)).await;
+    runtime.shutdown().await.unwrap();
+
+    let runtime = build(true).await.unwrap();
+    let error = runtime.attach(run.pid()).await.unwrap_err().to_string();
+    assert!(error.contains("is parked: `on_init` panicked: no room for the cache"), "{error}");
+    // Parked, not lost: every byte is kept.
+    assert_eq!(world.store.load(run.pid()).await.unwrap().unwrap().state, ProcessState::Waiting);
+    runtime.shutdown().await.unwrap();
+
+    let world = World::new();
+    let build = || world.builder().resource(Log::default()).register::<Cached>().build();
+    let runtime = build().await.unwrap();
+    let run = runtime.launch(Cached::inputs().size(7)).await.unwrap();
+    eventually(async || run.status().await.is_ok_and(|status| status.state == ProcessState::Waiting)).await;
+    runtime.shutdown().await.unwrap();
+    let runtime = build().await.unwrap();
+    let run = runtime.attach(run.pid()).await.unwrap();
+    run.resume(()).await.unwrap();
+    let outputs = run.termination().await.unwrap().outputs;
+    assert_eq!((&outputs["before"], &outputs["after"]), (&Value::from(7), &Value::from(7)));
+    runtime.shutdown().await.unwrap();
+}

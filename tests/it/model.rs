@@ -111,8 +111,8 @@ fn every_triple(place: Place) {
                     .enumerate()
                     .map(|(place, event)| (*event, at_once && place >= before.len()))
                     .collect();
-                let played = catch_unwind(AssertUnwindSafe(|| player.play(&events)));
-                assert!(played.is_ok(), "{place:?}, {situation}: {events:?}");
+                let result = catch_unwind(AssertUnwindSafe(|| player.play(&events)));
+                assert!(result.is_ok(), "{place:?}, {situation}: {events:?}");
             }
         }
     }
@@ -188,11 +188,11 @@ fn random(cases: u32, place: Place) {
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let sequences = proptest::collection::vec((event(), any::<bool>()), 1..24);
     let player = RefCell::new(Player::new(place));
-    let played = runner.run(&sequences, |events| {
+    let result = runner.run(&sequences, |events| {
         player.borrow_mut().play(&events);
         Ok(())
     });
-    assert!(played.is_ok(), "{}", played.unwrap_err());
+    assert!(result.is_ok(), "{}", result.unwrap_err());
     player.into_inner().end();
 }
 

@@ -3,7 +3,7 @@
 //! The store lets a number of commits through and then fails, so that the next runtime finds exactly that state.
 
 use procession::prelude::*;
-use procession::store::{Durability, MemoryStore, Record, SqliteOptions, SqliteStore, Store};
+use procession::store::{Durability, FileStore, MemoryStore, Record, SqliteOptions, SqliteStore, Store};
 use procession::{AnyHandle, RuntimeBuilder};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -108,6 +108,7 @@ fn effects(folder: &File) -> Vec<String> {
 enum Place {
     Memory,
     File,
+    Documents,
 }
 
 /// One life of a process in a folder of its own, in as many runtimes as it needs.
@@ -130,12 +131,20 @@ impl<'a> Life<'a> {
 
     /// The store as a new owner finds it.
     fn open(&mut self) -> Arc<dyn Store> {
-        if let Place::File = self.place {
-            // What is tested is not the disk.
-            let options = SqliteOptions::new().with_durability(Durability::Normal);
-            self.world.store = Arc::new(MemoryStore::new());
-            let store = SqliteStore::open_with(self.folder.path().join("store.db"), options);
-            self.world.store = Arc::new(store.unwrap());
+        // The file has one owner.
+        let place = self.folder.path();
+        match self.place {
+            Place::Memory => {}
+            Place::File => {
+                self.world.store = Arc::new(MemoryStore::new());
+                // What is tested is not the disk.
+                let options = SqliteOptions::new().with_durability(Durability::Normal);
+                self.world.store = Arc::new(SqliteStore::open_with(place.join("store.db"), options).unwrap());
+            }
+            Place::Documents => {
+                self.world.store = Arc::new(MemoryStore::new());
+                self.world.store = Arc::new(FileStore::open(place.join("store")).unwrap());
+            }
         }
         Arc::clone(&self.world.store)
     }
@@ -293,6 +302,16 @@ mod in_a_file {
         greet: Subject::of::<Greet>(json!({ "name": "Ada" })).answered(json!({ "text": "hi" }));
         tree: Subject::of::<Tree>(json!({ "leaf": {} }));
         courier: Subject::of::<Courier>(json!({})).and::<Leaf>().answered(json!(4));
+    }
+}
+
+mod in_documents {
+    use super::*;
+
+    go_on! { Documents:
+        sleeper: Subject::of::<Sleeper>(json!({}));
+        courier: Subject::of::<Courier>(json!({})).and::<Leaf>().answered(json!(4));
+        pipeline: Subject::of::<pipeline::Pipeline>(json!({ "chain": [0, 0.5, 2], "vibrate": {}, "relax": {} }));
     }
 }
 

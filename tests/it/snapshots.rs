@@ -79,10 +79,12 @@ async fn walked(world: &World, runtime: &Runtime) -> ProcessId {
 #[tokio::test]
 async fn a_process_goes_on_from_a_snapshot_at_every_program_point() {
     let folder = tempfile::tempdir().unwrap();
-    let mut stores: Vec<Arc<dyn Store>> =
-        vec![Arc::new(MemoryStore::new()), Arc::new(FileStore::open(folder.path().join("files")).unwrap())];
-    #[cfg(feature = "sqlite")]
-    stores.push(Arc::new(procession::store::SqliteStore::open(folder.path().join("store.db")).unwrap()));
+    let stores: Vec<Arc<dyn Store>> = vec![
+        Arc::new(MemoryStore::new()),
+        Arc::new(FileStore::open(folder.path().join("files")).unwrap()),
+        #[cfg(feature = "sqlite")]
+        Arc::new(procession::store::SqliteStore::open(folder.path().join("store.db")).unwrap()),
+    ];
     for store in stores {
         goes_on_at_every_program_point(World { store, ..World::new() }).await;
     }

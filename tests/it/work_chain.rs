@@ -287,6 +287,11 @@ async fn a_failed_child_excepts_its_parent_when_all_children_have_ended() {
         let run = runtime.launch(Pair::inputs().end("fail")).await.unwrap();
         world.gate.reached().await;
         eventually(async || run.status().await.unwrap().state == ProcessState::Waiting).await;
+        if stored {
+            let children = world.store.children(run.pid()).await.unwrap();
+            runtime.attach(&children[0]).await.unwrap().termination().await.unwrap();
+            assert_eq!(run.status().await.unwrap().state, ProcessState::Waiting, "for the other one");
+        }
         world.gate.open(1);
         let Outcome::Excepted(error) = run.outcome().await.unwrap() else { panic!("{run:?}") };
         assert!(error.to_string().contains("excepted: step `work` failed: it was told to fail"), "{error}");

@@ -20,8 +20,13 @@ pub(crate) fn make(folder: &Path, requirements: &Path) -> Result<PathBuf, Fault>
     let missing = |what: &str, fault: &Fault| -> Fault {
         format!("{fault}\nThe comparison with plumpy needs Python 3.11 or newer, {what}.").into()
     };
-    let mut venv = Command::new("python3");
-    run(venv.args(["-m", "venv", "--clear"]).arg(folder))
+    let venv = || {
+        let mut venv = Command::new("python3");
+        run(venv.args(["-m", "venv", "--clear"]).arg(folder))
+    };
+    // Debian keeps the module in a package of its own, which a fresh machine lacks.
+    venv()
+        .or_else(|fault| system_packages(&["python3", "python3-venv"]).map_err(|_| fault).and_then(|()| venv()))
         .map_err(|fault| missing("as `python3`, with its module `venv` (Debian: package `python3-venv`)", &fault))?;
     let mut install = Command::new(&python);
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
@@ -31,6 +36,17 @@ pub(crate) fn make(folder: &Path, requirements: &Path) -> Result<PathBuf, Fault>
     // Written last: an environment that was made in part is made again.
     std::fs::write(stamp, wanted)?;
     Ok(python)
+}
+
+/// Installs packages of Debian, where that is possible: as root, or with `sudo` that asks for no password.
+fn system_packages(names: &[&str]) -> Result<(), Fault> {
+    let get = |program: &str, before: &[&str]| {
+        let mut get = Command::new(program);
+        get.args(before).args(["install", "--yes", "--no-install-recommends"]).args(names);
+        run(get.env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    println!("installing {}", names.join(", "));
+    get("apt-get", &[]).or_else(|_| get("sudo", &["--non-interactive", "apt-get"]))
 }
 
 fn run(command: &mut Command) -> Result<(), Fault> {

@@ -80,10 +80,23 @@ fn body(item: &mut DeriveInput, errors: &mut Diagnostics) -> Body {
         checked.extend(field.ident.clone().map(|name| Field { name, ty, skip }));
     }
     if serde.is_empty() {
-        return Body::Fields(checked);
+        return if owned(&checked, errors) { Body::Fields(checked) } else { Body::Stub };
     }
     let flatten = serde.iter().any(|attribute| says(attribute, &["flatten", "deny_unknown_fields"]));
     Body::Whole { fields: checked, flatten, derived: derived(&item.attrs) }
+}
+
+/// A field owns its value: it is read again where nothing is that it could borrow from.
+fn owned(fields: &[Field], errors: &mut Diagnostics) -> bool {
+    let mut owned = true;
+    for Field { name, ty, .. } in fields.iter().filter(|field| !field.skip) {
+        if matches!(ty, Type::Reference(_)) {
+            errors
+                .error(ty, format!("field `{name}` borrows its value; a field is saved and read again, so it owns it"));
+            owned = false;
+        }
+    }
+    owned
 }
 
 fn is_serde(attribute: &Attribute) -> bool {

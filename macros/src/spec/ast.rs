@@ -216,6 +216,10 @@ fn parse_spec(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Res
         checks: Vec::new(),
         written: Vec::new(),
     };
+    if !input.peek(token::Brace) {
+        let message = format!("expected the ports in braces: `spec! {{ {} {{ … }} }}`", spec.process);
+        return Err(syn::Error::new(input.span(), message));
+    }
     let body;
     braced!(body in input);
     while !body.is_empty() {
@@ -388,7 +392,8 @@ fn parse_named(input: ParseStream<'_>, docs: Docs, name: Ident, diagnostics: &mu
         let kind = EntryKind::Port { ty: parse_in_angles(input)?, optional, default: None };
         Entry { docs, name, kind, checks: Vec::new(), written: Vec::new() }
     } else {
-        let kind = EntryKind::Port { ty: input.parse()?, optional: None, default: None };
+        let wrong = |error: syn::Error| syn::Error::new(error.span(), format!("expected the type of `{name}`"));
+        let kind = EntryKind::Port { ty: input.parse().map_err(wrong)?, optional: None, default: None };
         Entry { docs, name, kind, checks: Vec::new(), written: Vec::new() }
     };
     parse_default(input, &mut entry, diagnostics)?;
@@ -526,7 +531,7 @@ fn parse_expose(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostic
     if of != "of" {
         return Err(syn::Error::new(of.span(), format!("expected `of`, found `{of}`: {form}")));
     }
-    let path = input.parse()?;
+    let path = input.parse().map_err(|error: syn::Error| syn::Error::new(error.span(), format!("expected {form}")))?;
     let namespace = match input.parse::<Option<Token![as]>>()? {
         Some(_) => parse_dotted(input, diagnostics)?,
         None => Vec::new(),
@@ -566,17 +571,23 @@ fn parse_expose_option(input: ParseStream<'_>, expose: &mut Expose, diagnostics:
     }
     match keyword.to_string().as_str() {
         "include" | "exclude" => {
-            input.parse::<Token![:]>()?;
+            colon(input, &format!("`{keyword}: port, namespace.port`"))?;
             let rule = parse_rule(input, keyword, diagnostics)?;
             expose.rules.push(rule);
         }
         "optional" => expose.optional = Some(keyword),
         _ => {
-            input.parse::<Token![:]>()?;
-            expose.help = Some(input.parse()?);
+            colon(input, "`help: \"…\"`")?;
+            let text = input.parse();
+            expose.help = Some(text.map_err(|error| syn::Error::new(error.span(), "expected `help: \"…\"`"))?);
         }
     }
     end_of_item(input)
+}
+
+fn colon(input: ParseStream<'_>, form: &str) -> syn::Result<()> {
+    let colon = input.parse::<Token![:]>().map(drop);
+    colon.map_err(|error| syn::Error::new(error.span(), format!("expected {form}")))
 }
 
 /// `name, namespace.name`; a comma may follow.

@@ -115,5 +115,7 @@ fn argument(input: ParseStream) -> syn::Result<Argument> {
         return Err(syn::Error::new(name.span(), format!("argument `{name}` has no type; write `{name}: Type`")));
     }
     input.parse::<Token![:]>()?;
-    Ok(Argument { name, ty: input.parse()? })
+    let wrong = |error: syn::Error| syn::Error::new(error.span(), format!("expected the type of argument `{name}`"));
+    let ty = input.parse().map_err(wrong)?;
+    Ok(Argument { name, ty })
 }

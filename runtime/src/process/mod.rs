@@ -24,7 +24,7 @@ pub use next::{Ahead, HandOver, Next, PointError, StepEnd};
 pub use outcome::{Exited, Outcome};
 pub use state::{Ended, ErrorInfo, ProcessState, Termination};
 pub use step::{
-    AtOnce, Bare, IntoTruth, OutputValues, Predicate, RefBare, RefWithCx, Shape, StepReturn, ViaFuture, ViaValue,
+    AtOnce, Bare, IntoTruth, OutputPorts, Predicate, RefBare, RefWithCx, Shape, StepReturn, ViaFuture, ViaValue,
     WithCx, Yields, at_once, blocking, call, holds, output_hash, returned, tag, truth, without_step, yielded,
     yielded_one,
 };

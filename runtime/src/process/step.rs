@@ -2,13 +2,12 @@
 //!
 //! Expansions of `outline!` and `steps!` name these; they are not meant to be implemented.
 
-use serde::Serialize;
 use serde_json::Value;
 use std::future::{Future, Ready, ready};
 use std::marker::PhantomData;
 
 use super::{BoxError, Cx, Flow, Hand, Next, StepEnd};
-use crate::spec::Spec;
+use crate::spec::{Declared, PortValue as _, Spec};
 
 /// A function that can be a step of `P`, with its arguments after the context handle in a tuple.
 #[diagnostic::on_unimplemented(
@@ -225,35 +224,42 @@ impl<V, E: Into<BoxError>> Yields<V> for Result<V, E> {
     }
 }
 
-/// The values after `=>`: a tuple, one per output.
-pub trait OutputValues {
+/// The outputs after `=>`: a tuple of [`Out`](crate::spec::Out), one per output.
+///
+/// That their values can be written is known from the ports, so a type that cannot is reported there alone.
+pub trait OutputPorts {
+    /// The values, a tuple.
+    type Values;
+
     /// The values as JSON, in order.
     ///
     /// # Errors
     /// A value that cannot be written as JSON.
-    fn into_json(self) -> Result<Vec<Value>, serde_json::Error>;
+    fn into_json(values: Self::Values) -> Result<Vec<Value>, serde_json::Error>;
 }
 
-macro_rules! output_values {
-    ($($value:ident),+) => {
-        impl<$($value: Serialize),+> OutputValues for ($($value,)+) {
-            fn into_json(self) -> Result<Vec<Value>, serde_json::Error> {
+macro_rules! output_ports {
+    ($($port:ident),+) => {
+        impl<$($port: Declared),+> OutputPorts for ($($port,)+) {
+            type Values = ($($port::Value,)+);
+
+            fn into_json(values: Self::Values) -> Result<Vec<Value>, serde_json::Error> {
                 #[allow(non_snake_case)]
-                let ($($value,)+) = self;
-                Ok(vec![$(serde_json::to_value($value)?),+])
+                let ($($port,)+) = values;
+                Ok(vec![$(serde_json::to_value($port.as_this())?),+])
             }
         }
     };
 }
 
-output_values!(A);
-output_values!(A, B);
-output_values!(A, B, C);
-output_values!(A, B, C, D);
-output_values!(A, B, C, D, E);
-output_values!(A, B, C, D, E, F);
-output_values!(A, B, C, D, E, F, G);
-output_values!(A, B, C, D, E, F, G, H);
+output_ports!(A);
+output_ports!(A, B);
+output_ports!(A, B, C);
+output_ports!(A, B, C, D);
+output_ports!(A, B, C, D, E);
+output_ports!(A, B, C, D, E, F);
+output_ports!(A, B, C, D, E, F, G);
+output_ports!(A, B, C, D, E, F, G, H);
 
 /// The hash of an output's dotted name, by which types know it: that of its first name and what is below it.
 pub const fn output_hash(name: &str, below: &str) -> u64 {
@@ -270,17 +276,17 @@ pub const fn output_hash(name: &str, below: &str) -> u64 {
 }
 
 /// The end of a step whose value is the output of this name.
-pub fn yielded_one<P: Flow, V: Serialize, R: Yields<V>>(value: R, name: &'static str) -> StepEnd<P> {
-    yielded_values(value.into_value().map(|value| (value,)), &[name])
+pub fn yielded_one<P: Flow, D: Declared, R: Yields<D::Value>>(value: R, name: &'static str) -> StepEnd<P> {
+    yielded_values::<P, (D,)>(value.into_value().map(|value| (value,)), &[name])
 }
 
 /// The end of a step whose value is a tuple of the outputs of these names.
-pub fn yielded<P: Flow, V: OutputValues, R: Yields<V>>(value: R, names: &[&'static str]) -> StepEnd<P> {
-    yielded_values(value.into_value(), names)
+pub fn yielded<P: Flow, D: OutputPorts, R: Yields<D::Values>>(value: R, names: &[&'static str]) -> StepEnd<P> {
+    yielded_values::<P, D>(value.into_value(), names)
 }
 
-fn yielded_values<P: Flow, V: OutputValues>(value: Result<V, BoxError>, names: &[&'static str]) -> StepEnd<P> {
-    match value.and_then(|value| value.into_json().map_err(Into::into)) {
+fn yielded_values<P: Flow, D: OutputPorts>(value: Result<D::Values, BoxError>, names: &[&'static str]) -> StepEnd<P> {
+    match value.and_then(|value| D::into_json(value).map_err(Into::into)) {
         Ok(values) => StepEnd::new(Ok(Next(Hand::Proceed))).with_outputs(names.iter().copied().zip(values)),
         Err(error) => StepEnd::new(Err(error)),
     }

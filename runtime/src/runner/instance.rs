@@ -449,9 +449,6 @@ impl<P: Process> TypeOf<P> {
         // A memo may have been written before the crash; the boundary deletes it.
         instance.cx.core.memos = true;
         instance.texts = Some(Box::new(Texts { saved: record.context.clone().into_bytes(), buffer: Vec::new() }));
-        if <P as Hooks>::ENABLED {
-            instance.process.on_init(&instance.cx);
-        }
         Ok(Restored { live: Box::new(instance), children })
     }
 }

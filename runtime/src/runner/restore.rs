@@ -13,8 +13,7 @@ impl Shared {
     /// A process as of its last boundary; one that cannot be read is parked with the reason.
     pub(crate) async fn restore(&self, record: &Record) -> Result<Box<Resident>, RunError> {
         let process = self.env.registry.named(&record.envelope.process)?;
-        let restore = || caught(|| process.restore(&self.env, record)).unwrap_or_else(|panic| Err(panic.to_string()));
-        let restored = super::CURRENT.sync_scope(record.pid.clone(), restore);
+        let restored = caught(|| process.restore(&self.env, record)).unwrap_or_else(|panic| Err(panic.to_string()));
         let restored = match restored {
             Ok(restored) => restored,
             Err(reason) => return Err(self.park(&record.pid, reason).await?),
@@ -38,6 +37,12 @@ impl Shared {
         }
         if record.state == ProcessState::Waiting {
             resident.waiting = Some(Box::new(self.waiting(record, &restored.children).await?));
+        }
+        if let Some(hooks) = resident.live.hooks() {
+            let init = super::CURRENT.sync_scope(record.pid.clone(), || caught(|| hooks.init()));
+            if let Err(panic) = init {
+                return Err(self.park(&record.pid, format!("`on_init` panicked: {panic}")).await?);
+            }
         }
         Ok(resident)
     }

@@ -73,7 +73,7 @@ impl Runtime {
     }
 
     /// Deletes a process that has ended, with all that is kept of it; gives whether there was one. Its id and its key
-    /// are free then.
+    /// are free then. A [`Child`](crate::Child) of it that some context still holds will never tell its end.
     ///
     /// # Errors
     /// The process, or its parent, has not ended; the store failed; or there is none.

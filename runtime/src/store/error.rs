@@ -46,7 +46,7 @@ impl fmt::Display for StoreErrorKind {
             Self::NotFound => "there is no such process",
             Self::Stale => "another owner has taken over",
             Self::Ended => "the process has ended",
-            Self::Unfinished => "it has not ended",
+            Self::Unfinished => "it, or its parent, has not ended",
             Self::NoSnapshot => "there is no such snapshot",
             Self::Limit => "a limit is reached",
             Self::InUse => "another OS process owns it",

@@ -183,6 +183,12 @@ impl Kept {
         Ok(())
     }
 
+    fn load_snapshot(&self, pid: &ProcessId, tag: &str) -> Option<Record> {
+        let (_, snapshot) = self.snapshots.get(&(pid.to_string(), tag.to_owned()))?;
+        let present = &self.rows.get(pid)?.record;
+        Some(Record { parent: present.parent.clone(), ..snapshot.clone() })
+    }
+
     fn remove_snapshots(&mut self, pid: &ProcessId) -> u64 {
         let tags: Vec<_> = self.snapshots_of(pid).map(|snapshot| snapshot.tag).collect();
         for tag in &tags {
@@ -192,10 +198,8 @@ impl Kept {
     }
 
     fn restore(&mut self, pid: &ProcessId, tag: &str, at: Timestamp) -> StoreResult<Record> {
-        let Some((_, snapshot)) = self.snapshots.get(&(pid.to_string(), tag.to_owned())) else {
-            return Err(refuse(StoreErrorKind::NoSnapshot, "restore", pid));
-        };
-        rules::restore(self, snapshot.clone(), tag, at)
+        let snapshot = self.load_snapshot(pid, tag);
+        rules::restore(self, pid, snapshot, tag, at)
     }
 }
 
@@ -339,7 +343,7 @@ impl Store for MemoryStore {
     }
 
     fn load_snapshot<'a>(&'a self, pid: &'a ProcessId, tag: &'a str) -> BoxFuture<'a, StoreResult<Option<Record>>> {
-        self.read(move |kept| kept.snapshots.get(&(pid.to_string(), tag.to_owned())).map(|(_, record)| record.clone()))
+        self.read(move |kept| kept.load_snapshot(pid, tag))
     }
 
     fn snapshots_of<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<Snapshot>>> {

@@ -195,14 +195,21 @@ pub(super) fn park(table: &mut impl Table, pid: &ProcessId, reason: String) -> S
 }
 
 /// Brings a process back to a snapshot; gives it as it is then.
-pub(super) fn restore(table: &mut impl Table, snapshot: Record, tag: &str, at: Timestamp) -> StoreResult<Record> {
+pub(super) fn restore(
+    table: &mut impl Table,
+    pid: &ProcessId,
+    snapshot: Option<Record>,
+    tag: &str,
+    at: Timestamp,
+) -> StoreResult<Record> {
     const OPERATION: &str = "restore";
-    let (pid, retention) = (snapshot.pid.clone(), table.retention());
-    if table.row(&pid)?.is_none() {
-        return Err(table.refuse(StoreErrorKind::NotFound, OPERATION, &pid));
+    let retention = table.retention();
+    if table.row(pid)?.is_none() {
+        return Err(table.refuse(StoreErrorKind::NotFound, OPERATION, pid));
     }
+    let Some(snapshot) = snapshot else { return Err(table.refuse(StoreErrorKind::NoSnapshot, OPERATION, pid)) };
     if snapshot.state.is_terminal() {
-        return Err(table.refuse(StoreErrorKind::Ended, OPERATION, &pid));
+        return Err(table.refuse(StoreErrorKind::Ended, OPERATION, pid));
     }
     for awaited in &snapshot.awaiting.children {
         if table.row(&awaited.pid)?.is_none() {
@@ -210,7 +217,7 @@ pub(super) fn restore(table: &mut impl Table, snapshot: Record, tag: &str, at: T
         }
     }
     let awaiting = snapshot.awaiting.clone();
-    let row = changed(table, &pid, OPERATION)?;
+    let row = changed(table, pid, OPERATION)?;
     let (steps, from) = (row.record.steps + 1, row.record.state);
     let present = row.record.clone();
     row.record = Record {
@@ -226,8 +233,8 @@ pub(super) fn restore(table: &mut impl Table, snapshot: Record, tag: &str, at: T
     row.memos.clear();
     row.close_all();
     row.push(HistoryEntry { at, from, to: row.record.state, steps, point: restored_from(tag) }, retention);
-    await_children(table, &pid, &awaiting, OPERATION)?;
-    Ok(changed(table, &pid, OPERATION)?.record.clone())
+    await_children(table, pid, &awaiting, OPERATION)?;
+    Ok(changed(table, pid, OPERATION)?.record.clone())
 }
 
 /// What the history says of a process that was brought back to a snapshot.
@@ -246,7 +253,7 @@ pub(super) fn delete(table: &mut impl Table, pid: &ProcessId) -> StoreResult<boo
         && let Some(row) = table.row_mut(parent)?
     {
         if !row.record.state.is_terminal() {
-            return Err(table.refuse(StoreErrorKind::Unfinished, "delete", parent));
+            return Err(table.refuse(StoreErrorKind::Unfinished, "delete", pid));
         }
         row.children.retain(|child| child != pid);
     }

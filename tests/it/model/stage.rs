@@ -322,7 +322,8 @@ impl Stage {
     pub(super) async fn end(&mut self) {
         self.happen(Event::Ask(Ask::KillForce), true).await;
         assert_eq!(self.answers.len(), self.asked.len(), "every ask is answered");
-        for pid in std::mem::take(&mut *self.script.children.lock().unwrap()) {
+        let children = std::mem::take(&mut *self.script.children.lock().unwrap());
+        for pid in children {
             if let Ok(child) = self.runtime.attach(&pid).await {
                 child.kill_force("").await.unwrap();
             }

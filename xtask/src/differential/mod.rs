@@ -105,7 +105,7 @@ fn run(purpose: &'static str, seed: u64, first: u64, count: usize) -> Result<Fou
 /// Rules that explained a difference, though the trace table does not call them different.
 fn undeclared(table: &str, applied: &Applied) -> Vec<String> {
     let declares = |number: &str| {
-        let row = table.lines().find(|line| line.starts_with(&format!("| {number} |")));
+        let row = table.lines().find(|line| line.starts_with(&format!("| {number} ")));
         row.is_some_and(|row| row.contains("different:"))
     };
     let numbers = applied.keys().map(|rule| rule.split(':').next().unwrap_or_default());

@@ -43,7 +43,7 @@ fn end(model: &Model, point: &Point) -> TokenStream {
     let at = returned.first().and_then(|output| output.path.last()).unwrap_or(&point.step).span();
     let span = located(at);
     let private = private_at(span);
-    let types: Vec<_> = returned.iter().map(|output| of_output(model, output, "Output", "Value")).collect();
+    let types: Vec<_> = returned.iter().map(|output| port(model, output)).collect();
     let names: Vec<_> = returned.iter().map(|output| output.name.as_str()).collect();
     let end = match (types.as_slice(), names.as_slice()) {
         ([], _) => quote_spanned!(span=> #private::returned::<Self, _>(value)),
@@ -51,7 +51,7 @@ fn end(model: &Model, point: &Point) -> TokenStream {
         _ => quote_spanned!(span=> #private::yielded::<Self, (#(#types,)*), _>(value, &[#(#names),*])),
     };
     let forwards = forwarded.iter().map(|output| {
-        let child = of_output(model, output, "ExposedOutputs", "Of");
+        let child = exposed(model, output);
         let field = output.from.iter().flatten();
         let span = located(output.from.iter().flatten().last().map_or_else(Span::call_site, Ident::span));
         let name = &output.name;
@@ -60,13 +60,26 @@ fn end(model: &Model, point: &Point) -> TokenStream {
     quote!(#end #(#forwards)*)
 }
 
-/// What the spec says about an output, asked by its name: as a path, so that rustc knows the near ones and is silent
-/// about what follows from a wrong one.
-fn of_output(model: &Model, output: &Output, fact: &str, item: &str) -> TokenStream {
+/// An output as a type.
+fn port(model: &Model, output: &Output) -> TokenStream {
+    let (span, hash) = hash(model, output);
+    let private = private_at(span);
+    quote_spanned!(span=> #private::Out<Self, #hash>)
+}
+
+/// The process whose outputs the output exposes.
+fn exposed(model: &Model, output: &Output) -> TokenStream {
+    let (span, hash) = hash(model, output);
+    let private = private_at(span);
+    quote_spanned!(span=> <Self as #private::ExposedOutputs<#hash>>::Of)
+}
+
+/// What an output is known by, asked by its name: as a path, so that rustc knows the near ones and is silent about what
+/// follows from a wrong one.
+fn hash(model: &Model, output: &Output) -> (Span, TokenStream) {
     let span = located(output.path.last().map_or_else(Span::call_site, Ident::span));
     let private = private_at(span);
     let names = Ident::new(&model.target.hidden("__procession_outputs_").to_string(), span);
-    let (fact, item, first) = (Ident::new(fact, span), Ident::new(item, span), output.path.first());
-    let below = output.name.find('.').map_or("", |dot| &output.name[dot..]);
-    quote_spanned!(span=> <Self as #private::#fact<{ #private::output_hash(#names::#first, #below) }>>::#item)
+    let (first, below) = (output.path.first(), output.name.find('.').map_or("", |dot| &output.name[dot..]));
+    (span, quote_spanned!(span=> { #private::output_hash(#names::#first, #below) }))
 }

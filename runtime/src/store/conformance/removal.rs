@@ -56,9 +56,12 @@ pub async fn children_of_a_deleted_process_stay(mut subject: Subject) {
     let (store, epoch) = subject.own().await;
     let parent = launch(&*store, epoch, process("parent")).await;
     let detached = launch(&*store, epoch, child("detached", &parent, false)).await;
+    store.save_snapshot(epoch, &detached, "tag", AT).await.unwrap();
     end(&*store, epoch, &parent).await;
     assert!(store.delete(epoch, &parent).await.unwrap());
     assert_eq!(load(&*store, &detached).await.parent, None);
+    assert_eq!(store.load_snapshot(&detached, "tag").await.unwrap().unwrap().parent, None);
+    assert_eq!(store.restore(epoch, &detached, "tag", AT).await.unwrap().parent, None);
     assert_eq!(store.children(&parent).await.unwrap(), []);
     // Another of the same id is no parent of it.
     launch(&*store, epoch, process("parent")).await;

@@ -248,7 +248,7 @@ pub async fn what_cannot_be_restored_is_refused(subject: Subject) {
     refused(store.restore(epoch, &pid, "wait", LATER).await, StoreErrorKind::NoSnapshot);
     refused(store.restore(epoch, &pid, "ended", LATER).await, StoreErrorKind::Ended);
     refused(store.restore(epoch, &pid, "waits", LATER).await, StoreErrorKind::NotFound);
-    assert!(store.restore(epoch, &"unknown".into(), "waits", LATER).await.is_err());
+    refused(store.restore(epoch, &"unknown".into(), "waits", LATER).await, StoreErrorKind::NotFound);
     assert_eq!(load(&*store, &pid).await, before);
 }
 

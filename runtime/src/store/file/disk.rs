@@ -90,7 +90,12 @@ impl Disk {
         for folder in folders {
             fs::create_dir_all(self.root.join(folder))?;
         }
-        self.sync_folder(&self.root)
+        self.sync_folder(&self.root)?;
+        match self.root.parent().map_or(Ok(()), |parent| self.sync_folder(parent)) {
+            // The name of a folder in one that may not be read was not made here.
+            Err(error) if is_read_only(error.kind()) => Ok(()),
+            synced => synced,
+        }
     }
 
     /// Writes a document as a whole: a reader sees the old one or the new one, also after a crash.

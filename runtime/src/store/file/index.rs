@@ -1,6 +1,6 @@
 //! The order of creation, which no folder has: read from the documents, and kept in memory by the owner.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
 
 use serde::Deserialize;
@@ -56,7 +56,7 @@ impl Index {
     /// Reads all documents. Those that cannot be read come last.
     pub(super) fn read(view: &View<'_>) -> StoreResult<Self> {
         let failed = |error| failed("list", view.disk().root().display(), error);
-        let parked = view.list("parked").map_err(failed)?;
+        let parked: HashSet<String> = view.list("parked").map_err(failed)?.into_iter().collect();
         let (mut index, mut unreadable) = (Self::default(), Vec::new());
         let mut names = view.list("processes").map_err(failed)?;
         names.sort();

@@ -502,7 +502,7 @@ impl Store for FileStore {
 
     fn load_snapshot<'a>(&'a self, pid: &'a ProcessId, tag: &'a str) -> BoxFuture<'a, StoreResult<Option<Record>>> {
         let (pid, tag) = (pid.clone(), tag.to_owned());
-        self.read("read a snapshot in", move |view| Ok(view.snapshot(&pid, &tag)?.map(|found| found.process.into())))
+        self.read("read a snapshot in", move |view| snapshots::load_snapshot(view, &pid, &tag))
     }
 
     fn snapshots_of<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<Snapshot>>> {

@@ -51,6 +51,14 @@ pub(super) fn snapshots(
     found.iter().map(|(_, name)| snapshot(view, name)).collect()
 }
 
+pub(super) fn load_snapshot(view: &View<'_>, pid: &ProcessId, tag: &str) -> StoreResult<Option<Record>> {
+    let Some(snapshot) = view.snapshot(pid, tag)? else { return Ok(None) };
+    let snapshot = Record::from(snapshot.process);
+    // Its parent may have been deleted since. A snapshot can be read where the process itself cannot.
+    let parent = view.record(pid).map_or_else(|_| snapshot.parent.clone(), |present| present?.parent);
+    Ok(Some(Record { parent, ..snapshot }))
+}
+
 pub(super) fn save_snapshot(rows: &mut Rows<'_>, pid: &ProcessId, tag: &str, at: Timestamp) -> StoreResult<()> {
     check_tag(pid, tag)?;
     let missing = rows.refuse(StoreErrorKind::NotFound, "save a snapshot of", pid);
@@ -70,8 +78,6 @@ pub(super) fn delete_snapshots(rows: &mut Rows<'_>, pid: &ProcessId) -> StoreRes
 }
 
 pub(super) fn restore(rows: &mut Rows<'_>, pid: &ProcessId, tag: &str, at: Timestamp) -> StoreResult<Record> {
-    match rows.view().snapshot(pid, tag)? {
-        Some(snapshot) => rules::restore(rows, snapshot.process.into(), tag, at),
-        None => Err(rows.refuse(StoreErrorKind::NoSnapshot, "restore", pid)),
-    }
+    let snapshot = rows.view().snapshot(pid, tag)?.map(|snapshot| snapshot.process.into());
+    rules::restore(rows, pid, snapshot, tag, at)
 }

@@ -303,12 +303,12 @@ async fn everything_is_flushed_before_it_is_relied_on() {
 
 #[tokio::test]
 async fn a_folder_whose_making_was_cut_off_is_made_by_the_next() {
-    for operation in 0..6 {
+    for operation in 0..7 {
         let folder = tempfile::tempdir().unwrap();
         let disk = Disk::new(folder.path().to_owned());
         disk.fault.set(Some((operation, Fails::Crash)));
         let made = FileStore::open_on(disk, FileOptions::new());
-        assert_eq!(made.is_ok(), operation >= 5, "{operation}");
+        assert_eq!(made.is_ok(), operation >= 6, "{operation}");
         let store = open(folder.path());
         assert!(store.acquire().await.is_ok());
     }

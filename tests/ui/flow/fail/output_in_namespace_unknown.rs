@@ -3,7 +3,7 @@ use procession::prelude::*;
 #[process]
 #[derive(Default)]
 struct Relax;
-spec! { Relax { output energies { total: f64; } } }
+spec! { Relax { output energies { total: optional<f64>; } } }
 outline! { Relax {
     b => energies.totl;
 } }

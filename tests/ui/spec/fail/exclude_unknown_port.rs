@@ -14,6 +14,6 @@ spec! { Scf {
 }}
 hand::process!(Scf);
 
-spec! { Relax { expose inputs of Scf as scf { exclude: structur, options.waltime; } } }
+spec! { Relax { expose inputs of Scf as scf { exclude: options.waltime; } } }
 
 fn main() {}

@@ -3,6 +3,6 @@ use procession::spec;
 #[derive(Default)]
 struct Relax;
 
-spec! { Relax { exit 0 Fine "fine"; exit 11 Missing "missing"; } }
+spec! { Relax { exit 11 Missing "missing"; } }
 
 fn main() {}

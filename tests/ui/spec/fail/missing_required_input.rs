@@ -3,7 +3,7 @@ use procession::spec;
 #[derive(Default)]
 struct Relax;
 
-spec! { Relax { input structure: String; input steps: u32 = 10; input options { walltime: u64; } } }
+spec! { Relax { input structure: String; input steps: u32 = 10; } }
 hand::process!(Relax);
 
 fn main() {

@@ -4,7 +4,7 @@ use procession::spec;
 struct Relax;
 
 spec! { Relax {
-    input options { hours: u32; hours: u32; }
+    input options { hours: u32; r#hours: u32; }
 }}
 
 fn main() {}

@@ -14,6 +14,6 @@ spec! { Scf {
 }}
 hand::process!(Scf);
 
-spec! { Relax { expose inputs of Scf { optional; help: "no" } } }
+spec! { Relax { expose inputs of Scf { optional } } }
 
 fn main() {}

@@ -1,0 +1,19 @@
+use procession::spec;
+
+#[derive(Default)]
+struct Relax;
+
+#[derive(Default)]
+struct Scf;
+
+spec! { Scf {
+    input structure: String;
+    input cutoff: f64;
+    input options { walltime: u64; queue: String = "normal"; }
+    output energy: f64;
+}}
+hand::process!(Scf);
+
+spec! { Relax { expose inputs of Scf { help: "no" } } }
+
+fn main() {}
