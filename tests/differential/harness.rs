@@ -7,15 +7,17 @@ use procession::{AnyHandle, ProcessId, ProcessState, RunError, Runtime, RuntimeB
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 
-use crate::{Leaf, RECORDS, Records, STEPPED, STEPS, log, name_of, records};
+use crate::{Leaf, RECORDS, Records, log, name_of, records};
 
-/// Stops and restarts of a run over a store.
-const STOPS: u64 = 8;
+/// Stops of a run over a store, each in the middle of what was launched just before it.
+const STOPS: usize = 24;
+
+/// After so long the program hangs; a batch takes a second or two.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// How the processes are run.
 #[derive(Clone, Copy, PartialEq)]
@@ -45,15 +47,18 @@ impl Listener for Witness {
 
 /// Runs all processes in all modes; `register` knows their types.
 pub fn run(register: fn(RuntimeBuilder) -> RuntimeBuilder, names: &[&str]) {
+    std::thread::spawn(|| {
+        std::thread::sleep(PATIENCE);
+        eprintln!("it hangs: no end after {PATIENCE:?}");
+        std::process::exit(1);
+    });
     // A panic of a step is planned.
     std::panic::set_hook(Box::new(|_| {}));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let done = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
         runtime.block_on(async {
-            let mut steps = 0;
             for (name, mode) in [("quiet", Mode::Quiet), ("volatile", Mode::Volatile), ("stored", Mode::Stored)] {
-                let ended = one_mode(register, names, mode, steps).await.map_err(|error| format!("{name}: {error}"))?;
-                steps = STEPS.load(Ordering::SeqCst);
+                let ended = one_mode(register, names, mode).await.map_err(|error| format!("{name}: {error}"))?;
                 print(names, name, &ended);
             }
             Ok(())
@@ -67,16 +72,13 @@ pub fn run(register: fn(RuntimeBuilder) -> RuntimeBuilder, names: &[&str]) {
 
 type Ends = BTreeMap<String, Value>;
 
-/// `expected` is the number of steps of another run: a run with stops spreads them over as many.
 async fn one_mode(
     register: fn(RuntimeBuilder) -> RuntimeBuilder,
     names: &[&str],
     mode: Mode,
-    expected: u64,
 ) -> Result<Ends, RunError> {
     let (resume, resumed) = unbounded_channel();
     *RECORDS.lock().expect("nothing panics while it is held") = Records { resume: Some(resume), ..Records::default() };
-    STEPS.store(0, Ordering::SeqCst);
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let build = || {
         let builder = match mode {
@@ -89,17 +91,22 @@ async fn one_mode(
     let mut runtime = build().await?;
     let current = watch::Sender::new(runtime.clone());
     let resuming = tokio::spawn(resume_all(resumed, current.subscribe()));
-    let mut handles = Vec::new();
-    for name in names {
-        handles.push(runtime.launch_by_name(name, Map::new()).id(*name).await?);
-    }
-    if mode == Mode::Stored {
-        for stop in 1..=STOPS {
-            reach(stop * expected / (STOPS + 1)).await;
+    let (mut handles, mut stops) = (Vec::new(), BTreeMap::<String, u64>::new());
+    for (part, names) in names.chunks(names.len().div_ceil(STOPS + 1)).enumerate() {
+        if mode == Mode::Stored && part > 0 {
+            // What was launched just before is in the middle of it.
             runtime.shutdown().await?;
+            for record in store.unfinished(None, usize::MAX).await?.records {
+                *stops.entry(name_of(&record.pid)).or_default() += 1;
+            }
             runtime = build().await?;
             current.send_replace(runtime.clone());
         }
+        for name in names {
+            handles.push(runtime.launch_by_name(name, Map::new()).id(*name).await?);
+        }
+    }
+    if mode == Mode::Stored {
         for handle in &mut handles {
             *handle = runtime.attach(handle.pid()).await?;
         }
@@ -108,21 +115,17 @@ async fn one_mode(
     for (name, handle) in names.iter().zip(handles) {
         ends.insert((*name).to_owned(), end(&Ok(handle), name).await?);
     }
+    for (name, stops) in stops {
+        if let Some(end) = ends.get_mut(&name) {
+            end["stops"] = json!(stops);
+        }
+    }
     if mode != Mode::Quiet {
         all_children(&runtime, &mut ends).await?;
     }
     runtime.shutdown().await?;
     resuming.abort();
     Ok(ends)
-}
-
-/// Waits until so many steps have begun, or until none begins any more.
-async fn reach(steps: u64) {
-    while STEPS.load(Ordering::SeqCst) < steps {
-        if tokio::time::timeout(Duration::from_millis(200), STEPPED.notified()).await.is_err() {
-            return;
-        }
-    }
 }
 
 /// Waits for the children of all, and theirs. One that was launched in a step that failed does not exist.

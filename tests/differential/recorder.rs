@@ -14,10 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard};
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// What was written down in a run. Names are the same on both sides, ids of children are not.
@@ -30,10 +28,6 @@ struct Records {
 }
 
 static RECORDS: LazyLock<Mutex<Records>> = LazyLock::new(Mutex::default);
-/// Steps that began in this run, for stops in the middle of it.
-static STEPS: AtomicU64 = AtomicU64::new(0);
-static STEPPED: Notify = Notify::const_new();
-
 fn records() -> MutexGuard<'static, Records> {
     RECORDS.lock().expect("nothing panics while it is held")
 }
@@ -92,8 +86,6 @@ impl Track {
             }
         }
         log(pid, json!(["step", step]));
-        STEPS.fetch_add(1, Ordering::SeqCst);
-        STEPPED.notify_waiters();
     }
 
     /// The table's entry for the number of steps so far.

@@ -56,6 +56,8 @@ impl Coverage {
             );
         }
         self.ends(recorded);
+        let stops = recorded.ours.get("stored").and_then(|ours| ours[&case.name]["end"]["stops"].as_u64());
+        self.count("unfinished at", &format!("{} of the stops", stops.unwrap_or_default()));
     }
 
     fn step(&mut self, step: &super::case::Step) {
