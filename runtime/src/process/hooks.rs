@@ -39,6 +39,10 @@ pub struct Transition<'a> {
 /// the process ends with the error that it had. A panic is as an error before the commit, and is logged after it.
 ///
 /// What a hook changes in the fields is saved with the next step that ends well; what `on_create` changes is saved at once.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no `impl Hooks`",
+    label = "`#[process(hooks)]` asks for it: write `impl Hooks for {Self} {{ … }}` with the hooks that you need"
+)]
 pub trait Hooks {
     /// Whether there are any, so that processes without hooks pay nothing.
     const ENABLED: bool = true;
