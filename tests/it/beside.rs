@@ -224,6 +224,41 @@ async fn listeners_of_a_runtime_come_and_go() {
     }
 }
 
+/// Two steps, the first at the gate.
+#[process(name = "it::Burst", needs(Gate))]
+#[derive(Debug, Default)]
+struct Burst {}
+
+spec! { Burst {} }
+outline! { Burst { first; second; } }
+
+impl Burst {
+    async fn first(&mut self, cx: &mut Cx<Self>) {
+        cx.resource::<Gate>().pass().await;
+    }
+
+    fn second(&mut self) {}
+}
+
+#[tokio::test]
+async fn a_listener_that_comes_while_steps_run_unwatched_hears_of_the_next_one() {
+    for all in [false, true] {
+        let (world, heard) = (World::new(), Told::default());
+        let runtime = world.volatile().register::<Burst>().build().await.unwrap();
+        let run = runtime.launch(Burst::inputs()).await.unwrap();
+        world.gate.reached().await;
+        let listener = States(Arc::clone(&heard));
+        if all {
+            runtime.add_listener(listener)
+        } else {
+            run.add_listener(listener)
+        };
+        world.gate.open(1);
+        run.termination().await.unwrap();
+        assert_eq!(told(&heard), ["running", "finished"]);
+    }
+}
+
 /// Adds cleanups and calls.
 #[process(name = "it::Busy", needs(Gate, Told))]
 #[derive(Debug, Default)]

@@ -248,8 +248,8 @@ impl<'a> Driver<'a> {
                         if let Some(cut) = Box::pin(answering).await {
                             break cut;
                         }
-                        // What waits for the step to end, or a close, must not wait for the end of a burst.
-                        if machine.is_interrupted() || self.shared.is_closing() {
+                        // What waits for the step to end, a close or a new listener must not wait for the end of a burst.
+                        if machine.is_interrupted() || self.shared.is_closing() || !self.shared.listeners.is_empty() {
                             self.entry.signal.store(true, Ordering::Relaxed);
                         }
                     }

@@ -164,7 +164,7 @@ impl AnyHandle {
 
     /// Adds an observer of this process. It is not stored, and is gone with this runtime or when the process ends.
     pub fn add_listener(&self, listener: impl Listener) -> ListenerId {
-        let id = self.shared.listeners.add(Some(self.pid().clone()), Arc::new(listener));
+        let id = self.shared.listen(Some(self.pid()), Arc::new(listener));
         if self.slot.get().is_some() {
             self.shared.listeners.forget(self.pid());
         }

@@ -157,7 +157,7 @@ impl Runtime {
 
     /// Adds an observer of all processes, from now on. It is not stored.
     pub fn add_listener(&self, listener: impl Listener) -> ListenerId {
-        self.shared().listeners.add(None, Arc::new(listener))
+        self.shared().listen(None, Arc::new(listener))
     }
 
     /// Removes a listener; whether it was there.

@@ -14,6 +14,7 @@ use super::keys::Keys;
 use super::listeners::Listeners;
 use super::timers::Timers;
 use crate::limits;
+use crate::listener::{Listener, ListenerId};
 use crate::process::{Env, ProcessId, ProcessState, Request, Slot, Termination};
 use crate::store::{RequestId, Store};
 
@@ -301,6 +302,16 @@ impl Shared {
             let _ = self.post(&entry, Mail { id: None, request, reply: None });
         }
         Ok(())
+    }
+
+    // ---- listeners
+
+    /// Adds a listener, of one process or of all. Steps that run unwatched go on watched from their next one.
+    pub(crate) fn listen(&self, only: Option<&ProcessId>, listener: Arc<dyn Listener>) -> ListenerId {
+        let id = self.listeners.add(only.cloned(), listener);
+        let watched = only.map_or_else(|| self.entries(), |pid| self.entry(pid).into_iter().collect());
+        watched.iter().for_each(|entry| entry.signal.store(true, Ordering::Relaxed));
+        id
     }
 
     // ---- the end
