@@ -127,6 +127,20 @@ class Recorded(plumpy.WorkChain):
         self.log('wait', text)
         return plumpy.Wait(self._do_step, text)
 
+    def outputs_beside(self):
+        """The outputs if a mapping for a namespace were put beside what is there: S48 as it is on the other side."""
+        outputs = {}
+        for path, value in [event[1:] for event in self.events if event[0] == 'emitted']:
+            *namespaces, name = path.split('.')
+            place = outputs
+            for namespace in namespaces:
+                place = place.setdefault(namespace, {})
+            if isinstance(value, dict) and isinstance(place.get(name), dict):
+                place[name].update(value)
+            else:
+                place[name] = copy.deepcopy(value)
+        return outputs
+
     def record(self):
         state = self.state.value
         end = {'state': state}
@@ -134,7 +148,8 @@ class Recorded(plumpy.WorkChain):
             result = self.result()
             if isinstance(result, plumpy.ToContext):
                 result = {'to_context': list(result)}
-            end.update(result=result, successful=self.is_successful)
+            valid = self.spec().outputs.validate(self.outputs_beside()) is None
+            end.update(result=result, successful=self.is_successful, valid_beside=valid)
         elif state == 'excepted':
             end.update(error=type(self.exception()).__name__, text=str(self.exception()))
         elif state == 'killed':

@@ -108,12 +108,20 @@ impl<'a> Account<'a> {
         absent
     }
 
-    /// S48: a mapping for a namespace replaces what was there in plumpy, and is put beside it here.
+    /// S48: a mapping for a namespace replaces what was there in plumpy, and is put beside it here. Whether a required
+    /// output is then missing, plumpy's own validation says.
     fn merged_namespaces(&mut self) {
         let outputs = self.emitted();
         let has_mapping = |stay: &Stay| stay.events.iter().any(|event| is(event, "emitted") && event[2].is_object());
         if outputs != self.outputs && self.stays.iter().any(has_mapping) {
             self.outputs = outputs;
+            let (was, is) = match self.plumpy["end"]["valid_beside"].as_bool() {
+                Some(true) => ("unsuccessful", "finished"),
+                _ => ("finished", "unsuccessful"),
+            };
+            if let Some(result) = self.end.get(was).cloned() {
+                self.end = json!({ is: result });
+            }
             self.apply("S48: a mapping for a namespace keeps what was there beside it");
         }
     }
@@ -404,7 +412,16 @@ mod tests {
     #[test]
     fn a_mapping_for_a_namespace_is_put_beside_what_was_there() {
         let log = json!([RUNNING, ["step", "a"], ["emitted", "n.p", 1], ["emitted", "n", { "q": 2 }], FINISHED]);
-        let (_, _, outputs, rules) = explained(log, finished(Value::Null), json!({ "n": { "q": 2 } }), json!({}));
-        assert_eq!((outputs, rules), (json!({ "n": { "p": 1, "q": 2 } }), vec!["S48"]));
+        // Whether it was successful in plumpy, whether it is with both outputs, and what that comes to.
+        for (successful, beside, ended, rules) in [
+            (true, true, json!({ "finished": 3 }), vec!["S48"]),
+            (false, true, json!({ "finished": 3 }), vec!["S48"]),
+            (true, false, json!({ "exit": 11 }), vec!["S43", "S48"]),
+            (false, false, json!({ "exit": 11 }), vec!["S43", "S48"]),
+        ] {
+            let end = json!({ "state": "finished", "result": 3, "successful": successful, "valid_beside": beside });
+            let (_, end, outputs, applied) = explained(log.clone(), end, json!({ "n": { "q": 2 } }), json!({}));
+            assert_eq!((end, outputs, applied), (ended, json!({ "n": { "p": 1, "q": 2 } }), rules));
+        }
     }
 }
