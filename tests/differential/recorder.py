@@ -130,7 +130,8 @@ class Recorded(plumpy.WorkChain):
     def outputs_beside(self):
         """The outputs if a mapping for a namespace were put beside what is there: S48 as it is on the other side."""
         outputs = {}
-        for path, value in [event[1:] for event in self.events if event[0] == 'emitted']:
+        # Copied: what was written down must not change.
+        for path, value in copy.deepcopy([event[1:] for event in self.events if event[0] == 'emitted']):
             *namespaces, name = path.split('.')
             place = outputs
             for namespace in namespaces:
@@ -138,7 +139,7 @@ class Recorded(plumpy.WorkChain):
             if isinstance(value, dict) and isinstance(place.get(name), dict):
                 place[name].update(value)
             else:
-                place[name] = copy.deepcopy(value)
+                place[name] = value
         return outputs
 
     def record(self):
