@@ -269,6 +269,7 @@ spec! { Busy { input act: String; } }
 outline! { Busy {
     begin;
     hold;
+    last;
 }}
 
 impl Busy {
@@ -308,6 +309,22 @@ impl Busy {
                     std::future::pending::<Result<(), StepError>>().await
                 })?;
             }
+            "tick" => {
+                cx.call_soon(async move {
+                    let mut ticks = tokio::time::interval(Duration::from_millis(1));
+                    loop {
+                        ticks.tick().await;
+                        note("tick".into());
+                    }
+                    #[allow(unreachable_code)]
+                    Ok::<_, StepError>(())
+                })?;
+            }
+            "many short" => {
+                for _ in 0..limits::CALLS {
+                    cx.call_soon(async { Ok::<_, StepError>(()) })?;
+                }
+            }
             "too many" => {
                 for _ in 0..limits::CALLS {
                     cx.call_soon(async { std::future::pending::<Result<(), StepError>>().await })?;
@@ -326,6 +343,13 @@ impl Busy {
 
     fn hold(&mut self, cx: &mut Cx<Self>) -> Next<Self> {
         cx.wait("for the test")
+    }
+
+    fn last(&mut self, cx: &mut Cx<Self>) -> Result<(), StepError> {
+        if cx.inputs().act == "many short" {
+            cx.call_soon(async { Ok::<_, StepError>(()) })?;
+        }
+        Ok(())
     }
 }
 
@@ -471,4 +495,144 @@ async fn a_kill_that_waits_for_the_step_is_seen_in_the_status() {
     world.gate.open(1);
     assert_eq!(kill.await.unwrap(), Ok::<_, RunError>(true));
     assert!(!run.status().await.unwrap().killing, "it is done");
+}
+
+#[tokio::test]
+async fn a_call_is_cut_off_when_its_runtime_stops() {
+    for stored in [false, true] {
+        for shuts_down in [false, true] {
+            let (world, log) = (World::new(), Told::default());
+            let builder = if stored { world.builder() } else { world.volatile() };
+            let runtime = builder.resource(Arc::clone(&log)).register::<Busy>().build().await.unwrap();
+            let run = runtime.launch(Busy::inputs().act("tick")).await.unwrap();
+            waits(&run).await;
+            eventually(async || told(&log).contains(&"tick".to_owned())).await;
+            if shuts_down {
+                runtime.shutdown().await.unwrap();
+            }
+            drop((run, runtime));
+            // Whoever still holds the log holds it for a tick.
+            eventually(async || Arc::strong_count(&log) == 1).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn calls_that_have_ended_count_no_more() {
+    let (world, log) = (World::new(), Told::default());
+    let runtime = world.builder().resource(Arc::clone(&log)).register::<Busy>().build().await.unwrap();
+    let run = runtime.launch(Busy::inputs().act("many short")).await.unwrap();
+    waits(&run).await;
+    run.resume(()).await.unwrap();
+    assert_eq!(run.termination().await.unwrap().ended.to_string(), "finished");
+}
+
+/// Has a call, and tells whether it was in memory all the time.
+#[process(name = "it::Kept", needs(Gate))]
+#[derive(Debug, Default)]
+struct Kept {
+    #[process(skip)]
+    here: bool,
+}
+
+spec! { Kept { output here: bool; } }
+outline! { Kept { first; last => here; } }
+
+impl Kept {
+    fn first(&mut self, cx: &mut Cx<Self>) -> Result<Next<Self>, StepError> {
+        self.here = true;
+        let gate = cx.resource::<Gate>();
+        cx.call_soon(async move {
+            gate.pass().await;
+            Ok::<_, StepError>(())
+        })?;
+        Ok(cx.wait("for the test"))
+    }
+
+    fn last(&mut self) -> bool {
+        self.here
+    }
+}
+
+#[tokio::test]
+async fn a_process_is_kept_in_memory_for_its_calls_and_no_longer() {
+    for ends in [false, true] {
+        let world = World::new();
+        let runtime = world.builder().resident(0).register::<Kept>().build().await.unwrap();
+        let run = runtime.launch(Kept::inputs()).await.unwrap();
+        waits(&run).await;
+        world.gate.reached().await;
+        if ends {
+            world.gate.open(1);
+            // On one thread: the call ends, its process is looked at once more, and laid down.
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+        }
+        run.resume(()).await.unwrap();
+        assert_eq!(run.outcome().await.unwrap().finished().unwrap().here, !ends);
+        runtime.shutdown().await.unwrap();
+    }
+}
+
+struct Removes(Mutex<Option<(Runtime, procession::listener::ListenerId)>>);
+
+impl Listener for Removes {}
+
+impl Drop for Removes {
+    fn drop(&mut self) {
+        if let Some((runtime, other)) = self.0.lock().unwrap().take() {
+            assert!(runtime.remove_listener(other));
+        }
+    }
+}
+
+struct Silent;
+impl Listener for Silent {}
+
+#[tokio::test]
+async fn a_listener_may_remove_others_when_it_is_dropped() {
+    let runtime = Runtime::volatile().build().await.unwrap();
+    let other = runtime.add_listener(Silent);
+    let id = runtime.add_listener(Removes(Mutex::new(Some((runtime.clone(), other)))));
+    let removing = tokio::task::spawn_blocking(move || (runtime.remove_listener(id), runtime.remove_listener(other)));
+    let removed = tokio::time::timeout(Duration::from_secs(20), removing).await.expect("no deadlock").unwrap();
+    assert_eq!(removed, (true, false));
+}
+
+#[tokio::test]
+async fn a_handle_of_an_earlier_life_removes_no_listeners_of_the_later_one() {
+    let (world, heard) = (World::new(), Told::default());
+    let runtime = world.builder().resource(Told::default()).register::<Heard>().build().await.unwrap();
+    let old = runtime.launch(Heard::inputs().room("")).await.unwrap();
+    waits(&old).await;
+    old.snapshot("before").await.unwrap();
+    old.kill("").await.unwrap();
+    let new = runtime.restore(old.pid(), "before").await.unwrap();
+    new.add_listener(States(Arc::clone(&heard)));
+    old.add_listener(Silent);
+    new.resume(()).await.unwrap();
+    new.termination().await.unwrap();
+    assert_eq!(told(&heard), ["running", "finished"]);
+    runtime.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_snapshot_whose_listener_is_not_registered_is_refused_and_changes_nothing() {
+    let world = World::new();
+    let builder = || world.builder().resource(Told::default()).register::<Heard>();
+    let runtime = builder().register_listener::<Diary>().build().await.unwrap();
+    let run = runtime.launch(Heard::inputs().act("add").room("a snapshot")).await.unwrap();
+    waits(&run).await;
+    run.snapshot("tag").await.unwrap();
+    run.resume(()).await.unwrap();
+    assert!(run.termination().await.unwrap().ended.is_successful());
+    runtime.shutdown().await.unwrap();
+
+    let runtime = builder().build().await.unwrap();
+    let before = world.store.load(run.pid()).await.unwrap();
+    let error = runtime.restore(run.pid(), "tag").await.unwrap_err().to_string();
+    assert!(error.contains("no listener `it::Diary` is registered"), "{error}");
+    assert_eq!(world.store.load(run.pid()).await.unwrap(), before);
+    runtime.shutdown().await.unwrap();
 }

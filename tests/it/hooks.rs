@@ -411,3 +411,81 @@ async fn on_init_runs_after_creation_and_after_each_load() {
     assert_eq!((&outputs["before"], &outputs["after"]), (&Value::from(7), &Value::from(7)));
     runtime.shutdown().await.unwrap();
 }
+
+/// A field that cannot be written, if it is asked to.
+#[derive(Debug, Default)]
+struct Odd(bool);
+
+impl serde::Serialize for Odd {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0 { Err(serde::ser::Error::custom("odd")) } else { serializer.serialize_bool(false) }
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Odd {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        bool::deserialize(deserializer).map(Odd)
+    }
+}
+
+/// Counts in a hook, and may become unwritable.
+#[process(name = "it::Counted", hooks, needs(Log))]
+#[derive(Debug, Default)]
+struct Counted {
+    odd: Odd,
+    waits: u32,
+}
+
+spec! { Counted { input odd: bool; output waits: u32; } }
+outline! { Counted { first; last => waits; } }
+
+impl Counted {
+    fn first(&mut self, cx: &mut Cx<Self>) -> Next<Self> {
+        self.odd = Odd(cx.inputs().odd);
+        cx.wait("for the test")
+    }
+
+    fn last(&mut self) -> u32 {
+        self.waits
+    }
+}
+
+impl Hooks for Counted {
+    fn on_entering(&mut self, cx: &Cx<Self>, transition: Transition<'_>) -> Result<(), BoxError> {
+        cx.resource::<Log>().note(&format!("entering({})", transition.to));
+        Ok(())
+    }
+
+    fn on_except(&mut self, cx: &Cx<Self>, _: &ErrorInfo) -> Result<(), BoxError> {
+        cx.resource::<Log>().note("except");
+        Ok(())
+    }
+
+    fn on_waiting(&mut self, _: &Cx<Self>) {
+        self.waits += 1;
+    }
+}
+
+#[tokio::test]
+async fn hooks_are_told_of_excepted_also_where_a_context_cannot_be_written() {
+    let (world, log) = (World::new(), Log::default());
+    let runtime = world.builder().resource(log.clone()).register::<Counted>().build().await.unwrap();
+    let run = runtime.launch(Counted::inputs().odd(true)).await.unwrap();
+    assert_eq!(run.termination().await.unwrap().ended.state(), ProcessState::Excepted);
+    let expected = "entering(created) entering(running) entering(waiting) entering(excepted) except";
+    assert_eq!(log.told().join(" "), expected);
+}
+
+#[tokio::test]
+async fn what_a_hook_changes_is_not_lost_where_there_is_no_room_in_memory() {
+    for resident in [1_000, 0] {
+        let world = World::new();
+        let builder = world.builder().resource(Log::default()).resident(resident).register::<Counted>();
+        let runtime = builder.build().await.unwrap();
+        let run = runtime.launch(Counted::inputs().odd(false)).await.unwrap();
+        eventually(async || run.status().await.is_ok_and(|status| status.state == ProcessState::Waiting)).await;
+        run.resume(()).await.unwrap();
+        assert_eq!(run.outcome().await.unwrap().finished().unwrap().waits, 1, "{resident}");
+        runtime.shutdown().await.unwrap();
+    }
+}

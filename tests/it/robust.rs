@@ -387,3 +387,62 @@ async fn a_stale_runtime_that_shuts_down_takes_nothing_from_its_successor() -> R
     let _: &Arc<dyn Store> = &world.store;
     new.shutdown().await
 }
+
+/// Waits for a resume.
+#[process(name = "it::Waiter")]
+#[derive(Debug, Default)]
+struct Waiter {}
+
+spec! { Waiter {} }
+outline! { Waiter { hold; } }
+
+impl Waiter {
+    fn hold(&mut self, cx: &mut Cx<Self>) -> Next<Self> {
+        cx.wait("for the test")
+    }
+}
+
+/// Two wait in a store; one of them is damaged while nobody runs them. Requests to the other are delivered all the same.
+async fn a_damaged_one_is_asked_first(open: impl Fn() -> Arc<dyn Store>, damage: impl FnOnce()) {
+    let store = open();
+    let runtime = Runtime::builder().shared_store(Arc::clone(&store)).register::<Waiter>().build().await.unwrap();
+    for pid in ["one", "two"] {
+        let run = runtime.launch(Waiter::inputs()).id(pid).await.unwrap();
+        eventually(async || run.status().await.unwrap().state == ProcessState::Waiting).await;
+    }
+    runtime.shutdown().await.unwrap();
+    drop((runtime, store));
+    damage();
+
+    let store = open();
+    let runtime = Runtime::builder().shared_store(Arc::clone(&store)).register::<Waiter>().build().await.unwrap();
+    let two = runtime.attach(&"two".into()).await.unwrap();
+    store.request(&"one".into(), Request::Play).await.unwrap();
+    let asked = async { two.pause("lunch").await.unwrap() && two.play().await.unwrap() };
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(20), asked).await;
+    assert!(answer.expect("both are answered"));
+    assert_eq!(store.requests(None).await.unwrap().len(), 1, "the request to the damaged one is kept");
+    runtime.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_document_does_not_keep_requests_from_other_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let open = || -> Arc<dyn Store> { Arc::new(procession::store::FileStore::open(&path).unwrap()) };
+    a_damaged_one_is_asked_first(open, || std::fs::write(path.join("processes/one.json"), "{").unwrap()).await;
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn a_damaged_row_does_not_keep_requests_from_other_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let open = || -> Arc<dyn Store> { Arc::new(procession::store::SqliteStore::open(&path).unwrap()) };
+    let damage = || {
+        let update = "UPDATE checkpoint SET status = '[' WHERE id = (SELECT id FROM process WHERE pid = 'one')";
+        let changed = rusqlite::Connection::open(&path).unwrap().execute(update, []).unwrap();
+        assert_eq!(changed, 1);
+    };
+    a_damaged_one_is_asked_first(open, damage).await;
+}

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -35,10 +36,11 @@ pub(crate) struct Env {
 }
 
 /// How many of something a process has.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default)]
 pub(crate) struct Has {
     pub(crate) cleanups: usize,
-    pub(crate) calls: usize,
+    /// Calls that have not ended.
+    pub(crate) calls: Option<Arc<AtomicUsize>>,
 }
 
 /// The part of the handle that does not depend on the type of the process.
@@ -245,7 +247,8 @@ impl<P: Spec> Cx<P> {
         &mut self,
         call: impl Future<Output = Result<(), E>> + Send + 'static,
     ) -> Result<CallHandle, RunError> {
-        let known = self.core.has.calls + self.core.effects.calls.len();
+        let running = self.core.has.calls.as_ref().map_or(0, |calls| calls.load(Ordering::Acquire));
+        let known = running + self.core.effects.calls.len();
         self.core.has_room("calls", known, limits::CALLS)?;
         let (cancel, cancelled) = oneshot::channel();
         let future = Exclusive::new(Box::pin(async move { call.await.map_err(Into::into) }) as BoxFuture<'static, _>);

@@ -48,6 +48,8 @@ pub trait Hooks {
     const ENABLED: bool = true;
 
     /// The process is in memory: it was created, or loaded from a store. The place to fill fields that are not saved.
+    ///
+    /// A panic in it parks a process that is loaded. A snapshot is tried out with it before the process goes back to it.
     fn on_init(&mut self, cx: &Cx<Self>)
     where
         Self: Spec,

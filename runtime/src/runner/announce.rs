@@ -1,7 +1,9 @@
 //! What is told, and what begins, when a boundary is durable.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use super::beside::Beside;
 use super::boundary::Child;
 use super::caught::caught;
 use super::drive::Driver;
@@ -22,10 +24,17 @@ impl Driver<'_> {
         let extra = self.resident.extra_mut();
         extra.cleanups.append(&mut effects.cleanups);
         while extra.calls.try_join_next().is_some() {}
+        extra.running.fetch_add(calls.len(), Ordering::AcqRel);
         for call in calls {
-            extra.calls.spawn(super::beside::run(Arc::downgrade(shared), Arc::clone(entry), call));
+            let beside = Beside {
+                shared: Arc::downgrade(shared),
+                slot: Arc::clone(&entry.slot),
+                process: entry.process.name(),
+                running: Arc::clone(&extra.running),
+            };
+            extra.calls.spawn(beside.run(call));
         }
-        let has = Has { cleanups: extra.cleanups.len(), calls: extra.calls.len() };
+        let has = Has { cleanups: extra.cleanups.len(), calls: Some(Arc::clone(&extra.running)) };
         self.resident.live.core_mut().has = has;
     }
 

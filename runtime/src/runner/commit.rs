@@ -7,6 +7,7 @@ use super::boundary::{Child, Parts};
 use super::caught::caught;
 use super::drive::{Driver, Stop};
 use super::entry::{Entry, Resident};
+use super::hooks::excepting;
 use super::instance::Live;
 use crate::listener::text_of;
 use crate::process::{Ended, ErrorInfo, ProcessId, ProcessState};
@@ -30,6 +31,7 @@ impl Driver<'_> {
                     self.resident.waiting = None;
                     self.resident.machine = crate::process::Machine::new(ProcessState::Excepted, false);
                     let ended = Ended::Excepted { error: error.in_step(self.resident.live.at()) };
+                    excepting(&mut self.resident, self.entry.pid(), &ended);
                     let parts = Parts { ended: Some(ended.clone()), waiting: true, told: true, ..Parts::default() };
                     Box::pin(self.commit(ended.state(), parts)).await?;
                     return Box::pin(self.end(ended)).await;

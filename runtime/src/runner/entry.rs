@@ -1,12 +1,13 @@
 //! What the runtime knows of a process that has not ended.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 
 use super::RunError;
+use super::caught::caught;
 use super::instance::Live;
 use crate::clock::Timestamp;
 use crate::listener::Attached;
@@ -14,12 +15,15 @@ use crate::process::{Cleanup, Machine, ProcessId, ProcessState, Request, Slot};
 use crate::registry::ProcessType;
 use crate::store::{AwaitedChild, Awaiting, RequestId, StatusText};
 
+/// Where the answer to a request goes.
+pub(crate) type Reply = oneshot::Sender<Result<bool, RunError>>;
+
 /// A request on its way to a process.
 pub(crate) struct Mail {
     /// The row that keeps it; none without a store.
     pub(crate) id: Option<RequestId>,
     pub(crate) request: Request,
-    pub(crate) reply: Option<oneshot::Sender<Result<bool, RunError>>>,
+    pub(crate) reply: Option<Reply>,
 }
 
 impl Mail {
@@ -56,6 +60,8 @@ pub(crate) struct Extra {
     pub(crate) cleanups: Vec<Cleanup>,
     /// What runs beside its steps; dropping it cuts that off.
     pub(crate) calls: JoinSet<()>,
+    /// How many of them have not ended.
+    pub(crate) running: Arc<AtomicUsize>,
 }
 
 /// What a process waits for.
@@ -121,7 +127,12 @@ impl Resident {
 
     /// Whether it holds what is in memory alone, so that it must stay there.
     pub(crate) fn is_pinned(&self) -> bool {
-        self.extra().is_some_and(|extra| !extra.cleanups.is_empty() || !extra.calls.is_empty())
+        self.extra().is_some_and(|extra| !extra.cleanups.is_empty() || extra.running.load(Ordering::Acquire) > 0)
+    }
+
+    /// Whether a hook has changed its fields since its last boundary: they are saved with the next.
+    pub(crate) fn hooks_changed_it(&mut self) -> bool {
+        self.live.hooks().is_some() && !matches!(caught(|| self.live.save()), Ok(Ok(None)))
     }
 
     pub(crate) fn listeners(&self) -> &[Attached] {
@@ -213,8 +224,12 @@ impl Entry {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells all who wait that this runtime will not go on with the process.
+    /// Tells all who wait that this runtime will not go on with the process, and frees what it has in memory: what runs
+    /// beside its steps is cut off.
     pub(crate) fn close(&self) {
+        let resident = self.lock().resident.take();
+        // Outside of the lock: its fields are the user's.
+        drop(resident);
         self.take_mail().into_iter().for_each(|mail| mail.answer(Err(RunError::Closed)));
         self.slot.fill(Err(RunError::Closed));
     }

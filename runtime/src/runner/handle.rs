@@ -165,8 +165,9 @@ impl AnyHandle {
     /// Adds an observer of this process. It is not stored, and is gone with this runtime or when the process ends.
     pub fn add_listener(&self, listener: impl Listener) -> ListenerId {
         let id = self.shared.listen(Some(self.pid()), Arc::new(listener));
-        if self.slot.get().is_some() {
-            self.shared.listeners.forget(self.pid());
+        if self.shared.entry(self.pid()).is_none() {
+            // It has ended, or is not here: nobody would take the listener away again.
+            self.shared.listeners.remove(id);
         }
         id
     }

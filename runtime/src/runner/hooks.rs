@@ -145,12 +145,18 @@ pub(crate) fn hooks_before(resident: &mut Resident, pid: &ProcessId, state: Ente
         return Ok(());
     }
     let ended = Ended::Excepted { error };
-    let transition = Transition { to: ProcessState::Excepted, ..transition };
-    if let Err(second) = caught(|| hooks.entering(transition, Entering::Ended(&ended))).unwrap_or_else(Err) {
-        tracing::error!(%pid, error = %second, "a hook failed on the way to excepted");
-    }
+    excepting(resident, pid, &ended);
     let Ended::Excepted { error } = ended else { return Ok(()) };
     Err(error)
+}
+
+/// Runs the hooks before excepted where those of leaving the state have run: another state was to be entered.
+pub(crate) fn excepting(resident: &mut Resident, pid: &ProcessId, ended: &Ended) {
+    let transition = Transition { pid, from: Some(resident.committed), to: ProcessState::Excepted };
+    let Some(hooks) = resident.live.hooks() else { return };
+    if let Err(error) = caught(|| hooks.entering(transition, Entering::Ended(ended))).unwrap_or_else(Err) {
+        tracing::error!(%pid, %error, "a hook failed on the way to excepted");
+    }
 }
 
 /// Runs the hooks before a process exists; an error refuses it.

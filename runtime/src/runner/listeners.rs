@@ -35,32 +35,28 @@ impl Listeners {
         Arc::clone(&self.list.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn change(&self, change: impl FnOnce(&mut Vec<Listening>)) {
+    /// Takes out those that a test says; they are dropped by the caller, since their code is the user's.
+    fn take(&self, test: impl FnMut(&mut Listening) -> bool) -> Vec<Listening> {
         let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);
-        change(Arc::make_mut(&mut list));
+        Arc::make_mut(&mut list).extract_if(.., test).collect()
     }
 
     pub(crate) fn add(&self, only: Option<ProcessId>, listener: Arc<dyn Listener>) -> ListenerId {
         let id = ListenerId(self.last.fetch_add(1, Ordering::Relaxed));
-        self.change(|list| list.push(Listening { id, only, listener }));
+        let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut list).push(Listening { id, only, listener });
         id
     }
 
     /// Removes a listener; whether it was there.
     pub(crate) fn remove(&self, id: ListenerId) -> bool {
-        let mut found = false;
-        self.change(|list| {
-            let before = list.len();
-            list.retain(|listening| listening.id != id);
-            found = list.len() < before;
-        });
-        found
+        !self.take(|listening| listening.id == id).is_empty()
     }
 
     /// Removes those that observe nothing but a process that has ended.
     pub(crate) fn forget(&self, pid: &ProcessId) {
         if self.list().iter().any(|listening| listening.only.as_ref() == Some(pid)) {
-            self.change(|list| list.retain(|listening| listening.only.as_ref() != Some(pid)));
+            drop(self.take(|listening| listening.only.as_ref() == Some(pid)));
         }
     }
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::RunError;
-use super::entry::Mail;
+use super::entry::{Mail, Reply};
 use super::handle::ended;
 use super::restore::termination_of;
 use super::shared::{Shared, Undelivered};
 use crate::limits;
 use crate::process::{ProcessId, Request};
-use crate::store::RequestRow;
+use crate::store::{RequestRow, StoreErrorKind};
 
 /// Delivers until the runtime closes: at once what is filed here, soon what other OS processes file.
 pub(super) async fn run(shared: Arc<Shared>) {
@@ -37,44 +37,62 @@ async fn deliver(shared: &Arc<Shared>) -> Result<(), RunError> {
     drop(shared.filing.write().await);
     for row in rows {
         let id = row.id;
-        deliver_one(shared, row).await?;
+        let mut reply = shared.take_reply(id);
+        if let Err(error) = deliver_one(shared, row, &mut reply).await {
+            // The row is delivered again, and who waits for its reply goes on waiting.
+            if let Some(reply) = reply {
+                shared.expect_reply(id, reply);
+            }
+            return Err(error);
+        }
         shared.set_delivered(id);
     }
     Ok(())
 }
 
-async fn deliver_one(shared: &Arc<Shared>, row: RequestRow) -> Result<(), RunError> {
+/// Delivers one row; the reply is taken when there is an answer.
+async fn deliver_one(shared: &Arc<Shared>, row: RequestRow, reply: &mut Option<Reply>) -> Result<(), RunError> {
     let RequestRow { id, pid, request } = row;
-    let reply = shared.take_reply(id);
     let request = match request {
         Ok(request) => request,
         Err(message) => {
             tracing::error!(%pid, message, "a request cannot be read");
             shared.discard(id).await?;
-            if let Some(reply) = reply {
-                let _ = reply.send(Err(RunError::UnreadableRequest { pid, message }));
-            }
+            answer(reply, Err(RunError::UnreadableRequest { pid, message }));
             return Ok(());
         }
     };
-    let mut mail = Mail { id: Some(id), request, reply };
+    let mut mail = Mail { id: Some(id), request, reply: reply.take() };
     if let Some(entry) = shared.entry(&pid) {
         mail = match shared.post(&entry, mail) {
             Ok(()) => return Ok(()),
             Err((mail, Undelivered::Busy)) => {
+                *reply = mail.reply;
                 shared.discard(id).await?;
-                mail.answer(Err(RunError::Busy(pid)));
+                answer(reply, Err(RunError::Busy(pid)));
                 return Ok(());
             }
             Err((mail, Undelivered::Gone)) => mail,
         };
     }
-    let (answer, over) = answer_absent(shared, &pid, &mail.request).await?;
+    *reply = mail.reply;
+    let (found, over) = match answer_absent(shared, &pid, &mail.request).await {
+        // A row that cannot be read is the trouble of its own process: others wait for their requests.
+        Err(RunError::Store(error)) if error.kind() == StoreErrorKind::Corrupt => (Err(error.into()), false),
+        found => found?,
+    };
     if over {
         shared.discard(id).await?;
     }
-    mail.answer(answer);
+    answer(reply, found);
     Ok(())
+}
+
+fn answer(reply: &mut Option<Reply>, answer: Result<bool, RunError>) {
+    if let Some(reply) = reply.take() {
+        // Whoever asked may have gone.
+        let _ = reply.send(answer);
+    }
 }
 
 /// The answer for a process that is not here, and whether the request is over with it: one to a process that is

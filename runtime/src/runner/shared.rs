@@ -156,8 +156,7 @@ impl Shared {
         if let Some(wake_at) = waiting.and_then(|waiting| waiting.wake_at) {
             self.timers.add(wake_at, entry.pid().clone());
         }
-        resident.live.forget_saved();
-        inner.resident = self.rests(resident.is_pinned()).then_some(resident);
+        inner.resident = self.rests(&mut resident).then_some(resident);
     }
 
     /// Fills in how a process ended, for all who wait for it, and forgets it.
@@ -240,9 +239,12 @@ impl Shared {
     }
 
     /// Counts a process to rest; whether it may stay in memory.
-    fn rests(&self, pinned: bool) -> bool {
+    fn rests(&self, resident: &mut Resident) -> bool {
         let resting = self.resting.fetch_add(1, Ordering::Relaxed);
-        if pinned || self.env.store.is_none() || resting < self.resident_most {
+        let full = self.env.store.is_some() && resting >= self.resident_most;
+        let stays = !full || resident.is_pinned() || resident.hooks_changed_it();
+        resident.live.forget_saved();
+        if stays {
             return true;
         }
         self.resting.fetch_sub(1, Ordering::Relaxed);
@@ -310,7 +312,9 @@ impl Shared {
     pub(crate) fn listen(&self, only: Option<&ProcessId>, listener: Arc<dyn Listener>) -> ListenerId {
         let id = self.listeners.add(only.cloned(), listener);
         let watched = only.map_or_else(|| self.entries(), |pid| self.entry(pid).into_iter().collect());
-        watched.iter().for_each(|entry| entry.signal.store(true, Ordering::Relaxed));
+        for entry in watched {
+            entry.signal.store(true, Ordering::Relaxed);
+        }
         id
     }
 

@@ -130,7 +130,17 @@ async fn no_snapshot(store: &dyn Store, pid: &ProcessId, tag: &str) -> Result<Ru
 /// A snapshot that could not go on is refused before anything is changed.
 fn check(shared: &Shared, snapshot: &Record, tag: &str) -> Result<(), RunError> {
     let process = shared.env.registry.named(&snapshot.envelope.process)?;
-    let restored = caught(|| process.restore(&shared.env, snapshot)).unwrap_or_else(|panic| Err(panic.to_string()));
+    let try_out = || {
+        let mut restored = process.restore(&shared.env, snapshot)?;
+        if let Some(text) = &snapshot.listeners {
+            shared.env.listeners.read(text)?;
+        }
+        if let Some(hooks) = restored.live.hooks() {
+            hooks.init();
+        }
+        Ok(())
+    };
+    let tried = super::CURRENT.sync_scope(snapshot.pid.clone(), || caught(try_out));
     let unreadable = |reason| RunError::UnreadableSnapshot { pid: snapshot.pid.clone(), tag: tag.to_owned(), reason };
-    restored.map(drop).map_err(unreadable)
+    tried.unwrap_or_else(|panic| Err(panic.to_string())).map_err(unreadable)
 }

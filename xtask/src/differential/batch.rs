@@ -143,5 +143,6 @@ fn output(command: &mut Command) -> Result<String, Fault> {
     if output.status.success() {
         return Ok(String::from_utf8(output.stdout)?);
     }
-    Err(format!("`{}` failed:\n{}", shown(command), String::from_utf8_lossy(&output.stderr)).into())
+    let (status, said) = (output.status, String::from_utf8_lossy(&output.stderr));
+    Err(format!("`{}` failed: {status}\n{said}", shown(command)).into())
 }
