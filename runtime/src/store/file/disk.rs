@@ -85,6 +85,13 @@ impl Disk {
         Ok(names)
     }
 
+    /// Makes the folder itself and those above it that are missing, and has their names on the disk.
+    pub(super) fn make_root(&self) -> io::Result<()> {
+        let missing: Vec<_> = self.root.ancestors().take_while(|folder| !folder.exists()).collect();
+        fs::create_dir_all(&self.root)?;
+        missing.iter().filter_map(|made| made.parent()).try_for_each(|parent| self.sync_folder(parent))
+    }
+
     /// Makes the folders, and has their names on the disk.
     pub(super) fn make_folders(&self, folders: &[&str]) -> io::Result<()> {
         for folder in folders {

@@ -27,7 +27,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use self::disk::{Disk, Failure, is_read_only};
 use self::document::{StoreDocument, VERSION, write};
 use self::index::Index;
-use self::journal::View;
+use self::journal::{Made, View};
 use self::ownership::Owned;
 use self::table::Rows;
 use super::rules::{self, Retention, Table};
@@ -128,6 +128,14 @@ struct State {
     closed: bool,
 }
 
+impl State {
+    /// Nothing more is written. Who opens the folder again and owns it flushes it first, with the new epoch.
+    fn close(&mut self) {
+        self.closed = true;
+        self.owned = None;
+    }
+}
+
 const FOLDERS: [&str; 5] = ["processes", "parked", "keys", "snapshots", "requests"];
 const MARK: &str = "store.json";
 const CHANGE_LOCK: &str = "change.lock";
@@ -220,7 +228,7 @@ fn recognise(disk: &Disk, read_only: bool) -> StoreResult<()> {
     let refuse = |kind| StoreError::new(kind, "open", disk.root().display());
     let failed = |error| failed("open", disk.root().display(), error);
     if !read_only {
-        std::fs::create_dir_all(disk.root()).map_err(failed)?;
+        disk.make_root().map_err(failed)?;
     }
     let Some(text) = disk.read(MARK).map_err(failed)? else {
         if read_only {
@@ -317,8 +325,7 @@ impl Inner {
             Ok(()) => Ok(()),
             Err(Failure::Undone(error)) => Err(self.failed(operation, error)),
             Err(Failure::Unknown(error)) => {
-                state.closed = true;
-                state.owned = None;
+                state.close();
                 Err(self.failed(operation, error))
             }
         }
@@ -336,10 +343,17 @@ impl Inner {
             let stale = || StoreError::new(StoreErrorKind::Stale, operation, subject);
             let mut rows = Rows::new(view, self.retention, &state.owned.as_ref().ok_or_else(stale)?.index);
             let result = change(&mut rows)?;
-            let written = journal::commit(&self.disk, &rows.changes()?);
-            self.settle(operation, state, written)?;
-            if let Some(owned) = &mut state.owned {
-                rows.note(&mut owned.index);
+            match journal::commit(&self.disk, &rows.changes()?) {
+                Ok(Made::Known) => {
+                    if let Some(owned) = &mut state.owned {
+                        rows.note(&mut owned.index);
+                    }
+                }
+                Ok(Made::Unknown(error)) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "the store is closed after this change");
+                    state.close();
+                }
+                Err(failure) => self.settle(operation, state, Err(failure))?,
             }
             Ok(result)
         })
