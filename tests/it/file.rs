@@ -10,6 +10,7 @@ use std::path::{Path as FilePath, PathBuf};
 use std::time::Duration;
 
 use super::control::Rounds;
+use super::faulty::Faulty;
 use super::resume::{Path, Sleeper};
 use super::support::{World, eventually};
 
@@ -253,6 +254,109 @@ async fn a_damaged_document_is_parked_with_the_reason_and_harms_no_other() -> Re
         let page = FileStore::open(&path)?.unfinished(None, 10).await?;
         assert_eq!((page.records, page.unreadable), (vec![], vec![]));
     }
+    Ok(())
+}
+
+/// A folder with two processes that wait, of which one has this id; and how a runtime over it is built.
+async fn two_that_wait(id: &str, world: &World) -> Result<(tempfile::TempDir, PathBuf)> {
+    let (folder, path) = folder();
+    let runtime = sleepers(&path, world).await?;
+    for pid in [id, "other"] {
+        let run = runtime.launch(Sleeper::inputs()).id(pid).await?;
+        eventually(async || run.status().await.unwrap().state == ProcessState::Waiting).await;
+    }
+    runtime.shutdown().await?;
+    Ok((folder, path))
+}
+
+async fn sleepers(path: &FilePath, world: &World) -> Result<Runtime> {
+    let builder = Runtime::builder().store(FileStore::open(path)?).clock(world.clock.clone());
+    builder.register::<Sleeper>().build().await
+}
+
+#[tokio::test]
+async fn a_damaged_document_of_a_long_id_is_parked_under_its_name() -> Result<()> {
+    let (id, world) = ("experiment/sample/".repeat(10), World::new());
+    let (_folder, path) = two_that_wait(&id, &world).await?;
+    let name = documents(&path.join("processes")).into_iter().find(|name| name.contains('~')).expect("a short name");
+    std::fs::write(path.join("processes").join(&name), "{").unwrap();
+    for _ in 0..2 {
+        let runtime = sleepers(&path, &world).await?;
+        assert_eq!(runtime.attach(&"other".into()).await?.status().await?.state, ProcessState::Waiting);
+        let told = runtime.attach(&id.as_str().into()).await.expect_err("it cannot be read");
+        assert!(matches!(&told, RunError::Store(error) if error.kind() == StoreErrorKind::Corrupt), "{told:?}");
+        runtime.shutdown().await?;
+        assert_eq!(documents(&path.join("parked")), [name.as_str()]);
+    }
+    let page = FileStore::open(&path)?.unfinished(None, 10).await?;
+    assert_eq!((page.records.len(), page.unreadable), (1, vec![]), "it stays aside");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_process_is_left_alone() -> Result<()> {
+    let world = World::new();
+    let (_folder, path) = two_that_wait("one", &world).await?;
+    let one = std::fs::read(path.join("processes/one.json")).unwrap();
+    for (name, text) in
+        [("Notes.json", &b"{}"[..]), ("%.bak.json", b"{"), ("one.bak.json", &one), ("a copy.json", &one)]
+    {
+        std::fs::write(path.join("processes").join(name), text).unwrap();
+    }
+    let runtime = sleepers(&path, &world).await?;
+    let page = FileStore::open(&path)?.unfinished(None, 10).await?;
+    assert_eq!((page.records.len(), page.unreadable), (2, vec![]));
+    runtime.shutdown().await?;
+    assert_eq!(documents(&path.join("parked")), [""; 0]);
+    assert_eq!(documents(&path.join("processes")).len(), 6);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_copy_of_a_document_is_told_under_its_own_name_and_harms_no_process() -> Result<()> {
+    let world = World::new();
+    let (_folder, path) = two_that_wait("one", &world).await?;
+    std::fs::copy(path.join("processes/one.json"), path.join("processes/a-copy.json")).unwrap();
+    let page = FileStore::open(&path)?.unfinished(None, 10).await?;
+    assert_eq!(page.unreadable, [("a-copy".into(), "it is the document of process `one`".to_owned())]);
+    let runtime = sleepers(&path, &world).await?;
+    assert_eq!(runtime.attach(&"one".into()).await?.status().await?.state, ProcessState::Waiting);
+    runtime.shutdown().await?;
+    assert_eq!(documents(&path.join("parked")), ["a-copy.json"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_put_aside_keeps_nobody_from_going_on() -> Result<()> {
+    let world = World::new();
+    let (_folder, path) = two_that_wait("one", &world).await?;
+    std::fs::write(path.join("processes/one.json"), "{").unwrap();
+    let store = Faulty::over(std::sync::Arc::new(FileStore::open(&path)?), u64::MAX);
+    store.full.store(true, std::sync::atomic::Ordering::SeqCst);
+    let builder = Runtime::builder().shared_store(store).clock(world.clock.clone());
+    let runtime = builder.register::<Sleeper>().build().await?;
+    assert_eq!(runtime.attach(&"other".into()).await?.status().await?.state, ProcessState::Waiting);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_folder_that_is_missing_is_empty_and_is_made_again() -> Result<()> {
+    let (_folder, path) = folder();
+    let store = FileStore::open(&path)?;
+    let (epoch, pid) = one(&store).await;
+    for inner in ["snapshots", "parked", "keys", "requests"] {
+        std::fs::remove_dir(path.join(inner)).unwrap();
+    }
+    let reader = FileStore::open_with(&path, FileOptions::new().with_read_only(true))?;
+    assert_eq!(reader.unfinished(None, 10).await?.records.len(), 1);
+    assert_eq!((reader.snapshots_of(&pid).await?, reader.requests(None).await?), (vec![], vec![]));
+    let key = Some("key".to_owned());
+    store.create(epoch, NewProcess { key, ..process("two") }).await?;
+    store.save_snapshot(epoch, &pid, "tag", Timestamp::from_millis(5)).await?;
+    store.request(&pid, Request::Play).await?;
+    store.park(epoch, &pid, "why".into()).await?;
+    assert_eq!(store.snapshots_of(&pid).await?.len(), 1);
+    assert_eq!(store.find("key").await?, Some("two".into()));
     Ok(())
 }
 

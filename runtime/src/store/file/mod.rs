@@ -107,7 +107,8 @@ impl FileOptions {
 ///
 /// # What a failure leads to
 /// Where the disk is full a call is refused, and later ones may succeed. A document that is damaged is reported with
-/// its process, and harms no other. After a failed flush the store is [closed](StoreErrorKind::Closed): open it again
+/// its process, and harms no other; a file whose name is none of ours is left alone, with a warning; a folder that is
+/// missing, since some tools do not keep empty ones, is empty, and is made again. After a failed flush the store is [closed](StoreErrorKind::Closed): open it again
 /// to see what is there.
 #[derive(Debug, Clone)]
 pub struct FileStore {
@@ -375,15 +376,21 @@ impl Inner {
         })
     }
 
-    /// Puts a process aside, also one whose document cannot be read.
+    /// Puts a process aside, also one whose document cannot be read, or does not even tell its id.
     fn park(&self, epoch: Epoch, pid: &ProcessId, reason: String) -> StoreResult<()> {
         let subject = of_process(pid, self.disk.root());
         let parked = self.change(epoch, "park", &subject, |rows| rules::park(rows, pid, reason.clone()));
-        match parked {
-            Err(error) if error.kind() == StoreErrorKind::Corrupt => {
-                self.change(epoch, "park", &subject, |rows| rows.park_unreadable(pid, reason))
+        let name = match &parked {
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => Some(names::encode(&pid.to_string())),
+            Err(error) if error.kind() == StoreErrorKind::NotFound => {
+                let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+                state.owned.as_ref().and_then(|owned| owned.index.unreadable(pid)).map(str::to_owned)
             }
-            parked => parked,
+            _ => None,
+        };
+        match name {
+            Some(name) => self.change(epoch, "park", &subject, |rows| rows.park_unreadable(pid, &name, reason)),
+            None => parked,
         }
     }
 }

@@ -147,9 +147,9 @@ impl<'v> Rows<'v> {
         Ok(())
     }
 
-    /// Puts a process aside whose document is there, but cannot be read.
-    pub(super) fn park_unreadable(&mut self, pid: &ProcessId, reason: String) -> StoreResult<()> {
-        self.put(parked_path(pid), &ParkedDocument { pid: pid.clone(), reason })?;
+    /// Puts a process aside whose document is there, under this name, but cannot be read.
+    pub(super) fn park_unreadable(&mut self, pid: &ProcessId, name: &str, reason: String) -> StoreResult<()> {
+        self.put(format!("parked/{name}.json"), &ParkedDocument { pid: pid.clone(), reason })?;
         self.aside.push(pid.clone());
         Ok(())
     }

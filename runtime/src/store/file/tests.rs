@@ -357,3 +357,17 @@ fn every_folder_that_is_made_is_flushed_into_the_one_above() {
         assert!(log.contains(&(Operation::SyncFolder, name.to_owned())), "{name}: {log:?}");
     }
 }
+
+#[test]
+fn a_document_of_a_missing_folder_is_removed_already_and_can_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let disk = &store.inner.disk;
+    std::fs::remove_dir(folder.path().join("keys")).unwrap();
+    disk.remove("keys/key.json").unwrap();
+    disk.fault.set(None);
+    disk.replace("keys/key.json", "{}").unwrap();
+    let root = folder.path().file_name().unwrap().to_str().unwrap().to_owned();
+    assert_eq!(disk.fault.log()[0], (Operation::SyncFolder, root), "the folder is on the disk before the document");
+    assert_eq!(disk.list("keys").unwrap(), ["key"]);
+}
