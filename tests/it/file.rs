@@ -134,6 +134,84 @@ async fn a_folder_that_is_no_store_is_refused_and_left_as_it_is() {
     assert_eq!(FileStore::open(path.join("store.json")).unwrap_err().kind(), StoreErrorKind::Io, "a file is no folder");
 }
 
+#[test]
+fn many_may_make_the_folder_at_the_same_time() {
+    for _ in 0..30 {
+        let (_folder, path) = folder();
+        let start = std::sync::Barrier::new(4);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    start.wait();
+                    FileStore::open(&path).unwrap();
+                });
+            }
+        });
+    }
+}
+
+/// As a reader of another OS process that was stopped in the midst of a listing.
+fn stopped_reader(path: &FilePath) -> std::fs::File {
+    let file = std::fs::File::open(path.join("change.lock")).unwrap();
+    file.lock_shared().unwrap();
+    file
+}
+
+#[tokio::test]
+async fn a_reader_that_stays_away_too_long_is_told_as_busy_and_the_store_goes_on() {
+    let (_folder, path) = folder();
+    let options = FileOptions::new().with_busy_timeout(Duration::from_millis(200));
+    let store = FileStore::open_with(&path, options).unwrap();
+    let (epoch, pid) = one(&store).await;
+    let reader = stopped_reader(&path);
+    assert!(store.load(&pid).await.unwrap().is_some(), "others may read");
+    let start = std::time::Instant::now();
+    let calls: Vec<_> = (0..50)
+        .map(|_| {
+            let (store, commit) = (store.clone(), step(epoch, &pid));
+            tokio::spawn(async move { store.commit(commit).await })
+        })
+        .collect();
+    for call in calls {
+        let error = call.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Busy, "{error}");
+        assert!(error.is_retryable());
+    }
+    assert!(start.elapsed() < Duration::from_secs(5), "those that queue do not wait one after the other");
+    assert_eq!(store.load(&pid).await.unwrap().unwrap().steps, 0);
+    reader.unlock().unwrap();
+    store.commit(step(epoch, &pid)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_folder_that_another_is_making_is_waited_for_and_then_told_as_busy() {
+    let (_folder, path) = folder();
+    std::fs::create_dir(&path).unwrap();
+    std::fs::write(path.join("change.lock"), "").unwrap();
+    let maker = stopped_reader(&path);
+    let options = FileOptions::new().with_busy_timeout(Duration::from_millis(20));
+    assert_eq!(FileStore::open_with(&path, options).unwrap_err().kind(), StoreErrorKind::Busy);
+    maker.unlock().unwrap();
+    assert!(FileStore::open_with(&path, options).is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_ends_though_the_folder_is_held() -> Result<()> {
+    let (_folder, path) = folder();
+    let world = World::new();
+    let store = FileStore::open_with(&path, FileOptions::new().with_busy_timeout(Duration::from_millis(50)))?;
+    let runtime = Runtime::builder().store(store).clock(world.clock.clone()).register::<Sleeper>().build().await?;
+    let run = runtime.launch(Sleeper::inputs()).await?;
+    eventually(async || run.status().await.unwrap().state == ProcessState::Waiting).await;
+    let reader = stopped_reader(&path);
+    let launched = runtime.launch(Sleeper::inputs()).await.expect_err("it cannot be stored");
+    assert!(matches!(&launched, RunError::Store(error) if error.kind() == StoreErrorKind::Busy), "{launched:?}");
+    let down = runtime.shutdown_within(Duration::from_millis(200));
+    tokio::time::timeout(Duration::from_secs(20), down).await.expect("it ends")?;
+    reader.unlock().unwrap();
+    Ok(())
+}
+
 #[tokio::test]
 async fn one_owns_the_folder_and_others_read_and_ask() {
     let (_folder, path) = folder();
