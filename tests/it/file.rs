@@ -3,7 +3,10 @@
 use procession::clock::Timestamp;
 use procession::prelude::*;
 use procession::process::Request;
-use procession::store::{Commit, Envelope, Epoch, FORMAT, FileOptions, FileStore, NewProcess, Store, StoreErrorKind};
+use procession::store::{
+    AwaitedChild, Awaiting, Commit, Envelope, Epoch, FORMAT, FileOptions, FileStore, NewProcess, Parent, Store,
+    StoreErrorKind,
+};
 use procession::{Result, RunError};
 use serde_json::{Value, json};
 use std::path::{Path as FilePath, PathBuf};
@@ -439,6 +442,33 @@ async fn a_folder_that_is_missing_is_empty_and_is_made_again() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_damaged_document_keeps_neither_children_nor_parents_from_going_on() {
+    let (_folder, path) = folder();
+    let store = FileStore::open(&path).unwrap();
+    let (epoch, parent) = one(&store).await;
+    let child = |pid: &str| {
+        let parent = Some(Parent { pid: parent.clone(), awaited: true, follows: false });
+        NewProcess { parent, ..process(pid) }
+    };
+    for pid in ["two", "three"] {
+        store.create(epoch, child(pid)).await.unwrap();
+    }
+    let damage = |pid: &str| std::fs::write(path.join(format!("processes/{pid}.json")), "{").unwrap();
+    damage("three");
+    let awaited = |pid: &str| AwaitedChild { pid: pid.into(), allow_failure: false };
+    let awaiting = Awaiting { children: vec![awaited("two"), awaited("three")], ..Awaiting::default() };
+    store.commit(Commit { awaiting: Some(awaiting), ..step(epoch, &parent) }).await.unwrap();
+    assert_eq!(store.load(&parent).await.unwrap().unwrap().open_children, 1, "one that is damaged never ends");
+    damage("one");
+    let at = Timestamp::from_millis(1_700_000_000_001);
+    let end = Commit::new("two".into(), epoch, at, ProcessState::Running, ProcessState::Finished);
+    let end = Commit { ended: Some(r#"{"state":"finished"}"#.into()), ..end };
+    assert_eq!(store.commit(end).await.unwrap().ready_parent, None);
+    assert!(store.termination(&"two".into()).await.unwrap().is_some());
+    assert_eq!(std::fs::read_to_string(path.join("processes/one.json")).unwrap(), "{", "it is left as it is");
+}
+
+#[tokio::test]
 async fn damaged_requests_snapshots_and_a_misplaced_document_are_told() {
     let (_folder, path) = folder();
     let store = FileStore::open(&path).unwrap();
@@ -521,7 +551,7 @@ async fn who_reads_never_sees_half_of_a_change() {
         }
     });
     for number in 0..20 {
-        let parent = procession::store::Parent { pid: pid.clone(), awaited: true, follows: false };
+        let parent = Parent { pid: pid.clone(), awaited: true, follows: false };
         let child = NewProcess { parent: Some(parent), ..process(number) };
         store.commit(Commit { children: vec![child], ..step(epoch, &pid) }).await.unwrap();
     }
