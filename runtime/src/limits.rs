@@ -26,6 +26,9 @@ pub const REQUEST_POLL: Duration = Duration::from_millis(100);
 pub const CLOCK_RECHECK: Duration = Duration::from_secs(60);
 /// How long a shutdown waits for steps that run.
 pub const SHUTDOWN: Duration = Duration::from_secs(30);
+/// How long a call to a store waits for others who use it: far more than any of their calls takes, unless they were
+/// stopped, and no longer than a person waits for an answer.
+pub const BUSY: Duration = Duration::from_secs(5);
 /// Transitions of a process that a store keeps by default: enough to see what happened, bounded for loops.
 pub const HISTORY: u64 = 1_000;
 /// Lines of report that a store keeps of a process by default.

@@ -3,13 +3,17 @@
 use procession::clock::Timestamp;
 use procession::prelude::*;
 use procession::process::Request;
-use procession::store::{Commit, Envelope, Epoch, FORMAT, FileOptions, FileStore, NewProcess, Store, StoreErrorKind};
+use procession::store::{
+    AwaitedChild, Awaiting, Commit, Envelope, Epoch, FORMAT, FileOptions, FileStore, NewProcess, Parent, Store,
+    StoreErrorKind,
+};
 use procession::{Result, RunError};
 use serde_json::{Value, json};
 use std::path::{Path as FilePath, PathBuf};
 use std::time::Duration;
 
 use super::control::Rounds;
+use super::faulty::Faulty;
 use super::resume::{Path, Sleeper};
 use super::support::{World, eventually};
 
@@ -131,6 +135,84 @@ async fn a_folder_that_is_no_store_is_refused_and_left_as_it_is() {
     std::fs::remove_file(path.join("store.json")).unwrap();
     assert!(FileStore::open(&path).is_ok(), "an empty folder becomes a store");
     assert_eq!(FileStore::open(path.join("store.json")).unwrap_err().kind(), StoreErrorKind::Io, "a file is no folder");
+}
+
+#[test]
+fn many_may_make_the_folder_at_the_same_time() {
+    for _ in 0..30 {
+        let (_folder, path) = folder();
+        let start = std::sync::Barrier::new(4);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    start.wait();
+                    FileStore::open(&path).unwrap();
+                });
+            }
+        });
+    }
+}
+
+/// As a reader of another OS process that was stopped in the midst of a listing.
+fn stopped_reader(path: &FilePath) -> std::fs::File {
+    let file = std::fs::File::open(path.join("change.lock")).unwrap();
+    file.lock_shared().unwrap();
+    file
+}
+
+#[tokio::test]
+async fn a_reader_that_stays_away_too_long_is_told_as_busy_and_the_store_goes_on() {
+    let (_folder, path) = folder();
+    let options = FileOptions::new().with_busy_timeout(Duration::from_millis(200));
+    let store = FileStore::open_with(&path, options).unwrap();
+    let (epoch, pid) = one(&store).await;
+    let reader = stopped_reader(&path);
+    assert!(store.load(&pid).await.unwrap().is_some(), "others may read");
+    let start = std::time::Instant::now();
+    let calls: Vec<_> = (0..50)
+        .map(|_| {
+            let (store, commit) = (store.clone(), step(epoch, &pid));
+            tokio::spawn(async move { store.commit(commit).await })
+        })
+        .collect();
+    for call in calls {
+        let error = call.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Busy, "{error}");
+        assert!(error.is_retryable());
+    }
+    assert!(start.elapsed() < Duration::from_secs(5), "those that queue do not wait one after the other");
+    assert_eq!(store.load(&pid).await.unwrap().unwrap().steps, 0);
+    reader.unlock().unwrap();
+    store.commit(step(epoch, &pid)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_folder_that_another_is_making_is_waited_for_and_then_told_as_busy() {
+    let (_folder, path) = folder();
+    std::fs::create_dir(&path).unwrap();
+    std::fs::write(path.join("change.lock"), "").unwrap();
+    let maker = stopped_reader(&path);
+    let options = FileOptions::new().with_busy_timeout(Duration::from_millis(20));
+    assert_eq!(FileStore::open_with(&path, options).unwrap_err().kind(), StoreErrorKind::Busy);
+    maker.unlock().unwrap();
+    assert!(FileStore::open_with(&path, options).is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_ends_though_the_folder_is_held() -> Result<()> {
+    let (_folder, path) = folder();
+    let world = World::new();
+    let store = FileStore::open_with(&path, FileOptions::new().with_busy_timeout(Duration::from_millis(50)))?;
+    let runtime = Runtime::builder().store(store).clock(world.clock.clone()).register::<Sleeper>().build().await?;
+    let run = runtime.launch(Sleeper::inputs()).await?;
+    eventually(async || run.status().await.unwrap().state == ProcessState::Waiting).await;
+    let reader = stopped_reader(&path);
+    let launched = runtime.launch(Sleeper::inputs()).await.expect_err("it cannot be stored");
+    assert!(matches!(&launched, RunError::Store(error) if error.kind() == StoreErrorKind::Busy), "{launched:?}");
+    let down = runtime.shutdown_within(Duration::from_millis(200));
+    tokio::time::timeout(Duration::from_secs(20), down).await.expect("it ends")?;
+    reader.unlock().unwrap();
+    Ok(())
 }
 
 #[tokio::test]
@@ -256,6 +338,136 @@ async fn a_damaged_document_is_parked_with_the_reason_and_harms_no_other() -> Re
     Ok(())
 }
 
+/// A folder with two processes that wait, of which one has this id; and how a runtime over it is built.
+async fn two_that_wait(id: &str, world: &World) -> Result<(tempfile::TempDir, PathBuf)> {
+    let (folder, path) = folder();
+    let runtime = sleepers(&path, world).await?;
+    for pid in [id, "other"] {
+        let run = runtime.launch(Sleeper::inputs()).id(pid).await?;
+        eventually(async || run.status().await.unwrap().state == ProcessState::Waiting).await;
+    }
+    runtime.shutdown().await?;
+    Ok((folder, path))
+}
+
+async fn sleepers(path: &FilePath, world: &World) -> Result<Runtime> {
+    let builder = Runtime::builder().store(FileStore::open(path)?).clock(world.clock.clone());
+    builder.register::<Sleeper>().build().await
+}
+
+#[tokio::test]
+async fn a_damaged_document_of_a_long_id_is_parked_under_its_name() -> Result<()> {
+    let (id, world) = ("experiment/sample/".repeat(10), World::new());
+    let (_folder, path) = two_that_wait(&id, &world).await?;
+    let name = documents(&path.join("processes")).into_iter().find(|name| name.contains('~')).expect("a short name");
+    std::fs::write(path.join("processes").join(&name), "{").unwrap();
+    for _ in 0..2 {
+        let runtime = sleepers(&path, &world).await?;
+        assert_eq!(runtime.attach(&"other".into()).await?.status().await?.state, ProcessState::Waiting);
+        let told = runtime.attach(&id.as_str().into()).await.expect_err("it cannot be read");
+        assert!(matches!(&told, RunError::Store(error) if error.kind() == StoreErrorKind::Corrupt), "{told:?}");
+        runtime.shutdown().await?;
+        assert_eq!(documents(&path.join("parked")), [name.as_str()]);
+    }
+    let page = FileStore::open(&path)?.unfinished(None, 10).await?;
+    assert_eq!((page.records.len(), page.unreadable), (1, vec![]), "it stays aside");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_process_is_left_alone() -> Result<()> {
+    let world = World::new();
+    let (_folder, path) = two_that_wait("one", &world).await?;
+    let one = std::fs::read(path.join("processes/one.json")).unwrap();
+    for (name, text) in
+        [("Notes.json", &b"{}"[..]), ("%.bak.json", b"{"), ("one.bak.json", &one), ("a copy.json", &one)]
+    {
+        std::fs::write(path.join("processes").join(name), text).unwrap();
+    }
+    let runtime = sleepers(&path, &world).await?;
+    let page = FileStore::open(&path)?.unfinished(None, 10).await?;
+    assert_eq!((page.records.len(), page.unreadable), (2, vec![]));
+    runtime.shutdown().await?;
+    assert_eq!(documents(&path.join("parked")), [""; 0]);
+    assert_eq!(documents(&path.join("processes")).len(), 6);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_copy_of_a_document_is_told_under_its_own_name_and_harms_no_process() -> Result<()> {
+    let world = World::new();
+    let (_folder, path) = two_that_wait("one", &world).await?;
+    std::fs::copy(path.join("processes/one.json"), path.join("processes/a-copy.json")).unwrap();
+    let page = FileStore::open(&path)?.unfinished(None, 10).await?;
+    assert_eq!(page.unreadable, [("a-copy".into(), "it is the document of process `one`".to_owned())]);
+    let runtime = sleepers(&path, &world).await?;
+    assert_eq!(runtime.attach(&"one".into()).await?.status().await?.state, ProcessState::Waiting);
+    runtime.shutdown().await?;
+    assert_eq!(documents(&path.join("parked")), ["a-copy.json"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_put_aside_keeps_nobody_from_going_on() -> Result<()> {
+    let world = World::new();
+    let (_folder, path) = two_that_wait("one", &world).await?;
+    std::fs::write(path.join("processes/one.json"), "{").unwrap();
+    let store = Faulty::over(std::sync::Arc::new(FileStore::open(&path)?), u64::MAX);
+    store.full.store(true, std::sync::atomic::Ordering::SeqCst);
+    let builder = Runtime::builder().shared_store(store).clock(world.clock.clone());
+    let runtime = builder.register::<Sleeper>().build().await?;
+    assert_eq!(runtime.attach(&"other".into()).await?.status().await?.state, ProcessState::Waiting);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_folder_that_is_missing_is_empty_and_is_made_again() -> Result<()> {
+    let (_folder, path) = folder();
+    let store = FileStore::open(&path)?;
+    let (epoch, pid) = one(&store).await;
+    for inner in ["snapshots", "parked", "keys", "requests"] {
+        std::fs::remove_dir(path.join(inner)).unwrap();
+    }
+    let reader = FileStore::open_with(&path, FileOptions::new().with_read_only(true))?;
+    assert_eq!(reader.unfinished(None, 10).await?.records.len(), 1);
+    assert_eq!((reader.snapshots_of(&pid).await?, reader.requests(None).await?), (vec![], vec![]));
+    let key = Some("key".to_owned());
+    store.create(epoch, NewProcess { key, ..process("two") }).await?;
+    store.save_snapshot(epoch, &pid, "tag", Timestamp::from_millis(5)).await?;
+    store.request(&pid, Request::Play).await?;
+    store.park(epoch, &pid, "why".into()).await?;
+    assert_eq!(store.snapshots_of(&pid).await?.len(), 1);
+    assert_eq!(store.find("key").await?, Some("two".into()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_damaged_document_keeps_neither_children_nor_parents_from_going_on() {
+    let (_folder, path) = folder();
+    let store = FileStore::open(&path).unwrap();
+    let (epoch, parent) = one(&store).await;
+    let child = |pid: &str| {
+        let parent = Some(Parent { pid: parent.clone(), awaited: true, follows: false });
+        NewProcess { parent, ..process(pid) }
+    };
+    for pid in ["two", "three"] {
+        store.create(epoch, child(pid)).await.unwrap();
+    }
+    let damage = |pid: &str| std::fs::write(path.join(format!("processes/{pid}.json")), "{").unwrap();
+    damage("three");
+    let awaited = |pid: &str| AwaitedChild { pid: pid.into(), allow_failure: false };
+    let awaiting = Awaiting { children: vec![awaited("two"), awaited("three")], ..Awaiting::default() };
+    store.commit(Commit { awaiting: Some(awaiting), ..step(epoch, &parent) }).await.unwrap();
+    assert_eq!(store.load(&parent).await.unwrap().unwrap().open_children, 1, "one that is damaged never ends");
+    damage("one");
+    let at = Timestamp::from_millis(1_700_000_000_001);
+    let end = Commit::new("two".into(), epoch, at, ProcessState::Running, ProcessState::Finished);
+    let end = Commit { ended: Some(r#"{"state":"finished"}"#.into()), ..end };
+    assert_eq!(store.commit(end).await.unwrap().ready_parent, None);
+    assert!(store.termination(&"two".into()).await.unwrap().is_some());
+    assert_eq!(std::fs::read_to_string(path.join("processes/one.json")).unwrap(), "{", "it is left as it is");
+}
+
 #[tokio::test]
 async fn damaged_requests_snapshots_and_a_misplaced_document_are_told() {
     let (_folder, path) = folder();
@@ -339,7 +551,7 @@ async fn who_reads_never_sees_half_of_a_change() {
         }
     });
     for number in 0..20 {
-        let parent = procession::store::Parent { pid: pid.clone(), awaited: true, follows: false };
+        let parent = Parent { pid: pid.clone(), awaited: true, follows: false };
         let child = NewProcess { parent: Some(parent), ..process(number) };
         store.commit(Commit { children: vec![child], ..step(epoch, &pid) }).await.unwrap();
     }

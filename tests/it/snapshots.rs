@@ -1,6 +1,7 @@
 //! Snapshots under tags, the way back to one, and the deletion of processes (S99).
 
 use procession::prelude::*;
+use procession::process::Request;
 use procession::store::{FileStore, MemoryStore, Store, StoreErrorKind};
 use procession::{Result, RunError};
 use std::sync::Arc;
@@ -183,6 +184,64 @@ async fn a_sleep_of_a_snapshot_is_slept_again_until_its_time() -> Result<()> {
     assert!(again.termination().await?.ended.is_successful());
     let error = run.termination().await?.ended;
     assert_eq!(error.to_string(), "killed: enough", "a handle of before keeps the end that it has seen");
+    Ok(())
+}
+
+/// Waits for two parts.
+#[process(name = "it::Both", needs(Gate))]
+#[derive(Default)]
+struct Both {
+    one: Child<Part>,
+    two: Child<Part>,
+}
+spec! { Both {} }
+outline! { Both { place; leave; } }
+impl Both {
+    fn place(&mut self, cx: &mut Cx<Self>) -> std::result::Result<(), StepError> {
+        self.one = cx.launch(Part::inputs())?;
+        self.two = cx.launch(Part::inputs())?;
+        Ok(())
+    }
+
+    fn leave(&mut self) {}
+}
+
+#[tokio::test]
+async fn an_end_is_not_taken_back_while_the_parent_waits_for_others() -> Result<()> {
+    let world = World::new();
+    let runtime = world.builder().register::<Both>().register::<Part>().build().await?;
+    let both = runtime.launch(Both::inputs()).await?;
+    eventually(async || world.store.children(both.pid()).await.unwrap().len() == 2).await;
+    let parts = world.store.children(both.pid()).await?;
+    for part in &parts {
+        runtime.attach(part).await?.snapshot("before").await?;
+    }
+    world.gate.open(1);
+    eventually(async || world.store.load(both.pid()).await.unwrap().unwrap().open_children == 1).await;
+    let ended = if world.store.termination(&parts[0]).await?.is_some() { &parts[0] } else { &parts[1] };
+    let refused = runtime.restore(ended, "before").await.expect_err("the parent has yet to look");
+    assert!(matches!(&refused, RunError::Store(error) if error.kind() == StoreErrorKind::Unfinished), "{refused}");
+    world.gate.open(1);
+    both.termination().await?;
+    world.gate.open(1);
+    assert!(runtime.restore(ended, "before").await?.termination().await?.ended.is_successful());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_asked_of_a_process_that_had_ended_is_not_asked_of_the_restored() -> Result<()> {
+    let world = World::new();
+    let runtime = build(&world).await;
+    let run = runtime.launch(Sleeper::inputs()).await?;
+    eventually(async || run.status().await.unwrap().state == ProcessState::Waiting).await;
+    run.snapshot("asleep").await?;
+    for _ in 0..4 {
+        world.store.request(run.pid(), Request::Kill { text: "enough".into(), force: false }).await?;
+    }
+    run.termination().await?;
+    let again = runtime.restore(run.pid(), "asleep").await?;
+    world.clock.advance(Duration::from_secs(60));
+    assert!(again.termination().await?.ended.is_successful());
     Ok(())
 }
 

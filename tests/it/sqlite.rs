@@ -190,6 +190,27 @@ async fn a_transaction_that_fails_undoes_all_its_jobs() {
 }
 
 #[tokio::test]
+async fn a_damaged_row_that_is_to_be_restored_is_refused_alone() {
+    let cases = [
+        "UPDATE checkpoint SET state = 'bogus'",
+        "UPDATE snapshot SET state = 'bogus'",
+        "UPDATE snapshot SET awaiting = '['",
+        "UPDATE process SET inputs = CAST(x'ff' AS TEXT)",
+    ];
+    for damage in cases {
+        let (_folder, file) = folder();
+        let store = SqliteStore::open(&file).unwrap();
+        let (epoch, pid) = one(&store).await;
+        store.save_snapshot(epoch, &pid, "tag", Timestamp::from_millis(5)).await.unwrap();
+        Connection::open(&file).unwrap().execute(damage, []).unwrap();
+        let error = store.restore(epoch, &pid, "tag", Timestamp::from_millis(6)).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{damage}: {error}");
+        store.create(epoch, process("two")).await.unwrap();
+        assert_eq!(store.history(&pid).await.unwrap(), [], "{damage}");
+    }
+}
+
+#[tokio::test]
 async fn a_store_that_is_only_read_refuses_to_write() {
     let (_folder, file) = folder();
     let owner = SqliteStore::open(&file).unwrap();

@@ -225,7 +225,9 @@ pub(super) async fn bring_unfinished(shared: &Arc<Shared>) -> Result<(), RunErro
         let page = store.unfinished(after, limits::SCAN_PAGE).await?;
         wait_for(std::mem::take(&mut batches), &mut failures).await?;
         for (pid, reason) in page.unreadable {
-            let error = shared.park(&pid, format!("its row cannot be read: {reason}")).await?;
+            // One that cannot even be put aside is left as it is, and keeps nobody from going on.
+            let parked = shared.park(&pid, format!("its row cannot be read: {reason}")).await;
+            let error = parked.unwrap_or_else(|error| error);
             failures.push((pid, None, error));
         }
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -14,7 +14,7 @@ pub enum StoreErrorKind {
     Stale,
     /// The process has ended: nothing of it changes any more.
     Ended,
-    /// The process, or the parent that may look at its end, has not ended: it is not removed.
+    /// The process, or the parent that may look at its end, has not ended: it is not removed, and the end not taken back.
     Unfinished,
     /// The process has no snapshot of this tag.
     NoSnapshot,

@@ -126,13 +126,17 @@ impl Table for Kept {
         if let Some(key) = &record.key {
             self.keys.remove(key);
         }
-        self.requests.retain(|_, (pid, _)| *pid != record.pid);
+        self.remove_requests_to(&record.pid);
         self.remove_snapshots(&record.pid);
         Ok(())
     }
 
     fn remove_request(&mut self, request: RequestId) {
         self.requests.remove(&request);
+    }
+
+    fn remove_requests_to(&mut self, pid: &ProcessId) {
+        self.requests.retain(|_, (of, _)| of != pid);
     }
 
     fn retention(&self) -> Retention {

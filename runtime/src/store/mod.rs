@@ -25,6 +25,9 @@
 //! 14. [`restore`](Store::restore) brings a process back to a snapshot, in one transaction: all that a boundary writes
 //!     is as it was, its steps go on counting, its memos are forgotten, and its history has one row more. Children stay
 //!     as they are; those that the snapshot waits for and that have not ended are open. A parent is not told again.
+//!     Of a process that had ended, the requests to it are removed, which were meant for its earlier life; and while its
+//!     parent has not ended and still waits with it, it is [`Unfinished`](StoreErrorKind::Unfinished): its end is yet to
+//!     be looked at.
 //! 15. [`delete`](Store::delete) removes a process that has ended, with its snapshots, memos, history, report and the
 //!     requests to it, and frees its id and its key. Its children stay, without a parent. One whose parent has not
 //!     ended is [`Unfinished`](StoreErrorKind::Unfinished) still.

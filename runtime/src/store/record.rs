@@ -149,6 +149,11 @@ impl Awaiting {
     pub fn is_empty(&self) -> bool {
         self.children.is_empty() && self.wake_at.is_none() && self.resume.is_none()
     }
+
+    /// Whether this child is waited for.
+    pub(super) fn lists(&self, child: &ProcessId) -> bool {
+        self.children.iter().any(|awaited| awaited.pid == *child)
+    }
 }
 
 /// A child that its parent waits for.

@@ -50,6 +50,7 @@ pub(super) trait Table {
     /// Removes a row with its key, its snapshots and the requests to it.
     fn remove(&mut self, row: &Record) -> StoreResult<()>;
     fn remove_request(&mut self, request: RequestId);
+    fn remove_requests_to(&mut self, pid: &ProcessId);
     fn retention(&self) -> Retention;
     fn refuse(&self, kind: StoreErrorKind, operation: &'static str, pid: &ProcessId) -> StoreError;
 }
@@ -70,6 +71,19 @@ fn open<'t>(table: &'t mut impl Table, pid: &ProcessId, operation: &'static str)
 fn changed<'t>(table: &'t mut impl Table, pid: &ProcessId, operation: &'static str) -> StoreResult<&'t mut Row> {
     let missing = table.refuse(StoreErrorKind::NotFound, operation, pid);
     table.row_mut(pid)?.ok_or(missing)
+}
+
+/// The parent of a process, or a child. One that is damaged is as if it were not there: it does not keep the process from
+/// going on.
+fn relative<'t>(table: &'t mut impl Table, pid: &ProcessId) -> StoreResult<Option<&'t Row>> {
+    match table.row(pid) {
+        Err(error) if error.kind() == StoreErrorKind::Corrupt => {
+            tracing::warn!(%pid, error = &error as &dyn std::error::Error, "a parent or a child cannot be read");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+        Ok(_) => table.row(pid),
+    }
 }
 
 fn check_parent(table: &mut impl Table, process: &NewProcess, operation: &'static str) -> StoreResult<()> {
@@ -155,7 +169,7 @@ fn await_children(
 ) -> StoreResult<()> {
     let mut open = Vec::new();
     for awaited in &awaiting.children {
-        let child = table.row(&awaited.pid)?.map(|child| &child.record);
+        let child = relative(table, &awaited.pid)?.map(|child| &child.record);
         if child.is_some_and(|child| child.parent.as_ref() == Some(pid) && !child.state.is_terminal()) {
             open.push(awaited.pid.clone());
         }
@@ -169,7 +183,7 @@ fn await_children(
 /// Removes a process that has ended from its parent's open children; gives the parent if it was the last.
 fn leave_parent(table: &mut impl Table, pid: &ProcessId) -> StoreResult<Option<ProcessId>> {
     let Some(parent) = table.row(pid)?.and_then(|row| row.record.parent.clone()) else { return Ok(None) };
-    if !table.row(&parent)?.is_some_and(|row| row.open.contains(pid)) {
+    if !relative(table, &parent)?.is_some_and(|row| row.open.contains(pid)) {
         return Ok(None);
     }
     let row = changed(table, &parent, "commit")?;
@@ -204,12 +218,16 @@ pub(super) fn restore(
 ) -> StoreResult<Record> {
     const OPERATION: &str = "restore";
     let retention = table.retention();
-    if table.row(pid)?.is_none() {
+    let Some(present) = table.row(pid)?.map(|row| row.record.clone()) else {
         return Err(table.refuse(StoreErrorKind::NotFound, OPERATION, pid));
-    }
+    };
+    let ended = present.state.is_terminal();
     let Some(snapshot) = snapshot else { return Err(table.refuse(StoreErrorKind::NoSnapshot, OPERATION, pid)) };
     if snapshot.state.is_terminal() {
         return Err(table.refuse(StoreErrorKind::Ended, OPERATION, pid));
+    }
+    if ended && is_awaited(table, &present)? {
+        return Err(table.refuse(StoreErrorKind::Unfinished, OPERATION, pid));
     }
     for awaited in &snapshot.awaiting.children {
         if table.row(&awaited.pid)?.is_none() {
@@ -217,9 +235,12 @@ pub(super) fn restore(
         }
     }
     let awaiting = snapshot.awaiting.clone();
+    if ended {
+        // Nobody will apply them to the life that they were meant for.
+        table.remove_requests_to(pid);
+    }
     let row = changed(table, pid, OPERATION)?;
-    let (steps, from) = (row.record.steps + 1, row.record.state);
-    let present = row.record.clone();
+    let (steps, from) = (present.steps + 1, present.state);
     row.record = Record {
         key: present.key,
         parent: present.parent,
@@ -235,6 +256,13 @@ pub(super) fn restore(
     row.push(HistoryEntry { at, from, to: row.record.state, steps, point: restored_from(tag) }, retention);
     await_children(table, pid, &awaiting, OPERATION)?;
     Ok(changed(table, pid, OPERATION)?.record.clone())
+}
+
+/// Whether a parent that has not ended waits for a process, or has yet to look at its end.
+fn is_awaited(table: &mut impl Table, process: &Record) -> StoreResult<bool> {
+    let Some(parent) = &process.parent else { return Ok(false) };
+    let parent = relative(table, parent)?.map(|row| &row.record).filter(|parent| !parent.state.is_terminal());
+    Ok(parent.is_some_and(|parent| parent.awaiting.lists(&process.pid)))
 }
 
 /// What the history says of a process that was brought back to a snapshot.

@@ -227,6 +227,8 @@ macro_rules! __store_conformance {
             a_restore_takes_back_an_end_and_a_parking
             a_restored_process_waits_for_the_children_that_have_not_ended
             a_parent_is_not_told_of_a_second_end
+            a_restored_process_is_not_asked_what_came_after_its_end
+            an_end_that_a_parent_waits_with_is_not_taken_back
             what_cannot_be_restored_is_refused
             a_stale_snapshot_restore_or_deletion_is_refused
             a_deleted_process_leaves_nothing

@@ -3,7 +3,7 @@
 use super::{AT, Subject, boundary, child, end, ending, launch, load, process, refused};
 use crate::clock::Timestamp;
 use crate::limits;
-use crate::process::{ProcessId, ProcessState};
+use crate::process::{ProcessId, ProcessState, Request};
 use crate::store::{AwaitedChild, Awaiting, Commit, Epoch, HistoryEntry, Record, Snapshot, Store, StoreErrorKind};
 
 const LATER: Timestamp = Timestamp::from_millis(1_700_000_100_000);
@@ -229,6 +229,66 @@ pub async fn a_parent_is_not_told_of_a_second_end(subject: Subject) {
     assert_eq!(load(&*store, &parent).await.open_children, 1);
     assert_eq!(end(&*store, epoch, &one).await.ready_parent, None);
     assert_eq!(load(&*store, &parent).await.open_children, 1);
+}
+
+/// What was asked of a process that has ended is not asked of the one that it is brought back to; the rest stays.
+pub async fn a_restored_process_is_not_asked_what_came_after_its_end(mut subject: Subject) {
+    let (store, epoch) = subject.own().await;
+    let ended = launch(&*store, epoch, process("ended")).await;
+    let parked = launch(&*store, epoch, process("parked")).await;
+    store.park(epoch, &parked, "why".to_owned()).await.unwrap();
+    for pid in [&ended, &parked] {
+        save(&*store, epoch, pid, "tag").await;
+    }
+    end(&*store, epoch, &ended).await;
+    let (mut kept, mut all) = (Vec::new(), Vec::new());
+    for pid in [&ended, &parked, &"other".into(), &ended] {
+        let id = store.request(pid, Request::Play).await.unwrap();
+        all.push(id);
+        kept.extend((*pid != ended).then_some(id));
+    }
+    let found = async |store: &dyn Store| -> Vec<_> {
+        store.requests(None).await.unwrap().into_iter().map(|row| row.id).collect()
+    };
+    refused(store.restore(epoch, &ended, "none", LATER).await, StoreErrorKind::NoSnapshot);
+    assert_eq!(found(&*store).await, all, "what is refused changes nothing");
+    for pid in [&ended, &parked] {
+        store.restore(epoch, pid, "tag", LATER).await.unwrap();
+    }
+    assert_eq!(found(&*store).await, kept);
+    let (store, _) = subject.reopen(store).await;
+    assert_eq!(found(&*store).await, kept);
+    let next = store.request(&ended, Request::Play).await.unwrap();
+    assert_eq!(store.requests(kept.last().copied()).await.unwrap()[0].id, next);
+}
+
+/// The end of a child is not taken back while its parent has yet to look at it.
+pub async fn an_end_that_a_parent_waits_with_is_not_taken_back(subject: Subject) {
+    let (store, epoch) = subject.own().await;
+    let parent = launch(&*store, epoch, process("parent")).await;
+    let children = ["one", "two"].map(ProcessId::from);
+    let awaited = |pid: &ProcessId| AwaitedChild { pid: pid.clone(), allow_failure: false };
+    let awaiting = Awaiting { children: children.iter().map(awaited).collect(), ..Awaiting::default() };
+    let new = children.iter().map(|pid| child(pid.clone(), &parent, true)).collect();
+    let waiting = Commit { awaiting: Some(awaiting), children: new, ..step(&parent, epoch, 1) };
+    store.commit(waiting).await.unwrap();
+    let [one, two] = &children;
+    for pid in &children {
+        save(&*store, epoch, pid, "tag").await;
+    }
+    store.park(epoch, two, "why".to_owned()).await.unwrap();
+    store.restore(epoch, two, "tag", LATER).await.unwrap();
+    end(&*store, epoch, one).await;
+    let before = load(&*store, one).await;
+    refused(store.restore(epoch, one, "tag", LATER).await, StoreErrorKind::Unfinished);
+    assert_eq!(load(&*store, one).await, before);
+    assert_eq!(end(&*store, epoch, two).await.ready_parent, Some(parent.clone()));
+    refused(store.restore(epoch, two, "tag", LATER).await, StoreErrorKind::Unfinished);
+    // It has looked.
+    store.commit(Commit { awaiting: Some(Awaiting::default()), ..step(&parent, epoch, 2) }).await.unwrap();
+    store.restore(epoch, one, "tag", LATER).await.unwrap();
+    end(&*store, epoch, &parent).await;
+    store.restore(epoch, two, "tag", LATER).await.unwrap();
 }
 
 /// What cannot be gone on with is refused, and changes nothing.

@@ -74,15 +74,26 @@ impl Disk {
         }
     }
 
-    /// The names of the documents in a folder, without their ending.
+    /// The names of the documents in a folder, without their ending; none if there is no folder.
     pub(super) fn list(&self, folder: &str) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in fs::read_dir(self.root.join(folder))? {
+        let entries = match fs::read_dir(self.root.join(folder)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(names),
+            entries => entries?,
+        };
+        for entry in entries {
             if let Some(name) = entry?.file_name().to_str().and_then(|name| name.strip_suffix(".json")) {
                 names.push(name.to_owned());
             }
         }
         Ok(names)
+    }
+
+    /// Makes the folder itself and those above it that are missing, and has their names on the disk.
+    pub(super) fn make_root(&self) -> io::Result<()> {
+        let missing: Vec<_> = self.root.ancestors().take_while(|folder| !folder.exists()).collect();
+        fs::create_dir_all(&self.root)?;
+        missing.iter().filter_map(|made| made.parent()).try_for_each(|parent| self.sync_folder(parent))
     }
 
     /// Makes the folders, and has their names on the disk.
@@ -103,10 +114,20 @@ impl Disk {
         let path = self.root.join(path);
         let folder = path.parent().unwrap_or(&self.root);
         let unfinished = folder.join(UNFINISHED);
+        self.remake(folder).map_err(Failure::Undone)?;
         self.write(&unfinished, text.as_bytes()).map_err(Failure::Undone)?;
         self.pass(Operation::Rename, &path).map_err(Failure::Undone)?;
         fs::rename(&unfinished, &path).map_err(Failure::Undone)?;
         self.sync_folder(folder).map_err(Failure::Unknown)
+    }
+
+    /// Makes a folder of documents again that is missing: what copies a store may leave out empty ones.
+    fn remake(&self, folder: &Path) -> io::Result<()> {
+        if folder == self.root || folder.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir(folder)?;
+        self.sync_folder(&self.root)
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -129,7 +150,11 @@ impl Disk {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(Failure::Undone(error)),
             _ => {}
         }
-        self.sync_folder(path.parent().unwrap_or(&self.root)).map_err(Failure::Unknown)
+        match self.sync_folder(path.parent().unwrap_or(&self.root)) {
+            // Where its folder is missing, so is the document.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            synced => synced.map_err(Failure::Unknown),
+        }
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {

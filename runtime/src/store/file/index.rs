@@ -16,8 +16,14 @@ use crate::store::{Page, StoreErrorKind, StoreResult};
 pub(super) struct Entry {
     pid: ProcessId,
     parked: bool,
-    /// None where the document cannot be read, for this reason.
-    state: Result<ProcessState, String>,
+    state: Result<ProcessState, Unreadable>,
+}
+
+/// A document that cannot be read.
+#[derive(Debug)]
+struct Unreadable {
+    name: String,
+    reason: String,
 }
 
 impl Entry {
@@ -61,27 +67,31 @@ impl Index {
         let mut names = view.list("processes").map_err(failed)?;
         names.sort();
         for name in names {
-            let parked = parked.contains(&name);
-            let read = view.document::<Head>(&format!("processes/{name}.json"));
-            match read {
+            // A name that does not hold all of a long id stands for it: only the document knows the id.
+            let Some(pid) = names::decode(&name).or_else(|| names::is_short(&name).then(|| name.clone())) else {
+                tracing::warn!(name, "a document that is no process lies among them: it is left alone");
+                continue;
+            };
+            let entry = |pid: ProcessId, state| Entry { pid, parked: parked.contains(&name), state };
+            let (pid, reason) = match view.document::<Head>(&format!("processes/{name}.json")) {
+                Ok(None) => continue,
+                Ok(Some(Head { process, .. })) if names::encode(&process.pid.to_string()) != name => {
+                    (pid.into(), format!("it is the document of process `{}`", process.pid))
+                }
                 Ok(Some(Head { order, process })) if !index.by_order.contains_key(&order) => {
-                    index.add(order, Entry { pid: process.pid, parked, state: Ok(process.state) });
+                    index.add(order, entry(process.pid, Ok(process.state)));
+                    continue;
                 }
-                Ok(None) => {}
-                Ok(Some(head)) => {
-                    let twice = format!("its place {} in the order is that of another", head.order);
-                    unreadable.push((head.process.pid, parked, twice));
+                Ok(Some(Head { order, process })) => {
+                    (process.pid, format!("its place {order} in the order is that of another"))
                 }
-                Err(error) if super::kind_of(&error) == StoreErrorKind::Corrupt => {
-                    let pid = names::decode(&name).unwrap_or(name);
-                    unreadable.push((pid.into(), parked, error.to_string()));
-                }
+                Err(error) if super::kind_of(&error) == StoreErrorKind::Corrupt => (pid.into(), error.to_string()),
                 Err(error) => return Err(failed(error)),
-            }
+            };
+            unreadable.push(entry(pid, Err(Unreadable { name: name.clone(), reason })));
         }
-        for (pid, parked, reason) in unreadable {
-            let order = index.next_order();
-            index.add(order, Entry { pid, parked, state: Err(reason) });
+        for entry in unreadable {
+            index.add(index.next_order(), entry);
         }
         Ok(index)
     }
@@ -110,6 +120,12 @@ impl Index {
         }
     }
 
+    /// The name of the document of a process that cannot be read.
+    pub(super) fn unreadable(&self, pid: &ProcessId) -> Option<&str> {
+        let entry = self.by_order.get(self.orders.get(pid)?)?;
+        entry.state.as_ref().err().map(|unreadable| unreadable.name.as_str())
+    }
+
     pub(super) fn remove(&mut self, pid: &ProcessId) {
         if let Some(order) = self.orders.remove(pid) {
             self.by_order.remove(&order);
@@ -132,8 +148,8 @@ impl Index {
             page.next = Some(*order);
             let read = match &entry.state {
                 Ok(_) => view.record(&entry.pid),
-                Err(reason) => {
-                    page.unreadable.push((entry.pid.clone(), reason.clone()));
+                Err(unreadable) => {
+                    page.unreadable.push((entry.pid.clone(), unreadable.reason.clone()));
                     continue;
                 }
             };

@@ -76,20 +76,33 @@ fn finish(disk: &Disk, changes: &Changes) -> Result<(), Failure> {
     disk.remove(JOURNAL)
 }
 
+/// What is to be known of changes that were made.
+#[derive(Debug)]
+pub(super) enum Made {
+    /// The next who writes goes on from here.
+    Known,
+    /// They were made, but how much of the journal is on the disk is not known: whoever wrote on could find an older
+    /// document in its place after a power failure.
+    Unknown(io::Error),
+}
+
 /// Makes changes, all or none of them. There must be nothing that is left to be done.
-pub(super) fn commit(disk: &Disk, changes: &Changes) -> Result<(), Failure> {
+pub(super) fn commit(disk: &Disk, changes: &Changes) -> Result<Made, Failure> {
     if let (1, Some((path, text))) = (changes.len(), changes.first_key_value()) {
-        return apply(disk, path, text.as_deref());
+        return apply(disk, path, text.as_deref()).map(|()| Made::Known);
     }
     if changes.is_empty() {
-        return Ok(());
+        return Ok(Made::Known);
     }
     let text = serde_json::to_string(changes).map_err(|error| Failure::Undone(error.into()))?;
     disk.replace(JOURNAL, &text)?;
     // From here on it is done, whatever happens: the journal holds it.
-    if let Err(failure) = finish(disk, changes) {
-        let error = failure.into_error();
-        tracing::warn!(error = &error as &dyn std::error::Error, "a journal is left to be carried out");
+    match finish(disk, changes) {
+        Ok(()) => Ok(Made::Known),
+        Err(Failure::Undone(error)) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a journal is left to be carried out");
+            Ok(Made::Known)
+        }
+        Err(Failure::Unknown(error)) => Ok(Made::Unknown(error)),
     }
-    Ok(())
 }

@@ -10,7 +10,9 @@ mod disk;
 mod document;
 mod index;
 mod journal;
+mod lock;
 mod names;
+mod opening;
 mod ownership;
 mod requests;
 mod snapshots;
@@ -19,15 +21,16 @@ mod table;
 mod tests;
 
 use std::fmt::Display;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use self::disk::{Disk, Failure, is_read_only};
-use self::document::{StoreDocument, VERSION, write};
 use self::index::Index;
-use self::journal::View;
+use self::journal::{Made, View};
+use self::lock::{CHANGE_LOCK, Patience};
 use self::ownership::Owned;
 use self::table::Rows;
 use super::rules::{self, Retention, Table};
@@ -44,12 +47,14 @@ use crate::process::{BoxFuture, ProcessId, ProcessState, Request, Termination};
 pub struct FileOptions {
     history: u64,
     reports: u64,
+    busy: Duration,
     read_only: bool,
 }
 
 impl Default for FileOptions {
     fn default() -> Self {
-        Self { history: limits::FILE_HISTORY, reports: limits::FILE_REPORTS, read_only: false }
+        let (history, reports) = (limits::FILE_HISTORY, limits::FILE_REPORTS);
+        Self { history, reports, busy: limits::BUSY, read_only: false }
     }
 }
 
@@ -67,6 +72,11 @@ impl FileOptions {
     /// How many lines of report of each process are kept. Each boundary writes all of them.
     pub fn with_reports(self, reports: u64) -> Self {
         Self { reports, ..self }
+    }
+
+    /// How long others who read or write are waited for before a call fails as [busy](StoreErrorKind::Busy).
+    pub fn with_busy_timeout(self, busy: Duration) -> Self {
+        Self { busy, ..self }
     }
 
     /// Only reads: what would write is refused as [read-only](StoreErrorKind::ReadOnly). The folder must be there.
@@ -107,7 +117,9 @@ impl FileOptions {
 ///
 /// # What a failure leads to
 /// Where the disk is full a call is refused, and later ones may succeed. A document that is damaged is reported with
-/// its process, and harms no other. After a failed flush the store is [closed](StoreErrorKind::Closed): open it again
+/// its process, and harms no other; a file whose name is none of ours is left alone, with a warning; a folder that is
+/// missing, since some tools do not keep empty ones, is empty, and is made again. Where another holds the folder for
+/// too long, say since it was stopped in the midst of a listing, a call is refused as [busy](StoreErrorKind::Busy). After a failed flush the store is [closed](StoreErrorKind::Closed): open it again
 /// to see what is there.
 #[derive(Debug, Clone)]
 pub struct FileStore {
@@ -119,6 +131,7 @@ struct Inner {
     disk: Disk,
     retention: Retention,
     read_only: bool,
+    patience: Patience,
     state: RwLock<State>,
 }
 
@@ -128,9 +141,15 @@ struct State {
     closed: bool,
 }
 
+impl State {
+    /// Nothing more is written. Who opens the folder again and owns it flushes it first, with the new epoch.
+    fn close(&mut self) {
+        self.closed = true;
+        self.owned = None;
+    }
+}
+
 const FOLDERS: [&str; 5] = ["processes", "parked", "keys", "snapshots", "requests"];
-const MARK: &str = "store.json";
-const CHANGE_LOCK: &str = "change.lock";
 
 fn kind_of(error: &io::Error) -> StoreErrorKind {
     match error.kind() {
@@ -170,9 +189,15 @@ impl FileStore {
     }
 
     fn open_on(disk: Disk, options: FileOptions) -> StoreResult<Self> {
-        recognise(&disk, options.read_only)?;
-        let retention = Retention::new(options.history, options.reports);
-        Ok(Self { inner: Arc::new(Inner { disk, retention, read_only: options.read_only, state: RwLock::default() }) })
+        opening::open(&disk, &options)?;
+        let inner = Inner {
+            disk,
+            retention: Retention::new(options.history, options.reports),
+            read_only: options.read_only,
+            patience: Patience::new(options.busy),
+            state: RwLock::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The folder.
@@ -215,47 +240,6 @@ impl FileStore {
     }
 }
 
-/// Sees whether a folder is a store, and makes it one if it has nothing in it.
-fn recognise(disk: &Disk, read_only: bool) -> StoreResult<()> {
-    let refuse = |kind| StoreError::new(kind, "open", disk.root().display());
-    let failed = |error| failed("open", disk.root().display(), error);
-    if !read_only {
-        std::fs::create_dir_all(disk.root()).map_err(failed)?;
-    }
-    let Some(text) = disk.read(MARK).map_err(failed)? else {
-        if read_only {
-            return Err(failed(ErrorKind::NotFound.into()));
-        }
-        return make(disk);
-    };
-    let mark: StoreDocument =
-        serde_json::from_str(&text).map_err(|error| refuse(StoreErrorKind::Corrupt).with_source(error))?;
-    match mark.version {
-        _ if mark.store != "procession" => Err(refuse(StoreErrorKind::Corrupt)),
-        1..=VERSION => Ok(()),
-        0 => Err(refuse(StoreErrorKind::Corrupt)),
-        _ => Err(refuse(StoreErrorKind::NewerFormat)),
-    }
-}
-
-/// Makes a store of a folder that has nothing in it.
-fn make(disk: &Disk) -> StoreResult<()> {
-    let refuse = |kind| StoreError::new(kind, "open", disk.root().display());
-    let failed = |error| failed("open", disk.root().display(), error);
-    // One in which a store was about to be made has the folders and what was left unfinished.
-    for entry in std::fs::read_dir(disk.root()).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
-        let ours = name.to_str().is_some_and(|name| name == ".tmp" || FOLDERS.contains(&name));
-        if !ours {
-            return Err(refuse(StoreErrorKind::Corrupt));
-        }
-    }
-    disk.make_folders(&FOLDERS).map_err(failed)?;
-    let mark = write(&StoreDocument { store: "procession".to_owned(), version: VERSION });
-    let mark = mark.map_err(|error| refuse(StoreErrorKind::Other).with_source(error))?;
-    disk.replace(MARK, &mark).map_err(|failure| failed(failure.into_error()))
-}
-
 /// Which processes a page has.
 enum Wanted {
     Unfinished,
@@ -277,8 +261,9 @@ impl Inner {
         operation: &'static str,
         read: impl FnOnce(&View<'_>, &State) -> StoreResult<T>,
     ) -> StoreResult<T> {
+        let began = Instant::now();
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        let _lock = match self.lock(operation, File::lock_shared) {
+        let _lock = match self.lock(operation, File::try_lock_shared, began) {
             // Where nobody has written since it was made, or nobody can, there is no change to wait for.
             Err(_) if self.read_only && !self.disk.root().join(CHANGE_LOCK).exists() => None,
             lock => Some(lock?),
@@ -292,6 +277,7 @@ impl Inner {
         operation: &'static str,
         write: impl FnOnce(&View<'_>, &mut State) -> StoreResult<T>,
     ) -> StoreResult<T> {
+        let began = Instant::now();
         // A panic of another caller left what a crash would have left, and the index as of its last change.
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         if self.read_only {
@@ -300,15 +286,24 @@ impl Inner {
         if state.closed {
             return Err(self.fail(StoreErrorKind::Closed, operation));
         }
-        let _lock = self.lock(operation, File::lock)?;
+        let _lock = self.lock(operation, File::try_lock, began)?;
         let mut view = View::new(&self.disk).map_err(|error| self.failed(operation, error))?;
         self.settle(operation, &mut state, view.finish())?;
         write(&view, &mut state)
     }
 
-    fn lock(&self, operation: &'static str, lock: fn(&File) -> io::Result<()>) -> StoreResult<File> {
-        let file = self.disk.lock_file(CHANGE_LOCK).and_then(|file| lock(&file).map(|()| file));
-        file.map_err(|error| self.failed(operation, error))
+    fn lock(
+        &self,
+        operation: &'static str,
+        lock: fn(&File) -> Result<(), TryLockError>,
+        began: Instant,
+    ) -> StoreResult<File> {
+        let failed = |error| self.failed(operation, error);
+        let file = self.disk.lock_file(CHANGE_LOCK).map_err(failed)?;
+        if self.patience.take(&file, lock, began).map_err(failed)? {
+            return Ok(file);
+        }
+        Err(self.fail(StoreErrorKind::Busy, operation))
     }
 
     /// What a write on the disk led to: where that is not known, nothing more is written.
@@ -317,8 +312,7 @@ impl Inner {
             Ok(()) => Ok(()),
             Err(Failure::Undone(error)) => Err(self.failed(operation, error)),
             Err(Failure::Unknown(error)) => {
-                state.closed = true;
-                state.owned = None;
+                state.close();
                 Err(self.failed(operation, error))
             }
         }
@@ -336,10 +330,17 @@ impl Inner {
             let stale = || StoreError::new(StoreErrorKind::Stale, operation, subject);
             let mut rows = Rows::new(view, self.retention, &state.owned.as_ref().ok_or_else(stale)?.index);
             let result = change(&mut rows)?;
-            let written = journal::commit(&self.disk, &rows.changes()?);
-            self.settle(operation, state, written)?;
-            if let Some(owned) = &mut state.owned {
-                rows.note(&mut owned.index);
+            match journal::commit(&self.disk, &rows.changes()?) {
+                Ok(Made::Known) => {
+                    if let Some(owned) = &mut state.owned {
+                        rows.note(&mut owned.index);
+                    }
+                }
+                Ok(Made::Unknown(error)) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "the store is closed after this change");
+                    state.close();
+                }
+                Err(failure) => self.settle(operation, state, Err(failure))?,
             }
             Ok(result)
         })
@@ -361,15 +362,21 @@ impl Inner {
         })
     }
 
-    /// Puts a process aside, also one whose document cannot be read.
+    /// Puts a process aside, also one whose document cannot be read, or does not even tell its id.
     fn park(&self, epoch: Epoch, pid: &ProcessId, reason: String) -> StoreResult<()> {
         let subject = of_process(pid, self.disk.root());
         let parked = self.change(epoch, "park", &subject, |rows| rules::park(rows, pid, reason.clone()));
-        match parked {
-            Err(error) if error.kind() == StoreErrorKind::Corrupt => {
-                self.change(epoch, "park", &subject, |rows| rows.park_unreadable(pid, reason))
+        let name = match &parked {
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => Some(names::encode(&pid.to_string())),
+            Err(error) if error.kind() == StoreErrorKind::NotFound => {
+                let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+                state.owned.as_ref().and_then(|owned| owned.index.unreadable(pid)).map(str::to_owned)
             }
-            parked => parked,
+            _ => None,
+        };
+        match name {
+            Some(name) => self.change(epoch, "park", &subject, |rows| rows.park_unreadable(pid, &name, reason)),
+            None => parked,
         }
     }
 }

@@ -45,6 +45,14 @@ fn shorten(name: &str, text: &str) -> String {
     format!("{}~{hash}", &name[..cut])
 }
 
+/// Whether it is the name of a long text, of which it does not hold all.
+pub(super) fn is_short(name: &str) -> bool {
+    name.split_once('~').is_some_and(|(head, hash)| {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"%-_".contains(&byte);
+        hash.len() == 32 && !head.is_empty() && head.bytes().chain(hash.bytes()).all(plain)
+    })
+}
+
 /// The text of a name; none of a long text, whose name does not hold all of it, or of a name that is not ours.
 pub(super) fn decode(name: &str) -> Option<String> {
     if name == "%" {
@@ -118,6 +126,7 @@ mod tests {
                 name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"%~-_".contains(&byte))
             );
             assert!(!is_reserved(&name) && !name.starts_with('-'), "{name}");
+            assert_eq!(is_short(&name), name.contains('~'), "{name}");
             if name.contains('~') {
                 assert_eq!(decode(&name), None);
             } else {
@@ -132,8 +141,10 @@ mod tests {
 
     #[test]
     fn a_name_that_is_not_ours_has_no_text() {
-        for name in ["%4", "%zz", "A", "a.b", "%61", "%ff"] {
+        let hash = "0".repeat(32);
+        for name in ["%4", "%zz", "A", "a.b", "%61", "%ff", "~", "a~b", &format!("../a~{hash}"), &format!("~{hash}")] {
             assert_eq!(decode(name), None, "{name}");
+            assert!(!is_short(name), "{name}");
         }
     }
 

@@ -106,7 +106,8 @@ pub(super) struct Rows<'v> {
     staged: BTreeMap<ProcessId, Staged>,
     keys: BTreeMap<String, Option<ProcessId>>,
     requests: Vec<RequestId>,
-    removed: Vec<ProcessId>,
+    /// Those to whom all requests are removed.
+    unasked: Vec<ProcessId>,
     aside: Vec<ProcessId>,
     /// Documents that are no rows.
     others: Changes,
@@ -130,7 +131,7 @@ impl<'v> Rows<'v> {
             staged: BTreeMap::new(),
             keys: BTreeMap::new(),
             requests: Vec::new(),
-            removed: Vec::new(),
+            unasked: Vec::new(),
             aside: Vec::new(),
             others: Changes::new(),
         }
@@ -147,9 +148,9 @@ impl<'v> Rows<'v> {
         Ok(())
     }
 
-    /// Puts a process aside whose document is there, but cannot be read.
-    pub(super) fn park_unreadable(&mut self, pid: &ProcessId, reason: String) -> StoreResult<()> {
-        self.put(parked_path(pid), &ParkedDocument { pid: pid.clone(), reason })?;
+    /// Puts a process aside whose document is there, under this name, but cannot be read.
+    pub(super) fn park_unreadable(&mut self, pid: &ProcessId, name: &str, reason: String) -> StoreResult<()> {
+        self.put(format!("parked/{name}.json"), &ParkedDocument { pid: pid.clone(), reason })?;
         self.aside.push(pid.clone());
         Ok(())
     }
@@ -207,13 +208,13 @@ impl<'v> Rows<'v> {
     }
 
     fn drop_requests(&self, changes: &mut Changes) -> StoreResult<()> {
-        if self.requests.is_empty() && self.removed.is_empty() {
+        if self.requests.is_empty() && self.unasked.is_empty() {
             return Ok(());
         }
-        let removed: Vec<_> = self.removed.iter().map(|pid| names::encode(&pid.to_string())).collect();
+        let unasked: Vec<_> = self.unasked.iter().map(|pid| names::encode(&pid.to_string())).collect();
         for name in self.view.requests()? {
             let Some((id, pid)) = request_of(&name) else { continue };
-            if self.requests.contains(&id) || removed.iter().any(|removed| removed == pid) {
+            if self.requests.contains(&id) || unasked.iter().any(|unasked| unasked == pid) {
                 changes.insert(format!("requests/{name}.json"), None);
             }
         }
@@ -268,7 +269,7 @@ impl Table for Rows<'_> {
         if let Some(key) = &record.key {
             self.keys.insert(key.clone(), None);
         }
-        self.removed.push(record.pid.clone());
+        self.remove_requests_to(&record.pid);
         let staged = self.staged(&record.pid)?;
         staged.row = None;
         staged.changed = true;
@@ -277,6 +278,10 @@ impl Table for Rows<'_> {
 
     fn remove_request(&mut self, request: RequestId) {
         self.requests.push(request);
+    }
+
+    fn remove_requests_to(&mut self, pid: &ProcessId) {
+        self.unasked.push(pid.clone());
     }
 
     fn retention(&self) -> Retention {

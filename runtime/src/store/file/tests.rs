@@ -247,8 +247,11 @@ async fn a_full_disk_refuses_a_change_whole_and_later_ones_succeed() {
             let result = deed(&store, epoch, name).await;
             let log = store.inner.disk.fault.log();
             let expected = if result.is_ok() { &after } else { &before };
-            if log.get(operation).is_some_and(|(operation, _)| *operation == Operation::SyncFolder) && result.is_err() {
+            let mut fail = log.iter().skip(operation).map(|(operation, _)| *operation);
+            let failed = fail.find(|operation| fails == Fails::Full || *operation != Operation::Remove);
+            if failed == Some(Operation::SyncFolder) {
                 // The name may be on the disk or not: nothing more is written before the folder is opened again.
+                assert!(result.is_err() || told(&store) == after, "{name}: what was confirmed is there");
                 store.inner.disk.fault.set(None);
                 assert_eq!(deed(&store, epoch, name).await.unwrap_err().kind(), StoreErrorKind::Closed);
             } else {
@@ -312,4 +315,59 @@ async fn a_folder_whose_making_was_cut_off_is_made_by_the_next() {
         let store = open(folder.path());
         assert!(store.acquire().await.is_ok());
     }
+}
+
+#[tokio::test]
+async fn a_journal_whose_removal_is_not_flushed_closes_the_store() {
+    let template = template().await;
+    let deed = async |store: &FileStore, epoch| deed(store, epoch, "boundary with child").await.unwrap();
+    let (_folder, store, epoch) = prepared(&template).await;
+    store.inner.disk.fault.set(None);
+    deed(&store, epoch).await;
+    let last = store.inner.disk.fault.log().len() - 1;
+    let after = told(&store);
+
+    let (folder, store, epoch) = prepared(&template).await;
+    store.inner.disk.fault.set(Some((last - 1, Fails::Crash)));
+    deed(&store, epoch).await;
+    let journal = std::fs::read_to_string(folder.path().join("journal.json")).unwrap();
+
+    let (folder, store, epoch) = prepared(&template).await;
+    store.inner.disk.fault.set(Some((last, Fails::Full)));
+    deed(&store, epoch).await;
+    store.inner.disk.fault.set(None);
+    assert_eq!(told(&store), after, "it is read still");
+    assert_eq!(store.commit(step(epoch, "parent")).await.unwrap_err().kind(), StoreErrorKind::Closed);
+    // The power fails: the removal was never on the disk.
+    drop(store);
+    std::fs::write(folder.path().join("journal.json"), journal).unwrap();
+    let again = open(folder.path());
+    again.acquire().await.unwrap();
+    assert_eq!(told(&again), after, "nothing that was confirmed is lost");
+}
+
+#[test]
+fn every_folder_that_is_made_is_flushed_into_the_one_above() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Disk::new(folder.path().join("a/b/c"));
+    let store = FileStore::open_on(disk, FileOptions::new()).unwrap();
+    let above = folder.path().file_name().unwrap().to_str().unwrap();
+    let log = store.inner.disk.fault.log();
+    for name in [above, "a", "b", "c"] {
+        assert!(log.contains(&(Operation::SyncFolder, name.to_owned())), "{name}: {log:?}");
+    }
+}
+
+#[test]
+fn a_document_of_a_missing_folder_is_removed_already_and_can_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let disk = &store.inner.disk;
+    std::fs::remove_dir(folder.path().join("keys")).unwrap();
+    disk.remove("keys/key.json").unwrap();
+    disk.fault.set(None);
+    disk.replace("keys/key.json", "{}").unwrap();
+    let root = folder.path().file_name().unwrap().to_str().unwrap().to_owned();
+    assert_eq!(disk.fault.log()[0], (Operation::SyncFolder, root), "the folder is on the disk before the document");
+    assert_eq!(disk.list("keys").unwrap(), ["key"]);
 }

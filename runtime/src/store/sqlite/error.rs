@@ -31,11 +31,9 @@ fn kind_of(error: &Error) -> StoreErrorKind {
     let code = match error {
         Error::SqliteFailure(failure, _) => failure.code,
         Error::SqlInputError { error, .. } => error.code,
-        // A value that is not of the type, or not the JSON, that this library writes; or a row that is gone.
-        Error::FromSqlConversionFailure(..)
-        | Error::InvalidColumnType(..)
-        | Error::IntegralValueOutOfRange(..)
-        | Error::StatementChangedRows(_) => return StoreErrorKind::Corrupt,
+        error if is_damaged(error) => return StoreErrorKind::Corrupt,
+        // A row that is gone.
+        Error::StatementChangedRows(_) => return StoreErrorKind::Corrupt,
         _ => return StoreErrorKind::Other,
     };
     match code {
@@ -46,6 +44,14 @@ fn kind_of(error: &Error) -> StoreErrorKind {
         ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => StoreErrorKind::Io,
         _ => StoreErrorKind::Other,
     }
+}
+
+/// Whether a value is not of the type, or not the JSON, that this library writes.
+pub(super) fn is_damaged(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::FromSqlConversionFailure(..) | Error::InvalidColumnType(..) | Error::IntegralValueOutOfRange(..)
+    )
 }
 
 /// Names a process and its file.

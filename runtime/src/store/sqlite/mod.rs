@@ -58,7 +58,7 @@ impl Default for SqliteOptions {
             history: limits::HISTORY,
             reports: limits::REPORTS,
             read_only: false,
-            busy: Duration::from_secs(5),
+            busy: limits::BUSY,
             size_max: None,
         }
     }

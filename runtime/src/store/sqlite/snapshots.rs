@@ -2,8 +2,8 @@
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::error::Fault;
-use super::ledger::Ledger;
+use super::error::{Fault, is_damaged};
+use super::ledger::{Id, Ledger};
 use super::read;
 use super::retain;
 use crate::clock::Timestamp;
@@ -52,24 +52,28 @@ impl Ledger<'_> {
         self.fence(epoch)?;
         let refused = |kind| Err(Fault::Refused(kind));
         let Some(known) = self.look_up(pid)?.cloned() else { return refused(StoreErrorKind::NotFound) };
-        let snapshot = match read::load_snapshot(self.connection, pid, tag) {
-            Ok(Some(snapshot)) => snapshot,
-            Ok(None) => return refused(StoreErrorKind::NoSnapshot),
-            // One copy that is damaged does not close the store.
-            Err(rusqlite::Error::FromSqlConversionFailure(..)) => return refused(StoreErrorKind::Corrupt),
-            Err(error) => return Err(error.into()),
+        let Some(snapshot) = readable(read::load_snapshot(self.connection, pid, tag))? else {
+            return refused(StoreErrorKind::NoSnapshot);
         };
         if snapshot.state.is_terminal() {
             return refused(StoreErrorKind::Ended);
+        }
+        if known.ended && self.is_awaited(known.parent, pid)? {
+            return refused(StoreErrorKind::Unfinished);
         }
         for child in &snapshot.awaiting.children {
             if self.look_up(&child.pid)?.is_none() {
                 return refused(StoreErrorKind::NotFound);
             }
         }
-        // From here on only SQLite itself can fail.
         let mut present = self.connection.prepare_cached("SELECT state, steps FROM checkpoint WHERE id = ?1")?;
-        let (from, steps) = present.query_row([known.id], |row| Ok((read::state(row, 0)?, row.get::<_, i64>(1)?)))?;
+        let present = present.query_row([known.id], |row| Ok((read::state(row, 0)?, row.get::<_, i64>(1)?)));
+        let (from, steps) = readable(present)?;
+        // From here on only SQLite itself can fail.
+        if known.ended {
+            // Nobody will apply them to the life that they were meant for.
+            self.connection.prepare_cached(REMOVE_REQUESTS)?.execute([pid.to_string()])?;
+        }
         let id = known.id;
         let text = pid.to_string();
         self.connection.prepare_cached(RESTORE_PROCESS)?.execute(params![id, text, tag])?;
@@ -86,6 +90,16 @@ impl Ledger<'_> {
             Commit { steps: steps.cast_unsigned() + 1, ..Commit::new(pid.clone(), epoch, at, from, snapshot.state) };
         self.append_history(pid, &commit, &restored_from(tag))?;
         Ok(read::load(self.connection, pid)?.unwrap_or(snapshot))
+    }
+
+    /// Whether a parent that has not ended waits for a process, or has yet to look at its end.
+    fn is_awaited(&self, parent: Option<Id>, pid: &ProcessId) -> rusqlite::Result<bool> {
+        let sql = "SELECT awaiting FROM process JOIN checkpoint USING (id) WHERE id = ?1 AND ended IS NULL";
+        let awaiting = self.connection.prepare_cached(sql)?.query_row([parent], |row| row.get(0)).optional()?;
+        let awaiting: Option<String> = awaiting.flatten();
+        // A parent that is damaged is as if it were not there.
+        let awaiting = awaiting.and_then(|text| serde_json::from_str::<Awaiting>(&text).ok());
+        Ok(awaiting.is_some_and(|awaiting| awaiting.lists(pid)))
     }
 
     fn reopen_children(&mut self, pid: &ProcessId, awaiting: &Awaiting) -> rusqlite::Result<()> {
@@ -138,6 +152,14 @@ impl Ledger<'_> {
     }
 }
 
+/// What was read, before anything is written: one row that is damaged is refused, and does not close the store.
+fn readable<T>(read: rusqlite::Result<T>) -> Result<T, Fault> {
+    read.map_err(|error| match error {
+        error if is_damaged(&error) => Fault::Refused(StoreErrorKind::Corrupt),
+        error => error.into(),
+    })
+}
+
 /// What would stand in one row.
 const SIZE: &str = "SELECT octet_length(outputs) + octet_length(context) + octet_length(position)
     + coalesce(octet_length(listeners), 0) FROM process JOIN checkpoint USING (id) WHERE pid = ?1";
@@ -165,4 +187,6 @@ const REMOVE: [&str; 6] = [
     "DELETE FROM process WHERE id = ?1",
 ];
 
-const REMOVE_BY_PID: [&str; 2] = ["DELETE FROM snapshot WHERE pid = ?1", "DELETE FROM request WHERE pid = ?1"];
+const REMOVE_REQUESTS: &str = "DELETE FROM request WHERE pid = ?1";
+
+const REMOVE_BY_PID: [&str; 2] = ["DELETE FROM snapshot WHERE pid = ?1", REMOVE_REQUESTS];
