@@ -66,8 +66,9 @@ impl Traits {
                 self.add(inner);
                 continue;
             }
+            // The word in front makes an identifier of it that is neither a keyword nor `Set`, whatever the port's name.
             let camel: String = node.path.split('.').map(camel).collect();
-            let mut name = ident(&camel);
+            let mut name = format_ident!("Input{camel}");
             // `a.b_c` and `a_b.c` are one word in camel case.
             while self.names.values().any(|known| *known == name) {
                 name = format_ident!("{name}_");
@@ -81,7 +82,7 @@ impl Traits {
         self.names.get(&node.path).map(|name| format_ident!("{name}IsFree"))
     }
 
-    /// `free::StructureIsFree`.
+    /// `free::InputStructureIsFree`.
     fn free(&self, node: &Node) -> TokenStream {
         let (module, name) = (&self.module, self.free_name(node));
         quote!(#module::free::#name)
