@@ -8,7 +8,7 @@ use syn::{Path, PathArguments};
 use super::ast::{self, Docs, Entry, EntryKind, Expose};
 use super::model::{Exposed, Kind, Namespace, Node, Port, Presence, Value, join, keeps};
 use super::ports::{Listing, type_text};
-use crate::diag::{Diagnostics, did_you_mean};
+use crate::diag::{Diagnostics, did_you_mean, nearest};
 use crate::tokens::{camel, plain};
 
 /// Inputs or outputs while they are collected.
@@ -138,10 +138,10 @@ impl<'a> Side<'a> {
         diagnostics: &mut Diagnostics,
     ) -> Exposed {
         let listed = if self.outputs { &listing.outputs } else { &listing.inputs };
-        self.check_rules(&expose, listed, diagnostics);
-        let names = |keyword: &str| {
-            let rule = expose.rules.first().filter(|rule| rule.keyword == keyword);
-            rule.map(|rule| rule.names.iter().map(ast::Dotted::text).collect()).unwrap_or_default()
+        let mut rules = self.check_rules(&expose, listed, diagnostics);
+        let mut names = |keyword: &str| {
+            let first = expose.rules.first().filter(|rule| rule.keyword == keyword);
+            first.map(|_| std::mem::take(&mut rules[0])).unwrap_or_default()
         };
         let (include, exclude): (Vec<String>, Vec<String>) = (names("include"), names("exclude"));
         let prefix = expose.namespace.iter().map(plain).collect::<Vec<_>>().join(".");
@@ -217,20 +217,25 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// `include` and `exclude` name ports that exist.
-    fn check_rules(&self, expose: &Expose, listed: &[Node], diagnostics: &mut Diagnostics) {
+    /// `include` and `exclude` name ports that exist. Gives the names of each rule; a wrong one as the one that was
+    /// meant, so that a slip of a letter is the only error.
+    fn check_rules(&self, expose: &Expose, listed: &[Node], diagnostics: &mut Diagnostics) -> Vec<Vec<String>> {
         let mut paths = Vec::new();
         for node in listed {
             node.paths(&mut paths);
         }
         let process = last(&expose.path);
-        for name in expose.rules.iter().flat_map(|rule| &rule.names) {
+        let mut meant = |name: &ast::Dotted| {
             let text = name.text();
-            if !paths.contains(&text) {
-                let near = did_you_mean(&text, paths.iter().map(String::as_str));
-                diagnostics.error(name, format!("`{process}` has no {} `{text}`{near}", self.word()));
+            if paths.contains(&text) {
+                return text;
             }
-        }
+            let known = || paths.iter().map(String::as_str);
+            let near = did_you_mean(&text, known());
+            diagnostics.error(name, format!("`{process}` has no {} `{text}`{near}", self.word()));
+            nearest(&text, known()).map(str::to_owned).unwrap_or(text)
+        };
+        expose.rules.iter().map(|rule| rule.names.iter().map(&mut meant).collect()).collect()
     }
 
     /// The ports that the rules keep, as ports of this process, and those that they leave out.
