@@ -133,7 +133,7 @@ impl<'a> Side<'a> {
     pub(super) fn expose(
         &mut self,
         expose: Expose,
-        index: usize,
+        known: &[Exposed],
         listing: &Listing,
         diagnostics: &mut Diagnostics,
     ) -> Exposed {
@@ -145,11 +145,16 @@ impl<'a> Side<'a> {
         };
         let (include, exclude): (Vec<String>, Vec<String>) = (names("include"), names("exclude"));
         let prefix = expose.namespace.iter().map(plain).collect::<Vec<_>>().join(".");
-        let from = From { process: &expose.path, index, prefix: &prefix, rules: (&include, &exclude) };
+        let from = From { process: &expose.path, index: known.len(), prefix: &prefix, rules: (&include, &exclude) };
+        let repeated = known.iter().any(|known| known.is_repeated(&expose, &prefix));
         let mut root = std::mem::replace(&mut self.root, empty(String::new()));
         // A port in the way: reported by `check`.
         if let Some(namespace) = self.namespace_at(&mut root, &expose.namespace, &expose) {
-            let (nodes, dropped) = self.take(listed, &from);
+            let (mut nodes, dropped) = self.take(listed, &from);
+            if repeated {
+                // Reported by `check`, too: each port would be one more error on the same word.
+                nodes.retain(|node| namespace.nodes.iter().all(|known| known.plain() != node.plain()));
+            }
             self.add(namespace, &expose, nodes, diagnostics);
             namespace.dropped.extend(dropped);
         }
@@ -160,7 +165,7 @@ impl<'a> Side<'a> {
             path: expose.path,
             include,
             exclude,
-            repeated: false,
+            repeated,
             listing: listed.clone(),
         }
     }
