@@ -72,11 +72,21 @@ impl<'a> Side<'a> {
         if let Some(exposed) = known.exposed.and_then(|index| exposes.get(index)) {
             let process = last(&exposed.path);
             let (side, path) = (self.word(), &known.path);
-            let from = path.strip_prefix(&exposed.namespace).unwrap_or(path).trim_start_matches('.');
-            let message = format!(
-                "{side} `{path}` comes from `{process}` already: add `{{ exclude: {from} }}` where it is exposed, or \
-                 take another name"
-            );
+            let message = if matches!(known.kind, Kind::Rest(_)) {
+                // What takes other names has no name that could be excluded.
+                let way = match &entry.kind {
+                    EntryKind::Rest { .. } => "a namespace takes them from one place only:",
+                    _ => "`rest` holds them: give this port another name, or",
+                };
+                let other = other_namespace(&exposed.namespace);
+                format!("`{process}` takes other names here (`dynamic<…>`), and {way} expose it into {other} with `as`")
+            } else {
+                let from = path.strip_prefix(&exposed.namespace).unwrap_or(path).trim_start_matches('.');
+                format!(
+                    "{side} `{path}` comes from `{process}` already: add `{{ exclude: {from} }}` where it is exposed, \
+                     or take another name"
+                )
+            };
             diagnostics.error(&entry.name, message);
             return;
         }
@@ -206,19 +216,30 @@ impl<'a> Side<'a> {
     /// An exposure brings no port that is there already.
     fn add(&self, namespace: &mut Namespace, expose: &Expose, nodes: Vec<Node>, diagnostics: &mut Diagnostics) {
         let process = last(&expose.path);
+        let other = other_namespace(expose.namespace.iter().map(plain).collect::<String>().as_str());
         for node in nodes {
             let name = node.plain();
-            if namespace.nodes.iter().any(|known| known.plain() == name) {
-                let (side, path) = (self.word(), &node.path);
-                let other = if expose.namespace.is_empty() { "a namespace" } else { "another namespace" };
-                let message = format!(
-                    "{side} `{path}` is declared already, and `{process}` brings it again: \
-                     add `{{ exclude: {name} }}`, or expose into {other} with `as`"
-                );
-                diagnostics.error(&expose.path, message);
-            } else {
+            let Some(known) = namespace.nodes.iter().find(|known| known.plain() == name) else {
                 namespace.nodes.push(node);
-            }
+                continue;
+            };
+            let message = match (&known.kind, &node.kind) {
+                (Kind::Rest(_), Kind::Rest(_)) => format!(
+                    "`{process}` takes other names (`dynamic<…>`), and a namespace takes them from one place only: \
+                     expose into {other} with `as`"
+                ),
+                (_, Kind::Rest(_)) => format!(
+                    "`{process}` takes other names (`dynamic<…>`), and `rest` is to hold them: give the port of this \
+                     name another one, or expose into {other} with `as`"
+                ),
+                _ => format!(
+                    "{} `{}` is declared already, and `{process}` brings it again: \
+                     add `{{ exclude: {name} }}`, or expose into {other} with `as`",
+                    self.word(),
+                    node.path
+                ),
+            };
+            diagnostics.error(&expose.path, message);
         }
     }
 
@@ -305,6 +326,11 @@ fn settle(namespace: &mut Namespace) {
             settle(inner);
         }
     }
+}
+
+/// Where to expose instead.
+fn other_namespace(namespace: &str) -> &'static str {
+    if namespace.is_empty() { "a namespace" } else { "another namespace" }
 }
 
 /// The name of a process, without its path.
