@@ -18,7 +18,7 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
-use syn::{Attribute, Generics, LitInt, LitStr, Path, Token, Type, WhereClause, braced, parenthesized, token};
+use syn::{Attribute, Expr, Generics, LitInt, LitStr, Path, Token, Type, WhereClause, braced, parenthesized, token};
 
 use crate::diag::{Diagnostics, did_you_mean};
 use crate::recover::{check_expression, raw_expression, skip_item, skip_rest, starts_item, starts_with};
@@ -502,6 +502,13 @@ fn parse_check(
             tokens.truncate(tokens.len() - 2);
         }
     }
+    if message.is_none()
+        && let Some(comma) = comma_before_a_message(&tokens)
+    {
+        let wrong: TokenStream = tokens.drain(comma..).skip(1).collect();
+        diagnostics.error(&wrong, "the message of a validator is a text literal");
+        message = Some(LitStr::new("", Span::call_site()));
+    }
     let function: TokenStream = tokens.into_iter().collect();
     written.push(Written::Check(function.clone()));
     if function.is_empty() {
@@ -510,6 +517,14 @@ fn parse_check(
         return Ok(None);
     }
     Ok(diagnostics.ok(check_expression(&function)).map(|()| Check { function, message }))
+}
+
+/// The last comma, if it parts two expressions and not, say, the parameters of a closure.
+fn comma_before_a_message(tokens: &[TokenTree]) -> Option<usize> {
+    let comma = tokens.iter().rposition(|token| matches!(token, TokenTree::Punct(p) if p.as_char() == ','))?;
+    let is_expression = |tokens: &[TokenTree]| syn::parse2::<Expr>(tokens.iter().cloned().collect()).is_ok();
+    let parted = is_expression(&tokens[..comma]) && is_expression(&tokens[comma + 1..]);
+    (parted && !is_expression(tokens)).then_some(comma)
 }
 
 fn parse_exit(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostics) -> syn::Result<Exit> {
