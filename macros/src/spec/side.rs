@@ -338,9 +338,14 @@ fn last(path: &Path) -> String {
     path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default()
 }
 
-/// Whether the type is written as `String`, alone or with its path.
+/// Whether the type is written as `String`, alone or with its path, maybe by a macro around: `$ty` comes in a group.
 pub(super) fn is_string(ty: &syn::Type) -> bool {
-    let syn::Type::Path(syn::TypePath { qself: None, path, .. }) = ty else { return false };
+    let path = match ty {
+        syn::Type::Group(group) => return is_string(&group.elem),
+        syn::Type::Paren(inner) => return is_string(&inner.elem),
+        syn::Type::Path(syn::TypePath { qself: None, path, .. }) => path,
+        _ => return false,
+    };
     let names: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
     let plain = path.segments.iter().all(|segment| matches!(segment.arguments, PathArguments::None));
     plain && (names == ["String"] || names == ["std", "string", "String"])
