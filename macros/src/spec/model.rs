@@ -7,7 +7,7 @@ use syn::{Generics, Path};
 
 use super::ast::{self, Check, Docs, Expose, Item};
 use super::ports::Listing;
-use super::side::Side;
+use super::side::{self, Side};
 use super::supplied::{self, Supplied};
 use crate::diag::Diagnostics;
 use crate::tokens::{plain, port_hash};
@@ -202,6 +202,7 @@ pub(crate) fn resolve(
     let [inputs, outputs] = sides;
     let (mut inputs, outputs) = (inputs.finish(), outputs.finish());
     inputs.checks.extend(spec.checks);
+    side::check_setters(&inputs, &exposes, diagnostics);
     supplied::mark(&mut inputs, &exposes);
     let mut names = BTreeSet::new();
     let exits = spec.exits.into_iter().filter_map(|exit| {

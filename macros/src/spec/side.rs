@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use syn::{Path, PathArguments};
 
 use super::ast::{self, Docs, Entry, EntryKind, Expose};
+use super::check::setter_of_all;
 use super::model::{Exposed, Kind, Namespace, Node, Port, Presence, Value, join, keeps};
 use super::ports::{Listing, type_text};
 use crate::diag::{Diagnostics, did_you_mean, nearest};
@@ -324,6 +325,37 @@ fn settle(namespace: &mut Namespace) {
     for node in &mut namespace.nodes {
         if let Kind::Namespace(inner) = &mut node.kind {
             settle(inner);
+        }
+    }
+}
+
+/// The setter of all values of a dynamic namespace is not the name of a port, where one of them comes from another
+/// process: that both are declared here is reported by [`check`](super::check::check).
+pub(super) fn check_setters(namespace: &Namespace, exposes: &[Exposed], diagnostics: &mut Diagnostics) {
+    for node in &namespace.nodes {
+        if let Kind::Namespace(inner) = &node.kind {
+            check_setters(inner, exposes, diagnostics);
+        }
+        if !matches!(node.kind, Kind::Dynamic(_) | Kind::Rest(_)) {
+            continue;
+        }
+        let (owner, setter) = (&node.path, setter_of_all(&node.plain()));
+        let Some(clash) = namespace.nodes.iter().find(|known| known.plain() == setter) else { continue };
+        if node.exposed == clash.exposed {
+            continue;
+        }
+        let what = format!("`{setter}` is the setter of all values of `{owner}`");
+        let Some(from) = clash.exposed.and_then(|index| exposes.get(index)) else {
+            diagnostics.error(&clash.name, format!("{what}: give this port another name"));
+            continue;
+        };
+        let process = last(&from.path);
+        let what = format!("{what}, and `{process}` brings a port of this name");
+        if node.exposed.is_none() && matches!(node.kind, Kind::Dynamic(_)) {
+            diagnostics.error(&node.name, format!("{what}: give this one another name"));
+        } else {
+            let other = other_namespace(&from.namespace);
+            diagnostics.error(&from.path, format!("{what}: expose into {other} with `as`"));
         }
     }
 }

@@ -8,6 +8,7 @@ use quote::{format_ident, quote};
 use std::collections::BTreeMap;
 
 use super::{Names, allow, docs, ident, supply};
+use crate::spec::check::setter_of_all;
 use crate::spec::model::{Kind, Namespace, Node, Port, Presence};
 use crate::tokens::camel;
 
@@ -350,7 +351,7 @@ impl<'a> Own<'a> {
     fn set_dynamic(&self, node: &Node, ty: &TokenStream) -> TokenStream {
         let (private, declared) = (&self.names.private, self.names.port(node, false));
         let (docs, name, text, value) = (docs::of_setter(node), &node.name, node.plain(), &self.values);
-        let all = format_ident!("{}_from", text);
+        let all = ident(&setter_of_all(&text));
         let clashes = self.namespace.nodes.iter().any(|node| node.name == all);
         let all_docs = format!("Sets values of `{}` by name, those of an iterator.", node.path);
         let [key, pairs] = ["key", "pairs"].map(|name| Ident::new(name, Span::mixed_site()));
