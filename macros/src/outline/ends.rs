@@ -16,7 +16,7 @@ pub(crate) struct End {
     /// The outputs that every way to it sets, by dotted name.
     pub(crate) set: Vec<String>,
     /// The outputs that stand before it in the text, on whatever branch.
-    pub(crate) named: Vec<String>,
+    pub(crate) mentioned: Vec<String>,
     /// The way to it, for people.
     pub(crate) path: String,
     pub(crate) span: Span,
@@ -24,7 +24,7 @@ pub(crate) struct End {
 
 /// All normal ends.
 pub(crate) fn of(body: &Block, errors: &mut Diagnostics) -> Vec<End> {
-    let mut walk = Walk { ends: Vec::new(), named: BTreeSet::new(), errors };
+    let mut walk = Walk { ends: Vec::new(), mentioned: BTreeSet::new(), errors };
     if let Some(set) = walk.block(body, Vec::new(), &[]) {
         walk.end(set, "the end of the outline".to_owned(), body.close);
     }
@@ -33,13 +33,13 @@ pub(crate) fn of(body: &Block, errors: &mut Diagnostics) -> Vec<End> {
 
 struct Walk<'a> {
     ends: Vec<End>,
-    named: BTreeSet<String>,
+    mentioned: BTreeSet<String>,
     errors: &'a mut Diagnostics,
 }
 
 impl Walk<'_> {
     fn end(&mut self, set: Vec<String>, path: String, span: Span) {
-        self.ends.push(End { set, named: self.named.iter().cloned().collect(), path, span });
+        self.ends.push(End { set, mentioned: self.mentioned.iter().cloned().collect(), path, span });
     }
 
     /// What is set behind a block; nothing, if nothing runs behind it.
@@ -76,7 +76,7 @@ impl Walk<'_> {
                     None => dotted(&output.path),
                 });
                 let outputs: Vec<String> = outputs.collect();
-                self.named.extend(outputs.iter().cloned());
+                self.mentioned.extend(outputs.iter().cloned());
                 set.extend(outputs);
                 Some(set)
             }

@@ -366,14 +366,14 @@ pub fn deserialize<'de, N: PortValues, D: Deserializer<'de>>(deserializer: D) ->
 const TEXT_MAX: usize = 2048;
 
 /// Asserts in a `const` that every required output of a process is among those that are set on a path through its
-/// outline. `named` are all that stand before the path's end, on whatever branch: one that the process does not declare
+/// outline. `mentioned` are all that stand before the path's end, on whatever branch: one that the process does not declare
 /// is an error at its own place, and whatever is missing may be what was meant by it, so nothing is said.
 ///
 /// # Panics
 /// One is not, and the text says which: the compiler shows it at the caller's place.
 #[track_caller]
-pub const fn assert_set(outputs: &[OutputInfo], process: &str, set: &[&str], named: &[&str], path: &str) {
-    if !all_declared(outputs, named) {
+pub const fn assert_set(outputs: &[OutputInfo], process: &str, set: &[&str], mentioned: &[&str], path: &str) {
+    if !all_declared(outputs, mentioned) {
         return;
     }
     let mut text = Text { bytes: [0; TEXT_MAX], len: 0 };
@@ -409,10 +409,10 @@ pub const fn assert_set(outputs: &[OutputInfo], process: &str, set: &[&str], nam
 }
 
 /// Whether a process has all outputs of these names.
-const fn all_declared(outputs: &[OutputInfo], named: &[&str]) -> bool {
+const fn all_declared(outputs: &[OutputInfo], mentioned: &[&str]) -> bool {
     let mut index = 0;
-    while index < named.len() {
-        let name = match named[index].as_bytes() {
+    while index < mentioned.len() {
+        let name = match mentioned[index].as_bytes() {
             [around @ .., b'.', b'*'] => around,
             name => name,
         };
