@@ -51,9 +51,14 @@ impl Drop for Diagnostics {
 
 /// `; did you mean ...?` for the nearest known name, or nothing.
 pub(crate) fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(wrong, known).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+}
+
+/// The known name that is nearest, if one is near.
+pub(crate) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = wrong.chars().count().max(3) / 3;
     let near = known.into_iter().map(|name| (distance(wrong, name), name)).filter(|(d, _)| *d <= limit).min();
-    near.map(|(_, name)| format!("; did you mean `{name}`?")).unwrap_or_default()
+    near.map(|(_, name)| name)
 }
 
 /// The number of characters to insert, remove or replace (Levenshtein).

@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
-use syn::{Expr, Token, token};
+use syn::{Attribute, Expr, LitInt, Token, token};
 
 /// Skips what is left of an item: through the next `;` or braces, or up to a word that starts an item.
 pub(crate) fn skip_item(input: ParseStream<'_>, starts: &[&str]) {
@@ -26,10 +26,21 @@ pub(crate) fn starts_with(input: ParseStream<'_>, words: &[&str]) -> bool {
     Ident::parse_any(&fork).is_ok_and(|word| words.iter().any(|known| word == known))
 }
 
-/// The tokens of an expression: up to `;`, or to a `,` that leads to one of these words and parentheses.
-pub(crate) fn raw_expression(input: ParseStream<'_>, words: &[&str]) -> TokenStream {
+/// Whether an item follows: one of these words, with a name or number behind it, and maybe comments before. No
+/// expression goes on like this.
+pub(crate) fn starts_item(input: ParseStream<'_>, starts: &[&str]) -> bool {
+    let fork = input.fork();
+    fork.call(Attribute::parse_outer).is_ok()
+        && starts_with(&fork, starts)
+        && fork.parse::<TokenTree>().is_ok()
+        && (fork.peek(syn::Ident) || fork.peek(LitInt))
+}
+
+/// The tokens of an expression: up to `;`, to a `,` that leads to one of these words and parentheses, or to an item
+/// that starts with one of `starts`: the `;` is missing then.
+pub(crate) fn raw_expression(input: ParseStream<'_>, words: &[&str], starts: &[&str]) -> TokenStream {
     let mut tokens = TokenStream::new();
-    while !input.is_empty() && !input.peek(Token![;]) {
+    while !input.is_empty() && !input.peek(Token![;]) && !starts_item(input, starts) {
         if input.peek(Token![,]) {
             let fork = input.fork();
             let leads = fork.parse::<Token![,]>().is_ok()

@@ -4,6 +4,7 @@
 //! emits by `cx.out` is not seen here.
 
 use proc_macro2::{Ident, Span};
+use std::collections::BTreeSet;
 
 use super::ast::{Block, Node};
 use super::names;
@@ -14,6 +15,8 @@ use crate::tokens::plain;
 pub(crate) struct End {
     /// The outputs that every way to it sets, by dotted name.
     pub(crate) set: Vec<String>,
+    /// The outputs that stand before it in the text, on whatever branch.
+    pub(crate) mentioned: Vec<String>,
     /// The way to it, for people.
     pub(crate) path: String,
     pub(crate) span: Span,
@@ -21,19 +24,24 @@ pub(crate) struct End {
 
 /// All normal ends.
 pub(crate) fn of(body: &Block, errors: &mut Diagnostics) -> Vec<End> {
-    let mut walk = Walk { ends: Vec::new(), errors };
+    let mut walk = Walk { ends: Vec::new(), mentioned: BTreeSet::new(), errors };
     if let Some(set) = walk.block(body, Vec::new(), &[]) {
-        walk.ends.push(End { set, path: "the end of the outline".to_owned(), span: body.close });
+        walk.end(set, "the end of the outline".to_owned(), body.close);
     }
     walk.ends
 }
 
 struct Walk<'a> {
     ends: Vec<End>,
+    mentioned: BTreeSet<String>,
     errors: &'a mut Diagnostics,
 }
 
 impl Walk<'_> {
+    fn end(&mut self, set: Vec<String>, path: String, span: Span) {
+        self.ends.push(End { set, mentioned: self.mentioned.iter().cloned().collect(), path, span });
+    }
+
     /// What is set behind a block; nothing, if nothing runs behind it.
     fn block(&mut self, block: &Block, set: Vec<String>, path: &[String]) -> Option<Vec<String>> {
         let mut set = Some(set);
@@ -62,11 +70,14 @@ impl Walk<'_> {
         let below = |name: String| path.iter().cloned().chain([name]).collect::<Vec<_>>();
         match node {
             Node::Step(step) => {
-                set.extend(step.outputs.iter().map(|output| match output.from {
+                let outputs = step.outputs.iter().map(|output| match output.from {
                     // What the child gives, not what else stands in the namespace.
                     Some(_) => dotted(&output.path) + ".*",
                     None => dotted(&output.path),
-                }));
+                });
+                let outputs: Vec<String> = outputs.collect();
+                self.mentioned.extend(outputs.iter().cloned());
+                set.extend(outputs);
                 Some(set)
             }
             Node::While(branch) => {
@@ -87,7 +98,7 @@ impl Walk<'_> {
             Node::Return(end) => {
                 if end.exit.is_none() {
                     let path = below("return_".to_owned()).join(" → ");
-                    self.ends.push(End { set, path, span: end.word.span() });
+                    self.end(set, path, end.word.span());
                 }
                 None
             }

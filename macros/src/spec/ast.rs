@@ -18,10 +18,10 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
-use syn::{Attribute, Generics, LitInt, LitStr, Path, Token, Type, WhereClause, braced, parenthesized, token};
+use syn::{Attribute, Expr, Generics, LitInt, LitStr, Path, Token, Type, WhereClause, braced, parenthesized, token};
 
 use crate::diag::{Diagnostics, did_you_mean};
-use crate::recover::{check_expression, raw_expression, skip_item, skip_rest, starts_with};
+use crate::recover::{check_expression, raw_expression, skip_item, skip_rest, starts_item, starts_with};
 
 /// The words that start an item.
 const ITEMS: [&str; 5] = ["input", "output", "expose", "exit", "check"];
@@ -301,21 +301,26 @@ fn parse_item(input: ParseStream<'_>, spec: &mut Spec, diagnostics: &mut Diagnos
         "input" => spec.items.push(Item::Input(parse_entry(input, docs, diagnostics)?)),
         "output" => spec.items.push(Item::Output(parse_entry(input, docs, diagnostics)?)),
         "expose" => spec.items.push(Item::Expose(expose::parse_expose(input, docs, diagnostics)?)),
-        "exit" => spec.exits.push(parse_exit(input, docs)?),
+        "exit" => spec.exits.push(parse_exit(input, docs, diagnostics)?),
         _ => {
             spec.checks.extend(parse_check(input, &mut spec.written, diagnostics)?);
-            end_of_item(input)?;
+            end_of_item(input, diagnostics)?;
         }
     }
     Ok(())
 }
 
-/// A `;`, or the end.
-fn end_of_item(input: ParseStream<'_>) -> syn::Result<()> {
+/// A `;`, or the end. Where the next item follows at once, nothing but the `;` is missing, and this one is kept.
+fn end_of_item(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<()> {
     if input.is_empty() || input.parse::<Option<Token![;]>>()?.is_some() {
         return Ok(());
     }
-    Err(syn::Error::new(input.span(), "expected `;`"))
+    let error = syn::Error::new(input.span(), "expected `;`");
+    if !starts_item(input, &RESUME) {
+        return Err(error);
+    }
+    diagnostics.push(error);
+    Ok(())
 }
 
 /// A name of a port; words of Rust are taken with `r#` only.
@@ -350,7 +355,7 @@ fn parse_entry(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostics
             checks: Vec::new(),
             written: Vec::new(),
         };
-        end_of_item(input)?;
+        end_of_item(input, diagnostics)?;
         return Ok(entry);
     }
     let mut names = parse_dotted(input, diagnostics)?;
@@ -397,7 +402,10 @@ fn parse_named(input: ParseStream<'_>, docs: Docs, name: Ident, diagnostics: &mu
         let kind = EntryKind::Port { ty: input.parse().map_err(wrong)?, optional: None, default: None };
         Entry { docs, name, kind, checks: Vec::new(), written: Vec::new() }
     };
-    parse_default(input, &mut entry, diagnostics)?;
+    if !parse_default(input, &mut entry, diagnostics)? && starts_item(input, &RESUME) {
+        // What the default lacks is reported; the `;` behind it is no more than a part of that.
+        return Ok(entry);
+    }
     while input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty() && !input.peek(Token![;]) {
         let word = input.call(Ident::parse_any)?;
         if word != "check" {
@@ -406,14 +414,14 @@ fn parse_named(input: ParseStream<'_>, docs: Docs, name: Ident, diagnostics: &mu
         }
         entry.checks.extend(parse_check(input, &mut entry.written, diagnostics)?);
     }
-    end_of_item(input)?;
+    end_of_item(input, diagnostics)?;
     Ok(entry)
 }
 
-/// `= expression`.
-fn parse_default(input: ParseStream<'_>, entry: &mut Entry, diagnostics: &mut Diagnostics) -> syn::Result<()> {
-    let Some(equals) = input.parse::<Option<Token![=]>>()? else { return Ok(()) };
-    let mut tokens = raw_expression(input, &["check"]);
+/// `= expression`; whether there is nothing wrong with it.
+fn parse_default(input: ParseStream<'_>, entry: &mut Entry, diagnostics: &mut Diagnostics) -> syn::Result<bool> {
+    let Some(equals) = input.parse::<Option<Token![=]>>()? else { return Ok(true) };
+    let mut tokens = raw_expression(input, &["check"], &RESUME);
     entry.written.push(Written::Default(tokens.clone()));
     if tokens.is_empty() {
         diagnostics.error(equals, "expected a default value after `=`");
@@ -421,7 +429,8 @@ fn parse_default(input: ParseStream<'_>, entry: &mut Entry, diagnostics: &mut Di
         diagnostics.push(error);
         tokens = TokenStream::new();
     }
-    if tokens.is_empty() {
+    let sound = !tokens.is_empty();
+    if !sound {
         // Of any type and never run: the port keeps its default, so that nothing else is reported.
         tokens = quote!(loop {});
     }
@@ -429,7 +438,7 @@ fn parse_default(input: ParseStream<'_>, entry: &mut Entry, diagnostics: &mut Di
         EntryKind::Port { default, .. } => *default = Some(tokens),
         _ => diagnostics.error(equals, "a dynamic namespace has no default: it is empty where nothing is given"),
     }
-    Ok(())
+    Ok(sound)
 }
 
 fn parse_in_angles(input: ParseStream<'_>) -> syn::Result<Type> {
@@ -460,7 +469,7 @@ fn parse_namespace(
         let result = if starts_with(&body, &["check"]) && body.peek2(token::Paren) {
             body.parse::<Ident>()
                 .and_then(|_| parse_check(&body, &mut written, diagnostics))
-                .and_then(|check| end_of_item(&body).map(|()| checks.extend(check)))
+                .and_then(|check| end_of_item(&body, diagnostics).map(|()| checks.extend(check)))
         } else {
             parse_entry(&body, docs, diagnostics).map(|entry| entries.push(entry))
         };
@@ -493,6 +502,13 @@ fn parse_check(
             tokens.truncate(tokens.len() - 2);
         }
     }
+    if message.is_none()
+        && let Some(comma) = comma_before_a_message(&tokens)
+    {
+        let wrong: TokenStream = tokens.drain(comma..).skip(1).collect();
+        diagnostics.error(&wrong, "the message of a validator is a text literal");
+        message = Some(LitStr::new("", Span::call_site()));
+    }
     let function: TokenStream = tokens.into_iter().collect();
     written.push(Written::Check(function.clone()));
     if function.is_empty() {
@@ -503,12 +519,20 @@ fn parse_check(
     Ok(diagnostics.ok(check_expression(&function)).map(|()| Check { function, message }))
 }
 
-fn parse_exit(input: ParseStream<'_>, docs: Docs) -> syn::Result<Exit> {
+/// The last comma, if it parts two expressions and not, say, the parameters of a closure.
+fn comma_before_a_message(tokens: &[TokenTree]) -> Option<usize> {
+    let comma = tokens.iter().rposition(|token| matches!(token, TokenTree::Punct(p) if p.as_char() == ','))?;
+    let is_expression = |tokens: &[TokenTree]| syn::parse2::<Expr>(tokens.iter().cloned().collect()).is_ok();
+    let parted = is_expression(&tokens[..comma]) && is_expression(&tokens[comma + 1..]);
+    (parted && !is_expression(tokens)).then_some(comma)
+}
+
+fn parse_exit(input: ParseStream<'_>, docs: Docs, diagnostics: &mut Diagnostics) -> syn::Result<Exit> {
     let form = "`exit 410 Name \"message\";`";
     let wants = |what: &str, span: Span| syn::Error::new(span, format!("expected {what}: {form}"));
     let number = input.parse().map_err(|error: syn::Error| wants("the number of the exit code", error.span()))?;
     let name = input.parse().map_err(|error: syn::Error| wants("the name of the exit code", error.span()))?;
     let message = input.parse().map_err(|error: syn::Error| wants("what the exit code means", error.span()))?;
-    end_of_item(input)?;
+    end_of_item(input, diagnostics)?;
     Ok(Exit { docs, number, name, message })
 }

@@ -134,7 +134,7 @@ impl<'a> Names<'a> {
                 continue;
             }
             let owner = plain(dynamic);
-            let setter = format!("{owner}_from");
+            let setter = setter_of_all(&owner);
             if let Some((clash, ..)) = self.known.iter().find(|(known, ..)| plain(known) == setter) {
                 let message =
                     format!("`{setter}` is the setter of all values of `{owner}`: give this port another name");
@@ -142,6 +142,11 @@ impl<'a> Names<'a> {
             }
         }
     }
+}
+
+/// The setter of all values of a dynamic namespace.
+pub(super) fn setter_of_all(dynamic: &str) -> String {
+    format!("{dynamic}_from")
 }
 
 /// No port is named as the field of the values that are not those of ports.

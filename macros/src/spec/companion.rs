@@ -68,16 +68,23 @@ pub(crate) fn define(model: &Model, body: &TokenStream) -> TokenStream {
     }
 }
 
-/// Tells processes of one name apart: by file, place and ports. Of the file's path only the last folder counts, since
-/// the rest is another on every machine.
+/// Tells processes of one name apart: by file, place, expansion and ports. Of the file's path only the last folder
+/// counts, since the rest is another on every machine.
 fn identity(process: &Ident, body: &TokenStream) -> u64 {
     let mut text = String::new();
     if proc_macro::is_available() {
         let span = process.span().unwrap();
         let file = span.file().replace('\\', "/");
         let near: Vec<&str> = file.rsplit('/').take(2).collect();
-        let _ = write!(text, "{near:?}:{}:{}:", span.line(), span.column());
+        let _ = write!(text, "{near:?}:{}:{}:{}:", span.line(), span.column(), expansion(span));
     }
     let _ = write!(text, "{body}");
     port_hash(&text)
+}
+
+/// Tells apart what several calls of one macro wrote: their tokens have one place. The compiler numbers its expansions
+/// in the order of the source and shows the number in front of the bytes; where it does not, nothing is told apart.
+fn expansion(span: proc_macro::Span) -> String {
+    let shown = format!("{span:?}");
+    shown.split_once(" bytes(").map(|(expansion, _)| expansion.to_owned()).unwrap_or_default()
 }

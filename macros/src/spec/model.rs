@@ -7,7 +7,7 @@ use syn::{Generics, Path};
 
 use super::ast::{self, Check, Docs, Expose, Item};
 use super::ports::Listing;
-use super::side::Side;
+use super::side::{self, Side};
 use super::supplied::{self, Supplied};
 use crate::diag::Diagnostics;
 use crate::tokens::{plain, port_hash};
@@ -52,11 +52,11 @@ pub(crate) struct Exposed {
 }
 
 impl Exposed {
-    /// Whether the other one is exposed where this is: the same process, or outputs of another into one namespace.
-    fn repeats(&self, other: &Exposed) -> bool {
+    /// Whether it is exposed where another one is: the same process, or outputs of another into one namespace.
+    pub(super) fn is_repeated(&self, other: &Expose, namespace: &str) -> bool {
         let same = |path: &Path| path.to_token_stream().to_string();
         self.outputs == other.outputs
-            && self.namespace == other.namespace
+            && self.namespace == namespace
             && ((self.outputs && !self.namespace.is_empty()) || same(&self.path) == same(&other.path))
     }
 }
@@ -194,9 +194,7 @@ pub(crate) fn resolve(
             Item::Expose(expose) => {
                 let Some(listing) = found.next().flatten() else { continue };
                 let side = &mut sides[usize::from(expose.outputs)];
-                let index = exposes.len();
-                let mut new = side.expose(expose, index, listing, diagnostics);
-                new.repeated = exposes.iter().any(|known| new.repeats(known));
+                let new = side.expose(expose, &exposes, listing, diagnostics);
                 exposes.push(new);
             }
         }
@@ -204,6 +202,7 @@ pub(crate) fn resolve(
     let [inputs, outputs] = sides;
     let (mut inputs, outputs) = (inputs.finish(), outputs.finish());
     inputs.checks.extend(spec.checks);
+    side::check_setters(&inputs, &exposes, diagnostics);
     supplied::mark(&mut inputs, &exposes);
     let mut names = BTreeSet::new();
     let exits = spec.exits.into_iter().filter_map(|exit| {

@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use syn::{Path, PathArguments};
 
 use super::ast::{self, Docs, Entry, EntryKind, Expose};
+use super::check::setter_of_all;
 use super::model::{Exposed, Kind, Namespace, Node, Port, Presence, Value, join, keeps};
 use super::ports::{Listing, type_text};
-use crate::diag::{Diagnostics, did_you_mean};
+use crate::diag::{Diagnostics, did_you_mean, nearest};
 use crate::tokens::{camel, plain};
 
 /// Inputs or outputs while they are collected.
@@ -72,11 +73,21 @@ impl<'a> Side<'a> {
         if let Some(exposed) = known.exposed.and_then(|index| exposes.get(index)) {
             let process = last(&exposed.path);
             let (side, path) = (self.word(), &known.path);
-            let from = path.strip_prefix(&exposed.namespace).unwrap_or(path).trim_start_matches('.');
-            let message = format!(
-                "{side} `{path}` comes from `{process}` already: add `{{ exclude: {from} }}` where it is exposed, or \
-                 take another name"
-            );
+            let message = if matches!(known.kind, Kind::Rest(_)) {
+                // What takes other names has no name that could be excluded.
+                let way = match &entry.kind {
+                    EntryKind::Rest { .. } => "a namespace takes them from one place only:",
+                    _ => "`rest` holds them: give this port another name, or",
+                };
+                let other = other_namespace(&exposed.namespace);
+                format!("`{process}` takes other names here (`dynamic<…>`), and {way} expose it into {other} with `as`")
+            } else {
+                let from = path.strip_prefix(&exposed.namespace).unwrap_or(path).trim_start_matches('.');
+                format!(
+                    "{side} `{path}` comes from `{process}` already: add `{{ exclude: {from} }}` where it is exposed, \
+                     or take another name"
+                )
+            };
             diagnostics.error(&entry.name, message);
             return;
         }
@@ -133,23 +144,28 @@ impl<'a> Side<'a> {
     pub(super) fn expose(
         &mut self,
         expose: Expose,
-        index: usize,
+        known: &[Exposed],
         listing: &Listing,
         diagnostics: &mut Diagnostics,
     ) -> Exposed {
         let listed = if self.outputs { &listing.outputs } else { &listing.inputs };
-        self.check_rules(&expose, listed, diagnostics);
-        let names = |keyword: &str| {
-            let rule = expose.rules.first().filter(|rule| rule.keyword == keyword);
-            rule.map(|rule| rule.names.iter().map(ast::Dotted::text).collect()).unwrap_or_default()
+        let mut rules = self.check_rules(&expose, listed, diagnostics);
+        let mut names = |keyword: &str| {
+            let first = expose.rules.first().filter(|rule| rule.keyword == keyword);
+            first.map(|_| std::mem::take(&mut rules[0])).unwrap_or_default()
         };
         let (include, exclude): (Vec<String>, Vec<String>) = (names("include"), names("exclude"));
         let prefix = expose.namespace.iter().map(plain).collect::<Vec<_>>().join(".");
-        let from = From { process: &expose.path, index, prefix: &prefix, rules: (&include, &exclude) };
+        let from = From { process: &expose.path, index: known.len(), prefix: &prefix, rules: (&include, &exclude) };
+        let repeated = known.iter().any(|known| known.is_repeated(&expose, &prefix));
         let mut root = std::mem::replace(&mut self.root, empty(String::new()));
         // A port in the way: reported by `check`.
         if let Some(namespace) = self.namespace_at(&mut root, &expose.namespace, &expose) {
-            let (nodes, dropped) = self.take(listed, &from);
+            let (mut nodes, dropped) = self.take(listed, &from);
+            if repeated {
+                // Reported by `check`, too: each port would be one more error on the same word.
+                nodes.retain(|node| namespace.nodes.iter().all(|known| known.plain() != node.plain()));
+            }
             self.add(namespace, &expose, nodes, diagnostics);
             namespace.dropped.extend(dropped);
         }
@@ -160,7 +176,7 @@ impl<'a> Side<'a> {
             path: expose.path,
             include,
             exclude,
-            repeated: false,
+            repeated,
             listing: listed.clone(),
         }
     }
@@ -201,36 +217,52 @@ impl<'a> Side<'a> {
     /// An exposure brings no port that is there already.
     fn add(&self, namespace: &mut Namespace, expose: &Expose, nodes: Vec<Node>, diagnostics: &mut Diagnostics) {
         let process = last(&expose.path);
+        let other = other_namespace(expose.namespace.iter().map(plain).collect::<String>().as_str());
         for node in nodes {
             let name = node.plain();
-            if namespace.nodes.iter().any(|known| known.plain() == name) {
-                let (side, path) = (self.word(), &node.path);
-                let other = if expose.namespace.is_empty() { "a namespace" } else { "another namespace" };
-                let message = format!(
-                    "{side} `{path}` is declared already, and `{process}` brings it again: \
-                     add `{{ exclude: {name} }}`, or expose into {other} with `as`"
-                );
-                diagnostics.error(&expose.path, message);
-            } else {
+            let Some(known) = namespace.nodes.iter().find(|known| known.plain() == name) else {
                 namespace.nodes.push(node);
-            }
+                continue;
+            };
+            let message = match (&known.kind, &node.kind) {
+                (Kind::Rest(_), Kind::Rest(_)) => format!(
+                    "`{process}` takes other names (`dynamic<…>`), and a namespace takes them from one place only: \
+                     expose into {other} with `as`"
+                ),
+                (_, Kind::Rest(_)) => format!(
+                    "`{process}` takes other names (`dynamic<…>`), and `rest` is to hold them: give the port of this \
+                     name another one, or expose into {other} with `as`"
+                ),
+                _ => format!(
+                    "{} `{}` is declared already, and `{process}` brings it again: \
+                     add `{{ exclude: {name} }}`, or expose into {other} with `as`",
+                    self.word(),
+                    node.path
+                ),
+            };
+            diagnostics.error(&expose.path, message);
         }
     }
 
-    /// `include` and `exclude` name ports that exist.
-    fn check_rules(&self, expose: &Expose, listed: &[Node], diagnostics: &mut Diagnostics) {
+    /// `include` and `exclude` name ports that exist. Gives the names of each rule; a wrong one as the one that was
+    /// meant, so that a slip of a letter is the only error.
+    fn check_rules(&self, expose: &Expose, listed: &[Node], diagnostics: &mut Diagnostics) -> Vec<Vec<String>> {
         let mut paths = Vec::new();
         for node in listed {
             node.paths(&mut paths);
         }
         let process = last(&expose.path);
-        for name in expose.rules.iter().flat_map(|rule| &rule.names) {
+        let mut meant = |name: &ast::Dotted| {
             let text = name.text();
-            if !paths.contains(&text) {
-                let near = did_you_mean(&text, paths.iter().map(String::as_str));
-                diagnostics.error(name, format!("`{process}` has no {} `{text}`{near}", self.word()));
+            if paths.contains(&text) {
+                return text;
             }
-        }
+            let known = || paths.iter().map(String::as_str);
+            let near = did_you_mean(&text, known());
+            diagnostics.error(name, format!("`{process}` has no {} `{text}`{near}", self.word()));
+            nearest(&text, known()).map(str::to_owned).unwrap_or(text)
+        };
+        expose.rules.iter().map(|rule| rule.names.iter().map(&mut meant).collect()).collect()
     }
 
     /// The ports that the rules keep, as ports of this process, and those that they leave out.
@@ -297,14 +329,55 @@ fn settle(namespace: &mut Namespace) {
     }
 }
 
+/// The setter of all values of a dynamic namespace is not the name of a port, where one of them comes from another
+/// process: that both are declared here is reported by [`check`](super::check::check).
+pub(super) fn check_setters(namespace: &Namespace, exposes: &[Exposed], diagnostics: &mut Diagnostics) {
+    for node in &namespace.nodes {
+        if let Kind::Namespace(inner) = &node.kind {
+            check_setters(inner, exposes, diagnostics);
+        }
+        if !matches!(node.kind, Kind::Dynamic(_) | Kind::Rest(_)) {
+            continue;
+        }
+        let (owner, setter) = (&node.path, setter_of_all(&node.plain()));
+        let Some(clash) = namespace.nodes.iter().find(|known| known.plain() == setter) else { continue };
+        if node.exposed == clash.exposed {
+            continue;
+        }
+        let what = format!("`{setter}` is the setter of all values of `{owner}`");
+        let Some(from) = clash.exposed.and_then(|index| exposes.get(index)) else {
+            diagnostics.error(&clash.name, format!("{what}: give this port another name"));
+            continue;
+        };
+        let process = last(&from.path);
+        let what = format!("{what}, and `{process}` brings a port of this name");
+        if node.exposed.is_none() && matches!(node.kind, Kind::Dynamic(_)) {
+            diagnostics.error(&node.name, format!("{what}: give this one another name"));
+        } else {
+            let other = other_namespace(&from.namespace);
+            diagnostics.error(&from.path, format!("{what}: expose into {other} with `as`"));
+        }
+    }
+}
+
+/// Where to expose instead.
+fn other_namespace(namespace: &str) -> &'static str {
+    if namespace.is_empty() { "a namespace" } else { "another namespace" }
+}
+
 /// The name of a process, without its path.
 fn last(path: &Path) -> String {
     path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default()
 }
 
-/// Whether the type is written as `String`, alone or with its path.
+/// Whether the type is written as `String`, alone or with its path, maybe by a macro around: `$ty` comes in a group.
 pub(super) fn is_string(ty: &syn::Type) -> bool {
-    let syn::Type::Path(syn::TypePath { qself: None, path, .. }) = ty else { return false };
+    let path = match ty {
+        syn::Type::Group(group) => return is_string(&group.elem),
+        syn::Type::Paren(inner) => return is_string(&inner.elem),
+        syn::Type::Path(syn::TypePath { qself: None, path, .. }) => path,
+        _ => return false,
+    };
     let names: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
     let plain = path.segments.iter().all(|segment| matches!(segment.arguments, PathArguments::None));
     plain && (names == ["String"] || names == ["std", "string", "String"])

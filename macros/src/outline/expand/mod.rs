@@ -105,13 +105,15 @@ fn checks(model: &Model) -> TokenStream {
     let is_generic = !model.target.generics.params.is_empty();
     let (process, table) = (model.target.plain(), model.target.hidden("__Procession"));
     let checks = model.ends.iter().map(|end| {
-        let (set, path, span) = (&end.set, &end.path, located(end.span));
+        let (set, mentioned, path, span) = (&end.set, &end.mentioned, &end.path, located(end.span));
         let private = private_at(span);
         let table = if is_generic { table.to_string() } else { process.clone() };
         let table = proc_macro2::Ident::new(&table, model.target.name.span().resolved_at(span));
         quote_spanned! {span=>
             const _: () =
-                #private::assert_set(#private::OutputsOf::<#table>::OUTPUTS, #process, &[#(#set),*], #path);
+                #private::assert_set(
+                    #private::OutputsOf::<#table>::OUTPUTS, #process, &[#(#set),*], &[#(#mentioned),*], #path
+                );
         }
     });
     quote! {

@@ -51,7 +51,7 @@ pub(super) fn parse_expose(input: ParseStream<'_>, docs: Docs, diagnostics: &mut
         }
         input.parse::<Option<Token![;]>>()?;
     } else {
-        end_of_item(input)?;
+        end_of_item(input, diagnostics)?;
     }
     Ok(expose)
 }
@@ -82,7 +82,7 @@ fn parse_expose_option(input: ParseStream<'_>, expose: &mut Expose, diagnostics:
             expose.help = Some(text.map_err(|error| syn::Error::new(error.span(), "expected `help: \"…\"`"))?);
         }
     }
-    end_of_item(input)
+    end_of_item(input, diagnostics)
 }
 
 fn colon(input: ParseStream<'_>, form: &str) -> syn::Result<()> {

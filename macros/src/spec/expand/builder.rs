@@ -8,6 +8,7 @@ use quote::{format_ident, quote};
 use std::collections::BTreeMap;
 
 use super::{Names, allow, docs, ident, supply};
+use crate::spec::check::setter_of_all;
 use crate::spec::model::{Kind, Namespace, Node, Port, Presence};
 use crate::tokens::camel;
 
@@ -66,8 +67,9 @@ impl Traits {
                 self.add(inner);
                 continue;
             }
+            // The word in front makes an identifier of it that is neither a keyword nor `Set`, whatever the port's name.
             let camel: String = node.path.split('.').map(camel).collect();
-            let mut name = ident(&camel);
+            let mut name = format_ident!("Input{camel}");
             // `a.b_c` and `a_b.c` are one word in camel case.
             while self.names.values().any(|known| *known == name) {
                 name = format_ident!("{name}_");
@@ -81,7 +83,7 @@ impl Traits {
         self.names.get(&node.path).map(|name| format_ident!("{name}IsFree"))
     }
 
-    /// `free::StructureIsFree`.
+    /// `free::InputStructureIsFree`.
     fn free(&self, node: &Node) -> TokenStream {
         let (module, name) = (&self.module, self.free_name(node));
         quote!(#module::free::#name)
@@ -349,7 +351,7 @@ impl<'a> Own<'a> {
     fn set_dynamic(&self, node: &Node, ty: &TokenStream) -> TokenStream {
         let (private, declared) = (&self.names.private, self.names.port(node, false));
         let (docs, name, text, value) = (docs::of_setter(node), &node.name, node.plain(), &self.values);
-        let all = format_ident!("{}_from", text);
+        let all = ident(&setter_of_all(&text));
         let clashes = self.namespace.nodes.iter().any(|node| node.name == all);
         let all_docs = format!("Sets values of `{}` by name, those of an iterator.", node.path);
         let [key, pairs] = ["key", "pairs"].map(|name| Ident::new(name, Span::mixed_site()));

@@ -187,7 +187,7 @@ fn output_table(names: &Names<'_>) -> TokenStream {
     let (table, module) = (format_ident!("__Procession{}", model.name), outputs_module(&model.name));
     let (process, declare, where_clause) = (&names.process, names.declare(&[]), names.where_clause);
     let mut rows = Vec::new();
-    output_rows(names, &model.outputs, &mut rows);
+    output_rows(names, &model.outputs, true, &mut rows);
     let declared = model.outputs.nodes.iter().filter(|node| !matches!(node.kind, Kind::Rest(_)));
     let items = declared.map(|node| {
         let (ident, name) = (&node.name, node.plain());
@@ -209,15 +209,14 @@ fn output_table(names: &Names<'_>) -> TokenStream {
     }
 }
 
-/// A row for each output, and before its ports one for each namespace. Below what is optional nothing is required.
-fn output_rows(names: &Names<'_>, namespace: &Namespace, rows: &mut Vec<TokenStream>) {
+/// A row for each output, and before its ports one for each namespace. Below what is not demanded nothing is required.
+fn output_rows(names: &Names<'_>, namespace: &Namespace, demanded: bool, rows: &mut Vec<TokenStream>) {
     let private = &names.private;
-    for node in namespace.nodes.iter().filter(|node| !matches!(node.kind, Kind::Rest(_))) {
-        let (path, required, exposed) = (&node.path, node.is_required(), node.exposed.is_some());
+    for node in &namespace.nodes {
+        let (path, required, exposed) = (&node.path, demanded && node.is_required(), node.exposed.is_some());
         rows.push(quote!(#private::OutputInfo { name: #path, required: #required, exposed: #exposed }));
-        match &node.kind {
-            Kind::Namespace(inner) if required => output_rows(names, inner, rows),
-            _ => {}
+        if let Kind::Namespace(inner) = &node.kind {
+            output_rows(names, inner, required, rows);
         }
     }
 }

@@ -15,7 +15,7 @@ spec! { Scf {
 hand::process!(Scf);
 
 spec! { Relax {
-    expose inputs of Scf as scf { exclude: structur };
+    expose inputs of Scf as scf { exclude: geometry };
 }}
 hand::process!(Relax);
 

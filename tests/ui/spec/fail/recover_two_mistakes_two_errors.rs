@@ -14,5 +14,5 @@ spec! { Relax {
 hand::process!(Relax);
 
 fn main() {
-    hand::launch(Relax::inputs().fifth(1).r#type(2));
+    hand::launch(Relax::inputs().fourth(0).fifth(1).r#type(2));
 }

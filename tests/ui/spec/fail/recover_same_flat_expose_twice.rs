@@ -1,0 +1,27 @@
+use procession::spec;
+
+#[derive(Default)]
+struct Relax;
+
+#[derive(Default)]
+struct Scf;
+
+spec! { Scf {
+    input structure: String;
+    input cutoff: f64;
+    input options { walltime: u64; queue: String = "normal"; }
+    output energy: f64;
+}}
+hand::process!(Scf);
+
+spec! { Relax {
+    expose inputs of Scf;
+    expose inputs of Scf;
+    expose outputs of Scf;
+    expose outputs of Scf;
+}}
+hand::process!(Relax);
+
+fn main() {
+    hand::launch(Relax::inputs().structure("Si").cutoff(1.0).options(|options| options.walltime(1)));
+}
