@@ -15,6 +15,7 @@ mod expose;
 mod faulty;
 mod file;
 mod flow;
+mod forward;
 #[cfg(feature = "sqlite")]
 mod golden;
 mod hooks;

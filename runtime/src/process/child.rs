@@ -1,14 +1,16 @@
 //! Handles of sub-processes.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 
-use super::{Outcome, Process, ProcessId, Termination};
+use super::{BoxError, Outcome, Process, ProcessId, Termination};
 use crate::runner::RunError;
+use crate::spec::ProcessSpec;
 
 /// A sub-process of type `P`, as a field of its parent.
 ///
@@ -114,6 +116,12 @@ impl<P: Process> Child<P> {
         let termination = self.termination()?;
         let pid = || self.pid().cloned().unwrap_or_default();
         Outcome::from_termination(termination).map_err(|error| ChildError::Outputs(pid(), error))
+    }
+
+    /// The outputs of a child that go into a namespace of its parent.
+    pub(crate) fn forwarded(&self, parent: &ProcessSpec, namespace: &str) -> Result<Map<String, Value>, BoxError> {
+        let Termination { ended, outputs, .. } = self.termination()?;
+        Ok(parent.forwarded::<P>(namespace, outputs, ended)?)
     }
 
     /// The outputs of a child that finished normally.

@@ -133,13 +133,16 @@ impl<P: Spec> Cx<P> {
         self.core.emit(port, value)
     }
 
-    /// Emits the outputs of a child under the name of a namespace. They count as set.
+    /// Emits the outputs of a child under the name of a namespace: those that it exposes, or all where it exposes none
+    /// of that process. What else the namespace has may be set before or after.
     ///
     /// # Errors
-    /// The child has not ended, or its outputs do not fit the namespace.
+    /// The child has not ended, its outputs do not fit the namespace, or it did not finish normally and is without
+    /// an output that is required.
     pub fn forward<C: Process>(&mut self, namespace: &str, child: &Child<C>) -> Result<(), BoxError> {
-        let outputs = child.termination()?.outputs.clone();
-        Ok(self.core.emit(namespace, &outputs)?)
+        let outputs = child.forwarded(self.core.spec, namespace)?;
+        self.core.emit_valid(namespace, Value::Object(outputs));
+        Ok(())
     }
 
     /// After this step, waits until the duration is over; the process costs no slot meanwhile. Survives a restart:
@@ -379,15 +382,22 @@ impl CxCore {
             SpecError::of(Direction::Outputs, self.spec.process(), fault)
         })?;
         self.spec.check_output(port, &value)?;
-        self.effects.emitted.push((port.to_owned(), value));
+        self.emit_valid(port, value);
         Ok(())
+    }
+
+    pub(crate) fn emit_valid(&mut self, port: &str, value: Value) {
+        self.effects.emitted.push((port.to_owned(), value));
     }
 
     /// Puts the emitted outputs into the tree of outputs.
     pub(crate) fn apply_outputs(&mut self) -> Result<(), ErrorInfo> {
         for (path, value) in &self.effects.emitted {
-            let merges = matches!(self.spec.outputs().get(path), Some(Entry::Namespace(_)));
-            put(&mut self.outputs, path, value.clone(), merges)?;
+            let namespace = match self.spec.outputs().get(path) {
+                Some(Entry::Namespace(namespace)) => Some(namespace),
+                _ => None,
+            };
+            put(&mut self.outputs, path, value.clone(), namespace)?;
         }
         Ok(())
     }
@@ -405,19 +415,37 @@ fn leave_out_empty(values: &mut Map<String, Value>, namespace: &PortNamespace) {
     }
 }
 
-fn put(outputs: &mut Map<String, Value>, path: &str, value: Value, merges: bool) -> Result<(), ErrorInfo> {
+/// Puts a value at a dotted name; that of a namespace beside what is there.
+fn put(
+    outputs: &mut Map<String, Value>,
+    path: &str,
+    value: Value,
+    namespace: Option<&PortNamespace>,
+) -> Result<(), ErrorInfo> {
     match path.split_once('.') {
-        None => match (outputs.get_mut(path), value) {
-            // A namespace that was filled in part keeps what it has.
-            (Some(Value::Object(known)), Value::Object(new)) if merges => known.extend(new),
-            (_, value) => drop(outputs.insert(path.to_owned(), value)),
-        },
+        None => put_here(outputs, path, value, namespace),
         Some((head, rest)) => match outputs.entry(head).or_insert_with(|| Value::Object(Map::new())) {
-            Value::Object(inner) => put(inner, rest, value, merges)?,
+            Value::Object(inner) => put(inner, rest, value, namespace)?,
             _ => return Err(ErrorInfo::new(format!("output `{head}` is a value, not a namespace"))),
         },
     }
     Ok(())
+}
+
+/// A namespace that was filled in part keeps what it has, on all levels.
+fn put_here(outputs: &mut Map<String, Value>, name: &str, value: Value, namespace: Option<&PortNamespace>) {
+    match (outputs.get_mut(name), value, namespace) {
+        (Some(Value::Object(known)), Value::Object(new), Some(namespace)) => {
+            for (name, value) in new {
+                let inner = namespace.entries().iter().find_map(|entry| match entry {
+                    Entry::Namespace(inner) if inner.name() == name => Some(inner),
+                    _ => None,
+                });
+                put_here(known, &name, value, inner);
+            }
+        }
+        (_, value, _) => drop(outputs.insert(name.to_owned(), value)),
+    }
 }
 
 impl<P: Spec> fmt::Debug for Cx<P> {

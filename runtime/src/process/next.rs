@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{BoxError, Flow, Slot, SlotCollector};
-use crate::spec::{ExitCode, ExitCodes};
+use crate::spec::{ExitCode, ExitCodes, spec_of};
 use crate::text::suggest;
 
 /// What comes after a step, as the step decided it.
@@ -123,6 +123,8 @@ pub enum Ahead<Point> {
 pub struct StepEnd<P: Flow> {
     pub(crate) next: Result<Next<P>, BoxError>,
     pub(crate) outputs: Vec<(&'static str, Value)>,
+    /// Those of children, which are valid.
+    pub(crate) forwarded: Vec<(&'static str, Map<String, Value>)>,
 }
 
 impl<P: Flow> StepEnd<P> {
@@ -133,7 +135,7 @@ impl<P: Flow> StepEnd<P> {
             let exit = code.and_then(|code| P::Exit::ALL.iter().find(|exit| exit.code() == *code));
             exit.copied().map(Next::exit).ok_or(error)
         });
-        Self { next, outputs: Vec::new() }
+        Self { next, outputs: Vec::new(), forwarded: Vec::new() }
     }
 
     /// With outputs, by the name of their port; values of a namespace are an object.
@@ -142,13 +144,13 @@ impl<P: Flow> StepEnd<P> {
         self
     }
 
-    /// With the outputs of a child under the name of a namespace, unless the step failed, or ended the process with an
+    /// With the outputs of a child that a namespace exposes, under its name, unless the step failed, or ended the process with an
     /// exit code or a kill: there may be no child then.
     pub fn forward<C: super::Process>(mut self, namespace: &'static str, child: &super::Child<C>) -> Self {
         if self.next.as_ref().is_ok_and(|next| !matches!(next.0, Hand::Exit(_) | Hand::Kill(_))) {
-            match child.termination() {
-                Ok(termination) => self.outputs.push((namespace, Value::Object(termination.outputs.clone()))),
-                Err(error) => self.next = Err(error.into()),
+            match child.forwarded(spec_of::<P>(), namespace) {
+                Ok(outputs) => self.forwarded.push((namespace, outputs)),
+                Err(error) => self.next = Err(error),
             }
         }
         self

@@ -173,6 +173,9 @@ impl<P: Process> Instance<P> {
                 return Turn::Failed(ErrorInfo::from_error(&error));
             }
         }
+        for (namespace, outputs) in end.forwarded {
+            self.cx.core.emit_valid(namespace, serde_json::Value::Object(outputs));
+        }
         match hand {
             Hand::Proceed => {
                 self.place = Place::After(point);

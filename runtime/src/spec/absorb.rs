@@ -20,7 +20,7 @@ impl Expose {
     /// Whether the entry is wanted, and the rules for what is below it.
     ///
     /// Names are compared whole, part by part (S86 compares prefixes of text, a quirk).
-    fn keeps(&self, path: &str, is_leaf: bool) -> bool {
+    pub(super) fn keeps(&self, path: &str, is_leaf: bool) -> bool {
         let covers =
             |rule: &&'static str| path == *rule || path.strip_prefix(*rule).is_some_and(|rest| rest.starts_with('.'));
         let leads = |rule: &&'static str| rule.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));

@@ -5,6 +5,7 @@
 
 mod absorb;
 mod describe;
+mod forward;
 mod namespace;
 mod path;
 mod port;

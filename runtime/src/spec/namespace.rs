@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Port;
+use super::forward::Exposure;
 use super::path::{join, split};
 use super::port::{Check, decodes};
 use super::schema::Schema;
@@ -89,6 +90,8 @@ pub struct PortNamespace {
     pub(super) entries: Vec<Entry>,
     pub(super) checks: Vec<Check>,
     pub(super) mistakes: Vec<Fault>,
+    /// Whose outputs it exposes.
+    pub(super) exposed: Vec<Exposure>,
 }
 
 impl PortNamespace {
@@ -104,6 +107,7 @@ impl PortNamespace {
             entries: Vec::new(),
             checks: Vec::new(),
             mistakes: Vec::new(),
+            exposed: Vec::new(),
         }
     }
 
@@ -239,6 +243,7 @@ impl PortNamespace {
         new.entries.into_iter().for_each(|entry| self.put_here(entry));
         self.checks.extend(new.checks);
         self.mistakes.extend(new.mistakes);
+        self.exposed.extend(new.exposed);
     }
 
     /// The name below its parent.

@@ -74,12 +74,11 @@ fn fill(names: &Names<'_>, mut tokens: TokenStream, namespace: &Namespace, outpu
 
 fn absorb(names: &Names<'_>, exposed: &Exposed) -> TokenStream {
     let (private, path, include, exclude) = (&names.private, &exposed.path, &exposed.include, &exposed.exclude);
-    let side = if exposed.outputs { quote!(outputs) } else { quote!(inputs) };
-    quote! {
-        .absorb(
-            #private::spec_of::<#path>().#side(),
-            #private::Expose { include: &[#(#include),*], exclude: &[#(#exclude),*] },
-        )
+    let rules = quote!(#private::Expose { include: &[#(#include),*], exclude: &[#(#exclude),*] });
+    if exposed.outputs {
+        quote!(.expose_outputs::<#path>(#rules))
+    } else {
+        quote!(.absorb(#private::spec_of::<#path>().inputs(), #rules))
     }
 }
 
