@@ -62,7 +62,8 @@ impl Runtime {
     ///
     /// # Errors
     /// The process runs here; there is no such snapshot; the snapshot has ended, cannot be read, or waits for a child
-    /// that was deleted; the store failed; or there is none.
+    /// that was deleted; the process has ended, and its parent, which has not, still waits with that end; the store
+    /// failed; or there is none.
     pub async fn restore(&self, pid: &ProcessId, tag: &str) -> Result<AnyHandle, RunError> {
         let shared = Arc::clone(self.shared());
         let (pid, tag) = (pid.clone(), tag.to_owned());
