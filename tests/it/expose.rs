@@ -283,3 +283,14 @@ fn a_namespace_of_exposed_ports_has_attributes_and_ports_of_its_own() {
     let Ok(Entry::Port(cutoff)) = spec_of::<Scf>().inputs().find("cutoff") else { panic!("it is a port") };
     assert_eq!(cutoff.fixed_default(), Some(&json!(40.0)));
 }
+
+#[test]
+fn a_port_is_looked_up_on_either_side_by_its_dotted_name() {
+    let spec = spec_of::<Relax>();
+    let has_input = |name: &str| spec.inputs().get(name).is_some();
+    let has_output = |name: &str| spec.outputs().get(name).is_some();
+    assert!(has_input("structure") && has_input("machine.options.walltime") && has_input("work.shared"));
+    assert!(!has_input("walltime") && !has_input("structure.x") && !has_input("results.energy"));
+    assert!(has_output("results") && has_output("results.energy") && has_output("results.phonon.frequencies"));
+    assert!(!has_output("energy") && !has_output("results.energ") && !has_output("structure"));
+}

@@ -129,6 +129,10 @@ impl Node {
     }
 
     pub(crate) fn hash(&self) -> u64 {
+        if matches!(self.kind, Kind::Rest(_)) {
+            // No port: an outline cannot name it.
+            return port_hash(&format!("{}.*", self.path));
+        }
         port_hash(&self.path)
     }
 

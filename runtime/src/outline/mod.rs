@@ -14,6 +14,11 @@ pub struct Outline {
     pub body: &'static [Node],
 }
 
+/// The outline of a process; none if its control flow is written by `steps!`.
+pub fn of<P: crate::process::Flow>() -> Option<&'static Outline> {
+    P::OUTLINE
+}
+
 /// One instruction of an outline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
