@@ -170,10 +170,15 @@ async fn resume_all(mut resumed: UnboundedReceiver<ProcessId>, runtimes: watch::
     while let Some(pid) = resumed.recv().await {
         while waits(&pid) {
             let runtime = runtimes.borrow().clone();
-            if let Ok(handle) = runtime.attach(&pid).await
-                && handle.resume(()).await.is_ok()
-            {
-                break;
+            let answer = match runtime.attach(&pid).await {
+                Ok(handle) => handle.resume(()).await,
+                Err(error) => Err(error),
+            };
+            // An answer may be lost with its runtime: then the resume has worked, and the process may have ended since.
+            match answer {
+                Ok(_) => break,
+                Err(RunError::InvalidState { state, .. }) if state.is_terminal() => break,
+                Err(_) => {}
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
