@@ -233,20 +233,20 @@ impl<'a> Driver<'a> {
         let quiet = self.shared.store().is_none() && unwatched;
         let signal = quiet.then_some(&self.entry.signal);
         let Resident { live, machine, .. } = &mut *self.resident;
-        let cut = {
+        let done = {
             let mut run = pin!(caught_async(live.run(signal)));
             loop {
                 tokio::select! {
                     biased;
                     // Which step it was is asked at the boundary: a burst has run several.
-                    turn = &mut run => return Ok(turn.unwrap_or_else(Turn::Failed)),
+                    turn = &mut run => break Ok(turn),
                     () = self.entry.bell.notified() => {
                         if self.shared.is_aborting() {
                             return Err(Stop::Lost(RunError::Closed));
                         }
                         let answering = answer_in_step(self.shared, self.entry, machine, &mut self.later);
                         if let Some(cut) = Box::pin(answering).await {
-                            break cut;
+                            break Err(cut);
                         }
                         // What waits for the step to end, a close or a new listener must not wait for the end of a burst.
                         if machine.is_interrupted() || self.shared.is_closing() || !self.shared.listeners.is_empty() {
@@ -255,6 +255,13 @@ impl<'a> Driver<'a> {
                     }
                 }
             }
+        };
+        let cut = match done {
+            Ok(Ok(turn)) => return Ok(turn),
+            // It is the predicate that failed, not the step before it, which is kept.
+            Ok(Err(error)) if live.is_choosing() => return Ok(Turn::End(Ended::Excepted { error })),
+            Ok(Err(error)) => return Ok(Turn::Failed(error)),
+            Err(cut) => cut,
         };
         // The step's future is gone, and with it the object it left half changed: only the state is written.
         let (ended, force) = match cut.0 {

@@ -9,7 +9,6 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::caught::caught;
 use super::hooks::ErasedHooks;
 use crate::limits;
 use crate::process::{
@@ -76,6 +75,8 @@ pub(crate) trait Live: Send {
     fn choose(&mut self) -> Result<Chosen, ErrorInfo>;
     /// Runs the chosen step; with a signal, also those that follow, until the signal or until one does more than proceed.
     fn run<'a>(&'a mut self, signal: Option<&'a AtomicBool>) -> BoxFuture<'a, Turn>;
+    /// Whether the run ended by a panic of a predicate, after a step that is done.
+    fn is_choosing(&self) -> bool;
     /// Takes the value of a resume; gives the slots of the children in the arguments that it completes.
     fn resume(&mut self, value: Value) -> Result<Vec<Arc<Slot>>, String>;
     /// Remembers how the process ends once its children have ended.
@@ -157,6 +158,8 @@ pub(super) struct Instance<P: Process> {
     pub(super) cx: Cx<P>,
     place: Place<P::Point>,
     at: &'static str,
+    /// A burst is asking its predicates: one that panics leaves this set.
+    choosing: bool,
     /// None while it rests.
     texts: Option<Box<Texts>>,
 }
@@ -224,7 +227,10 @@ impl<P: Process> Instance<P> {
                 return turn;
             }
             // A step that a burst runs on from is one that nobody watches: nothing is stored or told.
-            match caught(|| self.choose_next()).unwrap_or_else(Err) {
+            self.choosing = true;
+            let chosen = self.choose_next();
+            self.choosing = false;
+            match chosen {
                 Ok(Chosen::Step) => self.cx.core.steps += 1,
                 Ok(Chosen::End(ended)) => return Turn::End(ended),
                 // It is the predicate that failed, not the step, which is kept.
@@ -287,6 +293,10 @@ impl<P: Process> Live for Instance<P> {
         // Hooks see every transition, so a process with hooks stops at each.
         let signal = if <P as Hooks>::ENABLED { None } else { signal };
         Box::pin(self.run_steps(signal))
+    }
+
+    fn is_choosing(&self) -> bool {
+        self.choosing
     }
 
     fn resume(&mut self, value: Value) -> Result<Vec<Arc<Slot>>, String> {
@@ -401,6 +411,7 @@ impl<P: Process> TypeOf<P> {
             cx: Cx { core, inputs: Arc::new(inputs) },
             place: Place::Start,
             at: "",
+            choosing: false,
             texts: None,
         })
     }
