@@ -1,12 +1,14 @@
 //! The runtime of procession, in the order of a process's life: [`spec`], [`outline`], [`process`], [`registry`],
-//! [`store`], [`Runtime`].
+//! [`store`], [`Runtime`]; then [`message`] and [`communicator`].
 //!
 //! Use it through the facade crate `procession`, which adds the macros; everything the macros write can be written by
 //! hand with what is public here.
 
 pub mod clock;
+pub mod communicator;
 pub mod limits;
 pub mod listener;
+pub mod message;
 pub mod outline;
 pub mod process;
 pub mod registry;

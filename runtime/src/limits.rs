@@ -56,3 +56,22 @@ pub const LISTENERS: usize = 100;
 pub const CLEANUPS: usize = 1_000;
 /// Futures that run beside the steps of one process: each is a task.
 pub const CALLS: usize = 1_000;
+/// How long a message may take until it is on its way: long enough for a broker that restarts.
+pub const SEND: Duration = Duration::from_secs(30);
+/// How long a reply to a call is waited for: a pause and a kill wait for the step that runs.
+pub const RPC_REPLY: Duration = Duration::from_secs(600);
+/// How long a reply to a task is waited for: as long as a task may wait in its queue.
+pub const TASK_REPLY: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How often the other side may say that its reply follows: each unfinished attempt of a task is one more.
+pub const REPLY_LEVELS: u32 = 1_000;
+/// How long a task that every subscriber rejected is held before it goes back: it may be for another worker, and this
+/// one would get it again at once.
+pub const REJECTED: Duration = Duration::from_secs(1);
+/// Bytes of an identifier: with `[rpc].` before it, it is a routing key, which has at most 255.
+pub const IDENTIFIER_BYTES: usize = 240;
+/// Bytes of a message's body: far more than inputs that are sent by message should have.
+pub const BODY_BYTES: usize = 64 << 20;
+/// Values in the body of a message, aliases expanded: a body of a few bytes can stand for billions.
+pub const BODY_NODES: usize = 4_000_000;
+/// How deep the values in the body of a message may be nested.
+pub const BODY_DEPTH: usize = JSON_DEPTH;

@@ -38,6 +38,14 @@ impl ProcessId {
             _ => None,
         }
     }
+
+    /// The integer, if it is one.
+    pub fn as_integer(&self) -> Option<i64> {
+        match self.0 {
+            Repr::Integer(integer) => Some(integer),
+            _ => None,
+        }
+    }
 }
 
 impl Default for ProcessId {

@@ -1,0 +1,11 @@
+//! What travels between processes, workers and controllers: values, and the bodies built of them.
+//!
+//! [`Node`] is a value of a message. [`encode`] and [`decode`] turn it into the bytes that a Python peer reads and
+//! writes: YAML, of which JSON is nearly a part. [`Intent`], [`TaskBody`], [`ReplyBody`] and [`Broadcast`] are the bodies of the
+//! protocol, each with its way to and from a [`Node`].
+
+mod body;
+mod node;
+
+pub use body::{Broadcast, Create, Intent, ReplyBody, TaskBody};
+pub use node::{Node, STANDARD, Tagged, UUID};
