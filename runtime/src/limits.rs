@@ -75,3 +75,21 @@ pub const BODY_BYTES: usize = 64 << 20;
 pub const BODY_NODES: usize = 4_000_000;
 /// How deep the values in the body of a message may be nested.
 pub const BODY_DEPTH: usize = JSON_DEPTH;
+/// Transitions that wait to be told over a communicator: a minute of a busy runtime, at about 40 bytes each. Beyond,
+/// the oldest are dropped.
+pub const BROADCASTS: usize = 65_536;
+/// Transitions that are told before it is looked who may leave: enough to make the look cheap.
+pub const BROADCAST_BATCH: usize = 256;
+/// Processes whose subscriptions are made or removed at the same time: each is a round trip to the broker.
+pub const SUBSCRIBING: usize = 256;
+/// How long a launch waits until its process can be reached: more than a broker takes that is there, and no longer
+/// than a launch may be delayed by one that is not.
+pub const REACHABLE: Duration = Duration::from_secs(1);
+/// How long the answer to a call waits for what was to be told before it.
+pub const TOLD: Duration = Duration::from_secs(5);
+/// How long after a subscription failed it is tried again.
+pub const RESUBSCRIBE: Duration = Duration::from_secs(1);
+/// How long a shutdown waits until its subscriptions are removed.
+pub const FAREWELL: Duration = Duration::from_secs(5);
+/// Requests of one broadcast that are filed at the same time: a store takes them together.
+pub const FILING: usize = 256;
