@@ -36,7 +36,7 @@
 
 mod error;
 mod filter;
-//mod local;
+mod local;
 mod pull;
 mod reply;
 mod subscription;
@@ -46,7 +46,7 @@ mod subscription;
 
 pub use error::{CommunicatorError, Source};
 pub use filter::BroadcastFilter;
-//pub use local::LocalCommunicator;
+pub use local::LocalCommunicator;
 pub use pull::{Hold, ProcessingError, PulledTask, TaskOutcome, TaskQueue};
 pub use reply::{Replied, Replier, Reply, ReplyAddress};
 pub use subscription::check_identifier;

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use tokio::sync::RwLock;
 
-use super::{Answered, CommunicatorError, CommunicatorResult, Refusal};
+use super::{Answer, Answered, CommunicatorError, CommunicatorResult, Refusal};
 use crate::limits;
+use crate::message::Node;
 use crate::process::{BoxFuture, ErrorInfo};
 use crate::runner::{caught, caught_async};
 
@@ -77,16 +78,21 @@ impl<S: ?Sized> Subscription<S> {
         self.removed.store(true, Ordering::Release);
         drop(self.entry.write().await);
     }
-
-    /// Whether it lets no further message in.
-    pub(crate) fn is_removed(&self) -> bool {
-        self.removed.load(Ordering::Acquire)
-    }
 }
 
-/// What a future that was answered gives; a panic in it is a failure.
-pub(crate) async fn later(future: BoxFuture<'static, Answered>) -> Answered {
-    caught_async(future).await.unwrap_or_else(|panic| Err(Refusal::Failed(panicked(&panic))))
+/// Goes through an answer to its end. Each future in it is told of before it is awaited, with whether it takes the task over.
+pub(crate) async fn follow(first: Answered, mut follows: impl FnMut(bool) + Send) -> Result<Node, Refusal> {
+    let mut answered = first;
+    for _ in 0..=limits::REPLY_LEVELS {
+        let (future, taken) = match answered? {
+            Answer::Value(node) => return Ok(node),
+            Answer::Later(future) => (future, false),
+            Answer::Taken(future) => (future, true),
+        };
+        follows(taken);
+        answered = caught_async(future).await.unwrap_or_else(|panic| Err(Refusal::Failed(panicked(&panic))));
+    }
+    Err(Refusal::Failed("the subscriber went on saying that its answer follows".to_owned()))
 }
 
 fn panicked(panic: &ErrorInfo) -> String {
