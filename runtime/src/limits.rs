@@ -42,7 +42,7 @@ pub const SNAPSHOTS: usize = 100;
 /// Bytes of a snapshot's tag: a name for people, which stands in listings.
 pub const TAG_BYTES: usize = 256;
 /// Replies that one process may owe: more than anyone has reason to wait for it from elsewhere.
-pub const OWED: usize = 1_000;
+pub const OWED: usize = 100;
 /// Bytes of an owed reply's id and address: an address is three short names.
 pub const OWED_BYTES: usize = 64 << 10;
 /// Requests that may wait at one process: more than anyone asks in earnest.
