@@ -17,7 +17,7 @@
 //!    text, a cancellation as [`Cancelled`](CommunicatorError::Cancelled). An answer that follows later arrives as one
 //!    level of [`Reply`] more, as often as that happens.
 //! 6. A task is acknowledged when its answer is final, or as soon as its subscriber has taken it over
-//!    ([`Answer::Taken`]); a call and a broadcast when they have arrived.
+//!    ([`Answer::Taken`], [`Answer::Owed`]); a call and a broadcast when they have arrived.
 //! 7. An identifier belongs to one subscriber of its kind and communicator: a second one is
 //!    [`Duplicate`](CommunicatorError::Duplicate), the removal of one that is not there
 //!    [`Unknown`](CommunicatorError::Unknown). What [`check_identifier`] refuses is
@@ -263,6 +263,9 @@ pub enum Answer {
     /// What the future gives; the sender is told that it follows. The task is acknowledged now: whoever answers so has made sure that it
     /// is not lost, and that its [reply](Communicator::reply) is sent also if the future is lost.
     Taken(BoxFuture<'static, Answered>),
+    /// Nothing yet; the sender is told that it follows. The task is acknowledged now: whoever answers so sends the
+    /// [reply](Communicator::reply) himself, and knows then that it was sent. To a call it is a failure.
+    Owed,
 }
 
 /// What a subscriber returns.
@@ -296,6 +299,7 @@ impl fmt::Debug for Answer {
             Self::Value(node) => f.debug_tuple("Value").field(node).finish(),
             Self::Later(_) => f.write_str("Later"),
             Self::Taken(_) => f.write_str("Taken"),
+            Self::Owed => f.write_str("Owed"),
         }
     }
 }
