@@ -41,6 +41,10 @@ pub const FILE_REPORTS: u64 = 100;
 pub const SNAPSHOTS: usize = 100;
 /// Bytes of a snapshot's tag: a name for people, which stands in listings.
 pub const TAG_BYTES: usize = 256;
+/// Replies that one process may owe: more than anyone has reason to wait for it from elsewhere.
+pub const OWED: usize = 100;
+/// Bytes of an owed reply's id and address: an address is three short names.
+pub const OWED_BYTES: usize = 64 << 10;
 /// Requests that may wait at one process: more than anyone asks in earnest.
 pub const MAIL: usize = 1_024;
 /// Processes whose rows the writer of a SQLite store remembers: as many as are kept in memory, at about 150 bytes each.

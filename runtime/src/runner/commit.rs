@@ -138,6 +138,7 @@ pub(super) fn new_process(
         inputs: json(inputs.values())?.into(),
         defaulted: inputs.defaulted_text(),
         listeners: None,
+        owes: None,
         at,
     })
 }
