@@ -81,13 +81,18 @@ impl<S: ?Sized> Subscription<S> {
 }
 
 /// Goes through an answer to its end. Each future in it is told of before it is awaited, with whether it takes the task over.
-pub(crate) async fn follow(first: Answered, mut follows: impl FnMut(bool) + Send) -> Result<Node, Refusal> {
+/// None if the subscriber sends the reply.
+pub(crate) async fn follow(first: Answered, mut follows: impl FnMut(bool) + Send) -> Result<Option<Node>, Refusal> {
     let mut answered = first;
     for _ in 0..=limits::REPLY_LEVELS {
         let (future, taken) = match answered? {
-            Answer::Value(node) => return Ok(node),
+            Answer::Value(node) => return Ok(Some(node)),
             Answer::Later(future) => (future, false),
             Answer::Taken(future) => (future, true),
+            Answer::Owed => {
+                follows(true);
+                return Ok(None);
+            }
         };
         follows(taken);
         answered = caught_async(future).await.unwrap_or_else(|panic| Err(Refusal::Failed(panicked(&panic))));

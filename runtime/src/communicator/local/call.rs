@@ -108,6 +108,7 @@ async fn answer(answering: &mut Answering, subscription: &Subscription<dyn RpcSu
         }
     };
     let answer = follow(answered, |_| medium.reply(to, ReplyBody::Pending)).await;
+    let answer = answer.and_then(|node| node.ok_or_else(|| Refusal::failed("a call has no reply that is owed")));
     *done = true;
     medium.reply(to, answer.into());
 }
