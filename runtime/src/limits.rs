@@ -116,3 +116,9 @@ pub const RESTORED_TASKS: usize = 10_000;
 pub const REPLY_AGAIN: Duration = Duration::from_millis(100);
 /// The longest such pause: no longer than a person waits for an answer once the broker is back.
 pub const REPLY_AGAIN_MOST: Duration = Duration::from_secs(5);
+/// How often the status of a process elsewhere is asked for while its end is waited for: seldom, since the end is announced.
+pub const STATUS_POLL: Duration = Duration::from_secs(10);
+/// How long an announcement may take that was made before something else was seen: many times what a broker takes.
+pub const ANNOUNCED: Duration = Duration::from_secs(1);
+/// Calls of a blocking controller that may be outstanding: each is a small task on its thread.
+pub const BLOCKING_CALLS: usize = 10_000;
