@@ -43,4 +43,5 @@ mod states;
 mod store;
 mod support;
 mod walk;
+mod wire;
 mod work_chain;

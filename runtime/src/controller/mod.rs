@@ -1,7 +1,6 @@
 #![doc = include_str!("../../../docs/remote.md")]
 
 pub mod blocking;
-mod body;
 mod error;
 mod reply;
 mod task;
@@ -150,8 +149,7 @@ impl RemoteProcessController {
     /// # Errors
     /// The communicator failed.
     pub async fn pause_all(&self, text: impl Into<String>) -> Result<(), ControlError> {
-        let body = body::of_intent(&Intent::Pause(some(text)));
-        self.tell(Broadcast::new(body).subject("pause")).await
+        self.tell(Broadcast::new(&Intent::Pause(some(text))).subject("pause")).await
     }
 
     /// Tells all processes to go on. Nobody replies.
@@ -167,8 +165,8 @@ impl RemoteProcessController {
     /// # Errors
     /// The communicator failed.
     pub async fn kill_all(&self, text: impl Into<String>) -> Result<(), ControlError> {
-        let body = body::of_intent(&Intent::Kill { message: some(text), force: false });
-        self.tell(Broadcast::new(body).subject("kill")).await
+        let kill = Intent::Kill { message: some(text), force: false };
+        self.tell(Broadcast::new(&kill).subject("kill")).await
     }
 
     /// Sends any task, and waits for the final reply; none if no reply was wanted.
@@ -185,7 +183,7 @@ impl RemoteProcessController {
 
     /// Calls a process, through all levels of its reply.
     async fn ask(&self, pid: ProcessId, intent: &Intent) -> Result<Node, ControlError> {
-        let call = Rpc::new(pid.to_string(), body::of_intent(intent)).deadlines(self.calls);
+        let call = Rpc::new(pid.to_string(), intent.into()).deadlines(self.calls);
         let answer = match self.communicator.rpc_send(call).await {
             Ok(reply) => reply.last().await,
             Err(error) => Err(error),

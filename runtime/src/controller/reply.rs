@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::ControlError;
 use crate::clock::Timestamp;
-use crate::message::{Node, UUID};
+use crate::message::Node;
 use crate::process::{ProcessId, ProcessState};
 use crate::spec::{PortReader, PortValues, Spec};
 
@@ -77,17 +77,7 @@ pub(super) fn truth(node: &Node) -> Result<bool, ControlError> {
 
 pub(super) fn pid(node: Option<Node>) -> Result<ProcessId, ControlError> {
     let node = node.unwrap_or_default();
-    let pid = match &node {
-        Node::Text(text) => Some(text.as_str().into()),
-        Node::Integer(integer) => Some(integer.to_string().into()),
-        Node::Tagged(tagged) if tagged.tag == UUID => {
-            // Python accepts any spelling of a UUID; an id has one.
-            let text = tagged.node.as_text();
-            text.map(|text| uuid::Uuid::try_parse(text).map_or_else(|_| text.into(), ProcessId::from))
-        }
-        _ => None,
-    };
-    pid.ok_or_else(|| unexpected("process id", &node))
+    node.as_pid().ok_or_else(|| unexpected("process id", &node))
 }
 
 pub(super) fn outputs(node: Option<Node>) -> Result<Map<String, Value>, ControlError> {

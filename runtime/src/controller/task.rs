@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use std::fmt;
 use std::future::IntoFuture;
 
-use super::{ControlError, RemoteProcessController, body, reply};
+use super::{ControlError, RemoteProcessController, reply};
 use crate::communicator::{Deadlines, Task};
 use crate::message::{Create, Node, TaskBody};
 use crate::process::{BoxFuture, Process, ProcessId};
@@ -31,7 +31,7 @@ impl Sending {
 
     async fn send(self, body: &TaskBody) -> Result<Option<Node>, ControlError> {
         let Self { controller, id, queue, deadlines, no_reply } = self;
-        let mut task = Task::new(body::of_task(body)).deadlines(deadlines);
+        let mut task = Task::new(body.into()).deadlines(deadlines);
         task.id = id;
         task.queue = queue;
         task.no_reply = no_reply;
@@ -95,7 +95,7 @@ fn create(process: String, inputs: Node) -> Create {
         Node::Null => Vec::new(),
         inputs => vec![(Node::text("inputs"), inputs)],
     };
-    Create { process, init_kwargs, ..Create::default() }
+    Create { init_kwargs, ..Create::new(process) }
 }
 
 fn create_of<P: Process>(inputs: InputMap) -> Result<Create, ControlError> {

@@ -79,10 +79,10 @@ impl Announced {
         for state in ProcessState::ALL.into_iter().filter(|state| state.is_terminal()) {
             filter = filter.subject(format!("state_changed.*.{state}"));
         }
-        let own = pid.to_string();
+        let own = pid.clone();
         let hear = move |broadcast: Arc<Broadcast>| {
             // A filter lets pass what has no sender.
-            let from = reply::pid(Some(broadcast.sender.clone())).is_ok_and(|sender| sender.to_string() == own);
+            let from = broadcast.sender.as_pid().is_some_and(|sender| sender == own);
             let state = broadcast.subject.as_deref().and_then(reply::state_of).filter(|state| state.is_terminal());
             if let (true, Some(state)) = (from, state) {
                 tell.send_replace(Some(state));
