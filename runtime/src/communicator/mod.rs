@@ -30,6 +30,8 @@
 //!
 //! Subscribers run beside one another, each message on a task of its own; they must not block their thread.
 
+#[cfg(feature = "amqp")]
+mod amqp;
 mod error;
 mod filter;
 //mod local;
@@ -39,6 +41,8 @@ mod reply;
 //#[cfg(feature = "conformance")]
 //pub mod conformance;
 
+#[cfg(feature = "amqp")]
+pub use amqp::{AmqpCommunicator, AmqpConnection, AmqpOptions, AmqpStatistics};
 pub use error::CommunicatorError;
 pub use filter::BroadcastFilter;
 //pub use local::LocalCommunicator;

@@ -24,7 +24,7 @@ pub use error::RunError;
 pub use handle::{AnyHandle, Handle, Status};
 pub use launch::{Launching, LaunchingByName};
 
-pub(crate) use caught::caught;
+pub(crate) use caught::{caught, caught_async};
 pub(crate) use instance::{ProcessType, TypeOf};
 
 use std::fmt;
