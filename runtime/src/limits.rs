@@ -75,6 +75,19 @@ pub const BODY_BYTES: usize = 64 << 20;
 pub const BODY_NODES: usize = 4_000_000;
 /// How deep the values in the body of a message may be nested.
 pub const BODY_DEPTH: usize = JSON_DEPTH;
+/// Tasks that wait in the queues of a communicator in this process: they are in memory.
+pub const TASKS_WAITING: usize = 1_000_000;
+/// Tasks that a communicator in this process has been given and has not answered: more than run at the same time, and
+/// few enough to leave some to others.
+pub const TASKS_AT_ONCE: usize = 10_000;
+/// Calls that the subscribers of a communicator in this process are answering: each is a task of tokio.
+pub const CALLS_AT_ONCE: usize = 100_000;
+/// Replies that a communicator waits for: at about 500 bytes each.
+pub const REPLIES: usize = 1_000_000;
+/// Subscribers of a communicator: every process that is kept in memory answers calls, and may have some others.
+pub const SUBSCRIBERS: usize = 10 * RESIDENT;
+/// Broadcasts that wait for one subscriber: one that is so far behind does not catch up.
+pub const BROADCASTS_WAITING: usize = 10_000;
 /// Tasks that a communicator over a broker holds unacknowledged by default: enough to keep a worker busy while acknowledgements travel,
 /// few enough that other workers get their share.
 pub const PREFETCH: u16 = 256;
