@@ -45,4 +45,5 @@ mod states;
 mod store;
 mod support;
 mod walk;
+mod wire;
 mod work_chain;
