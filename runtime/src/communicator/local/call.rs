@@ -109,5 +109,6 @@ async fn answer(answering: &mut Answering, subscription: &Subscription<dyn RpcSu
     };
     let answer = follow(answered, |_| medium.reply(to, ReplyBody::Pending)).await;
     *done = true;
-    medium.reply(to, answer.into());
+    let owed = || Err(Refusal::Failed("the reply to a call cannot be owed".to_owned()));
+    medium.reply(to, answer.unwrap_or_else(owed).into());
 }

@@ -270,8 +270,10 @@ async fn deliver(
             }
             delivery.send(ReplyBody::Pending);
         });
-        let answer = answer.await;
-        return delivery.end(answer);
+        if let Some(answer) = answer.await {
+            delivery.end(answer);
+        }
+        return;
     }
     if rejected {
         tokio::time::sleep(limits::REJECTED).await;
