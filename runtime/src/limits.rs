@@ -75,8 +75,9 @@ pub const BODY_BYTES: usize = 64 << 20;
 pub const BODY_NODES: usize = 4_000_000;
 /// How deep the values in the body of a message may be nested.
 pub const BODY_DEPTH: usize = JSON_DEPTH;
-/// Tasks that wait in the queues of a communicator in this process: they are in memory.
-pub const TASKS_WAITING: usize = 1_000_000;
+/// Tasks that wait in the queues of a communicator in this process: they are in memory, at about 500 bytes each and
+/// their bodies.
+pub const TASKS_WAITING: usize = 100_000;
 /// Tasks that a communicator in this process has been given and has not answered: more than run at the same time, and
 /// few enough to leave some to others.
 pub const TASKS_AT_ONCE: usize = 10_000;

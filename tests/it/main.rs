@@ -8,6 +8,7 @@ mod beside;
 mod by_hand;
 mod chains;
 mod children;
+mod communicator;
 mod control;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;

@@ -41,8 +41,8 @@ mod pull;
 mod reply;
 mod subscription;
 
-//#[cfg(feature = "conformance")]
-//pub mod conformance;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 
 pub use error::{CommunicatorError, Source};
 pub use filter::BroadcastFilter;
