@@ -108,7 +108,7 @@ async fn answer(answering: &mut Answering, subscription: &Subscription<dyn RpcSu
         }
     };
     let answer = follow(answered, |_| medium.reply(to, ReplyBody::Pending)).await;
-    let answer = answer.and_then(|node| node.ok_or_else(|| Refusal::failed("a call has no reply that is owed")));
     *done = true;
-    medium.reply(to, answer.into());
+    let owed = || Err(Refusal::Failed("the reply to a call cannot be owed".to_owned()));
+    medium.reply(to, answer.unwrap_or_else(owed).into());
 }

@@ -270,7 +270,7 @@ async fn deliver(
             }
             delivery.send(ReplyBody::Pending);
         });
-        if let Some(answer) = answer.await.transpose() {
+        if let Some(answer) = answer.await {
             delivery.end(answer);
         }
         return;
