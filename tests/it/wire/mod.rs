@@ -1,4 +1,6 @@
 //! What travels: messages as Python writes them, and as Python reads them.
 
+mod bodies;
+mod golden;
 mod peer;
 mod values;
