@@ -130,13 +130,11 @@ pub const CONNECT: Duration = Duration::from_secs(10);
 /// Messages that were sent and are not confirmed: as many as a broker confirms in some milliseconds.
 pub const UNCONFIRMED: usize = 1_024;
 /// Broadcasts that wait for a connection or for confirmation: what 1,000 processes say in ten steps.
-pub const BROADCASTS: usize = 10_000;
+pub const BROADCASTS_UNSENT: usize = 10_000;
 /// Replies that wait for a connection: one for each process that may end meanwhile.
-pub const REPLIES: usize = 100_000;
+pub const REPLIES_WAITING: usize = 100_000;
 /// Replies that are waited for.
 pub const OUTSTANDING: usize = 1_000_000;
-/// Subscribers of one kind at one communicator: as many as there may be resident processes, and more.
-pub const SUBSCRIBERS: usize = 1_000_000;
 /// Broadcasts that wait for one slow subscriber.
 pub const UNHEARD: usize = 10_000;
 /// Tasks that were finished and whose acknowledgement may have been lost: they are known when they come again.
@@ -147,3 +145,9 @@ pub const QUEUE_NAME_BYTES: usize = 200;
 pub const CLOSE: Duration = Duration::from_secs(5);
 /// How often an empty queue is asked for a task that is pulled.
 pub const PULL: Duration = Duration::from_millis(50);
+/// How often the status of a process elsewhere is asked for while its end is waited for: seldom, since the end is announced.
+pub const STATUS_POLL: Duration = Duration::from_secs(10);
+/// How long an announcement may take that was made before something else was seen: many times what a broker takes.
+pub const ANNOUNCED: Duration = Duration::from_secs(1);
+/// Calls of a blocking controller that may be outstanding: each is a small task on its thread.
+pub const BLOCKING_CALLS: usize = 10_000;

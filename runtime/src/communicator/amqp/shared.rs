@@ -86,8 +86,8 @@ impl Shared {
             channels: Mutex::default(),
             names: Names::new(&options)?,
             requests: Arc::new(Semaphore::new(limits::UNCONFIRMED)),
-            broadcasts: Arc::new(Semaphore::new(limits::BROADCASTS)),
-            answers: Arc::new(Semaphore::new(limits::REPLIES)),
+            broadcasts: Arc::new(Semaphore::new(limits::BROADCASTS_UNSENT)),
+            answers: Arc::new(Semaphore::new(limits::REPLIES_WAITING)),
             host: Node::mapping([("hostname", Node::text(hostname)), ("pid", Node::from(pid))]),
             options,
         })
