@@ -133,10 +133,6 @@ pub const UNCONFIRMED: usize = 1_024;
 pub const BROADCASTS_UNSENT: usize = 10_000;
 /// Replies that wait for a connection: one for each process that may end meanwhile.
 pub const REPLIES_WAITING: usize = 100_000;
-/// Replies that are waited for.
-pub const OUTSTANDING: usize = 1_000_000;
-/// Broadcasts that wait for one slow subscriber.
-pub const UNHEARD: usize = 10_000;
 /// Tasks that were finished and whose acknowledgement may have been lost: they are known when they come again.
 pub const FINISHED_TASKS: usize = 4_096;
 /// Bytes of the name of a queue or an exchange: names that are built of it have at most 255.
