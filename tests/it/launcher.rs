@@ -149,7 +149,10 @@ async fn a_launch_replies_with_outputs_an_exception_or_the_id() {
 async fn what_cannot_be_launched_is_refused_with_its_name() {
     on_both(async |yard| {
         let (pendings, text) = yard.launch("it::Lief", vec![], false).await;
-        assert_eq!((pendings, text.unwrap_err().as_str()), (1, "no process `it::Lief` is registered; the nearest is `it::Leaf`"));
+        assert_eq!(
+            (pendings, text.unwrap_err().as_str()),
+            (1, "no process `it::Lief` is registered; the nearest is `it::Leaf`")
+        );
         let (_, text) = yard.launch("it::Leaf", vec![("n", "three".into())], false).await;
         let text = text.unwrap_err();
         assert!(text.contains("inputs.n") || text.contains("`n`"), "{text}");
@@ -217,7 +220,8 @@ async fn a_killed_process_replies_with_the_text_of_its_kill() {
 #[tokio::test]
 async fn what_is_created_starts_when_it_is_continued_and_not_before() {
     let mut yard = Yard::new(true).await;
-    let (pendings, pid) = levels(yard.send(Task::new(task("create", create("it::Rounds", waiting(), true)))).await).await;
+    let (pendings, pid) =
+        levels(yard.send(Task::new(task("create", create("it::Rounds", waiting(), true)))).await).await;
     let pid = pid_of(&pid.unwrap());
     assert_eq!(pendings, 1);
     // A worker that starts again leaves it as it is.
@@ -330,7 +334,7 @@ async fn a_task_that_nobody_stored_is_begun_again_by_the_next_worker() {
     yard.start().await;
     let Replied::Pending(reply) = reply.await.unwrap() else { panic!("one level more for each run") };
     yard.world.gate.reached().await;
-    yard.sender.broadcast_send(procession::message::Broadcast::new("over".into()).subject("kill")).await.unwrap();
+    yard.sender.broadcast_send(procession::message::Broadcast::new("over").subject("kill")).await.unwrap();
     yard.world.gate.open(2);
     assert_eq!(levels(reply).await, (0, Err("over".to_owned())));
 }
@@ -420,8 +424,9 @@ async fn a_worker_stops_after_the_steps_that_run_and_leaves_the_rest_to_the_next
 
     let (stop, serving) = start().await;
     world.gate.open(3);
-    eventually(async || world.store.list(vec![ProcessState::Waiting], None, 10).await.unwrap().records.len() == 2).await;
-    sender.broadcast_send(procession::message::Broadcast::new("bye".into()).subject("kill")).await.unwrap();
+    eventually(async || world.store.list(vec![ProcessState::Waiting], None, 10).await.unwrap().records.len() == 2)
+        .await;
+    sender.broadcast_send(procession::message::Broadcast::new("bye").subject("kill")).await.unwrap();
     for reply in [reply, later] {
         assert_eq!(levels(reply).await, (1, Err("bye".to_owned())));
     }
@@ -450,7 +455,10 @@ async fn a_launcher_takes_over_what_it_stored_and_holds_what_it_did_not() {
             (true, Answer::Owed) | (false, Answer::Later(_)) => {}
             (_, answered) => panic!("{answered:?}"),
         }
-        assert_eq!(runtime.find("task/1").await.unwrap().map(|run| run.process().to_owned()).as_deref(), Some("it::Rounds"));
+        assert_eq!(
+            runtime.find("task/1").await.unwrap().map(|run| run.process().to_owned()).as_deref(),
+            Some("it::Rounds")
+        );
         runtime.shutdown().await.unwrap();
         let end = runtime.find("task/1").await;
         assert!(matches!(end, Ok(_) | Err(RunError::Store(_) | RunError::Closed)));
