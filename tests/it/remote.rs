@@ -1,8 +1,8 @@
 //! Processes over a communicator: what they answer, what they tell, and that nothing of it is in their way.
 
 use procession::communicator::{
-    BroadcastFilter, BroadcastSubscriber, Communicator, CommunicatorError, CommunicatorResult, LocalCommunicator, Refusal,
-    Replied, Reply, ReplyAddress, Rpc, RpcSubscriber, Task, TaskQueue, TaskSubscriber,
+    BroadcastFilter, BroadcastSubscriber, Communicator, CommunicatorError, CommunicatorResult, LocalCommunicator,
+    Refusal, Replied, Reply, ReplyAddress, Rpc, RpcSubscriber, Task, TaskQueue, TaskSubscriber,
 };
 use procession::message::{Broadcast, Node};
 use procession::prelude::*;
@@ -145,7 +145,8 @@ async fn a_process_answers_each_intent_with_its_number_of_pendings() {
         let bare = Node::mapping([("intent", Node::from("pause")), ("colour", 1.into())]);
         assert_eq!(done(line.ask(pid, bare).await), (1, true.into()));
 
-        let text = |(pendings, answer): (u32, Result<Node, CommunicatorError>)| (pendings, answer.unwrap_err().to_string());
+        let text =
+            |(pendings, answer): (u32, Result<Node, CommunicatorError>)| (pendings, answer.unwrap_err().to_string());
         assert_eq!(text(line.intent(pid, "dance", Node::Null).await), (0, "Unknown intent".to_owned()));
         assert_eq!(text(line.ask(pid, Node::mapping([("message", Node::Null)])).await), (0, "'intent'".to_owned()));
 
@@ -195,7 +196,7 @@ async fn transitions_are_told_in_their_order_and_a_kill_before_its_reply() {
         ];
         eventually(async || line.subjects(run.pid()).len() >= expected.len()).await;
         assert_eq!(line.subjects(run.pid()), expected);
-        run.resume(Some("go")).await.unwrap();
+        run.resume("go").await.unwrap();
         run.termination().await.unwrap();
         let expected = ["state_changed.waiting.running", "state_changed.running.finished"];
         eventually(async || line.subjects(run.pid()).len() == 7).await;
@@ -288,7 +289,9 @@ async fn broadcasts_reach_every_process_also_children_and_those_not_started() {
         let children: Vec<_> = {
             let told = line.told.lock().unwrap();
             let created = told.iter().filter(|(_, subject)| subject == "state_changed.None.created");
-            created.map(|(sender, _)| ProcessId::from(serde_json::Value::from(sender.clone()).as_str().unwrap())).collect()
+            created
+                .map(|(sender, _)| ProcessId::from(serde_json::Value::from(sender.clone()).as_str().unwrap()))
+                .collect()
         };
         for pid in children {
             if runs.iter().all(|run| *run.pid() != pid) {
@@ -523,7 +526,7 @@ async fn a_broker_that_is_away_neither_fails_nor_holds_up_a_process() {
                 world.gate.open(3);
                 let run = launch(&runtime, 3).await;
                 until(&run, ProcessState::Waiting).await;
-                run.resume(()).await.unwrap();
+                run.resume("go").await.unwrap();
                 ends.push(run.termination().await.unwrap());
             }
             assert!(ends.iter().all(|end| end.ended.is_successful()));

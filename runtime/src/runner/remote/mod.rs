@@ -30,7 +30,12 @@ pub(crate) struct Remote {
 
 impl Remote {
     pub(crate) fn new(communicator: Arc<dyn Communicator>) -> Arc<Self> {
-        Arc::new(Self { communicator, outbox: Outbox::new(), late: AtomicBool::new(false), gone: watch::Sender::new(false) })
+        Arc::new(Self {
+            communicator,
+            outbox: Outbox::new(),
+            late: AtomicBool::new(false),
+            gone: watch::Sender::new(false),
+        })
     }
 
     /// Talks to the communicator until the runtime has closed.
