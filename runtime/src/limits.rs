@@ -130,7 +130,7 @@ pub const CONNECT: Duration = Duration::from_secs(10);
 /// Messages that were sent and are not confirmed: as many as a broker confirms in some milliseconds.
 pub const UNCONFIRMED: usize = 1_024;
 /// Broadcasts that wait for a connection or for confirmation: what 1,000 processes say in ten steps.
-pub const BROADCASTS: usize = 10_000;
+pub const BROADCASTS_UNSENT: usize = 10_000;
 /// Replies that wait for a connection: one for each process that may end meanwhile.
 pub const REPLIES_WAITING: usize = 100_000;
 /// Tasks that were finished and whose acknowledgement may have been lost: they are known when they come again.
