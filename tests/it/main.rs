@@ -12,6 +12,7 @@ mod broker;
 mod by_hand;
 mod chains;
 mod children;
+mod communicator;
 mod control;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;

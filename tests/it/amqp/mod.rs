@@ -1,6 +1,7 @@
 //! The communicator over RabbitMQ.
 
 use crate::broker::Broker;
+use procession::communicator::conformance::{Subject, conformance};
 use procession::communicator::{
     AmqpCommunicator, AmqpOptions, Answer, BroadcastFilter, Communicator, Incoming, IncomingRpc, Rpc, Task,
 };
@@ -9,6 +10,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
+
+/// A medium of its own for each property of the suite.
+async fn medium() -> Subject {
+    let options = options();
+    Subject::new(move || {
+        let options = options.clone();
+        Box::pin(async move { Arc::new(connect(&Broker::shared(), &options).await) as Arc<dyn Communicator> })
+    })
+}
+
+conformance!(keeps, medium, ignore = "needs RabbitMQ: cargo xtask test");
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
