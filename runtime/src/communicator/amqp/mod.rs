@@ -6,7 +6,7 @@
 //! [`limits::RECONNECT_LEAST`] to [`limits::RECONNECT_MOST`].
 //!
 //! While there is no connection, what is sent waits: tasks, calls and replies until their deadlines, broadcasts up to
-//! [`limits::BROADCASTS`], then they are dropped and counted. Replies that were outstanding when the connection was lost fail with
+//! [`limits::BROADCASTS_UNSENT`], then they are dropped and counted. Replies that were outstanding when the connection was lost fail with
 //! [`Disconnected`](CommunicatorError::Disconnected). A task whose arrival was not confirmed is sent again under the same id.
 
 mod acks;

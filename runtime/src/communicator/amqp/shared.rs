@@ -86,7 +86,7 @@ impl Shared {
             channels: Mutex::default(),
             names: Names::new(&options)?,
             requests: Arc::new(Semaphore::new(limits::UNCONFIRMED)),
-            broadcasts: Arc::new(Semaphore::new(limits::BROADCASTS)),
+            broadcasts: Arc::new(Semaphore::new(limits::BROADCASTS_UNSENT)),
             answers: Arc::new(Semaphore::new(limits::REPLIES_WAITING)),
             host,
             options,

@@ -13,7 +13,7 @@ use super::wire;
 use crate::communicator::subscription::follow;
 use crate::communicator::{Incoming, Refusal, ReplyAddress};
 use crate::limits;
-use crate::message::{ReplyBody, TaskEnvelope};
+use crate::message::{Node, ReplyBody, TaskEnvelope};
 
 /// The tasks that are being done here, by id, and those that were done lately.
 #[derive(Default)]
