@@ -26,6 +26,8 @@ mod golden;
 mod hooks;
 mod inputs;
 mod launcher;
+#[cfg(all(unix, feature = "amqp", feature = "sqlite"))]
+mod interop;
 mod life;
 mod loading;
 mod model;
