@@ -103,8 +103,9 @@ pub const TASKS_WAITING: usize = 100_000;
 /// Tasks that a communicator in this process has been given and has not answered: more than run at the same time, and
 /// few enough to leave some to others.
 pub const TASKS_AT_ONCE: usize = 10_000;
-/// Calls that the subscribers of a communicator in this process are answering: each is a task of tokio.
-pub const CALLS_AT_ONCE: usize = 100_000;
+/// Calls that the subscribers of a communicator in this process are answering: each is a task of tokio, and most wait for
+/// a step.
+pub const CALLS_AT_ONCE: usize = 20_000;
 /// Replies that a communicator waits for: at about 500 bytes each.
 pub const REPLIES: usize = 1_000_000;
 /// Subscribers of a communicator: every process that is kept in memory answers calls, and may have some others.
