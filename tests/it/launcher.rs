@@ -106,6 +106,11 @@ fn waiting() -> Vec<(&'static str, Node)> {
     vec![("rounds", 0.into())]
 }
 
+/// What it gives when it was told to go.
+fn went() -> Node {
+    Node::mapping([("resumed", Node::from("go")), ("rounds", Node::Integer(0))])
+}
+
 fn pid_of(node: &Node) -> ProcessId {
     let Node::Tagged(tagged) = node else { panic!("{node} is no uuid") };
     assert_eq!(tagged.tag, "!uuid");
@@ -158,7 +163,10 @@ async fn what_cannot_be_launched_is_refused_with_its_name() {
         assert!(text.contains("inputs.n") || text.contains("`n`"), "{text}");
         let body = task("launch", vec![("process_class", "it::Leaf".into())]);
         let (_, text) = levels(yard.send(Task::new(body)).await).await;
-        assert_eq!(text.unwrap_err(), "launch is missing `persist`, `nowait`");
+        assert_eq!(
+            text.unwrap_err(),
+            "ProcessLauncher._launch() missing 2 required positional arguments: 'persist' and 'nowait'"
+        );
         let (_, text) = levels(yard.send(Task::new(Node::mapping([("args", Node::Null)]))).await).await;
         assert_eq!(text.unwrap_err(), "'task'");
         let pid = ProcessId::new();
@@ -234,8 +242,8 @@ async fn what_is_created_starts_when_it_is_continued_and_not_before() {
     // A second one joins it, and a third one, after the end, has the result.
     let joined = yard.send(Task::new(go_on(&pid, false, None))).await;
     let Replied::Pending(joined) = joined.await.unwrap() else { panic!("it waits") };
-    run.resume(Some("go")).await.unwrap();
-    let outputs = Node::mapping([("resumed", Node::from("go")), ("rounds", Node::Integer(0))]);
+    run.resume("go").await.unwrap();
+    let outputs = went();
     assert_eq!(levels(joined).await, (0, Ok(outputs.clone())));
     assert_eq!(levels(yard.send(Task::new(go_on(&pid, false, None))).await).await, (1, Ok(outputs)));
     assert_eq!(yard.only().await.pid(), &pid, "it is one process");
@@ -244,16 +252,12 @@ async fn what_is_created_starts_when_it_is_continued_and_not_before() {
 #[tokio::test]
 async fn a_task_that_comes_twice_is_one_process_with_one_result() {
     on_both(async |yard| {
-        let task = || Task::new(launch("it::Rounds", waiting(), false, yard.stored)).id("the same");
         let pid = ProcessId::from("given");
-        let mut body = task();
-        body.body = {
-            let mut args = create("it::Rounds", waiting(), yard.stored);
-            args.retain(|(name, _)| *name != "init_kwargs");
-            let kwargs = [("inputs", Node::mapping(waiting())), ("pid", Node::from(&pid))];
-            args.extend([("nowait", false.into()), ("init_kwargs", Node::mapping(kwargs))]);
-            self::task("launch", args)
-        };
+        let mut args = create("it::Rounds", waiting(), yard.stored);
+        args.retain(|(name, _)| *name != "init_kwargs");
+        let kwargs = [("inputs", Node::mapping(waiting())), ("pid", Node::from(&pid))];
+        args.extend([("nowait", false.into()), ("init_kwargs", Node::mapping(kwargs))]);
+        let body = Task::new(task("launch", args)).id("the same");
         let mut replies = Vec::new();
         for _ in 0..3 {
             let Replied::Pending(reply) = yard.send(body.clone()).await.await.unwrap() else { panic!("it waits") };
@@ -261,8 +265,8 @@ async fn a_task_that_comes_twice_is_one_process_with_one_result() {
         }
         let run = yard.runtime().attach(&pid).await.unwrap();
         until(&run, ProcessState::Waiting).await;
-        run.resume(()).await.unwrap();
-        let outputs = Node::mapping([("rounds", Node::Integer(0))]);
+        run.resume("go").await.unwrap();
+        let outputs = went();
         for reply in replies {
             assert_eq!(levels(reply).await, (0, Ok(outputs.clone())));
         }
@@ -293,8 +297,8 @@ async fn a_reply_that_is_owed_comes_from_the_next_worker() {
     yard.start().await;
     let run = yard.only().await;
     until(&run, ProcessState::Waiting).await;
-    run.resume(()).await.unwrap();
-    assert_eq!(levels(reply).await, (0, Ok(Node::mapping([("rounds", Node::Integer(0))]))), "no level more");
+    run.resume("go").await.unwrap();
+    assert_eq!(levels(reply).await, (0, Ok(went())), "no level more");
     eventually(async || yard.world.store.owed(None, 10).await.unwrap().is_empty()).await;
     let history = yard.world.store.history(run.pid()).await.unwrap();
     assert_eq!(history.iter().filter(|entry| entry.to == ProcessState::Waiting).count(), 1, "it ran once");
@@ -313,13 +317,13 @@ async fn a_reply_of_a_process_that_ended_is_owed_until_it_is_sent() {
     yard.worker = Some(old);
     let run = yard.only().await;
     until(&run, ProcessState::Waiting).await;
-    run.resume(()).await.unwrap();
+    run.resume("go").await.unwrap();
     run.termination().await.unwrap();
     runtime.shutdown().await.unwrap();
     assert_eq!(yard.world.store.owed(None, 10).await.unwrap().len(), 1);
     yard.worker = None;
     yard.start().await;
-    assert_eq!(levels(reply).await, (0, Ok(Node::mapping([("rounds", Node::Integer(0))]))));
+    assert_eq!(levels(reply).await, (0, Ok(went())));
     eventually(async || yard.world.store.owed(None, 10).await.unwrap().is_empty()).await;
 }
 
@@ -334,7 +338,7 @@ async fn a_task_that_nobody_stored_is_begun_again_by_the_next_worker() {
     yard.start().await;
     let Replied::Pending(reply) = reply.await.unwrap() else { panic!("one level more for each run") };
     yard.world.gate.reached().await;
-    yard.sender.broadcast_send(procession::message::Broadcast::new("over").subject("kill")).await.unwrap();
+    yard.sender.broadcast_send(procession::message::Broadcast::new("over".into()).subject("kill")).await.unwrap();
     yard.world.gate.open(2);
     assert_eq!(levels(reply).await, (0, Err("over".to_owned())));
 }
@@ -426,7 +430,7 @@ async fn a_worker_stops_after_the_steps_that_run_and_leaves_the_rest_to_the_next
     world.gate.open(3);
     eventually(async || world.store.list(vec![ProcessState::Waiting], None, 10).await.unwrap().records.len() == 2)
         .await;
-    sender.broadcast_send(procession::message::Broadcast::new("bye").subject("kill")).await.unwrap();
+    sender.broadcast_send(procession::message::Broadcast::new("bye".into()).subject("kill")).await.unwrap();
     for reply in [reply, later] {
         assert_eq!(levels(reply).await, (1, Err("bye".to_owned())));
     }
@@ -452,7 +456,7 @@ async fn a_launcher_takes_over_what_it_stored_and_holds_what_it_did_not() {
         });
         let answered = launcher.receive(task).await.unwrap();
         match (stored, answered) {
-            (true, Answer::Owed) | (false, Answer::Later(_)) => {}
+            (true, Answer::Owed(_)) | (false, Answer::Later(_)) => {}
             (_, answered) => panic!("{answered:?}"),
         }
         assert_eq!(

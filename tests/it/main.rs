@@ -3,6 +3,8 @@
 // A test that cannot go on panics: that is how it fails.
 #![allow(clippy::unwrap_used)]
 
+#[cfg(all(unix, feature = "amqp"))]
+mod amqp;
 mod beside;
 #[cfg(all(unix, feature = "amqp"))]
 mod broker;

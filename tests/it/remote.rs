@@ -196,7 +196,7 @@ async fn transitions_are_told_in_their_order_and_a_kill_before_its_reply() {
         ];
         eventually(async || line.subjects(run.pid()).len() >= expected.len()).await;
         assert_eq!(line.subjects(run.pid()), expected);
-        run.resume(Some("go")).await.unwrap();
+        run.resume("go").await.unwrap();
         run.termination().await.unwrap();
         let expected = ["state_changed.waiting.running", "state_changed.running.finished"];
         eventually(async || line.subjects(run.pid()).len() == 7).await;
@@ -526,7 +526,7 @@ async fn a_broker_that_is_away_neither_fails_nor_holds_up_a_process() {
                 world.gate.open(3);
                 let run = launch(&runtime, 3).await;
                 until(&run, ProcessState::Waiting).await;
-                run.resume(()).await.unwrap();
+                run.resume("go").await.unwrap();
                 ends.push(run.termination().await.unwrap());
             }
             assert!(ends.iter().all(|end| end.ended.is_successful()));

@@ -3,4 +3,5 @@
 mod bodies;
 mod golden;
 mod peer;
+mod reading;
 mod values;
