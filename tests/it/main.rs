@@ -3,7 +3,11 @@
 // A test that cannot go on panics: that is how it fails.
 #![allow(clippy::unwrap_used)]
 
+#[cfg(all(unix, feature = "amqp"))]
+mod amqp;
 mod beside;
+#[cfg(all(unix, feature = "amqp"))]
+mod broker;
 #[cfg(feature = "sqlite")]
 mod by_hand;
 mod chains;
@@ -44,4 +48,5 @@ mod states;
 mod store;
 mod support;
 mod walk;
+mod wire;
 mod work_chain;
