@@ -9,15 +9,37 @@ use procession::message::{Broadcast, Node};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 
-/// A medium of its own for each property of the suite.
+/// A medium of its own for each property of the suite: a virtual host, since the properties name queues.
 async fn medium() -> Subject {
-    let options = options();
+    let url = url_of_next_host().await;
     Subject::new(move || {
-        let options = options.clone();
-        Box::pin(async move { Arc::new(connect(&Broker::shared(), &options).await) as Arc<dyn Communicator> })
+        let url = url.clone();
+        Box::pin(async move {
+            let connected = AmqpCommunicator::connect(&url, AmqpOptions::new()).await;
+            Arc::new(connected.expect("the broker is there")) as Arc<dyn Communicator>
+        })
     })
+}
+
+/// More than there are properties.
+const HOSTS: u32 = 100;
+
+async fn url_of_next_host() -> String {
+    static MADE: OnceCell<()> = OnceCell::const_new();
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let broker = Broker::shared();
+    let make = format!(
+        "[begin Name = list_to_binary(\"host-\" ++ integer_to_list(Number)), \
+           rabbit_vhost:add(Name, <<\"test\">>), \
+           rabbit_auth_backend_internal:set_permissions(<<\"guest\">>, Name, <<\".*\">>, <<\".*\">>, <<\".*\">>, <<\"test\">>) \
+         end || Number <- lists:seq(0, {HOSTS})]."
+    );
+    MADE.get_or_init(|| async { drop(broker.ctl(&["eval", &make]).await) }).await;
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    assert!(number < HOSTS, "there are more properties than hosts");
+    broker.url().replace("%2f", &format!("host-{number}"))
 }
 
 conformance!(keeps, medium, ignore = "needs RabbitMQ: cargo xtask test");
