@@ -9,6 +9,7 @@ mod by_hand;
 mod chains;
 mod children;
 mod control;
+mod controller;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
 mod expose;
