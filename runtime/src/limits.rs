@@ -81,9 +81,9 @@ pub const BODY_NODES: usize = 4_000_000;
 pub const BODY_DEPTH: usize = JSON_DEPTH;
 /// Transitions that wait to be told over a communicator: a minute of a busy runtime, at about 40 bytes each. Beyond,
 /// the oldest are dropped.
-pub const BROADCASTS: usize = 65_536;
+pub const TRANSITIONS: usize = 65_536;
 /// Transitions that are told before it is looked who may leave: enough to make the look cheap.
-pub const BROADCAST_BATCH: usize = 256;
+pub const TRANSITIONS_BATCH: usize = 256;
 /// Processes whose subscriptions are made or removed at the same time: each is a round trip to the broker.
 pub const SUBSCRIBING: usize = 256;
 /// How long a launch waits until its process can be reached: more than a broker takes that is there, and no longer
@@ -97,13 +97,15 @@ pub const RESUBSCRIBE: Duration = Duration::from_secs(1);
 pub const FAREWELL: Duration = Duration::from_secs(5);
 /// Requests of one broadcast that are filed at the same time: a store takes them together.
 pub const FILING: usize = 256;
-/// Tasks that wait in the queues of a communicator in this process: they are in memory.
-pub const TASKS_WAITING: usize = 1_000_000;
+/// Tasks that wait in the queues of a communicator in this process: they are in memory, at about 500 bytes each and
+/// their bodies.
+pub const TASKS_WAITING: usize = 100_000;
 /// Tasks that a communicator in this process has been given and has not answered: more than run at the same time, and
 /// few enough to leave some to others.
 pub const TASKS_AT_ONCE: usize = 10_000;
-/// Calls that the subscribers of a communicator in this process are answering: each is a task of tokio.
-pub const CALLS_AT_ONCE: usize = 100_000;
+/// Calls that the subscribers of a communicator in this process are answering: each is a task of tokio, and most wait for
+/// a step.
+pub const CALLS_AT_ONCE: usize = 20_000;
 /// Replies that a communicator waits for: at about 500 bytes each.
 pub const REPLIES: usize = 1_000_000;
 /// Subscribers of a communicator: every process that is kept in memory answers calls, and may have some others.
@@ -116,6 +118,31 @@ pub const RESTORED_TASKS: usize = 10_000;
 pub const REPLY_AGAIN: Duration = Duration::from_millis(100);
 /// The longest such pause: no longer than a person waits for an answer once the broker is back.
 pub const REPLY_AGAIN_MOST: Duration = Duration::from_secs(5);
+/// Tasks that a communicator over a broker holds unacknowledged by default: enough to keep a worker busy while acknowledgements travel,
+/// few enough that other workers get their share.
+pub const PREFETCH: u16 = 256;
+/// Calls and broadcasts that a broker sends ahead of their acknowledgement.
+pub const MESSAGE_PREFETCH: u16 = 1_000;
+/// How long to wait before the first attempt to reconnect to a broker.
+pub const RECONNECT_LEAST: Duration = Duration::from_millis(50);
+/// How long to wait at most between attempts to reconnect to a broker: it shall be found soon after it is back.
+pub const RECONNECT_MOST: Duration = Duration::from_secs(5);
+/// How long one attempt to connect to a broker, or to set things up on it, may take.
+pub const CONNECT: Duration = Duration::from_secs(10);
+/// Messages that were sent and are not confirmed: as many as a broker confirms in some milliseconds.
+pub const UNCONFIRMED: usize = 1_024;
+/// Broadcasts that wait for a connection or for confirmation: what 1,000 processes say in ten steps.
+pub const BROADCASTS_UNSENT: usize = 10_000;
+/// Replies that wait for a connection: one for each process that may end meanwhile.
+pub const REPLIES_WAITING: usize = 100_000;
+/// Tasks that were finished and whose acknowledgement may have been lost: they are known when they come again.
+pub const FINISHED_TASKS: usize = 4_096;
+/// Bytes of the name of a queue or an exchange: names that are built of it have at most 255.
+pub const QUEUE_NAME_BYTES: usize = 200;
+/// How long closing waits for what was sent to be confirmed.
+pub const CLOSE: Duration = Duration::from_secs(5);
+/// How often an empty queue is asked for a task that is pulled.
+pub const PULL: Duration = Duration::from_millis(50);
 /// How often the status of a process elsewhere is asked for while its end is waited for: seldom, since the end is announced.
 pub const STATUS_POLL: Duration = Duration::from_secs(10);
 /// How long an announcement may take that was made before something else was seen: many times what a broker takes.

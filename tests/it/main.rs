@@ -3,11 +3,16 @@
 // A test that cannot go on panics: that is how it fails.
 #![allow(clippy::unwrap_used)]
 
+#[cfg(all(unix, feature = "amqp"))]
+mod amqp;
 mod beside;
+#[cfg(all(unix, feature = "amqp"))]
+mod broker;
 #[cfg(feature = "sqlite")]
 mod by_hand;
 mod chains;
 mod children;
+mod communicator;
 mod control;
 mod controller;
 #[cfg(all(unix, feature = "sqlite"))]
@@ -21,6 +26,9 @@ mod forward;
 mod golden;
 mod hooks;
 mod inputs;
+mod launcher;
+#[cfg(all(unix, feature = "amqp", feature = "sqlite"))]
+mod interop;
 mod life;
 mod loading;
 mod model;
@@ -31,6 +39,7 @@ mod points;
 mod ports;
 mod position;
 mod registry;
+mod remote;
 mod resume;
 mod robust;
 mod schema;

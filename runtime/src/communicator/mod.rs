@@ -34,6 +34,8 @@
 //! Subscribers run beside one another, each task and each call on its own; they must not block their thread. A panic in
 //! one is a failure with its text.
 
+#[cfg(feature = "amqp")]
+mod amqp;
 mod error;
 mod filter;
 mod local;
@@ -41,9 +43,11 @@ mod pull;
 mod reply;
 mod subscription;
 
-//#[cfg(feature = "conformance")]
-//pub mod conformance;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 
+#[cfg(feature = "amqp")]
+pub use amqp::{AmqpCommunicator, AmqpConnection, AmqpOptions, AmqpStatistics};
 pub use error::{CommunicatorError, Source};
 pub use filter::BroadcastFilter;
 pub use local::LocalCommunicator;
@@ -264,8 +268,9 @@ pub enum Answer {
     /// is not lost, and that its [reply](Communicator::reply) is sent also if the future is lost.
     Taken(BoxFuture<'static, Answered>),
     /// Nothing yet; the sender is told that it follows. The task is acknowledged now: whoever answers so sends the
-    /// [reply](Communicator::reply) himself, and knows then that it was sent. To a call it is a failure.
-    Owed,
+    /// [reply](Communicator::reply) himself, and knows then that it was sent. The future runs when the sender was told, so
+    /// that no reply is before it. To a call it is a failure.
+    Owed(BoxFuture<'static, ()>),
 }
 
 /// What a subscriber returns.
@@ -299,7 +304,7 @@ impl fmt::Debug for Answer {
             Self::Value(node) => f.debug_tuple("Value").field(node).finish(),
             Self::Later(_) => f.write_str("Later"),
             Self::Taken(_) => f.write_str("Taken"),
-            Self::Owed => f.write_str("Owed"),
+            Self::Owed(_) => f.write_str("Owed"),
         }
     }
 }

@@ -80,24 +80,28 @@ impl<S: ?Sized> Subscription<S> {
     }
 }
 
-/// Goes through an answer to its end. Each future in it is told of before it is awaited, with whether it takes the task over.
-/// None if the subscriber sends the reply.
-pub(crate) async fn follow(first: Answered, mut follows: impl FnMut(bool) + Send) -> Result<Option<Node>, Refusal> {
+/// Goes through an answer to its end; none if the subscriber sends that itself. That the answer follows is told each time, with
+/// whether the task is taken over.
+pub(crate) async fn follow(first: Answered, mut follows: impl FnMut(bool) + Send) -> Option<Result<Node, Refusal>> {
     let mut answered = first;
     for _ in 0..=limits::REPLY_LEVELS {
-        let (future, taken) = match answered? {
-            Answer::Value(node) => return Ok(Some(node)),
-            Answer::Later(future) => (future, false),
-            Answer::Taken(future) => (future, true),
-            Answer::Owed => {
+        let (future, taken) = match answered {
+            Ok(Answer::Value(node)) => return Some(Ok(node)),
+            Err(refusal) => return Some(Err(refusal)),
+            Ok(Answer::Later(future)) => (future, false),
+            Ok(Answer::Taken(future)) => (future, true),
+            Ok(Answer::Owed(begin)) => {
                 follows(true);
-                return Ok(None);
+                if let Err(panic) = caught_async(begin).await {
+                    tracing::error!(%panic, "a subscriber panicked, and its reply may be lost");
+                }
+                return None;
             }
         };
         follows(taken);
         answered = caught_async(future).await.unwrap_or_else(|panic| Err(Refusal::Failed(panicked(&panic))));
     }
-    Err(Refusal::Failed("the subscriber went on saying that its answer follows".to_owned()))
+    Some(Err(Refusal::Failed("the subscriber went on saying that its answer follows".to_owned())))
 }
 
 fn panicked(panic: &ErrorInfo) -> String {

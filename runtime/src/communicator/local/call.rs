@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use uuid::Uuid;
 
+use super::body::answer_body;
 use super::medium::{Callee, Medium};
 use crate::communicator::subscription::{Subscription, follow, identifier_or_new};
 use crate::communicator::{
@@ -108,7 +109,7 @@ async fn answer(answering: &mut Answering, subscription: &Subscription<dyn RpcSu
         }
     };
     let answer = follow(answered, |_| medium.reply(to, ReplyBody::Pending)).await;
-    let answer = answer.and_then(|node| node.ok_or_else(|| Refusal::failed("a call has no reply that is owed")));
     *done = true;
-    medium.reply(to, answer.into());
+    let owed = || Err(Refusal::Failed("the reply to a call cannot be owed".to_owned()));
+    medium.reply(to, answer_body(answer.unwrap_or_else(owed)));
 }
