@@ -144,14 +144,14 @@ async fn a_status_is_read_whatever_of_it_is_there() {
     assert_eq!(status.ctime.unwrap().as_millis(), 1_795_196_633_307);
     assert!(status.paused);
     assert_eq!(status.process_string, "<WaitChain> (ProcessState.WAITING)");
-    let states = [
+    let known = [
         ("ProcessState.FINISHED", Some(ProcessState::Finished)),
         ("killed", Some(ProcessState::Killed)),
         ("Excepted ", Some(ProcessState::Excepted)),
         ("ProcessState.DREAMING", None),
         ("", None),
     ];
-    for (text, state) in states {
+    for (text, state) in known {
         fake.say(0, Ok(Node::mapping([("state", Node::text(text))])));
         let status = controller.get_status(PID).await.unwrap();
         assert_eq!((status.state, status.state_text.as_str(), status.paused, status.ctime), (state, text, false, None));
