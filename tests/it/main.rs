@@ -14,6 +14,7 @@ mod chains;
 mod children;
 mod communicator;
 mod control;
+mod controller;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
 mod expose;
