@@ -1,6 +1,7 @@
 //! The communicator over RabbitMQ.
 
 mod recovery;
+mod wire;
 
 use crate::broker::Broker;
 use procession::communicator::conformance::{Subject, conformance};
