@@ -97,8 +97,9 @@ pub const RESUBSCRIBE: Duration = Duration::from_secs(1);
 pub const FAREWELL: Duration = Duration::from_secs(5);
 /// Requests of one broadcast that are filed at the same time: a store takes them together.
 pub const FILING: usize = 256;
-/// Tasks that wait in the queues of a communicator in this process: they are in memory.
-pub const TASKS_WAITING: usize = 1_000_000;
+/// Tasks that wait in the queues of a communicator in this process: they are in memory, at about 500 bytes each and
+/// their bodies.
+pub const TASKS_WAITING: usize = 100_000;
 /// Tasks that a communicator in this process has been given and has not answered: more than run at the same time, and
 /// few enough to leave some to others.
 pub const TASKS_AT_ONCE: usize = 10_000;

@@ -3,6 +3,8 @@
 // A test that cannot go on panics: that is how it fails.
 #![allow(clippy::unwrap_used)]
 
+#[cfg(all(unix, feature = "amqp"))]
+mod amqp;
 mod beside;
 #[cfg(all(unix, feature = "amqp"))]
 mod broker;
@@ -10,6 +12,7 @@ mod broker;
 mod by_hand;
 mod chains;
 mod children;
+mod communicator;
 mod control;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;

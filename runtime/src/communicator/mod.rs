@@ -43,8 +43,8 @@ mod pull;
 mod reply;
 mod subscription;
 
-//#[cfg(feature = "conformance")]
-//pub mod conformance;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 
 #[cfg(feature = "amqp")]
 pub use amqp::{AmqpCommunicator, AmqpConnection, AmqpOptions, AmqpStatistics};
