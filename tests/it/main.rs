@@ -25,6 +25,7 @@ mod forward;
 mod golden;
 mod hooks;
 mod inputs;
+mod launcher;
 #[cfg(all(unix, feature = "amqp", feature = "sqlite"))]
 mod interop;
 mod life;
@@ -37,6 +38,7 @@ mod points;
 mod ports;
 mod position;
 mod registry;
+mod remote;
 mod resume;
 mod robust;
 mod schema;
