@@ -12,6 +12,7 @@
 mod acks;
 mod connection;
 mod consume;
+mod greeting;
 mod link;
 mod options;
 mod publish;
@@ -30,6 +31,7 @@ pub use shared::AmqpConnection;
 pub use statistics::AmqpStatistics;
 
 use lapin::types::ShortString;
+use lapin::uri::{AMQPScheme, AMQPUri};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +52,7 @@ use crate::process::BoxFuture;
 /// A [`Communicator`] over RabbitMQ. Dropped, it is closed, without waiting for what was sent.
 pub struct AmqpCommunicator {
     shared: Arc<Shared>,
+    uri: AMQPUri,
 }
 
 impl AmqpCommunicator {
@@ -62,10 +65,10 @@ impl AmqpCommunicator {
         let uri = options.address(url)?;
         let shared = Arc::new(Shared::new(options)?);
         let (first, connected) = oneshot::channel();
-        let supervised = Arc::clone(&shared);
+        let (supervised, address) = (Arc::clone(&shared), uri.clone());
         let run = move || {
             let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-            runtime.block_on(connection::supervise(supervised, uri, first));
+            runtime.block_on(connection::supervise(supervised, address, first));
             runtime.shutdown_timeout(connection::END);
         };
         let thread = std::thread::Builder::new().name("procession-amqp".to_owned());
@@ -73,7 +76,7 @@ impl AmqpCommunicator {
             .spawn(run)
             .map_err(|error| CommunicatorError::Broker { action: "starting its thread", source: Arc::new(error) })?;
         // Dropped on the way out, it ends the thread.
-        let communicator = Self { shared };
+        let communicator = Self { shared, uri };
         connected.await.unwrap_or(Err(CommunicatorError::Closed))?;
         Ok(communicator)
     }
@@ -91,6 +94,24 @@ impl AmqpCommunicator {
     /// How it stands with its broker, from now on: a receiver that is told of each change.
     pub fn connection_changes(&self) -> watch::Receiver<AmqpConnection> {
         self.shared.connection.subscribe()
+    }
+
+    /// What the broker says of itself: its product, version, capabilities. It is asked over a connection of its own.
+    ///
+    /// # Errors
+    /// The broker cannot be reached, or only by TLS.
+    pub async fn server_properties(&self) -> CommunicatorResult<Node> {
+        self.shared.check_open()?;
+        let failed = |source: std::io::Error| CommunicatorError::Broker {
+            action: "asking for its properties",
+            source: Arc::new(source),
+        };
+        let uri = self.uri.clone();
+        if uri.scheme == AMQPScheme::AMQPS {
+            return Err(failed(std::io::ErrorKind::Unsupported.into()));
+        }
+        let asked = tokio::task::spawn_blocking(move || greeting::properties(&uri)).await;
+        asked.map_err(|error| failed(std::io::Error::other(error)))?.map_err(failed)
     }
 
     /// What has happened so far.
