@@ -187,6 +187,10 @@ async fn each_request_has_its_number_of_pendings() {
     let sum = raw.task(&launch("AddProcess", r#"{"a": 2}"#, false)).await;
     assert_eq!((sum.pendings, sum.hosts), (1, true));
     assert_eq!(Value::from(sum.result().clone()), json!({ "sum": 3 }));
+    // A process that ends at once does not overtake the word that its result follows.
+    for _ in 0..100 {
+        assert_eq!(raw.task(&launch("AddProcess", r#"{"a": 2}"#, false)).await.pendings, 1);
+    }
     let failed = raw.task(&launch("Fail", r#"{"text": "boom"}"#, false)).await;
     assert_eq!((failed.pendings, failed.exception()), (1, "boom"));
     let refused = raw.task(&launch("Nowhere", "{}", false)).await;
