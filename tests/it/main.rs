@@ -25,6 +25,8 @@ mod forward;
 mod golden;
 mod hooks;
 mod inputs;
+#[cfg(all(unix, feature = "amqp", feature = "sqlite"))]
+mod interop;
 mod life;
 mod loading;
 mod model;
