@@ -17,6 +17,8 @@ mod control;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
 mod expose;
+#[cfg(all(unix, feature = "amqp", feature = "sqlite"))]
+mod faults;
 mod faulty;
 mod file;
 mod flow;

@@ -137,7 +137,7 @@ async fn we_control_all_and_hear_what_passes_the_filter() {
         let _ = hear.send(broadcast);
         async {}
     };
-    let filter = BroadcastFilter::new().subject("state_changed.*.killed");
+    let filter = BroadcastFilter::all().subject("state_changed.*.killed");
     let added = controller.communicator().add_broadcast_subscriber(Arc::new(listener), filter, None).await;
     added.expect("it listens");
     let pids = [waiting(&controller).await, waiting(&controller).await];

@@ -71,7 +71,7 @@ pub async fn broadcasts_are_heard_in_order(subject: Subject) {
     })
     .await;
     for index in 0..200_i64 {
-        tell(&first, Broadcast::new(index.into())).await;
+        tell(&first, Broadcast::new(index)).await;
     }
     for index in 0..200_i64 {
         assert_eq!(heard.next().await, (Node::from(index), "begun"));
@@ -100,7 +100,7 @@ pub async fn a_panic_in_a_broadcast_subscriber_harms_nobody(subject: Subject) {
     hears(&second, panics, |_: Arc<Broadcast>| async { panic!("it does not pass") }).await;
     for (index, subject) in (0..).zip(["at once", "later", "harmless"]) {
         let index: i64 = index;
-        tell(&first, Broadcast::new(index.into()).subject(subject)).await;
+        tell(&first, Broadcast::new(index).subject(subject)).await;
         let mut both = [heard.next().await, heard.next().await];
         both.sort_unstable();
         assert_eq!(both, [("faulty", index.to_string()), ("sound", index.to_string())]);

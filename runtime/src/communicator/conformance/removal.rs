@@ -27,7 +27,7 @@ pub async fn what_is_sent_after_a_subscription_arrives(subject: Subject) {
             async {}
         });
         let added = added.await;
-        tell(&sender, Broadcast::new(round.into())).await;
+        tell(&sender, Broadcast::new(round)).await;
         assert_eq!(heard.next().await, Node::from(round));
         worker.remove_broadcast_subscriber(&added).await.unwrap();
     }
@@ -93,7 +93,7 @@ pub async fn no_broadcast_arrives_after_a_removal(subject: Subject) {
         })
         .await;
         for index in 0..100_i64 {
-            tell(&sender, Broadcast::new(index.into())).await;
+            tell(&sender, Broadcast::new(index)).await;
         }
         arrived.next().await;
         soon("the removal", listener.remove_broadcast_subscriber(&identifier)).await.unwrap();
