@@ -1,6 +1,10 @@
 //! Communicators: the conformance suite on the one in this process, and what only that one promises.
 
-mod local {
+mod bounds;
+mod local;
+mod reply;
+
+mod suite {
     use procession::communicator::LocalCommunicator;
     use procession::communicator::conformance::{Subject, conformance};
     use std::sync::Arc;
@@ -13,5 +17,5 @@ mod local {
         })
     }
 
-    conformance!(keeps, medium);
+    conformance!(local, medium);
 }

@@ -29,6 +29,7 @@ mod hooks;
 mod inputs;
 #[cfg(all(unix, feature = "amqp", feature = "sqlite"))]
 mod interop;
+mod launcher;
 mod life;
 mod loading;
 mod model;
@@ -39,6 +40,7 @@ mod points;
 mod ports;
 mod position;
 mod registry;
+mod remote;
 mod resume;
 mod robust;
 mod schema;

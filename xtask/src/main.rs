@@ -7,6 +7,7 @@ mod debian;
 mod differential;
 mod examples;
 mod faults;
+mod fuzz;
 mod libtest;
 mod metadata;
 mod rabbitmq;
@@ -30,7 +31,9 @@ cargo xtask crash [--kills N] [--seed S] [--processes N] [--steps M] [--children
 cargo xtask faults [--count N] [--seed S] [--processes N]
                                        a longer run of the faults under load: broker, network and worker fail
 cargo xtask differential [--count N] [--seed S] [--first N]
-                                       random outlines, run by plumpy and here; without options 10,000 of them";
+                                       random outlines, run by plumpy and here; without options 10,000 of them
+cargo xtask fuzz [--count N] [--seed S]
+                                       messages changed at random, read; without options 1,000,000 of them";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         "compile-time" => compile_time::compile_time(),
         "crash" => crash::crash(&arguments),
         "faults" => faults::faults(&arguments),
+        "fuzz" => fuzz::fuzz(&arguments),
         "differential" => differential::differential(&arguments),
         "" | "help" | "--help" | "-h" => {
             println!("{HELP}");

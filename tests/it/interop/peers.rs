@@ -80,7 +80,12 @@ impl Worker {
     /// plumpy, whose processes have the communicator `bare` or `wrapped`.
     pub(crate) fn python(names: &Names, checkpoints: &Path, processes: &str, more: &[&str]) -> Self {
         let mut python = python("worker.py");
-        python.args(names.arguments()).arg("--checkpoints").arg(checkpoints).args(["--processes", processes]).args(more);
+        python
+            .args(names.arguments())
+            .arg("--checkpoints")
+            .arg(checkpoints)
+            .args(["--processes", processes])
+            .args(more);
         Self::start(&mut python, false)
     }
 
@@ -144,7 +149,8 @@ impl Controller {
     }
 
     fn start() -> Self {
-        let mut process = python("controller.py").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut process =
+            python("controller.py").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
         let input = Mutex::new(process.stdin.take().expect("it has a pipe"));
         let lines = lines(process.stdout.take().expect("it has a pipe"));
         let ready = lines.recv_timeout(PATIENCE).expect("the controller says that it is ready");

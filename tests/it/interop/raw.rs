@@ -1,6 +1,8 @@
 //! A client over plain AMQP, which knows nothing of this library: what it sees is what is on the wire.
 
-use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::{
+    BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
+};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
 use procession::message::{Node, decode};
@@ -31,7 +33,8 @@ pub(crate) struct Replies {
 
 impl Raw {
     pub(crate) async fn new(names: &Names) -> Self {
-        let connection = Connection::connect(&names.url, ConnectionProperties::default()).await.expect("the broker is there");
+        let connection =
+            Connection::connect(&names.url, ConnectionProperties::default()).await.expect("the broker is there");
         let channel = connection.create_channel().await.expect("it gives channels");
         channel.confirm_select(ConfirmSelectOptions::default()).await.expect("it confirms");
         Self { names: names.clone(), channel, _connection: connection }
@@ -102,7 +105,8 @@ impl Raw {
     /// Whether the message arrived anywhere.
     async fn publish(&self, exchange: &str, key: &str, body: &str, properties: BasicProperties) -> bool {
         let mandatory = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let sent = self.channel.basic_publish(exchange.into(), key.into(), mandatory, body.as_bytes(), properties).await;
+        let sent =
+            self.channel.basic_publish(exchange.into(), key.into(), mandatory, body.as_bytes(), properties).await;
         let confirmed = sent.expect("it can be sent").await.expect("the broker confirms");
         matches!(confirmed, Confirmation::Ack(None))
     }

@@ -47,7 +47,8 @@ async fn is_cancelled(broker: &Broker) -> bool {
     let channel = connection.create_channel().await.expect("it gives channels");
     let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
     channel.queue_declare("held".into(), options, FieldTable::default()).await.expect("it can be declared");
-    let consume = channel.basic_consume("held".into(), "".into(), BasicConsumeOptions::default(), FieldTable::default());
+    let consume =
+        channel.basic_consume("held".into(), "".into(), BasicConsumeOptions::default(), FieldTable::default());
     let consumer = consume.await.expect("it can be consumed");
     let cut_off = Arc::new(Notify::new());
     let told = Arc::clone(&cut_off);

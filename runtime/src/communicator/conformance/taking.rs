@@ -75,7 +75,7 @@ pub async fn an_owed_reply_is_sent_by_anyone(subject: Subject) {
     let (outbox, mut owed) = inbox();
     works(&worker, move |task: Incoming| {
         outbox.put(serde_json::to_string(&task.reply_to).unwrap());
-        async { Ok(Answer::Owed) }
+        async { Ok(Answer::Owed(Box::pin(async {}))) }
     })
     .await;
     let answers = [
@@ -114,7 +114,7 @@ pub async fn a_reply_to_who_has_gone_is_no_error(subject: Subject) {
     let (outbox, mut owed) = inbox();
     works(&worker, move |task: Incoming| {
         outbox.put(task.reply_to.clone().unwrap());
-        async { Ok(Answer::Owed) }
+        async { Ok(Answer::Owed(Box::pin(async {}))) }
     })
     .await;
     let reply = follows(send(&gone, task("owed")).await).await;
