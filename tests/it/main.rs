@@ -18,6 +18,8 @@ mod controller;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
 mod expose;
+#[cfg(all(unix, feature = "amqp", feature = "sqlite"))]
+mod faults;
 mod faulty;
 mod file;
 mod flow;
