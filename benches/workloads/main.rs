@@ -8,6 +8,7 @@
 //! its figures are not judged.
 
 mod measure;
+mod remote;
 mod report;
 mod resume;
 mod small;
@@ -24,7 +25,7 @@ use report::Row;
 
 type Workload = fn(&Bench) -> Vec<Row>;
 
-const WORKLOADS: [(&str, Workload); 7] = [
+const WORKLOADS: [(&str, Workload); 8] = [
     ("W1", w1::outline),
     ("W2a", w2::one),
     ("W2b", w2::thousand),
@@ -32,6 +33,7 @@ const WORKLOADS: [(&str, Workload); 7] = [
     ("W5", w5::start),
     ("W7", w7::load),
     ("resume", resume::resume),
+    ("W3", remote::launches),
 ];
 
 fn main() {
@@ -73,6 +75,7 @@ fn child_process(arguments: &[String]) {
         ["w4", kind, count, directory] => {
             w4::child(kind, count.parse().expect("a number of processes"), Path::new(directory));
         }
+        ["remote", ref rest @ ..] => remote::child(rest),
         ["w5", kind, file] => w5::child(kind, Path::new(file)),
         _ => panic!("unknown child {arguments:?}"),
     }
