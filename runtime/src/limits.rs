@@ -41,6 +41,10 @@ pub const FILE_REPORTS: u64 = 100;
 pub const SNAPSHOTS: usize = 100;
 /// Bytes of a snapshot's tag: a name for people, which stands in listings.
 pub const TAG_BYTES: usize = 256;
+/// Replies that one process may owe: more than anyone has reason to wait for it from elsewhere.
+pub const OWED: usize = 100;
+/// Bytes of an owed reply's id and address: an address is three short names.
+pub const OWED_BYTES: usize = 64 << 10;
 /// Requests that may wait at one process: more than anyone asks in earnest.
 pub const MAIL: usize = 1_024;
 /// Processes whose rows the writer of a SQLite store remembers: as many as are kept in memory, at about 150 bytes each.
@@ -75,3 +79,34 @@ pub const BODY_BYTES: usize = 64 << 20;
 pub const BODY_NODES: usize = 4_000_000;
 /// How deep the values in the body of a message may be nested.
 pub const BODY_DEPTH: usize = JSON_DEPTH;
+/// Transitions that wait to be told over a communicator: a minute of a busy runtime, at about 40 bytes each. Beyond,
+/// the oldest are dropped.
+pub const BROADCASTS: usize = 65_536;
+/// Transitions that are told before it is looked who may leave: enough to make the look cheap.
+pub const BROADCAST_BATCH: usize = 256;
+/// Processes whose subscriptions are made or removed at the same time: each is a round trip to the broker.
+pub const SUBSCRIBING: usize = 256;
+/// How long a launch waits until its process can be reached: more than a broker takes that is there, and no longer
+/// than a launch may be delayed by one that is not.
+pub const REACHABLE: Duration = Duration::from_secs(1);
+/// How long the answer to a call waits for what was to be told before it.
+pub const TOLD: Duration = Duration::from_secs(5);
+/// How long after a subscription failed it is tried again.
+pub const RESUBSCRIBE: Duration = Duration::from_secs(1);
+/// How long a shutdown waits until its subscriptions are removed.
+pub const FAREWELL: Duration = Duration::from_secs(5);
+/// Requests of one broadcast that are filed at the same time: a store takes them together.
+pub const FILING: usize = 256;
+/// Tasks that wait in the queues of a communicator in this process: they are in memory.
+pub const TASKS_WAITING: usize = 1_000_000;
+/// Tasks that a communicator in this process has been given and has not answered: more than run at the same time, and
+/// few enough to leave some to others.
+pub const TASKS_AT_ONCE: usize = 10_000;
+/// Calls that the subscribers of a communicator in this process are answering: each is a task of tokio.
+pub const CALLS_AT_ONCE: usize = 100_000;
+/// Replies that a communicator waits for: at about 500 bytes each.
+pub const REPLIES: usize = 1_000_000;
+/// Subscribers of a communicator: every process that is kept in memory answers calls, and may have some others.
+pub const SUBSCRIBERS: usize = 10 * RESIDENT;
+/// Broadcasts that wait for one subscriber: one that is so far behind does not catch up.
+pub const BROADCASTS_WAITING: usize = 10_000;

@@ -4,8 +4,8 @@ use procession::clock::Timestamp;
 use procession::prelude::*;
 use procession::process::{BoxFuture, Request, Termination};
 use procession::store::{
-    Commit, Committed, Creation, Epoch, HistoryEntry, MemoryStore, NewProcess, Page, Record, ReportLine, RequestId,
-    RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult,
+    Commit, Committed, Creation, Epoch, HistoryEntry, MemoryStore, NewProcess, OwedReply, Page, Record, ReportLine,
+    RequestId, RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult,
 };
 use procession::{Result, RunError};
 use std::sync::Arc;
@@ -102,6 +102,19 @@ impl Store for Faulty {
     }
     fn discard_requests(&self, epoch: Epoch, requests: Vec<RequestId>) -> BoxFuture<'_, StoreResult<()>> {
         self.write(self.inner.discard_requests(epoch, requests))
+    }
+    fn owe<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId, reply: OwedReply) -> BoxFuture<'a, StoreResult<()>> {
+        self.write(self.inner.owe(epoch, pid, reply))
+    }
+    fn owed(
+        &self,
+        after: Option<(ProcessId, String)>,
+        most: usize,
+    ) -> BoxFuture<'_, StoreResult<Vec<(ProcessId, OwedReply)>>> {
+        self.inner.owed(after, most)
+    }
+    fn settle(&self, epoch: Epoch, replies: Vec<(ProcessId, String)>) -> BoxFuture<'_, StoreResult<()>> {
+        self.write(self.inner.settle(epoch, replies))
     }
     fn list(&self, states: Vec<ProcessState>, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {
         self.inner.list(states, after, most)

@@ -4,8 +4,8 @@ use procession::clock::Timestamp;
 use procession::prelude::*;
 use procession::process::Request;
 use procession::store::{
-    AwaitedChild, Awaiting, Commit, Envelope, Epoch, FORMAT, FileOptions, FileStore, NewProcess, Parent, Store,
-    StoreErrorKind,
+    AwaitedChild, Awaiting, Commit, Envelope, Epoch, FORMAT, FileOptions, FileStore, NewProcess, OwedReply, Parent,
+    Store, StoreErrorKind,
 };
 use procession::{Result, RunError};
 use serde_json::{Value, json};
@@ -34,6 +34,7 @@ fn process(pid: impl Into<ProcessId>) -> NewProcess {
         inputs: r#"{"steps":10}"#.into(),
         defaulted: None,
         listeners: None,
+        owes: None,
         at: Timestamp::from_millis(1_700_000_000_000),
     }
 }
@@ -86,10 +87,12 @@ async fn every_id_key_and_tag_has_a_safe_file_name() {
         let tag = &text[..text.len().min(200)];
         store.save_snapshot(epoch, &text.into(), tag, Timestamp::from_millis(5)).await.unwrap();
         store.request(&text.into(), Request::Play).await.unwrap();
+        let reply = OwedReply { id: text.to_owned(), address: text.to_owned() };
+        store.owe(epoch, &text.into(), reply).await.unwrap();
     }
     drop(store);
     let mut number = 0;
-    for inner in ["processes", "keys", "snapshots", "requests"] {
+    for inner in ["processes", "keys", "snapshots", "requests", "owed"] {
         let names = documents(&path.join(inner));
         assert_eq!(names.len(), texts.len(), "{inner}");
         let mut folded: Vec<_> = names.iter().map(|name| name.to_lowercase()).collect();
@@ -101,7 +104,7 @@ async fn every_id_key_and_tag_has_a_safe_file_name() {
             number += 1;
         }
     }
-    assert_eq!(number, 4 * texts.len());
+    assert_eq!(number, 5 * texts.len());
     let store = FileStore::open(&path).unwrap();
     for text in texts {
         let pid = ProcessId::from(text);
@@ -272,13 +275,14 @@ async fn a_torn_document_beside_its_place_is_no_document() {
     let (_folder, path) = folder();
     let store = FileStore::open(&path).unwrap();
     let (epoch, pid) = one(&store).await;
-    for inner in ["", "processes", "snapshots", "requests", "keys", "parked"] {
+    for inner in ["", "processes", "snapshots", "requests", "keys", "parked", "owed"] {
         std::fs::write(path.join(inner).join(".tmp"), r#"{"order": 1, "proc"#).unwrap();
     }
     drop(store);
     let store = FileStore::open(&path).unwrap();
     assert_eq!(store.unfinished(None, 10).await.unwrap().records.len(), 1);
     assert_eq!((store.snapshots(None, 10).await.unwrap(), store.requests(None).await.unwrap()), (vec![], vec![]));
+    assert_eq!(store.owed(None, 10).await.unwrap(), []);
     let next = store.acquire().await.unwrap();
     store.commit(step(next, &pid)).await.unwrap();
     assert!(next > epoch);
@@ -425,7 +429,7 @@ async fn a_folder_that_is_missing_is_empty_and_is_made_again() -> Result<()> {
     let (_folder, path) = folder();
     let store = FileStore::open(&path)?;
     let (epoch, pid) = one(&store).await;
-    for inner in ["snapshots", "parked", "keys", "requests"] {
+    for inner in ["snapshots", "parked", "keys", "requests", "owed"] {
         std::fs::remove_dir(path.join(inner)).unwrap();
     }
     let reader = FileStore::open_with(&path, FileOptions::new().with_read_only(true))?;
@@ -435,7 +439,10 @@ async fn a_folder_that_is_missing_is_empty_and_is_made_again() -> Result<()> {
     store.create(epoch, NewProcess { key, ..process("two") }).await?;
     store.save_snapshot(epoch, &pid, "tag", Timestamp::from_millis(5)).await?;
     store.request(&pid, Request::Play).await?;
+    assert_eq!(reader.owed(None, 10).await?, []);
+    store.owe(epoch, &pid, OwedReply { id: "task".into(), address: "there".into() }).await?;
     store.park(epoch, &pid, "why".into()).await?;
+    assert_eq!(store.owed(None, 10).await?.len(), 1);
     assert_eq!(store.snapshots_of(&pid).await?.len(), 1);
     assert_eq!(store.find("key").await?, Some("two".into()));
     Ok(())
@@ -478,6 +485,12 @@ async fn damaged_requests_snapshots_and_a_misplaced_document_are_told() {
     store.save_snapshot(epoch, &pid, "tag", Timestamp::from_millis(5)).await.unwrap();
     std::fs::write(path.join("requests/0000000000000000001@one.json"), "{").unwrap();
     std::fs::write(path.join("snapshots/one@tag.json"), "{").unwrap();
+    for id in ["task", "other"] {
+        store.owe(epoch, &pid, OwedReply { id: id.into(), address: "there".into() }).await.unwrap();
+    }
+    std::fs::write(path.join("owed/one@task.json"), "{").unwrap();
+    assert_eq!(store.owed(None, 1).await.unwrap()[0].1.id, "other", "one that is damaged keeps no other back");
+    store.settle(epoch, vec![(pid.clone(), "task".into())]).await.unwrap();
     std::fs::copy(path.join("processes/two.json"), path.join("processes/three.json")).unwrap();
     let rows = store.requests(None).await.unwrap();
     assert_eq!((rows.len(), rows[0].id, &rows[0].pid), (1, request, &pid));

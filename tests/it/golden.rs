@@ -1,7 +1,8 @@
 //! Files of every published form still load: `tests/data/checkpoints/<form>/`.
 //!
 //! The first form has documents of records and a SQLite file. The second has saved listeners, defaulted inputs and
-//! snapshots, a SQLite file of version 2, and the folder of a store in files.
+//! snapshots, a SQLite file of version 2, and the folder of a store in files. The third has owed replies, and a SQLite
+//! file of version 3.
 //!
 //! `BLESS=1 cargo test --test it golden` writes those of the present form anew. Only for a form that is not published
 //! yet.
@@ -12,8 +13,8 @@ use std::sync::Arc;
 use procession::clock::Timestamp;
 use procession::process::{Ended, Request};
 use procession::store::{
-    AwaitedChild, Awaiting, Commit, Envelope, Epoch, FORMAT, FileStore, MemoryStore, NewProcess, Parent, Record,
-    SqliteStore, StatusText, Store,
+    AwaitedChild, Awaiting, Commit, Envelope, Epoch, FORMAT, FileStore, MemoryStore, NewProcess, OwedReply, Parent,
+    Record, SqliteStore, StatusText, Store,
 };
 use procession::{ProcessId, ProcessState};
 
@@ -46,6 +47,7 @@ fn new(pid: &str) -> NewProcess {
         inputs: r#"{"steps":10,"structure":{"cell":[1.5,2.0,2.5],"name":"Bi₂Te₃"}}"#.into(),
         defaulted: None,
         listeners: None,
+        owes: None,
         at: at(0),
     }
 }
@@ -119,7 +121,8 @@ fn later_deeds(epoch: Epoch) -> Vec<(&'static str, NewProcess, Option<Commit>)> 
     deeds
 }
 
-async fn perform(store: &dyn Store) {
+/// What happened to a store until now, in this form or the one before.
+async fn perform(store: &dyn Store, form: &str) {
     let epoch = store.acquire().await.unwrap();
     for (name, new, commit) in later_deeds(epoch) {
         let pid = new.pid.clone();
@@ -137,18 +140,27 @@ async fn perform(store: &dyn Store) {
     }
     let request = Request::Kill { text: "enough".to_owned(), force: true };
     store.request(&"paused".into(), request).await.unwrap();
+    if form == "3" {
+        let reply = |id: &str| OwedReply { id: id.to_owned(), address: ADDRESS.to_owned() };
+        let new = NewProcess { owes: Some(reply("3f0c9a")), key: text("task:3f0c9a"), ..new("owing") };
+        store.create(epoch, new).await.unwrap();
+        store.owe(epoch, &"finished".into(), reply("Ä/1")).await.unwrap();
+    }
     store.release(epoch).await.unwrap();
 }
 
+const ADDRESS: &str =
+    r#"{"exchange":"kiwipy.tasks","queue":"kiwipy.tasks-reply-5ce11889","correlation_id":"b3af98cc"}"#;
+
 async fn bless() {
-    let data = data("2");
+    let data = data("3");
     let _ = std::fs::remove_dir_all(&data);
     std::fs::create_dir_all(&data).unwrap();
     let store = SqliteStore::open(data.join("store.db")).unwrap();
-    perform(&store).await;
+    perform(&store, "3").await;
     drop(store);
     std::fs::remove_file(data.join("store.db.lock")).unwrap();
-    perform(&FileStore::open(data.join("files")).unwrap()).await;
+    perform(&FileStore::open(data.join("files")).unwrap(), "3").await;
     for lock in ["owner.lock", "change.lock"] {
         std::fs::remove_file(data.join("files").join(lock)).unwrap();
     }
@@ -214,13 +226,13 @@ fn end_of(record: &Record) -> Option<serde_json::Value> {
 }
 
 /// A store in a copy of the files.
-fn copied(folder: &std::path::Path, name: &str) -> Arc<dyn Store> {
-    let (from, to) = (data("2").join(name), folder.join(name));
+fn copied(folder: &std::path::Path, form: &str, name: &str) -> Arc<dyn Store> {
+    let (from, to) = (data(form).join(name), folder.join(name));
     if name == "store.db" {
         std::fs::copy(from, &to).unwrap();
         return Arc::new(SqliteStore::open(&to).unwrap());
     }
-    for inner in ["", "processes", "parked", "keys", "snapshots", "requests"] {
+    for inner in ["", "processes", "parked", "keys", "snapshots", "requests", "owed"] {
         std::fs::create_dir_all(to.join(inner)).unwrap();
         // An empty folder is none in a repository.
         for entry in std::fs::read_dir(from.join(inner)).into_iter().flatten().map(Result::unwrap) {
@@ -234,17 +246,26 @@ fn copied(folder: &std::path::Path, name: &str) -> Arc<dyn Store> {
 
 #[tokio::test]
 async fn golden_files_of_the_second_form_still_load() {
+    still_load("2", 12).await;
+}
+
+#[tokio::test]
+async fn golden_files_of_the_third_form_still_load() {
     if std::env::var_os("BLESS").is_some() {
         bless().await;
     }
+    still_load("3", 13).await;
+}
+
+async fn still_load(form: &str, processes: usize) {
     let expected = MemoryStore::new();
-    perform(&expected).await;
+    perform(&expected, form).await;
     let folder = tempfile::tempdir().unwrap();
     for name in ["store.db", "files"] {
-        let store = copied(folder.path(), name);
+        let store = copied(folder.path(), form, name);
         let page = store.list(Vec::new(), None, 100).await.unwrap();
         assert_eq!(page, expected.list(Vec::new(), None, 100).await.unwrap(), "{name}");
-        assert_eq!(page.records.len(), 12);
+        assert_eq!(page.records.len(), processes);
         for record in &page.records {
             let pid = &record.pid;
             assert_eq!(store.history(pid).await.unwrap(), expected.history(pid).await.unwrap(), "{name}: {pid}");
@@ -261,9 +282,13 @@ async fn golden_files_of_the_second_form_still_load() {
         assert_eq!(store.find("relax-1").await.unwrap(), Some("created".into()));
         assert_eq!(store.memo(&"parked".into(), 3, "submit").await.unwrap(), text("17"));
         assert_eq!(store.requests(None).await.unwrap(), expected.requests(None).await.unwrap());
+        assert_eq!(store.owed(None, 100).await.unwrap(), expected.owed(None, 100).await.unwrap(), "{name}");
         // And it goes on from there.
         let epoch = store.acquire().await.unwrap();
         assert_eq!(epoch, Epoch(2), "{name}");
+        let reply = OwedReply { id: "late".to_owned(), address: ADDRESS.to_owned() };
+        store.owe(epoch, &"waiting".into(), reply.clone()).await.unwrap();
+        assert!(store.owed(None, 100).await.unwrap().contains(&("waiting".into(), reply)));
         let restored = store.restore(epoch, &"waiting".into(), "before supper", at(3_000)).await.unwrap();
         assert_eq!((restored.steps, restored.open_children), (4, 1));
         let ended = text(r#"{"state":"killed","text":"enough"}"#);

@@ -333,6 +333,7 @@ async fn moved(world: &World, to: &dyn Store, change: impl Fn(&mut Record)) -> P
         inputs: record.inputs,
         defaulted: record.defaulted,
         listeners: record.listeners,
+        owes: None,
         at: record.created_at,
     };
     to.create(epoch, new).await.unwrap();
@@ -408,6 +409,7 @@ async fn a_process_that_is_stored_as_created_starts() -> Result<()> {
         inputs: r#"{"to":3,"how":"well"}"#.into(),
         defaulted: None,
         listeners: None,
+        owes: None,
         at: record.created_at,
     };
     world.store.create(epoch, new).await?;

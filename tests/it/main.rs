@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod beside;
+#[cfg(all(unix, feature = "amqp"))]
+mod broker;
 #[cfg(feature = "sqlite")]
 mod by_hand;
 mod chains;
@@ -43,4 +45,5 @@ mod states;
 mod store;
 mod support;
 mod walk;
+mod wire;
 mod work_chain;

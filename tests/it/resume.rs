@@ -239,6 +239,7 @@ async fn stored(world: &World, change: impl Fn(&mut Record)) -> ProcessId {
         inputs: record.inputs,
         defaulted: None,
         listeners: None,
+        owes: None,
         at: record.created_at,
     };
     world.store.create(epoch, new).await.unwrap();

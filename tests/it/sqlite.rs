@@ -32,6 +32,7 @@ fn process(pid: impl Into<ProcessId>) -> NewProcess {
         inputs: "{}".into(),
         defaulted: None,
         listeners: None,
+        owes: None,
         at: Timestamp::from_millis(1),
     }
 }

@@ -3,10 +3,12 @@
 mod bench;
 mod compile_time;
 mod crash;
+mod debian;
 mod differential;
 mod examples;
 mod libtest;
 mod metadata;
+mod rabbitmq;
 mod report;
 mod run;
 mod test;

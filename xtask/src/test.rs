@@ -1,12 +1,13 @@
 //! `cargo xtask test`: everything that must hold, counted.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::libtest::Libtest;
 use crate::report::{Counts, Report};
 use crate::run::{cargo, root, shown, stream, succeed, succeed_within};
-use crate::{Fault, differential, examples, metadata};
+use crate::{Fault, differential, examples, metadata, rabbitmq, venv};
 
 /// What clippy is asked on every set of features. The second lint is what tells that the minimum Rust version is kept.
 const DENIED: &str = "-- -D warnings -D clippy::incompatible_msrv";
@@ -26,7 +27,11 @@ pub(crate) fn test(arguments: &[String]) -> Result<bool, Fault> {
         checks(&mut report, quick);
     }
     editor();
-    report.count("tests", || tests(quick, &filters));
+    // What stands on the other side of the communicator. Without it the tests that need it fail; this says why.
+    report.check("RabbitMQ", rabbitmq::ensure);
+    let mut python = None;
+    report.check("plumpy", || Ok(python = Some(venv::plumpy()?)));
+    report.count("tests", || tests(quick, &filters, python.as_deref()));
     if filters.is_empty() && !quick {
         examples::run(&mut report);
         report.count("differential", differential::test);
@@ -72,10 +77,13 @@ fn checks(report: &mut Report, quick: bool) {
     }
 }
 
-/// All tests under plain libtest: units, integration, compile tests, doctests.
-fn tests(quick: bool, filters: &[&str]) -> Counts {
-    let mut command = cargo("test --workspace --all-features --no-fail-fast --");
+/// All tests under plain libtest: units, integration, compile tests, doctests; those, too, that `cargo test` leaves out.
+fn tests(quick: bool, filters: &[&str], python: Option<&Path>) -> Counts {
+    let mut command = cargo("test --workspace --all-features --no-fail-fast -- --include-ignored");
     command.args(filters);
+    if let Some(python) = python {
+        command.env("PROCESSION_PYTHON", python);
+    }
     if quick && filters.is_empty() {
         command.args(["--skip", "crash::"]);
     }

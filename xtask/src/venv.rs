@@ -1,16 +1,25 @@
 //! A Python environment of its own, below `target/`, with pinned packages.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::Fault;
-use crate::run::shown;
+use crate::debian::{self, run};
+use crate::run::root;
+
+/// The interpreter that has plumpy.
+///
+/// # Errors
+/// As [`make`].
+pub(crate) fn plumpy() -> Result<PathBuf, Fault> {
+    make(&root().join("target/python"), &root().join("tests/python/requirements.txt"))
+}
 
 /// Makes the environment in a folder, or finds it made; gives its interpreter.
 ///
 /// # Errors
 /// Python, its module `venv` or a package cannot be had; the message says which, and what to do.
-pub(crate) fn make(folder: &Path, requirements: &Path) -> Result<PathBuf, Fault> {
+fn make(folder: &Path, requirements: &Path) -> Result<PathBuf, Fault> {
     let wanted = std::fs::read_to_string(requirements)?;
     let python = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
     let stamp = folder.join("requirements.txt");
@@ -18,7 +27,7 @@ pub(crate) fn make(folder: &Path, requirements: &Path) -> Result<PathBuf, Fault>
         return Ok(python);
     }
     let missing = |what: &str, fault: &Fault| -> Fault {
-        format!("{fault}\nThe comparison with plumpy needs Python 3.11 or newer, {what}.").into()
+        format!("{fault}\nWhat is run in plumpy needs Python 3.11 or newer, {what}.").into()
     };
     let venv = || {
         let mut venv = Command::new("python3");
@@ -26,7 +35,7 @@ pub(crate) fn make(folder: &Path, requirements: &Path) -> Result<PathBuf, Fault>
     };
     // Debian keeps the module in a package of its own, which a fresh machine lacks.
     venv()
-        .or_else(|fault| system_packages(&["python3", "python3-venv"]).map_err(|_| fault).and_then(|()| venv()))
+        .or_else(|fault| debian::install(&["python3", "python3-venv"]).map_err(|_| fault).and_then(|()| venv()))
         .map_err(|fault| missing("as `python3`, with its module `venv` (Debian: package `python3-venv`)", &fault))?;
     let mut install = Command::new(&python);
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
@@ -36,27 +45,6 @@ pub(crate) fn make(folder: &Path, requirements: &Path) -> Result<PathBuf, Fault>
     // Written last: an environment that was made in part is made again.
     std::fs::write(stamp, wanted)?;
     Ok(python)
-}
-
-/// Installs packages of Debian, where that is possible: as root, or with `sudo` that asks for no password.
-fn system_packages(names: &[&str]) -> Result<(), Fault> {
-    let get = |program: &str, before: &[&str]| {
-        let mut get = Command::new(program);
-        get.args(before).args(["install", "--yes", "--no-install-recommends"]).args(names);
-        run(get.env("DEBIAN_FRONTEND", "noninteractive"))
-    };
-    println!("installing {}", names.join(", "));
-    get("apt-get", &[]).or_else(|_| get("sudo", &["--non-interactive", "apt-get"]))
-}
-
-fn run(command: &mut Command) -> Result<(), Fault> {
-    let output = command.stdin(Stdio::null()).output();
-    let output = output.map_err(|error| format!("`{}` cannot be started: {error}", shown(command)))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
-    Err(format!("`{}` failed:\n{said}", shown(command)).into())
 }
 
 #[cfg(test)]
@@ -70,7 +58,7 @@ mod tests {
         let requirements = scratch.path().join("wanted.txt");
         std::fs::write(&requirements, "./no-such-package\n")?;
         let fault = make(&scratch.path().join("venv"), &requirements).expect_err("there is no such package");
-        assert!(fault.to_string().contains("The comparison with plumpy needs Python"), "{fault}");
+        assert!(fault.to_string().contains("What is run in plumpy needs Python"), "{fault}");
         assert!(fault.to_string().contains("no-such-package") || fault.to_string().contains("python3-venv"), "{fault}");
         Ok(())
     }

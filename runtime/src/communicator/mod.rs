@@ -11,39 +11,45 @@
 //!    which they were added; rejected by all, it goes back to its queue, no sooner than after [`limits::REJECTED`].
 //! 2. A task without a subscriber waits. One that a worker has not answered when it is lost is given to another.
 //! 3. A call goes to the subscriber of its identifier; without one it fails as [`Unroutable`](CommunicatorError::Unroutable).
-//! 4. A broadcast goes to every subscriber whose filter lets it pass, the sender's own among them; no subscriber is no error. What a
-//!    subscriber returns, or a panic in it, is logged.
+//! 4. A broadcast goes to every subscriber whose filter lets it pass, the sender's own among them; no subscriber is no error.
+//!    A subscriber hears broadcasts one after the other, in the order in which they were sent; a panic in it is logged.
 //! 5. What a subscriber answers arrives at the sender: a value, an error as [`Remote`](CommunicatorError::Remote) with its
 //!    text, a cancellation as [`Cancelled`](CommunicatorError::Cancelled). An answer that follows later arrives as one
 //!    level of [`Reply`] more, as often as that happens.
 //! 6. A task is acknowledged when its answer is final, or as soon as its subscriber has taken it over
-//!    ([`Answer::Taken`]); a call and a broadcast when they have arrived.
-//! 7. An identifier belongs to one subscriber of its kind: a second one is [`Duplicate`](CommunicatorError::Duplicate),
-//!    the removal of one that is not there [`Unknown`](CommunicatorError::Unknown). An empty identifier, and one of more than
-//!    [`limits::IDENTIFIER_BYTES`], is [`Identifier`](CommunicatorError::Identifier).
-//! 8. When a subscription returned, what is sent to it arrives; when a removal returned, nothing arrives any more.
+//!    ([`Answer::Taken`], [`Answer::Owed`]); a call and a broadcast when they have arrived.
+//! 7. An identifier belongs to one subscriber of its kind and communicator: a second one is
+//!    [`Duplicate`](CommunicatorError::Duplicate), the removal of one that is not there
+//!    [`Unknown`](CommunicatorError::Unknown). What [`check_identifier`] refuses is
+//!    [`Identifier`](CommunicatorError::Identifier), wherever it is given.
+//! 8. When a subscription returned, what is sent to it arrives; when a removal returned, nothing arrives any more, and what
+//!    had arrived goes on.
 //! 9. After [`close`](Communicator::close) every call is [`Closed`](CommunicatorError::Closed), replies that are
-//!    outstanding among them, and tasks that were not answered go back to their queue.
+//!    outstanding among them, and tasks that were not answered go back to their queue. What its subscribers were doing may be
+//!    cut off. One that is dropped is closed.
 //! 10. Every send and every reply has a deadline: past it, it is [`Timeout`](CommunicatorError::Timeout).
 //! 11. A task that was pulled ([`TaskQueue::next_task`]) and is dropped without an answer goes back to its queue.
 //! 12. Nothing is unbounded: what would exceed a limit is refused with an error, or waits.
 //!
-//! Subscribers run beside one another, each message on a task of its own; they must not block their thread.
+//! Subscribers run beside one another, each task and each call on its own; they must not block their thread. A panic in
+//! one is a failure with its text.
 
 mod error;
 mod filter;
-//mod local;
+mod local;
 mod pull;
 mod reply;
+mod subscription;
 
 //#[cfg(feature = "conformance")]
 //pub mod conformance;
 
-pub use error::CommunicatorError;
+pub use error::{CommunicatorError, Source};
 pub use filter::BroadcastFilter;
-//pub use local::LocalCommunicator;
-pub use pull::{ProcessingError, PulledTask, TaskOutcome, TaskQueue};
-pub use reply::{Replied, Reply, ReplyAddress};
+pub use local::LocalCommunicator;
+pub use pull::{Hold, ProcessingError, PulledTask, TaskOutcome, TaskQueue};
+pub use reply::{Replied, Replier, Reply, ReplyAddress};
+pub use subscription::check_identifier;
 
 use std::fmt;
 use std::sync::Arc;
@@ -57,6 +63,8 @@ use crate::process::BoxFuture;
 pub type CommunicatorResult<T> = Result<T, CommunicatorError>;
 
 /// Carries tasks, calls and broadcasts. See the [module](self) for the contract.
+///
+/// Outside of this crate it is implemented with [`Reply::new`], [`PulledTask::new`], [`Incoming::new`] and [`IncomingRpc::new`].
 pub trait Communicator: fmt::Debug + Send + Sync + 'static {
     /// Sends a task. With `Ok`, whoever carries it has it for good. None if no reply was wanted.
     fn task_send(&self, task: Task) -> BoxFuture<'_, CommunicatorResult<Option<Reply>>>;
@@ -102,7 +110,8 @@ pub trait Communicator: fmt::Debug + Send + Sync + 'static {
     /// The task queue of a name, from which tasks are pulled one by one; [`Task::queue`] sends to it.
     fn task_queue<'a>(&'a self, name: &'a str) -> BoxFuture<'a, CommunicatorResult<Arc<dyn TaskQueue>>>;
 
-    /// Sends the final reply to a task that was taken over earlier, perhaps by another OS process.
+    /// Sends the final reply to a task that was taken over earlier, perhaps by another OS process. A sender that has gone, or has
+    /// its reply already, is no error.
     fn reply<'a>(
         &'a self,
         to: &'a ReplyAddress,
@@ -221,6 +230,13 @@ pub struct Incoming {
     pub reply_to: Option<ReplyAddress>,
 }
 
+impl Incoming {
+    /// A task that comes for the first time, and wants no reply.
+    pub fn new(id: impl Into<String>, body: Node) -> Self {
+        Self { body, id: id.into(), redelivered: false, reply_to: None }
+    }
+}
+
 /// A call that has arrived.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -229,6 +245,13 @@ pub struct IncomingRpc {
     pub recipient: String,
     /// What is asked.
     pub body: Node,
+}
+
+impl IncomingRpc {
+    /// A call.
+    pub fn new(recipient: impl Into<String>, body: Node) -> Self {
+        Self { recipient: recipient.into(), body }
+    }
 }
 
 /// What a subscriber answers.
@@ -240,6 +263,9 @@ pub enum Answer {
     /// What the future gives; the sender is told that it follows. The task is acknowledged now: whoever answers so has made sure that it
     /// is not lost, and that its [reply](Communicator::reply) is sent also if the future is lost.
     Taken(BoxFuture<'static, Answered>),
+    /// Nothing yet; the sender is told that it follows. The task is acknowledged now: whoever answers so sends the
+    /// [reply](Communicator::reply) himself, and knows then that it was sent. To a call it is a failure.
+    Owed,
 }
 
 /// What a subscriber returns.
@@ -260,12 +286,20 @@ pub enum Refusal {
     Cancelled(String),
 }
 
+impl Refusal {
+    /// It failed with this; for `map_err`.
+    pub fn failed(error: impl fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Value(node) => f.debug_tuple("Value").field(node).finish(),
             Self::Later(_) => f.write_str("Later"),
             Self::Taken(_) => f.write_str("Taken"),
+            Self::Owed => f.write_str("Owed"),
         }
     }
 }

@@ -7,18 +7,20 @@ use std::time::Duration;
 use super::{CommunicatorResult, Incoming, Refusal};
 use crate::message::Node;
 use crate::process::BoxFuture;
+use crate::runner::caught_async;
 
-/// A queue of tasks with a name.
+/// A queue of tasks with a name. As an iterator it is `while let Some(task) = queue.next_task(Duration::ZERO).await? { … }`.
 pub trait TaskQueue: fmt::Debug + Send + Sync + 'static {
     /// The name.
     fn name(&self) -> &str;
 
-    /// Takes the next task; none if there is none for this long.
+    /// Takes the next task; none if there is none for this long. A call that is dropped takes none.
     fn next_task(&self, wait: Duration) -> BoxFuture<'_, CommunicatorResult<Option<PulledTask>>>;
 }
 
-/// What a communicator does with a task that was pulled. Dropped without a call, the task goes back to its queue.
-pub(crate) trait Hold: Send + Sync {
+/// What a [`Communicator`](super::Communicator) does with a task that was pulled: whoever implements one gives it to
+/// [`PulledTask::new`]. One of the calls is made at most; dropped without any, it puts the task back.
+pub trait Hold: Send + Sync + 'static {
     /// Acknowledges the task, and sends the reply if one is wanted.
     fn finish(self: Box<Self>, answer: Result<Node, Refusal>) -> BoxFuture<'static, CommunicatorResult<()>>;
 
@@ -43,7 +45,8 @@ pub struct TaskOutcome {
 }
 
 impl PulledTask {
-    pub(crate) fn new(incoming: Incoming, hold: Box<dyn Hold>) -> Self {
+    /// A task that was pulled, for those who implement a [`Communicator`](super::Communicator).
+    pub fn new(incoming: Incoming, hold: Box<dyn Hold>) -> Self {
         Self { incoming, hold }
     }
 
@@ -62,7 +65,8 @@ impl PulledTask {
         (self.incoming, TaskOutcome { hold: self.hold })
     }
 
-    /// Does it: the sender gets what the future gives. The task is removed also where that is an error, which is returned.
+    /// Does it: the sender gets what the future gives. The task is removed also where that is an error, or a panic, which is
+    /// returned. Dropped meanwhile, the task goes back to its queue.
     ///
     /// # Errors
     /// As the future says, or the answer could not be sent.
@@ -71,7 +75,8 @@ impl PulledTask {
         R: Future<Output = Result<Node, Refusal>>,
     {
         let (incoming, outcome) = self.process();
-        let answer = work(incoming).await;
+        let answer = caught_async(async move { work(incoming).await }).await;
+        let answer = answer.unwrap_or_else(|panic| Err(Refusal::Failed(panic.to_string())));
         let refused = answer.as_ref().err().cloned();
         outcome.finish(answer).await.map_err(ProcessingError::Communicator)?;
         refused.map_or(Ok(()), |refusal| Err(ProcessingError::Refused(refusal)))

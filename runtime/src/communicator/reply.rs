@@ -8,9 +8,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
-use super::{CommunicatorError, CommunicatorResult};
+use super::{CommunicatorError, CommunicatorResult, Refusal};
 use crate::limits;
-use crate::message::Node;
+use crate::message::{Node, ReplyBody};
 
 /// Where the reply to a task goes. As a text it can be stored, and used by another OS process later.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -35,27 +35,38 @@ pub enum Replied {
 /// A reply to a task or a call: a future of the value, or of another such future, as many levels as the other side sends.
 ///
 /// [`last`](Self::last) goes through all levels. Dropping it forgets the reply, and cancels nothing on the other side.
+///
+/// It is awaited on any tokio runtime with a clock. Elsewhere the deadline is only looked at when it is polled.
 #[must_use = "a reply does nothing unless it is awaited"]
 pub struct Reply {
     shared: Arc<Shared>,
     /// How many levels lie above.
     level: u32,
+    /// Whether the level below was given away.
+    spent: bool,
     within: Duration,
-    deadline: Pin<Box<Sleep>>,
+    /// None where it is further away than the clock reaches.
+    deadline: Option<Instant>,
+    /// Made where the reply is awaited, on whose runtime it depends.
+    sleep: Option<Pin<Box<Sleep>>>,
 }
 
-/// Where replies arrive that belong to one [`Reply`].
-pub(crate) struct Replier(Arc<Shared>);
+/// What fills a [`Reply`]: whoever implements a [`Communicator`](super::Communicator) keeps it until the reply has come.
+///
+/// Dropped before that, the reply is [`Closed`](CommunicatorError::Closed).
+pub struct Replier(Arc<Shared>);
 
 struct Shared(Mutex<State>);
 
-#[derive(Default)]
 struct State {
     /// How often the other side has said that the value follows.
     pending: u32,
     outcome: Option<CommunicatorResult<Node>>,
+    /// Of the lowest level, which alone is awaited.
     waker: Option<Waker>,
-    /// Runs when the reply is no longer awaited.
+    /// Levels that exist; none is left when nobody awaits the reply any more.
+    levels: u32,
+    /// Runs then.
     forget: Option<Box<dyn FnOnce() + Send>>,
 }
 
@@ -67,12 +78,14 @@ impl Shared {
 
 impl Reply {
     /// A reply that must be there after a time, and what fills it.
-    pub(crate) fn new(within: Duration) -> (Replier, Self) {
-        let shared = Arc::new(Shared(Mutex::default()));
-        // A deadline further away than the clock reaches is none.
-        let deadline = Instant::now().checked_add(within).unwrap_or_else(|| Instant::now() + limits::TASK_REPLY);
-        let deadline = Box::pin(tokio::time::sleep_until(deadline));
-        (Replier(Arc::clone(&shared)), Self { shared, level: 0, within, deadline })
+    pub fn new(within: Duration) -> (Replier, Self) {
+        let state = State { pending: 0, outcome: None, waker: None, levels: 1, forget: None };
+        let shared = Arc::new(Shared(Mutex::new(state)));
+        (Replier(Arc::clone(&shared)), Self::level(shared, 0, within, Instant::now().checked_add(within)))
+    }
+
+    fn level(shared: Arc<Shared>, level: u32, within: Duration, deadline: Option<Instant>) -> Self {
+        Self { shared, level, spent: false, within, deadline, sleep: None }
     }
 
     /// The final value, through all levels.
@@ -92,9 +105,41 @@ impl Reply {
     /// Another deadline, from now on.
     pub fn within(mut self, within: Duration) -> Self {
         self.within = within;
-        let deadline = Instant::now().checked_add(within).unwrap_or_else(|| Instant::now() + limits::TASK_REPLY);
-        self.deadline.as_mut().reset(deadline);
+        self.deadline = Instant::now().checked_add(within);
+        self.sleep = None;
         self
+    }
+
+    /// What there is, if there is something; otherwise whoever polls is woken when there is.
+    fn take(&mut self, context: &Context<'_>) -> Option<CommunicatorResult<Replied>> {
+        let mut state = self.shared.lock();
+        if self.spent {
+            return Some(Err(CommunicatorError::Limit("the next level of this reply was given already")));
+        }
+        if state.pending > self.level {
+            state.levels += 1;
+            drop(state);
+            self.spent = true;
+            let next = Self::level(Arc::clone(&self.shared), self.level + 1, self.within, self.deadline);
+            return Some(Ok(Replied::Pending(next)));
+        }
+        if let Some(outcome) = &state.outcome {
+            return Some(outcome.clone().map(Replied::Value));
+        }
+        state.waker = Some(context.waker().clone());
+        None
+    }
+
+    /// Ends at the deadline.
+    fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = self.deadline else { return Poll::Pending };
+        if deadline <= Instant::now() {
+            return Poll::Ready(());
+        }
+        if self.sleep.is_none() && tokio::runtime::Handle::try_current().is_ok() {
+            self.sleep = Some(Box::pin(tokio::time::sleep_until(deadline)));
+        }
+        self.sleep.as_mut().map_or(Poll::Pending, |sleep| sleep.as_mut().poll(context))
     }
 }
 
@@ -102,39 +147,29 @@ impl Future for Reply {
     type Output = CommunicatorResult<Replied>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.shared.lock();
-        if state.pending > self.level {
-            drop(state);
-            let (level, within) = (self.level + 1, self.within);
-            let deadline = Box::pin(tokio::time::sleep_until(self.deadline.deadline()));
-            let next = Self { shared: Arc::clone(&self.shared), level, within, deadline };
-            return Poll::Ready(Ok(Replied::Pending(next)));
+        if let Some(replied) = self.take(context) {
+            return Poll::Ready(replied);
         }
-        if let Some(outcome) = &state.outcome {
-            return Poll::Ready(outcome.clone().map(Replied::Value));
-        }
-        state.waker = Some(context.waker().clone());
-        drop(state);
         let within = self.within;
-        self.deadline.as_mut().poll(context).map(|()| Err(CommunicatorError::Timeout { what: "the reply", within }))
+        self.poll_deadline(context).map(|()| Err(CommunicatorError::Timeout { what: "the reply", within }))
     }
 }
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        // The levels below hold it too; `Replier` is the other holder.
-        if Arc::strong_count(&self.shared) <= 2 {
-            let forget = self.shared.lock().forget.take();
-            if let Some(forget) = forget {
-                forget();
-            }
+        let mut state = self.shared.lock();
+        state.levels -= 1;
+        let forget = if state.levels == 0 { state.forget.take() } else { None };
+        drop(state);
+        if let Some(forget) = forget {
+            forget();
         }
     }
 }
 
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reply").field("level", &self.level).finish_non_exhaustive()
+        f.debug_struct("Reply").field("level", &self.level).field("within", &self.within).finish_non_exhaustive()
     }
 }
 
@@ -145,24 +180,54 @@ impl Drop for Replier {
     }
 }
 
+impl fmt::Debug for Replier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replier").finish_non_exhaustive()
+    }
+}
+
 impl Replier {
-    /// Runs this when nobody awaits the reply any more.
-    pub(crate) fn on_forgotten(&self, forget: impl FnOnce() + Send + 'static) {
-        self.0.lock().forget = Some(Box::new(forget));
+    /// Runs this when nobody awaits the reply any more, which may be now: the moment to forget what waits for it.
+    /// It runs where the reply is dropped, so it takes no lock that is held while one is dropped.
+    pub fn on_forgotten(&self, forget: impl FnOnce() + Send + 'static) {
+        let mut state = self.0.lock();
+        if state.levels > 0 {
+            state.forget = Some(Box::new(forget));
+            return;
+        }
+        drop(state);
+        forget();
     }
 
-    /// The value follows: one level more.
-    pub(crate) fn pending(&self) {
-        let mut state = self.0.lock();
-        state.pending += 1;
-        if state.pending > limits::REPLY_LEVELS {
-            state.outcome = Some(Err(CommunicatorError::Limit("the other side went on saying that its reply follows")));
+    /// Takes what the other side has sent; true if that was the last.
+    pub fn receive(&self, body: ReplyBody) -> bool {
+        match body {
+            ReplyBody::Pending => return self.pending(),
+            ReplyBody::Result(node) => self.end(Ok(node)),
+            ReplyBody::Exception(text) => self.end(Err(CommunicatorError::Remote(text))),
+            ReplyBody::Cancelled(text) => self.end(Err(CommunicatorError::Cancelled { text })),
         }
+        true
+    }
+
+    /// The value follows: one level more. True if that is one too many, which ends the reply.
+    pub fn pending(&self) -> bool {
+        let mut state = self.0.lock();
+        if state.outcome.is_none() {
+            if state.pending < limits::REPLY_LEVELS {
+                state.pending += 1;
+            } else {
+                let error = CommunicatorError::Limit("the other side went on saying that its reply follows");
+                state.outcome = Some(Err(error));
+            }
+        }
+        let ended = state.outcome.is_some();
         Self::wake(state);
+        ended
     }
 
     /// The end; later ones change nothing.
-    pub(crate) fn end(&self, outcome: CommunicatorResult<Node>) {
+    pub fn end(&self, outcome: CommunicatorResult<Node>) {
         let mut state = self.0.lock();
         state.outcome.get_or_insert(outcome);
         Self::wake(state);
@@ -173,6 +238,17 @@ impl Replier {
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
+        }
+    }
+}
+
+impl From<Result<Node, Refusal>> for ReplyBody {
+    /// A task or call that ended: a rejection is a failure here (wire.md 5).
+    fn from(answer: Result<Node, Refusal>) -> Self {
+        match answer {
+            Ok(node) => Self::Result(node),
+            Err(Refusal::Rejected(text) | Refusal::Failed(text)) => Self::Exception(text),
+            Err(Refusal::Cancelled(text)) => Self::Cancelled(Some(text).filter(|text| !text.is_empty())),
         }
     }
 }

@@ -19,6 +19,31 @@ pub struct Broadcast {
     pub correlation_id: Node,
 }
 
+impl Broadcast {
+    /// A broadcast without sender and subject, which every filter lets pass.
+    pub fn new(body: Node) -> Self {
+        Self { body, ..Self::default() }
+    }
+
+    /// Is about this.
+    pub fn subject(mut self, subject: impl Into<String>) -> Self {
+        self.subject = Some(subject.into());
+        self
+    }
+
+    /// Comes from this: a [`ProcessId`], or another value.
+    pub fn sender(mut self, sender: impl Into<Node>) -> Self {
+        self.sender = sender.into();
+        self
+    }
+
+    /// Belongs to this.
+    pub fn correlation_id(mut self, id: impl Into<Node>) -> Self {
+        self.correlation_id = id.into();
+        self
+    }
+}
+
 /// A reply to a task or a call (wire.md 5).
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReplyBody {

@@ -5,7 +5,13 @@
 //! protocol, each with its way to and from a [`Node`].
 
 mod body;
+mod error;
 mod node;
+mod read;
+mod write;
 
 pub use body::{Broadcast, Create, Intent, ReplyBody, TaskBody};
+pub use error::MessageError;
 pub use node::{Node, STANDARD, Tagged, UUID};
+pub use read::decode;
+pub use write::encode;

@@ -21,6 +21,8 @@ pub enum Request {
     },
     /// Go on.
     Play,
+    /// Run, if it was created to be started later.
+    Start,
     /// End as killed.
     Kill {
         /// Why.
@@ -205,6 +207,8 @@ impl Machine {
                 Action::Play
             }
             Request::Play => Action::Nothing(true),
+            // Whether it was started before is a matter of its place, which the machine does not know.
+            Request::Start => Action::Nothing(!terminal),
             Request::Kill { .. } if terminal => Action::Nothing(self.state == ProcessState::Killed),
             Request::Kill { text, force: false } if self.stepping => {
                 self.pending = Some(Box::new(Pending::Kill(text)));
@@ -309,7 +313,8 @@ mod tests {
             let fail = Event::Request(Request::Fail { error: ErrorInfo::new("x") });
             let resume = Event::Request(Request::Resume { value: Value::Null });
             let ends = [Running, Waiting, Finished, Excepted].map(Event::End);
-            [pause(), play(), kill(false), kill(true), fail, resume, Event::Begin].into_iter().chain(ends)
+            let start = Event::Request(Request::Start);
+            [pause(), play(), start, kill(false), kill(true), fail, resume, Event::Begin].into_iter().chain(ends)
         };
         let mut reached = vec![Machine::new(Created, false)];
         let mut next = 0;

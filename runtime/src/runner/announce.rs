@@ -10,6 +10,7 @@ use super::drive::Driver;
 use super::entry::{Entry, Resident};
 use super::hooks::{created, logged};
 use super::listeners::tell_one;
+use crate::clock::Timestamp;
 use crate::listener::Listener;
 use crate::process::{Collected, Ended, Has, ProcessId, ProcessState, Transition};
 
@@ -51,7 +52,7 @@ impl Driver<'_> {
         }
     }
 
-    pub(super) fn adopt(&mut self, children: Vec<Child>) {
+    pub(super) fn adopt(&mut self, children: Vec<Child>, at: Timestamp) {
         for Child { launched, live } in children {
             if launched.follows && self.shared.store().is_none() {
                 self.resident.extra_mut().followers.push(launched.pid.clone());
@@ -60,7 +61,7 @@ impl Driver<'_> {
             let slot = Arc::clone(&launched.slot);
             let mut resident = Resident::new(live);
             created(self.shared, &mut resident, &slot.pid);
-            let known = self.shared.adopt(&Entry::new(launched.slot, launched.process, parent, resident));
+            let known = self.shared.adopt_new(&Entry::new(launched.slot, launched.process, parent, at, resident));
             if !Arc::ptr_eq(&known, &slot) {
                 self.shared.watch(&slot);
             }
@@ -69,6 +70,9 @@ impl Driver<'_> {
 
     pub(super) fn announce(&mut self, from: ProcessState, to: ProcessState, ended: Option<&Ended>) {
         let transition = Transition { pid: self.entry.pid(), from: Some(from), to };
+        if let Some(remote) = &self.shared.remote {
+            remote.tell(transition);
+        }
         if let Some(hooks) = self.resident.live.hooks() {
             logged(transition.pid, caught(|| hooks.entered(transition)));
             logged(transition.pid, caught(|| hooks.in_state(to)));

@@ -9,6 +9,7 @@ use super::drive::{Driver, Stop};
 use super::entry::{Entry, Resident};
 use super::hooks::excepting;
 use super::instance::Live;
+use crate::clock::Timestamp;
 use crate::listener::text_of;
 use crate::process::{Ended, ErrorInfo, ProcessId, ProcessState};
 use crate::spec::PreparedInputs;
@@ -18,10 +19,11 @@ impl Driver<'_> {
     /// Writes one boundary; what it announces, and the children it creates, leave after it.
     pub(super) async fn commit(&mut self, to: ProcessState, mut parts: Parts) -> Result<(), Stop> {
         let from = self.resident.committed;
+        let at = self.shared.env.clock.now();
         // Until they are in the table, nobody may bring the children that the store has from now on.
         let adopting = if parts.children.is_empty() { None } else { Some(self.shared.adoption.read().await) };
         if let Some(store) = self.shared.store() {
-            let committing = match self.build_commit(from, to, &mut parts) {
+            let committing = match self.build_commit(from, to, &mut parts, at) {
                 Ok(commit) => store.commit(commit),
                 Err(error) if to == ProcessState::Excepted => return Err(unwritable(self.entry, &error).into()),
                 Err(error) => {
@@ -43,7 +45,7 @@ impl Driver<'_> {
         self.applied.clear();
         self.publish();
         let mut effects = std::mem::take(&mut self.resident.live.core_mut().effects);
-        self.adopt(parts.children);
+        self.adopt(parts.children, at);
         drop(adopting);
         if let Some(effects) = effects.collected() {
             self.begin_beside(effects, parts.step && parts.ended.is_none());
@@ -57,10 +59,16 @@ impl Driver<'_> {
         Ok(())
     }
 
-    fn build_commit(&mut self, from: ProcessState, to: ProcessState, parts: &mut Parts) -> Result<Commit, ErrorInfo> {
+    fn build_commit(
+        &mut self,
+        from: ProcessState,
+        to: ProcessState,
+        parts: &mut Parts,
+        at: Timestamp,
+    ) -> Result<Commit, ErrorInfo> {
         let Resident { live, machine, waiting, outdated, .. } = &mut *self.resident;
         let core = live.core();
-        let mut commit = Commit::new(core.pid.clone(), core.env.epoch, core.env.clock.now(), from, to);
+        let mut commit = Commit::new(core.pid.clone(), core.env.epoch, at, from, to);
         commit.paused = machine.is_paused();
         commit.steps = core.steps;
         commit.transition = parts.told.then(|| live.at());
@@ -105,7 +113,7 @@ impl Driver<'_> {
 }
 
 /// The row of a child at its start.
-fn new_child(parent: &ProcessId, child: &mut Child, at: crate::clock::Timestamp) -> Result<NewProcess, ErrorInfo> {
+fn new_child(parent: &ProcessId, child: &mut Child, at: Timestamp) -> Result<NewProcess, ErrorInfo> {
     let Child { launched, live } = child;
     let parent = Parent { pid: parent.clone(), awaited: launched.awaited, follows: launched.follows };
     new_process(launched.pid.clone(), live.as_mut(), &launched.process, &launched.inputs, at)
@@ -118,7 +126,7 @@ pub(super) fn new_process(
     live: &mut dyn Live,
     process: &Arc<dyn crate::registry::ProcessType>,
     inputs: &PreparedInputs,
-    at: crate::clock::Timestamp,
+    at: Timestamp,
 ) -> Result<NewProcess, ErrorInfo> {
     Ok(NewProcess {
         pid,
@@ -130,6 +138,7 @@ pub(super) fn new_process(
         inputs: json(inputs.values())?.into(),
         defaulted: inputs.defaulted_text(),
         listeners: None,
+        owes: None,
         at,
     })
 }

@@ -147,7 +147,7 @@ impl<'a> Driver<'a> {
         if self.shared.is_closing() || self.resident.machine.is_paused() {
             return Err(Stop::Rest);
         }
-        if self.resident.committed == ProcessState::Waiting && !self.resident.is_ready() {
+        if self.resident.waits() {
             return Err(Stop::Rest);
         }
         if self.shared.slots.available_permits() == 0 {
@@ -230,7 +230,7 @@ impl<'a> Driver<'a> {
     /// Runs the chosen step to its end, or until it is cut off.
     async fn run_step(&mut self) -> Result<Turn, Stop> {
         let unwatched = self.shared.listeners.is_empty() && self.resident.listeners().is_empty();
-        let quiet = self.shared.store().is_none() && unwatched;
+        let quiet = self.shared.store().is_none() && unwatched && self.shared.remote.is_none();
         let signal = quiet.then_some(&self.entry.signal);
         let Resident { live, machine, .. } = &mut *self.resident;
         let done = {
@@ -282,6 +282,9 @@ impl<'a> Driver<'a> {
             let error = RunError::ResumeValue { pid: self.entry.pid().clone(), message };
             answer_and_discard(self.shared, mail, Err(error)).await;
             return Ok(());
+        }
+        if matches!(mail.request, Request::Start) && self.resident.live.start() {
+            return self.commit_in_place(mail, Parts { position: true, ..Parts::default() }).await;
         }
         let force = matches!(mail.request, Request::Kill { force: true, .. });
         let action = self.resident.machine.apply(Event::Request(mail.request.clone()));
@@ -414,6 +417,7 @@ fn name(request: &Request) -> &'static str {
     match request {
         Request::Pause { .. } => "pause",
         Request::Play => "play",
+        Request::Start => "start",
         Request::Kill { .. } => "kill",
         Request::Resume { .. } => "resume",
         Request::Fail { .. } => "fail",

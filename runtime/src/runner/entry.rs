@@ -147,6 +147,15 @@ impl Resident {
         })
     }
 
+    /// Whether it has nothing to do until something happens.
+    pub(crate) fn waits(&mut self) -> bool {
+        match self.committed {
+            ProcessState::Created => self.live.is_unstarted(),
+            ProcessState::Waiting => !self.is_ready(),
+            _ => false,
+        }
+    }
+
     pub(crate) fn status(&self) -> StatusText {
         let before_pause = self.extra().and_then(|extra| extra.before_pause.clone());
         StatusText { text: self.live.core().status.clone(), before_pause }
@@ -182,6 +191,7 @@ pub(crate) struct Entry {
     pub(crate) slot: Arc<Slot>,
     pub(crate) process: Arc<dyn ProcessType>,
     pub(crate) parent: Option<ProcessId>,
+    pub(crate) created_at: Timestamp,
     inner: Mutex<Inner>,
     /// There is mail: what a burst looks at between steps.
     pub(crate) signal: AtomicBool,
@@ -193,6 +203,7 @@ impl Entry {
         slot: Arc<Slot>,
         process: Arc<dyn ProcessType>,
         parent: Option<ProcessId>,
+        created_at: Timestamp,
         resident: Box<Resident>,
     ) -> Arc<Self> {
         let core = resident.live.core();
@@ -210,6 +221,7 @@ impl Entry {
             slot,
             process,
             parent,
+            created_at,
             inner: Mutex::new(inner),
             signal: AtomicBool::new(false),
             bell: Notify::new(),

@@ -165,6 +165,9 @@ pub enum RunError {
         /// The limit.
         most: usize,
     },
+    /// A thread that the runtime needs cannot be started.
+    #[error("no thread can be started: {0}")]
+    Thread(String),
     /// The crate was compiled with `panic = "abort"`.
     #[error("panics abort in this build: a panic in a step would end the whole runtime; use `panic = \"unwind\"`")]
     PanicAborts,

@@ -123,6 +123,15 @@ impl AnyHandle {
         self.request(Request::Play).await
     }
 
+    /// Starts a process that was [created without being started](super::Launching::unstarted). Resolves when that is stored,
+    /// with `true`, also if it was started before; with `false` if it has ended.
+    ///
+    /// # Errors
+    /// The store failed, or the runtime was shut down.
+    pub async fn start(&self) -> Result<bool, RunError> {
+        self.request(Request::Start).await
+    }
+
     /// Ends the process as killed: at once if it waits or is paused, otherwise at the end of the step that runs. Its
     /// awaited children are killed too. Resolves when it is done, with whether the process is killed.
     ///
@@ -177,7 +186,7 @@ impl AnyHandle {
         self.shared.listeners.remove(id)
     }
 
-    async fn request(&self, request: Request) -> Result<bool, RunError> {
+    pub(super) async fn request(&self, request: Request) -> Result<bool, RunError> {
         let (reply, answer) = oneshot::channel();
         if self.shared.is_closing() {
             return Err(RunError::Closed);
@@ -216,6 +225,7 @@ pub(super) fn ended(pid: &ProcessId, state: ProcessState, request: &Request) -> 
     match request {
         Request::Pause { .. } => Ok(false),
         Request::Play => Ok(true),
+        Request::Start => Ok(false),
         Request::Kill { .. } => Ok(state == ProcessState::Killed),
         Request::Resume { .. } => refuse("resume"),
         Request::Fail { .. } => refuse("fail"),

@@ -79,6 +79,12 @@ pub(crate) trait Live: Send {
     fn is_choosing(&self) -> bool;
     /// Takes the value of a resume; gives the slots of the children in the arguments that it completes.
     fn resume(&mut self, value: Value) -> Result<Vec<Arc<Slot>>, String>;
+    /// Lets a process at its start stay there until it is started.
+    fn hold(&mut self);
+    /// Whether it is to be started first.
+    fn is_unstarted(&self) -> bool;
+    /// Starts it; whether it was unstarted.
+    fn start(&mut self) -> bool;
     /// Remembers how the process ends once its children have ended.
     fn end_later(&mut self, ended: Ended);
     /// The saved fields as JSON, if they changed since the last call.
@@ -95,6 +101,8 @@ pub(crate) trait Live: Send {
 
 /// Where a process stands.
 enum Place<Point> {
+    /// At the start, to which someone must let it go first.
+    Unstarted,
     Start,
     At(Point),
     After(Point),
@@ -108,6 +116,7 @@ enum Place<Point> {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Position<'a> {
+    Unstarted,
     Start,
     At {
         step: Cow<'a, str>,
@@ -138,7 +147,7 @@ enum Position<'a> {
 /// The step in a stored place: the one that runs, ran last or runs next.
 pub(crate) fn step_in(position: &str) -> Option<String> {
     match serde_json::from_str(position).ok()? {
-        Position::Start => None,
+        Position::Unstarted | Position::Start => None,
         Position::At { step, .. }
         | Position::After { step, .. }
         | Position::Resume { step, .. }
@@ -262,7 +271,7 @@ impl<P: Process> Instance<P> {
             Place::Resume(resumed) => {
                 return Err(ErrorInfo::new(format!("step `{}` has not been resumed", resumed.point)));
             }
-            Place::Start => None,
+            Place::Unstarted | Place::Start => None,
             Place::After(point) => Some(point),
         };
         match self.process.ahead(&self.cx, after).map_err(|error| ErrorInfo::from_error(&*error))? {
@@ -314,6 +323,24 @@ impl<P: Process> Live for Instance<P> {
         Ok(collector.finish())
     }
 
+    fn hold(&mut self) {
+        if matches!(self.place, Place::Start) {
+            self.place = Place::Unstarted;
+        }
+    }
+
+    fn is_unstarted(&self) -> bool {
+        matches!(self.place, Place::Unstarted)
+    }
+
+    fn start(&mut self) -> bool {
+        let unstarted = self.is_unstarted();
+        if unstarted {
+            self.place = Place::Start;
+        }
+        unstarted
+    }
+
     fn end_later(&mut self, ended: Ended) {
         self.place = Place::Ending(Box::new(ended));
     }
@@ -344,6 +371,7 @@ impl<P: Process> Live for Instance<P> {
                 .map_err(|error| ErrorInfo::new(format!("arguments of step `{}`: {error}", P::point_name(point))))
         };
         let position = match &self.place {
+            Place::Unstarted => Position::Unstarted,
             Place::Start => Position::Start,
             Place::At(point) => Position::At { step: P::point_name(point).into(), with: arguments(point)?, resumed },
             Place::After(point) => {
@@ -420,6 +448,7 @@ impl<P: Process> TypeOf<P> {
         let position: Position<'_> = serde_json::from_str(position).map_err(|error| format!("position: {error}"))?;
         let point = |step: &str, with| P::point(step, with).map_err(|error| error.to_string());
         Ok(match position {
+            Position::Unstarted => (Place::Unstarted, None),
             Position::Start => (Place::Start, None),
             Position::At { step, with, resumed } => (Place::At(point(&step, with)?), resumed),
             Position::After { step, with, resumed } => (Place::After(point(&step, with)?), resumed),

@@ -11,6 +11,7 @@ use super::hooks::{created, creating};
 use super::instance::Live;
 use super::shared::Shared;
 use super::{ProcessType, RunError};
+use crate::clock::Timestamp;
 use crate::limits;
 use crate::listener::{Attached, SavedListener, text_of};
 use crate::process::{BoxFuture, ErrorInfo, Process, ProcessId, Slot};
@@ -33,6 +34,7 @@ pub struct LaunchingByName {
     key: Option<String>,
     pid: Option<ProcessId>,
     listeners: Result<Vec<Attached>, RunError>,
+    unstarted: bool,
 }
 
 impl<P: Process> Launching<P> {
@@ -60,6 +62,13 @@ impl<P: Process> Launching<P> {
         self.by_name = self.by_name.id(pid);
         self
     }
+
+    /// Creates the process without starting it: it stays created, also after a restart, until
+    /// [`AnyHandle::start`](crate::AnyHandle::start).
+    pub fn unstarted(mut self) -> Self {
+        self.by_name = self.by_name.unstarted();
+        self
+    }
 }
 
 impl LaunchingByName {
@@ -68,7 +77,7 @@ impl LaunchingByName {
     }
 
     fn of(shared: &Arc<Shared>, process: Result<Arc<dyn ProcessType>, RunError>, inputs: InputMap) -> Self {
-        Self { shared: Arc::clone(shared), process, inputs, key: None, pid: None, listeners: Ok(Vec::new()) }
+        Self { shared: Arc::clone(shared), process, inputs, key: None, pid: None, listeners: Ok(Vec::new()), unstarted: false }
     }
 
     /// Adds a listener to the process, which is stored with it. A launch that finds its key taken adds none.
@@ -97,6 +106,13 @@ impl LaunchingByName {
         self
     }
 
+    /// Creates the process without starting it: it stays created, also after a restart, until
+    /// [`AnyHandle::start`](crate::AnyHandle::start).
+    pub fn unstarted(mut self) -> Self {
+        self.unstarted = true;
+        self
+    }
+
     async fn launch(self) -> Result<AnyHandle, RunError> {
         let process = self.process?;
         if self.shared.is_closing() {
@@ -108,11 +124,12 @@ impl LaunchingByName {
         if listeners.len() > limits::LISTENERS {
             return Err(RunError::TooMany { pid, what: "listeners", most: limits::LISTENERS });
         }
-        let new = New { process: Arc::clone(&process), pid, key: self.key, inputs, listeners };
+        let (at, unstarted) = (self.shared.env.clock.now(), self.unstarted);
+        let new = New { process: Arc::clone(&process), pid, key: self.key, inputs, listeners, unstarted, at };
         let slot = if self.shared.store().is_some() {
             // On a task of its own: if the caller goes away meanwhile, what the store has is run all the same.
             let shared = Arc::clone(&self.shared);
-            let creation = tokio::spawn(async move { create_stored(&shared, new).await });
+            let creation = self.shared.tokio.spawn(async move { create_stored(&shared, new).await });
             creation.await.unwrap_or_else(|failed| match failed.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(_) => Err(RunError::Closed),
@@ -120,6 +137,9 @@ impl LaunchingByName {
         } else {
             create_volatile(&self.shared, new)?
         };
+        if let Some(remote) = &self.shared.remote {
+            remote.arrived().await;
+        }
         Ok(AnyHandle::new(self.shared, slot, process.name()))
     }
 }
@@ -131,6 +151,8 @@ struct New {
     key: Option<String>,
     inputs: PreparedInputs,
     listeners: Vec<Attached>,
+    unstarted: bool,
+    at: Timestamp,
 }
 
 impl New {
@@ -140,6 +162,9 @@ impl New {
         let mut live = process
             .create(&shared.env, self.pid.clone(), self.inputs.clone())
             .map_err(|error| unwritable(process, &error))?;
+        if self.unstarted {
+            live.hold();
+        }
         creating(&mut *live, &self.pid)
             .map_err(|error| RunError::Refused { process: process.name(), error: Box::new(error) })?;
         Ok(live)
@@ -152,7 +177,7 @@ impl New {
             resident.extra_mut().listeners = self.listeners;
         }
         created(shared, &mut resident, &self.pid);
-        shared.adopt(&Entry::new(slot, self.process, None, resident))
+        shared.adopt_new(&Entry::new(slot, self.process, None, self.at, resident))
     }
 }
 
@@ -182,7 +207,7 @@ async fn create_stored(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunE
     let Some(store) = shared.store() else { return Err(RunError::NoStore) };
     let New { process, pid, .. } = &new;
     let mut live = new.live(shared)?;
-    let mut row = new_process(pid.clone(), live.as_mut(), process, &new.inputs, shared.env.clock.now())
+    let mut row = new_process(pid.clone(), live.as_mut(), process, &new.inputs, new.at)
         .map_err(|error| unwritable(process, &error))?;
     row.key.clone_from(&new.key);
     if !new.listeners.is_empty() {
@@ -246,6 +271,9 @@ pub(super) async fn bring_unfinished(shared: &Arc<Shared>) -> Result<(), RunErro
         }
     }
     wait_for(batches, &mut failures).await?;
+    if let Some(remote) = &shared.remote {
+        remote.arrived().await;
+    }
     shared.let_run();
     for (pid, parent, error) in failures {
         tracing::error!(%pid, error = &error as &dyn std::error::Error, "an unfinished process cannot go on");

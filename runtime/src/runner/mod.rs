@@ -14,6 +14,7 @@ mod instance;
 mod keys;
 mod launch;
 mod listeners;
+mod remote;
 mod requests;
 mod restore;
 mod shared;
@@ -24,7 +25,7 @@ pub use error::RunError;
 pub use handle::{AnyHandle, Handle, Status};
 pub use launch::{Launching, LaunchingByName};
 
-pub(crate) use caught::caught;
+pub(crate) use caught::{caught, caught_async};
 pub(crate) use instance::{ProcessType, TypeOf};
 
 use std::fmt;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
+use crate::communicator::Communicator;
 use crate::limits;
 use crate::listener::{Listener, ListenerId, ListenerTypes, SavedListener};
 use crate::process::{BoxFuture, Env, Process, ProcessId};
@@ -40,6 +42,7 @@ use crate::registry::RegistryBuilder;
 use crate::resources::Resources;
 use crate::spec::{InputMap, Launch, ProcessSpec};
 use crate::store::{Epoch, Store};
+use remote::Remote;
 use shared::Shared;
 
 tokio::task_local! {
@@ -170,6 +173,11 @@ impl Runtime {
         self.shared().store()
     }
 
+    /// The communicator, if there is one.
+    pub fn communicator(&self) -> Option<&Arc<dyn Communicator>> {
+        self.shared().remote.as_ref().map(|remote| &remote.communicator)
+    }
+
     /// Stops: no further step begins; steps that run are waited for, and cut off after
     /// [`limits::SHUTDOWN`]. What is unfinished goes on when the next runtime opens the store.
     ///
@@ -192,6 +200,9 @@ impl Runtime {
             shared.drained().await;
         }
         shared.forget_all();
+        if let Some(remote) = &shared.remote {
+            remote.gone().await;
+        }
         if let Some(store) = shared.store() {
             store.release(shared.env.epoch).await?;
         }
@@ -214,6 +225,7 @@ pub struct RuntimeBuilder {
     listeners: Vec<Arc<dyn Listener>>,
     listener_types: ListenerTypes,
     clock: Arc<dyn Clock>,
+    communicator: Option<Arc<dyn Communicator>>,
     concurrent: usize,
     resident: usize,
 }
@@ -228,6 +240,7 @@ impl RuntimeBuilder {
             listeners: Vec::new(),
             listener_types: ListenerTypes::default(),
             clock: Arc::new(SystemClock),
+            communicator: None,
             concurrent: limits::CONCURRENT,
             resident: limits::RESIDENT,
         }
@@ -289,6 +302,17 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Lets processes be reached over this communicator: each that has not ended answers calls under the text of its id
+    /// (play, pause, kill, status), does what broadcasts ask of all (pause, play, kill), and tells of its transitions by
+    /// broadcasts, after they are stored.
+    ///
+    /// A process can be called before its launch returns. A communicator that fails or is away changes nothing for
+    /// processes; a launch waits for it at most [`limits::REACHABLE`].
+    pub fn communicator(mut self, communicator: Arc<dyn Communicator>) -> Self {
+        self.communicator = Some(communicator);
+        self
+    }
+
     /// Runs at most this many steps at the same time; [`limits::CONCURRENT`] by default.
     pub fn concurrent(mut self, most: usize) -> Self {
         self.concurrent = most.max(1);
@@ -321,8 +345,13 @@ impl RuntimeBuilder {
         };
         let listeners = self.listener_types;
         let env = Arc::new(Env { clock: self.clock, resources: self.resources, registry, listeners, store, epoch });
-        let shared = Shared::new(env, listeners::Listeners::new(self.listeners), self.concurrent, self.resident);
+        let listeners = listeners::Listeners::new(self.listeners);
+        let remote = self.communicator.map(Remote::new);
+        let shared = Shared::new(env, remote, listeners, self.concurrent, self.resident);
         let runtime = Runtime { guard: Arc::new(Guard(Arc::clone(&shared))) };
+        if let Some(remote) = &shared.remote {
+            remote.start(&shared).map_err(|error| RunError::Thread(error.to_string()))?;
+        }
         if shared.store().is_some() {
             launch::bring_unfinished(&shared).await?;
             tokio::spawn(requests::run(Arc::clone(&shared)));

@@ -155,7 +155,7 @@ impl Shared {
     pub(crate) async fn bring(self: &Arc<Self>, record: Record) -> Result<Arc<Slot>, RunError> {
         let process = self.env.registry.named(&record.envelope.process)?;
         let resident = self.restore(&record).await?;
-        Ok(self.adopt(&Entry::new(Slot::new(record.pid), process, record.parent, resident)))
+        Ok(self.adopt(&Entry::new(Slot::new(record.pid), process, record.parent, record.created_at, resident)))
     }
 }
 

@@ -12,14 +12,19 @@ use super::drive::Driver;
 use super::entry::{Entry, Inner, Mail, Resident};
 use super::keys::Keys;
 use super::listeners::Listeners;
+use super::remote::Remote;
 use super::timers::Timers;
 use crate::limits;
 use crate::listener::{Listener, ListenerId};
-use crate::process::{Env, ProcessId, ProcessState, Request, Slot, Termination};
+use crate::process::{Env, ProcessId, ProcessState, Request, Slot, Termination, Transition};
 use crate::store::{RequestId, Store};
 
 pub(crate) struct Shared {
     pub(crate) env: Arc<Env>,
+    /// Where drivers run, whoever wakes a process: a communicator does so from a thread of its own.
+    pub(crate) tokio: tokio::runtime::Handle,
+    /// How processes are reached from elsewhere, if there is a communicator.
+    pub(crate) remote: Option<Arc<Remote>>,
     pub(crate) listeners: Listeners,
     pub(crate) slots: Semaphore,
     pub(crate) timers: Timers,
@@ -59,9 +64,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(crate) fn new(env: Arc<Env>, listeners: Listeners, most: usize, resident_most: usize) -> Arc<Self> {
+    pub(crate) fn new(
+        env: Arc<Env>,
+        remote: Option<Arc<Remote>>,
+        listeners: Listeners,
+        most: usize,
+        resident_most: usize,
+    ) -> Arc<Self> {
         Arc::new(Self {
             env,
+            tokio: tokio::runtime::Handle::current(),
+            remote,
             listeners,
             slots: Semaphore::new(most),
             timers: Timers::default(),
@@ -94,12 +107,21 @@ impl Shared {
         lock(&self.table).get(pid).cloned()
     }
 
-    fn entries(&self) -> Vec<Arc<Entry>> {
+    pub(crate) fn entries(&self) -> Vec<Arc<Entry>> {
         lock(&self.table).values().cloned().collect()
     }
 
     /// Adds a process, unless it is there, and lets it run. Gives the slot in which its end will appear.
     pub(crate) fn adopt(self: &Arc<Self>, entry: &Arc<Entry>) -> Arc<Slot> {
+        self.adopt_told(entry, None)
+    }
+
+    /// The same of a process that was just created, which is told to those elsewhere.
+    pub(crate) fn adopt_new(self: &Arc<Self>, entry: &Arc<Entry>) -> Arc<Slot> {
+        self.adopt_told(entry, Some(Transition { pid: entry.pid(), from: None, to: ProcessState::Created }))
+    }
+
+    fn adopt_told(self: &Arc<Self>, entry: &Arc<Entry>, creation: Option<Transition<'_>>) -> Arc<Slot> {
         let known = {
             let mut table = lock(&self.table);
             let known = table.get(entry.pid()).cloned();
@@ -110,6 +132,9 @@ impl Shared {
         };
         if let Some(known) = known {
             return Arc::clone(&known.slot);
+        }
+        if let Some(remote) = &self.remote {
+            remote.join(entry.pid(), creation);
         }
         if !self.adopt_at_rest(entry) {
             self.wake_entry(entry);
@@ -123,7 +148,7 @@ impl Shared {
         let mut held = lock(&self.held);
         let mut inner = entry.lock();
         let Some(mut resident) = inner.resident.take() else { return false };
-        let waits = resident.committed == ProcessState::Waiting && !resident.is_ready() && inner.mail.is_empty();
+        let waits = resident.waits() && inner.mail.is_empty();
         // A close after this look finds it in the table; one before it is seen by who wakes it.
         let waits = waits && !self.is_closing();
         if waits || held.is_some() {
@@ -161,6 +186,9 @@ impl Shared {
 
     /// Fills in how a process ended, for all who wait for it, and forgets it.
     pub(crate) fn end(self: &Arc<Self>, entry: &Entry, end: Result<Termination, RunError>) {
+        if let Some(remote) = &self.remote {
+            remote.leave(entry, end.as_ref().ok().map(|end| end.ended.state()));
+        }
         lock(&self.table).remove(entry.pid());
         entry.lock().gone = true;
         self.fill_watchers(entry.pid(), &end);
@@ -235,7 +263,7 @@ impl Shared {
             drop(driver);
         };
         // Boxed on its own: tokio aligns its tasks to cache lines, and freed memory of such a size is hard to use again.
-        tokio::spawn(Box::pin(super::CURRENT.scope(pid, drive.instrument(span))));
+        self.tokio.spawn(Box::pin(super::CURRENT.scope(pid, drive.instrument(span))));
     }
 
     /// Counts a process to rest; whether it may stay in memory.

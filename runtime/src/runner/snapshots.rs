@@ -68,7 +68,7 @@ impl Runtime {
         let shared = Arc::clone(self.shared());
         let (pid, tag) = (pid.clone(), tag.to_owned());
         // On a task of its own: if the caller goes away meanwhile, what the store has is run all the same.
-        let restoring = tokio::spawn(async move { restore(&shared, &pid, &tag).await });
+        let restoring = self.shared().tokio.spawn(async move { restore(&shared, &pid, &tag).await });
         let (slot, process) = restoring.await.map_err(|_| RunError::Closed)??;
         Ok(AnyHandle::new(Arc::clone(self.shared()), slot, &process))
     }

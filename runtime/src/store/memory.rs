@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::rules::{self, Retention, Row, Table};
 use super::snapshot::{check_number, check_tag, copy, listed};
 use super::{
-    Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, Page, Record, ReportLine, RequestId, RequestRow,
-    Snapshot, Store, StoreError, StoreErrorKind, StoreResult,
+    Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, OwedReply, Page, Record, ReportLine, RequestId,
+    RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult,
 };
 use crate::clock::Timestamp;
 use crate::limits;
@@ -35,6 +35,8 @@ struct Kept {
     /// By id, as text, and tag: when, and what.
     snapshots: BTreeMap<(String, String), (Timestamp, Record)>,
     requests: BTreeMap<RequestId, (ProcessId, String)>,
+    /// By process, as text, and id: to where.
+    owed: BTreeMap<(String, String), String>,
     last_request: RequestId,
 }
 
@@ -62,6 +64,7 @@ impl MemoryStore {
             keys: HashMap::new(),
             snapshots: BTreeMap::new(),
             requests: BTreeMap::new(),
+            owed: BTreeMap::new(),
             last_request: RequestId(0),
         };
         Self { kept: Arc::new(Mutex::new(kept)) }
@@ -128,6 +131,8 @@ impl Table for Kept {
         }
         self.remove_requests_to(&record.pid);
         self.remove_snapshots(&record.pid);
+        let pid = record.pid.to_string();
+        self.owed.retain(|(of, _), _| *of != pid);
         Ok(())
     }
 
@@ -137,6 +142,17 @@ impl Table for Kept {
 
     fn remove_requests_to(&mut self, pid: &ProcessId) {
         self.requests.retain(|_, (of, _)| of != pid);
+    }
+
+    fn owes_besides(&mut self, pid: &ProcessId, id: &str) -> StoreResult<usize> {
+        let pid = pid.to_string();
+        let later = self.owed.range((pid.clone(), String::new())..);
+        Ok(later.take_while(|((of, _), _)| *of == pid).filter(|((_, known), _)| known != id).count())
+    }
+
+    fn owe(&mut self, pid: &ProcessId, reply: OwedReply) -> StoreResult<()> {
+        self.owed.insert((pid.to_string(), reply.id), reply.address);
+        Ok(())
     }
 
     fn retention(&self) -> Retention {
@@ -331,6 +347,36 @@ impl Store for MemoryStore {
             kept.fence(epoch, "discard requests to", "any")?;
             for request in requests {
                 kept.requests.remove(&request);
+            }
+            Ok(())
+        })
+    }
+
+    fn owe<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId, reply: OwedReply) -> BoxFuture<'a, StoreResult<()>> {
+        self.write(epoch, "store an owed reply of", pid, move |kept| rules::owe(kept, pid, reply))
+    }
+
+    fn owed(
+        &self,
+        after: Option<(ProcessId, String)>,
+        most: usize,
+    ) -> BoxFuture<'_, StoreResult<Vec<(ProcessId, OwedReply)>>> {
+        self.read(move |kept| {
+            let start = after.map_or(Bound::Unbounded, |(pid, id)| Bound::Excluded((pid.to_string(), id)));
+            let later = kept.owed.range((start, Bound::Unbounded)).take(most.max(1));
+            let owed = |((pid, id), address): (&(String, String), &String)| {
+                (ProcessId::from(pid.as_str()), OwedReply { id: id.clone(), address: address.clone() })
+            };
+            later.map(owed).collect()
+        })
+    }
+
+    fn settle(&self, epoch: Epoch, replies: Vec<(ProcessId, String)>) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move {
+            let mut kept = self.lock();
+            kept.fence(epoch, "settle the replies of", "any")?;
+            for (pid, id) in replies {
+                kept.owed.remove(&(pid.to_string(), id));
             }
             Ok(())
         })

@@ -5,8 +5,8 @@
 //!
 //! 1. A call that returned `Ok` is durable as the store promises it; one that returned an error changed nothing.
 //! 2. A commit is atomic: all of it is seen, or nothing.
-//! 3. A commit, a creation, a memo and a parking under an epoch that is not the latest is refused as
-//!    [`Stale`](StoreErrorKind::Stale), and changes nothing.
+//! 3. A commit, a creation, a memo, a parking, an owed reply and its settling under an epoch that is not the latest is
+//!    refused as [`Stale`](StoreErrorKind::Stale), and changes nothing.
 //! 4. [`acquire`](Store::acquire) gives an epoch later than all before, and makes those stale.
 //! 5. Creation is idempotent: a key, or an id, that is known gives the process that has it.
 //! 6. The commit that ends a process removes it from its parent's open children, and tells if it was the last one.
@@ -28,9 +28,15 @@
 //!     Of a process that had ended, the requests to it are removed, which were meant for its earlier life; and while its
 //!     parent has not ended and still waits with it, it is [`Unfinished`](StoreErrorKind::Unfinished): its end is yet to
 //!     be looked at.
-//! 15. [`delete`](Store::delete) removes a process that has ended, with its snapshots, memos, history, report and the
-//!     requests to it, and frees its id and its key. Its children stay, without a parent. One whose parent has not
-//!     ended is [`Unfinished`](StoreErrorKind::Unfinished) still.
+//! 15. [`delete`](Store::delete) removes a process that has ended, with its snapshots, memos, history, report, the
+//!     requests to it and the replies that it owes, and frees its id and its key. Its children stay, without a parent.
+//!     One whose parent has not ended is [`Unfinished`](StoreErrorKind::Unfinished) still.
+//! 16. A reply that a process [owes](Store::owe) is kept until it is settled or the process deleted, whatever else
+//!     becomes of the process; one that has ended may owe, too. It is known by the process and its id: the same again is
+//!     the same reply, to the latest address. Settling one that is not there is no error. Number and size are bounded by
+//!     [`limits`](crate::limits).
+//! 17. A creation that brings an owed reply stores it in the same transaction. Where the key or the id is known, the
+//!     process that has it owes the reply.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -47,8 +53,8 @@ pub use error::{StoreError, StoreErrorKind};
 pub use file::{FileOptions, FileStore};
 pub use memory::MemoryStore;
 pub use record::{
-    AwaitedChild, Awaiting, Commit, Committed, Creation, Envelope, Epoch, FORMAT, HistoryEntry, NewProcess, Page,
-    Parent, Record, ReportLine, RequestId, RequestRow, StatusText,
+    AwaitedChild, Awaiting, Commit, Committed, Creation, Envelope, Epoch, FORMAT, HistoryEntry, NewProcess, OwedReply,
+    Page, Parent, Record, ReportLine, RequestId, RequestRow, StatusText,
 };
 pub use snapshot::Snapshot;
 #[cfg(feature = "sqlite")]
@@ -123,6 +129,20 @@ pub trait Store: Send + Sync + 'static {
 
     /// Removes requests to processes that have ended or do not exist, which nobody will apply.
     fn discard_requests(&self, epoch: Epoch, requests: Vec<RequestId>) -> BoxFuture<'_, StoreResult<()>>;
+
+    /// Keeps that a process owes a reply at its end, to someone who waits elsewhere. It is durable when this returns.
+    fn owe<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId, reply: OwedReply) -> BoxFuture<'a, StoreResult<()>>;
+
+    /// Replies that are owed, in the order of the processes' ids, as texts, and their own; those after one that need not be
+    /// there any more.
+    fn owed(
+        &self,
+        after: Option<(ProcessId, String)>,
+        most: usize,
+    ) -> BoxFuture<'_, StoreResult<Vec<(ProcessId, OwedReply)>>>;
+
+    /// Forgets replies, by process and id, that were sent or that nobody waits for any more.
+    fn settle(&self, epoch: Epoch, replies: Vec<(ProcessId, String)>) -> BoxFuture<'_, StoreResult<()>>;
 
     /// Copies a process, as of its last boundary, under a tag; a copy under the same tag is replaced.
     fn save_snapshot<'a>(

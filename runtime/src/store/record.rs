@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{StoreError, StoreErrorKind, StoreResult};
 use crate::clock::Timestamp;
+use crate::limits;
 use crate::process::{ProcessId, ProcessState, Request, Termination};
 
 /// The version of the form in which checkpoints are stored.
@@ -187,8 +188,29 @@ pub struct NewProcess {
     pub defaulted: Option<String>,
     /// The listeners that are saved with it: an array of `{"name":…,"state":…}`. None if there are none.
     pub listeners: Option<String>,
+    /// The reply that it owes at its end to whoever had it created. Not for a child, which its parent waits for.
+    pub owes: Option<OwedReply>,
     /// When.
     pub at: Timestamp,
+}
+
+/// A reply that a process owes at its end to someone elsewhere, who sent a task and waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwedReply {
+    /// What tells it from others that the process owes: the id of the task.
+    pub id: String,
+    /// Where it goes. The store does not look into it.
+    pub address: String,
+}
+
+impl OwedReply {
+    /// Refuses one that is too large.
+    pub(super) fn check(&self, pid: &ProcessId) -> StoreResult<()> {
+        if self.id.len().saturating_add(self.address.len()) <= limits::OWED_BYTES {
+            return Ok(());
+        }
+        Err(StoreError::new(StoreErrorKind::Limit, "store an owed reply of", format_args!("process `{pid}`")))
+    }
 }
 
 /// The process that launches a child.
@@ -288,13 +310,14 @@ impl Commit {
         }
     }
 
-    /// Refuses what no runner may write: an end without a terminal state, or the reverse.
+    /// Refuses what no runner may write: an end without a terminal state, or the reverse, or a child that owes a reply.
     pub(super) fn check(&self) -> StoreResult<()> {
-        if self.to.is_terminal() == self.ended.is_some() {
-            return Ok(());
-        }
-        let fault =
-            if self.ended.is_some() { "an end without a terminal state" } else { "a terminal state without an end" };
+        let fault = match (self.to.is_terminal(), self.ended.is_some()) {
+            (false, true) => "an end without a terminal state",
+            (true, false) => "a terminal state without an end",
+            _ if self.children.iter().any(|child| child.owes.is_some()) => "a child that owes a reply",
+            _ => return Ok(()),
+        };
         let subject = format_args!("process `{}`", self.pid);
         Err(StoreError::new(StoreErrorKind::Other, "commit", subject).with_source(fault))
     }

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::record::some_listeners;
 use super::{
-    Awaiting, Commit, Committed, Creation, HistoryEntry, NewProcess, Parent, Record, ReportLine, RequestId, StatusText,
-    StoreError, StoreErrorKind, StoreResult,
+    Awaiting, Commit, Committed, Creation, HistoryEntry, NewProcess, OwedReply, Parent, Record, ReportLine, RequestId,
+    StatusText, StoreError, StoreErrorKind, StoreResult,
 };
 use crate::clock::Timestamp;
+use crate::limits;
 use crate::process::{ProcessId, ProcessState};
 
 /// All that is kept of a process, but for its snapshots and requests.
@@ -47,10 +48,14 @@ pub(super) trait Table {
     fn holder(&mut self, key: &str) -> StoreResult<Option<ProcessId>>;
     /// Adds a row, at the end of the order, and its key.
     fn insert(&mut self, row: Row);
-    /// Removes a row with its key, its snapshots and the requests to it.
+    /// Removes a row with its key, its snapshots, the requests to it and the replies that it owes.
     fn remove(&mut self, row: &Record) -> StoreResult<()>;
     fn remove_request(&mut self, request: RequestId);
     fn remove_requests_to(&mut self, pid: &ProcessId);
+    /// How many replies a process owes, beside the one with this id.
+    fn owes_besides(&mut self, pid: &ProcessId, id: &str) -> StoreResult<usize>;
+    /// Keeps an owed reply, in the place of one with its id.
+    fn owe(&mut self, pid: &ProcessId, reply: OwedReply) -> StoreResult<()>;
     fn retention(&self) -> Retention;
     fn refuse(&self, kind: StoreErrorKind, operation: &'static str, pid: &ProcessId) -> StoreError;
 }
@@ -125,12 +130,35 @@ fn add(table: &mut impl Table, process: NewProcess) -> StoreResult<Creation> {
     Ok(Creation::Created)
 }
 
-pub(super) fn create(table: &mut impl Table, process: NewProcess) -> StoreResult<Creation> {
+pub(super) fn create(table: &mut impl Table, mut process: NewProcess) -> StoreResult<Creation> {
+    let owes = process.owes.take();
+    owes.iter().try_for_each(|reply| reply.check(&process.pid))?;
     if let Some(exists) = known(table, &process)? {
+        if let (Some(reply), Creation::Exists { pid, .. }) = (owes, &exists) {
+            owe(table, pid, reply)?;
+        }
         return Ok(exists);
     }
     check_parent(table, &process, "create")?;
-    add(table, process)
+    let pid = process.pid.clone();
+    let created = add(table, process)?;
+    if let Some(reply) = owes {
+        table.owe(&pid, reply)?;
+    }
+    Ok(created)
+}
+
+/// Keeps that a process owes a reply.
+pub(super) fn owe(table: &mut impl Table, pid: &ProcessId, reply: OwedReply) -> StoreResult<()> {
+    const OPERATION: &str = "store an owed reply of";
+    reply.check(pid)?;
+    if table.row(pid)?.is_none() {
+        return Err(table.refuse(StoreErrorKind::NotFound, OPERATION, pid));
+    }
+    if table.owes_besides(pid, &reply.id)? >= limits::OWED {
+        return Err(table.refuse(StoreErrorKind::Limit, OPERATION, pid));
+    }
+    table.owe(pid, reply)
 }
 
 pub(super) fn commit(table: &mut impl Table, mut commit: Commit) -> StoreResult<Committed> {

@@ -37,7 +37,7 @@ impl Workshop {
         std::fs::create_dir_all(folder.join(purpose))?;
         let lock = File::create(folder.join(purpose).join("lock"))?;
         lock.lock()?;
-        let python = crate::venv::make(&folder.join("venv"), &root().join("tests/differential/requirements.txt"))?;
+        let python = crate::venv::plumpy()?;
         Ok(Self { purpose, folder: folder.join(purpose), python, _lock: lock })
     }
 

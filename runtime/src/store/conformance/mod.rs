@@ -19,6 +19,7 @@
 mod boundary;
 mod children;
 mod creation;
+mod owed;
 mod ownership;
 mod removal;
 mod rows;
@@ -28,6 +29,7 @@ mod unfinished;
 pub use self::boundary::*;
 pub use self::children::*;
 pub use self::creation::*;
+pub use self::owed::*;
 pub use self::ownership::*;
 pub use self::removal::*;
 pub use self::rows::*;
@@ -125,6 +127,7 @@ fn process(pid: impl Into<ProcessId>) -> NewProcess {
         inputs: r#"{"steps":10}"#.into(),
         defaulted: None,
         listeners: None,
+        owes: None,
         at: AT,
     }
 }
@@ -235,6 +238,15 @@ macro_rules! __store_conformance {
             an_unfinished_process_is_not_deleted
             children_of_a_deleted_process_stay
             processes_are_listed_by_their_state
+            a_reply_is_owed_until_it_is_settled
+            a_reply_that_is_owed_again_goes_to_the_latest_address
+            a_creation_brings_an_owed_reply
+            a_known_process_owes_what_a_creation_brings
+            only_a_process_of_its_own_owes
+            an_owed_reply_outlives_all_but_a_deletion
+            a_stale_owing_or_settling_is_refused
+            owed_replies_are_bounded
+            odd_owed_replies_are_kept
         }
     };
     ($name:ident, $factory:expr; $($property:ident)*) => {
@@ -260,6 +272,7 @@ mod tests {
             include_str!("boundary.rs"),
             include_str!("children.rs"),
             include_str!("creation.rs"),
+            include_str!("owed.rs"),
             include_str!("ownership.rs"),
             include_str!("removal.rs"),
             include_str!("rows.rs"),

@@ -53,6 +53,13 @@ pub(super) struct RequestDocument {
 }
 
 #[derive(Serialize, Deserialize)]
+pub(super) struct OwedDocument {
+    pub(super) pid: ProcessId,
+    pub(super) id: String,
+    pub(super) address: String,
+}
+
+#[derive(Serialize, Deserialize)]
 pub(super) struct SnapshotDocument {
     pub(super) tag: String,
     pub(super) at: Timestamp,

@@ -13,6 +13,7 @@ mod journal;
 mod lock;
 mod names;
 mod opening;
+mod owed;
 mod ownership;
 mod requests;
 mod snapshots;
@@ -35,8 +36,8 @@ use self::ownership::Owned;
 use self::table::Rows;
 use super::rules::{self, Retention, Table};
 use super::{
-    Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, Page, Record, ReportLine, RequestId, RequestRow,
-    Snapshot, Store, StoreError, StoreErrorKind, StoreResult,
+    Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, OwedReply, Page, Record, ReportLine, RequestId,
+    RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult,
 };
 use crate::clock::Timestamp;
 use crate::limits;
@@ -98,6 +99,7 @@ impl FileOptions {
 /// | `keys/<key>.json` | which process has the key |
 /// | `snapshots/<pid>@<tag>.json` | a snapshot |
 /// | `requests/<number>@<pid>.json`, `requests.json` | a request; the last number |
+/// | `owed/<pid>@<id>.json` | a reply that is owed |
 /// | `journal.json` | the documents of a change that is being carried out |
 /// | `change.lock` | locked while documents are changed, shared while they are read |
 ///
@@ -149,7 +151,7 @@ impl State {
     }
 }
 
-const FOLDERS: [&str; 5] = ["processes", "parked", "keys", "snapshots", "requests"];
+const FOLDERS: [&str; 6] = ["processes", "parked", "keys", "snapshots", "requests", "owed"];
 
 fn kind_of(error: &io::Error) -> StoreErrorKind {
     match error.kind() {
@@ -494,6 +496,24 @@ impl Store for FileStore {
             }
             Ok(())
         })
+    }
+
+    fn owe<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId, reply: OwedReply) -> BoxFuture<'a, StoreResult<()>> {
+        let (pid, subject) = (pid.clone(), self.of(pid));
+        self.change(epoch, "store an owed reply of", subject, move |rows| rules::owe(rows, &pid, reply))
+    }
+
+    fn owed(
+        &self,
+        after: Option<(ProcessId, String)>,
+        most: usize,
+    ) -> BoxFuture<'_, StoreResult<Vec<(ProcessId, OwedReply)>>> {
+        self.read("list owed replies in", move |view| owed::owed(view, after.as_ref(), most))
+    }
+
+    fn settle(&self, epoch: Epoch, replies: Vec<(ProcessId, String)>) -> BoxFuture<'_, StoreResult<()>> {
+        let subject = self.path().display().to_string();
+        self.change(epoch, "settle replies in", subject, move |rows| owed::settle(rows, &replies))
     }
 
     fn save_snapshot<'a>(

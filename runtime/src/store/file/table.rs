@@ -6,13 +6,13 @@ use std::io;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::document::{KeyDocument, ParkedDocument, ProcessDocument, SnapshotDocument, write};
+use super::document::{KeyDocument, OwedDocument, ParkedDocument, ProcessDocument, SnapshotDocument, write};
 use super::index::Index;
 use super::journal::{Changes, View};
 use super::{failed, names, of_process};
 use crate::process::ProcessId;
 use crate::store::rules::{Retention, Row, Table};
-use crate::store::{Record, RequestId, StoreError, StoreErrorKind, StoreResult};
+use crate::store::{OwedReply, Record, RequestId, StoreError, StoreErrorKind, StoreResult};
 
 pub(super) fn process_path(pid: &ProcessId) -> String {
     format!("processes/{}.json", names::encode(&pid.to_string()))
@@ -33,6 +33,15 @@ pub(super) fn snapshot_prefix(pid: &ProcessId) -> String {
 
 pub(super) fn snapshot_path(pid: &ProcessId, tag: &str) -> String {
     format!("snapshots/{}{}.json", snapshot_prefix(pid), names::encode(tag))
+}
+
+/// What the names of the replies that a process owes begin with.
+fn owed_prefix(pid: &ProcessId) -> String {
+    format!("{}@", names::encode(&pid.to_string()))
+}
+
+pub(super) fn owed_path(pid: &ProcessId, id: &str) -> String {
+    format!("owed/{}{}.json", owed_prefix(pid), names::encode(id))
 }
 
 /// The name of a request: its place in the order, and for whom it is.
@@ -88,6 +97,14 @@ impl View<'_> {
     pub(super) fn snapshots_of(&self, pid: &ProcessId) -> StoreResult<Vec<String>> {
         let failed = |error| failed("list the snapshots of", of_process(pid, self.disk().root()), error);
         let (mut names, prefix) = (self.list("snapshots").map_err(failed)?, snapshot_prefix(pid));
+        names.retain(|name| name.starts_with(&prefix));
+        Ok(names)
+    }
+
+    /// The names of the replies that a process owes.
+    fn owed_by(&self, pid: &ProcessId) -> StoreResult<Vec<String>> {
+        let failed = |error| failed("list the owed replies of", of_process(pid, self.disk().root()), error);
+        let (mut names, prefix) = (self.list("owed").map_err(failed)?, owed_prefix(pid));
         names.retain(|name| name.starts_with(&prefix));
         Ok(names)
     }
@@ -266,6 +283,9 @@ impl Table for Rows<'_> {
         for name in self.view.snapshots_of(&record.pid)? {
             self.drop_document(format!("snapshots/{name}.json"));
         }
+        for name in self.view.owed_by(&record.pid)? {
+            self.drop_document(format!("owed/{name}.json"));
+        }
         if let Some(key) = &record.key {
             self.keys.insert(key.clone(), None);
         }
@@ -282,6 +302,16 @@ impl Table for Rows<'_> {
 
     fn remove_requests_to(&mut self, pid: &ProcessId) {
         self.unasked.push(pid.clone());
+    }
+
+    fn owes_besides(&mut self, pid: &ProcessId, id: &str) -> StoreResult<usize> {
+        let path = owed_path(pid, id);
+        Ok(self.view.owed_by(pid)?.iter().filter(|name| format!("owed/{name}.json") != path).count())
+    }
+
+    fn owe(&mut self, pid: &ProcessId, reply: OwedReply) -> StoreResult<()> {
+        let path = owed_path(pid, &reply.id);
+        self.put(path, &OwedDocument { pid: pid.clone(), id: reply.id, address: reply.address })
     }
 
     fn retention(&self) -> Retention {

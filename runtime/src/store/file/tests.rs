@@ -75,12 +75,17 @@ fn new(pid: &str) -> NewProcess {
         inputs: "{}".into(),
         defaulted: None,
         listeners: None,
+        owes: None,
         at: AT,
     }
 }
 
 fn child(pid: &str) -> NewProcess {
     NewProcess { parent: Some(Parent { pid: "parent".into(), awaited: true, follows: false }), ..new(pid) }
+}
+
+fn reply(id: &str) -> OwedReply {
+    OwedReply { id: id.into(), address: "there".into() }
 }
 
 fn step(epoch: Epoch, pid: &str) -> Commit {
@@ -110,6 +115,7 @@ fn told(store: &FileStore) -> String {
             told.push(format!("{snapshot:?} {record:?}"));
         }
         told.push(format!("{:?} {:?}", view.list("parked").unwrap(), requests::requests(view, None)?));
+        told.push(format!("{:?}", owed::owed(view, None, 100)?));
         Ok(())
     };
     store.inner.read("read", rows).unwrap();
@@ -135,13 +141,15 @@ async fn template() -> tempfile::TempDir {
     store.put_memo(&"parent".into(), epoch, 1, "effect", "1".into()).await.unwrap();
     for pid in ["parent", "ended"] {
         store.save_snapshot(epoch, &pid.into(), "tag", AT).await.unwrap();
+        store.owe(epoch, &pid.into(), reply("1")).await.unwrap();
     }
     folder
 }
 
 /// The changes that a store can be asked for.
-const DEEDS: [&str; 13] = [
+const DEEDS: [&str; 16] = [
     "create",
+    "create what owes",
     "boundary",
     "boundary with child",
     "end of a child",
@@ -150,6 +158,8 @@ const DEEDS: [&str; 13] = [
     "park",
     "request",
     "discard",
+    "owe",
+    "settle",
     "snapshot",
     "restore",
     "delete",
@@ -159,6 +169,7 @@ const DEEDS: [&str; 13] = [
 async fn deed(store: &FileStore, epoch: Epoch, deed: &str) -> StoreResult<()> {
     match deed {
         "create" => store.create(epoch, child("c")).await.map(drop),
+        "create what owes" => store.create(epoch, NewProcess { owes: Some(reply("task")), ..new("c") }).await.map(drop),
         "boundary" => store.commit(step(epoch, "a")).await.map(drop),
         "boundary with child" => {
             let applied = vec![RequestId(1), RequestId(2)];
@@ -171,6 +182,8 @@ async fn deed(store: &FileStore, epoch: Epoch, deed: &str) -> StoreResult<()> {
         "park" => store.park(epoch, &"a".into(), "reason".into()).await,
         "request" => store.request(&"a".into(), Request::Play).await.map(drop),
         "discard" => store.discard_requests(epoch, vec![RequestId(1), RequestId(3)]).await,
+        "owe" => store.owe(epoch, &"a".into(), reply("task")).await,
+        "settle" => store.settle(epoch, vec![("parent".into(), "1".into()), ("ended".into(), "1".into())]).await,
         "snapshot" => store.save_snapshot(epoch, &"a".into(), "other", AT).await,
         "restore" => store.restore(epoch, &"parent".into(), "tag", AT).await.map(drop),
         "delete" => store.delete(epoch, &"ended".into()).await.map(drop),

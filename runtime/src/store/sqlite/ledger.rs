@@ -12,7 +12,7 @@ use super::retain::{self, Chain};
 use crate::limits;
 use crate::process::{ProcessId, ProcessState};
 use crate::store::record::some_listeners;
-use crate::store::{Awaiting, Commit, Committed, Creation, Epoch, NewProcess, RequestId, StoreErrorKind};
+use crate::store::{Awaiting, Commit, Committed, Creation, Epoch, NewProcess, OwedReply, RequestId, StoreErrorKind};
 
 /// The rowid of a process.
 pub(super) type Id = i64;
@@ -274,9 +274,15 @@ impl<'c> Ledger<'c> {
     pub(super) fn create(&mut self, epoch: Epoch, process: &NewProcess) -> Result<Creation, Fault> {
         self.fence(epoch)?;
         if let Some(exists) = self.existing(process)? {
+            if let (Some(reply), Creation::Exists { pid, .. }) = (&process.owes, &exists) {
+                self.owe(epoch, pid, reply)?;
+            }
             return Ok(exists);
         }
         self.check_parent(process)?;
+        if let Some(reply) = &process.owes {
+            self.insert_owed(&process.pid, reply)?;
+        }
         if let Some(added) = self.add(process)?
             && let Some(parent) = process.parent.as_ref().filter(|_| added.awaited)
         {
@@ -383,6 +389,33 @@ impl<'c> Ledger<'c> {
     pub(super) fn request(&self, pid: &ProcessId, text: &str) -> rusqlite::Result<RequestId> {
         let mut insert = self.connection.prepare_cached("INSERT INTO request (pid, request) VALUES (?1, ?2)")?;
         insert.insert(params![pid.to_string(), text]).map(RequestId)
+    }
+
+    pub(super) fn owe(&mut self, epoch: Epoch, pid: &ProcessId, reply: &OwedReply) -> Result<(), Fault> {
+        self.fence(epoch)?;
+        if self.look_up(pid)?.is_none() {
+            return Err(Fault::Refused(StoreErrorKind::NotFound));
+        }
+        let mut others = self.connection.prepare_cached("SELECT count(*) FROM owed WHERE pid = ?1 AND id <> ?2")?;
+        let others: i64 = others.query_row(params![pid.to_string(), reply.id], |row| row.get(0))?;
+        if usize::try_from(others).is_ok_and(|others| others >= limits::OWED) {
+            return Err(Fault::Refused(StoreErrorKind::Limit));
+        }
+        Ok(self.insert_owed(pid, reply)?)
+    }
+
+    fn insert_owed(&self, pid: &ProcessId, reply: &OwedReply) -> rusqlite::Result<()> {
+        let mut insert = self.connection.prepare_cached("INSERT OR REPLACE INTO owed VALUES (?1, ?2, ?3)")?;
+        insert.execute(params![pid.to_string(), reply.id, reply.address]).map(drop)
+    }
+
+    pub(super) fn settle(&self, epoch: Epoch, replies: &[(ProcessId, String)]) -> Result<(), Fault> {
+        self.fence(epoch)?;
+        let mut delete = self.connection.prepare_cached("DELETE FROM owed WHERE pid = ?1 AND id = ?2")?;
+        for (pid, id) in replies {
+            delete.execute(params![pid.to_string(), id])?;
+        }
+        Ok(())
     }
 
     pub(super) fn discard(&self, epoch: Epoch, requests: &[RequestId]) -> Result<(), Fault> {

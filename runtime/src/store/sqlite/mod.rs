@@ -22,8 +22,8 @@ use self::queue::{Done, Queue, Work};
 use self::read::Readers;
 use super::snapshot::check_tag;
 use super::{
-    Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, Page, Record, ReportLine, RequestId, RequestRow,
-    Snapshot, Store, StoreError, StoreErrorKind, StoreResult,
+    Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, OwedReply, Page, Record, ReportLine, RequestId,
+    RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult,
 };
 use crate::clock::Timestamp;
 use crate::limits;
@@ -234,6 +234,7 @@ impl Store for SqliteStore {
     fn create(&self, epoch: Epoch, process: NewProcess) -> BoxFuture<'_, StoreResult<Creation>> {
         Box::pin(async move {
             self.check_size("create", &process.pid, size_of(&process))?;
+            process.owes.iter().try_for_each(|reply| reply.check(&process.pid))?;
             match self.write("create", Work::Create { epoch, process: Box::new(process) }).await? {
                 Done::Created(creation) => Ok(creation),
                 _ => Err(self.other("create")),
@@ -337,6 +338,26 @@ impl Store for SqliteStore {
 
     fn discard_requests(&self, epoch: Epoch, requests: Vec<RequestId>) -> BoxFuture<'_, StoreResult<()>> {
         Box::pin(async move { self.write("discard requests in", Work::Discard { epoch, requests }).await.map(drop) })
+    }
+
+    fn owe<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId, reply: OwedReply) -> BoxFuture<'a, StoreResult<()>> {
+        Box::pin(async move {
+            reply.check(pid)?;
+            self.write("store an owed reply of", Work::Owe { epoch, pid: pid.clone(), reply }).await.map(drop)
+        })
+    }
+
+    fn owed(
+        &self,
+        after: Option<(ProcessId, String)>,
+        most: usize,
+    ) -> BoxFuture<'_, StoreResult<Vec<(ProcessId, OwedReply)>>> {
+        let operation = "list owed replies in";
+        Box::pin(self.readers.read(operation, move |connection| read::owed(connection, after.as_ref(), most)))
+    }
+
+    fn settle(&self, epoch: Epoch, replies: Vec<(ProcessId, String)>) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move { self.write("settle replies in", Work::Settle { epoch, replies }).await.map(drop) })
     }
 
     fn save_snapshot<'a>(

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::process::ProcessId;
-use crate::store::{Commit, Committed, Creation, Epoch, NewProcess, Record, RequestId, StoreResult};
+use crate::store::{Commit, Committed, Creation, Epoch, NewProcess, OwedReply, Record, RequestId, StoreResult};
 
 /// What the writer is asked to do.
 #[derive(Debug)]
@@ -38,6 +38,15 @@ pub(super) enum Work {
     Discard {
         epoch: Epoch,
         requests: Vec<RequestId>,
+    },
+    Owe {
+        epoch: Epoch,
+        pid: ProcessId,
+        reply: OwedReply,
+    },
+    Settle {
+        epoch: Epoch,
+        replies: Vec<(ProcessId, String)>,
     },
     SaveSnapshot {
         epoch: Epoch,

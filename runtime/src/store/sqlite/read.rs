@@ -15,8 +15,8 @@ use crate::clock::Timestamp;
 use crate::limits;
 use crate::process::{ProcessId, ProcessState, Termination};
 use crate::store::{
-    Envelope, HistoryEntry, Page, Record, ReportLine, RequestId, RequestRow, Snapshot, StoreError, StoreErrorKind,
-    StoreResult,
+    Envelope, HistoryEntry, OwedReply, Page, Record, ReportLine, RequestId, RequestRow, Snapshot, StoreError,
+    StoreErrorKind, StoreResult,
 };
 
 #[derive(Debug)]
@@ -317,6 +317,21 @@ pub(super) fn snapshots(
     };
     let sql = "SELECT pid, tag, at, state, steps FROM snapshot WHERE (pid, tag) > (?1, ?2) ORDER BY pid, tag LIMIT ?3";
     connection.prepare_cached(sql)?.query_map(params![pid.to_string(), tag, most], snapshot)?.collect()
+}
+
+pub(super) fn owed(
+    connection: &Connection,
+    after: Option<&(ProcessId, String)>,
+    most: usize,
+) -> rusqlite::Result<Vec<(ProcessId, OwedReply)>> {
+    let most = i64::try_from(most.max(1)).unwrap_or(i64::MAX);
+    let owed = |row: &Row<'_>| Ok((pid(row, 0)?, OwedReply { id: row.get(1)?, address: row.get(2)? }));
+    let Some((pid, id)) = after else {
+        let sql = "SELECT pid, id, address FROM owed ORDER BY pid, id LIMIT ?1";
+        return connection.prepare_cached(sql)?.query_map([most], owed)?.collect();
+    };
+    let sql = "SELECT pid, id, address FROM owed WHERE (pid, id) > (?1, ?2) ORDER BY pid, id LIMIT ?3";
+    connection.prepare_cached(sql)?.query_map(params![pid.to_string(), id, most], owed)?.collect()
 }
 
 fn snapshot(row: &Row<'_>) -> rusqlite::Result<Snapshot> {

@@ -189,4 +189,5 @@ const REMOVE: [&str; 6] = [
 
 const REMOVE_REQUESTS: &str = "DELETE FROM request WHERE pid = ?1";
 
-const REMOVE_BY_PID: [&str; 2] = ["DELETE FROM snapshot WHERE pid = ?1", REMOVE_REQUESTS];
+const REMOVE_BY_PID: [&str; 3] =
+    ["DELETE FROM snapshot WHERE pid = ?1", "DELETE FROM owed WHERE pid = ?1", REMOVE_REQUESTS];

@@ -158,6 +158,8 @@ impl Writer<'_> {
             }
             Work::Request { pid, text } => Ok(Done::Requested(ledger.request(pid, text)?)),
             Work::Discard { epoch, requests } => ledger.discard(*epoch, requests).map(|()| Done::Nothing),
+            Work::Owe { epoch, pid, reply } => ledger.owe(*epoch, pid, reply).map(|()| Done::Nothing),
+            Work::Settle { epoch, replies } => ledger.settle(*epoch, replies).map(|()| Done::Nothing),
             Work::SaveSnapshot { epoch, pid, tag, at } => {
                 ledger.save_snapshot(*epoch, pid, tag, *at).map(|()| Done::Nothing)
             }
@@ -194,6 +196,7 @@ impl Writer<'_> {
             Work::Park { pid, .. } => ("park", pid),
             Work::Memo { pid, .. } => ("store a memo of", pid),
             Work::Request { pid, .. } => ("store a request to", pid),
+            Work::Owe { pid, .. } => ("store an owed reply of", pid),
             Work::SaveSnapshot { pid, .. } => ("save a snapshot of", pid),
             Work::DeleteSnapshots { pid, .. } => ("delete snapshots of", pid),
             Work::Restore { pid, .. } => ("restore", pid),
@@ -210,6 +213,7 @@ impl Work {
             Self::Acquire => "own",
             Self::Release { .. } => "release",
             Self::Discard { .. } => "discard requests in",
+            Self::Settle { .. } => "settle replies in",
             _ => "write to",
         }
     }

@@ -1,0 +1,106 @@
+//! What every communicator does with a subscriber: its identifier, and how messages enter it.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use tokio::sync::RwLock;
+
+use super::{Answer, Answered, CommunicatorError, CommunicatorResult, Refusal};
+use crate::limits;
+use crate::message::Node;
+use crate::process::{BoxFuture, ErrorInfo};
+use crate::runner::{caught, caught_async};
+
+/// Whether a text can be the identifier of a subscriber or the name of a task queue: both are routing keys.
+///
+/// # Errors
+/// [`Identifier`](CommunicatorError::Identifier): it is empty, longer than [`limits::IDENTIFIER_BYTES`], or has a `*` or a `#` alone
+/// between two dots, which would stand for other identifiers.
+pub fn check_identifier(identifier: &str) -> CommunicatorResult<()> {
+    let reason = if identifier.is_empty() {
+        "it is empty"
+    } else if identifier.len() > limits::IDENTIFIER_BYTES {
+        "it is too long"
+    } else if identifier.split('.').any(|word| matches!(word, "*" | "#")) {
+        "`*` and `#` between dots stand for any text"
+    } else {
+        return Ok(());
+    };
+    Err(CommunicatorError::Identifier { identifier: identifier.chars().take(300).collect(), reason })
+}
+
+/// The identifier that was given, or a new one.
+pub(crate) fn identifier_or_new(given: Option<String>) -> CommunicatorResult<String> {
+    let identifier = given.unwrap_or_else(|| uuid::Uuid::now_v7().simple().to_string());
+    check_identifier(&identifier).map(|()| identifier)
+}
+
+/// A subscriber, and whether it is one still. Messages enter it until its removal has returned, and none later.
+#[derive(Debug)]
+pub(crate) struct Subscription<S: ?Sized> {
+    removed: AtomicBool,
+    /// Read while a message enters.
+    entry: RwLock<()>,
+    pub(crate) subscriber: Arc<S>,
+}
+
+impl<S: ?Sized> Subscription<S> {
+    pub(crate) fn new(subscriber: Arc<S>) -> Self {
+        Self { removed: AtomicBool::new(false), entry: RwLock::new(()), subscriber }
+    }
+
+    /// Lets a message in: what came of it, or none if the subscriber was removed before. A panic is the error's text.
+    pub(crate) async fn enter<T: Send>(
+        &self,
+        receive: impl FnOnce(&S) -> BoxFuture<'static, T> + Send,
+    ) -> Option<Result<T, String>> {
+        let entry = self.entry.read().await;
+        if self.removed.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut future = match caught(|| receive(&self.subscriber)) {
+            Ok(future) => Box::pin(caught_async(future)),
+            Err(panic) => return Some(Err(panicked(&panic))),
+        };
+        // An async function has begun when it was polled for the first time.
+        let begun = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
+        drop(entry);
+        let ended = match begun {
+            Poll::Ready(ended) => ended,
+            Poll::Pending => future.await,
+        };
+        Some(ended.map_err(|panic| panicked(&panic)))
+    }
+
+    /// Lets no further message in; when it returns, none is on its way in.
+    pub(crate) async fn remove(&self) {
+        self.removed.store(true, Ordering::Release);
+        drop(self.entry.write().await);
+    }
+}
+
+/// Goes through an answer to its end; none if the subscriber sends that itself. That the answer follows is told each time, with
+/// whether the task is taken over.
+pub(crate) async fn follow(first: Answered, mut follows: impl FnMut(bool) + Send) -> Option<Result<Node, Refusal>> {
+    let mut answered = first;
+    for _ in 0..=limits::REPLY_LEVELS {
+        let (future, taken) = match answered {
+            Ok(Answer::Value(node)) => return Some(Ok(node)),
+            Err(refusal) => return Some(Err(refusal)),
+            Ok(Answer::Later(future)) => (future, false),
+            Ok(Answer::Taken(future)) => (future, true),
+            Ok(Answer::Owed) => {
+                follows(true);
+                return None;
+            }
+        };
+        follows(taken);
+        answered = caught_async(future).await.unwrap_or_else(|panic| Err(Refusal::Failed(panicked(&panic))));
+    }
+    Some(Err(Refusal::Failed("the subscriber went on saying that its answer follows".to_owned())))
+}
+
+fn panicked(panic: &ErrorInfo) -> String {
+    format!("the subscriber panicked: {panic}")
+}

@@ -1,0 +1,221 @@
+//! What the processes of a runtime answer to calls and do on broadcasts (wire.md 6 and 7).
+
+use std::sync::{Arc, Weak};
+use tokio::task::JoinSet;
+
+use super::outbox::Last;
+use crate::clock::Timestamp;
+use crate::communicator::{Answer, Answered, BroadcastSubscriber, IncomingRpc, Refusal, RpcSubscriber};
+use crate::limits;
+use crate::message::{Broadcast, Intent, Node};
+use crate::process::{BoxFuture, ProcessId, ProcessState, Request};
+use crate::runner::entry::{Entry, Mail};
+use crate::runner::handle::{AnyHandle, ended};
+use crate::runner::shared::Shared;
+use crate::runner::RunError;
+
+/// Answers the calls to all processes of a runtime.
+///
+/// A status is read here, on the communicator's thread: it needs none that a step may block.
+pub(super) struct Answers(pub(super) Weak<Shared>);
+
+impl RpcSubscriber for Answers {
+    fn receive(&self, call: IncomingRpc) -> BoxFuture<'static, Answered> {
+        let shared = self.0.upgrade();
+        Box::pin(async move {
+            let shared = shared.ok_or_else(|| Refusal::failed(RunError::Closed))?;
+            let pid = ProcessId::from(call.recipient);
+            match intent(&call.body)? {
+                Intent::Status => status(&shared, &pid).await.map(Answer::Value),
+                Intent::Play => Ok(later(shared, pid, Request::Play)),
+                Intent::Pause(text) => Ok(later(shared, pid, Request::Pause { text })),
+                Intent::Kill { message, force } => {
+                    Ok(later(shared, pid, Request::Kill { text: message.unwrap_or_default(), force }))
+                }
+            }
+        })
+    }
+}
+
+/// The intent of a call.
+fn intent(body: &Node) -> Result<Intent, Refusal> {
+    let message = || body.get("message").and_then(Node::as_text).filter(|text| !text.is_empty()).map(str::to_owned);
+    match body.get("intent").map(Node::as_text) {
+        // As Python shows the key that is not there.
+        None => Err(Refusal::failed("'intent'")),
+        Some(Some("play")) => Ok(Intent::Play),
+        Some(Some("pause")) => Ok(Intent::Pause(message())),
+        Some(Some("kill")) => {
+            let force = body.get("force_kill").and_then(Node::as_bool).unwrap_or(false);
+            Ok(Intent::Kill { message: message(), force })
+        }
+        Some(Some("status")) => Ok(Intent::Status),
+        Some(_) => Err(Refusal::failed("Unknown intent")),
+    }
+}
+
+/// One level of reply that follows: what becomes of a request.
+fn later(shared: Arc<Shared>, pid: ProcessId, request: Request) -> Answer {
+    Answer::Later(Box::pin(async move {
+        let answer = ask(&shared, &pid, request).await.map_err(refusal)?;
+        // A transition that the request led to is heard of before its reply.
+        if let Some(remote) = &shared.remote {
+            remote.told().await;
+        }
+        Ok(Answer::from(answer))
+    }))
+}
+
+async fn ask(shared: &Arc<Shared>, pid: &ProcessId, request: Request) -> Result<bool, RunError> {
+    if let Some(entry) = shared.entry(pid) {
+        let handle = AnyHandle::new(Arc::clone(shared), Arc::clone(&entry.slot), entry.process.name());
+        drop(entry);
+        return handle.request(request).await;
+    }
+    ended(pid, absent(shared, pid).await?.state, &request)
+}
+
+/// The text of an error, with those of its causes.
+fn refusal(error: RunError) -> Refusal {
+    Refusal::failed(crate::text::chain(&error))
+}
+
+/// A process that has ended.
+async fn absent(shared: &Shared, pid: &ProcessId) -> Result<Last, RunError> {
+    if let Some(last) = shared.remote.as_ref().and_then(|remote| remote.outbox.last_of(pid)) {
+        return Ok(last);
+    }
+    let not_found = || RunError::NotFound(pid.clone());
+    let record = shared.store().ok_or_else(not_found)?.load(pid).await?.ok_or_else(not_found)?;
+    if !record.state.is_terminal() {
+        return Err(RunError::Suspended(pid.clone()));
+    }
+    let process = shared.env.registry.named(&record.envelope.process)?.name();
+    Ok(Last { process, state: record.state, created_at: record.created_at })
+}
+
+async fn status(shared: &Shared, pid: &ProcessId) -> Result<Node, Refusal> {
+    if let Some(entry) = shared.entry(pid) {
+        let Entry { process, created_at, .. } = &*entry;
+        let (state, paused) = {
+            let inner = entry.lock();
+            (inner.view.state, inner.view.paused)
+        };
+        return Ok(status_of(process.name(), state, paused, *created_at));
+    }
+    let Last { process, state, created_at } = absent(shared, pid).await.map_err(refusal)?;
+    Ok(status_of(process, state, false, created_at))
+}
+
+/// A status as plumpy gives it: these four keys, the state as Python shows its enum.
+fn status_of(process: &str, state: ProcessState, paused: bool, created_at: Timestamp) -> Node {
+    let state = format!("ProcessState.{}", state.as_str().to_uppercase());
+    let class = process.rsplit([':', '.']).next().unwrap_or(process);
+    // Milliseconds of a date have fewer than 53 bits.
+    #[allow(clippy::cast_precision_loss)]
+    let ctime = created_at.as_millis() as f64 / 1_000.0;
+    Node::mapping([
+        ("ctime", Node::Float(ctime)),
+        ("paused", paused.into()),
+        ("process_string", format!("<{class}> ({state})").into()),
+        ("state", state.into()),
+    ])
+}
+
+/// Does what a broadcast asks of all processes of a runtime.
+///
+/// A forced kill is not among it: as in plumpy, `force_kill` in a broadcast is ignored. It reaches processes that its
+/// sender does not know, and what their steps were doing would be lost.
+pub(super) struct Orders(pub(super) Weak<Shared>);
+
+impl BroadcastSubscriber for Orders {
+    fn receive(&self, broadcast: Arc<Broadcast>) -> BoxFuture<'static, ()> {
+        let shared = self.0.upgrade();
+        Box::pin(async move {
+            let (Some(shared), Some(request)) = (shared, order(&broadcast)) else { return };
+            // Only filed here, so that the next order is not before this one; it takes effect when steps end.
+            let mut filing = JoinSet::new();
+            for entry in shared.entries() {
+                if filing.len() >= limits::FILING {
+                    filing.join_next().await;
+                }
+                filing.spawn(file(Arc::clone(&shared), entry, request.clone()));
+            }
+            while filing.join_next().await.is_some() {}
+            shared.filed.notify_one();
+        })
+    }
+}
+
+/// What a broadcast asks for. Its body is a mapping, from older senders a text, or nothing.
+fn order(broadcast: &Broadcast) -> Option<Request> {
+    let body = &broadcast.body;
+    let text = body.as_text().or_else(|| body.get("message")?.as_text());
+    let text = text.filter(|text| !text.is_empty()).map(str::to_owned);
+    match broadcast.subject.as_deref()? {
+        "pause" => Some(Request::Pause { text }),
+        "play" => Some(Request::Play),
+        "kill" => Some(Request::Kill { text: text.unwrap_or_default(), force: false }),
+        _ => None,
+    }
+}
+
+async fn file(shared: Arc<Shared>, entry: Arc<Entry>, request: Request) {
+    if shared.is_closing() {
+        return;
+    }
+    match shared.store() {
+        Some(store) => {
+            if let Err(error) = store.request(entry.pid(), request).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(pid = %entry.pid(), error, "a request to all processes was not stored");
+            }
+        }
+        None => {
+            if shared.post(&entry, Mail { id: None, request, reply: None }).is_err() {
+                tracing::debug!(pid = %entry.pid(), "a request to all processes found none here");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_has_the_four_keys_of_plumpy() {
+        let status = status_of("procession_examples:WaitChain", ProcessState::Waiting, false, Timestamp::from_millis(1_500));
+        let expected = Node::mapping([
+            ("ctime", Node::Float(1.5)),
+            ("paused", false.into()),
+            ("process_string", "<WaitChain> (ProcessState.WAITING)".into()),
+            ("state", "ProcessState.WAITING".into()),
+        ]);
+        assert_eq!(status, expected);
+    }
+
+    #[test]
+    fn orders_come_as_mappings_texts_and_nothing() {
+        let order = |subject: &str, body: Node| {
+            let mut broadcast = Broadcast::default();
+            (broadcast.subject, broadcast.body) = (Some(subject.to_owned()), body);
+            super::order(&broadcast)
+        };
+        let body = |intent: &str, message: Node| {
+            Node::mapping([("intent", intent.into()), ("message", message), ("force_kill", true.into())])
+        };
+        let pause = |text: Option<&str>| Some(Request::Pause { text: text.map(str::to_owned) });
+        let kill = |text: &str| Some(Request::Kill { text: text.to_owned(), force: false });
+        assert_eq!(order("pause", body("pause", "why".into())), pause(Some("why")));
+        assert_eq!(order("pause", body("pause", Node::Null)), pause(None));
+        assert_eq!(order("pause", "why".into()), pause(Some("why")));
+        assert_eq!(order("pause", Node::Null), pause(None));
+        assert_eq!(order("kill", body("kill", "bang".into())), kill("bang"), "a broadcast forces nothing");
+        assert_eq!(order("kill", "bang".into()), kill("bang"));
+        assert_eq!(order("kill", Node::Null), kill(""));
+        assert_eq!(order("play", Node::Null), Some(Request::Play));
+        assert_eq!(order("state_changed.created.running", Node::Null), None);
+        assert_eq!(order("reboot", Node::Null), None);
+    }
+}

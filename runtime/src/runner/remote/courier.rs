@@ -1,0 +1,213 @@
+//! The thread that talks to the communicator: makes and removes subscriptions, and tells of transitions.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::Remote;
+use super::answers::{Answers, Orders};
+use super::outbox::{News, Round};
+use crate::communicator::{BroadcastFilter, CommunicatorError, RpcSubscriber};
+use crate::limits;
+use crate::message::{Broadcast, Node};
+use crate::process::ProcessId;
+use crate::runner::shared::Shared;
+
+/// Starts the thread. It ends when the runtime has closed and no step runs any more.
+pub(super) fn start(remote: Arc<Remote>, shared: &Arc<Shared>) -> std::io::Result<()> {
+    let answers: Arc<dyn RpcSubscriber> = Arc::new(Answers(Arc::downgrade(shared)));
+    let orders = Arc::new(Orders(Arc::downgrade(shared)));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let shared = Arc::clone(shared);
+    let work = async move {
+        let gone = Gone(remote);
+        let remote = &gone.0;
+        let (closing, closed) = watch::channel(false);
+        let until = async {
+            shared.closed().await;
+            shared.drained().await;
+            closing.send_replace(true);
+        };
+        let mut subscriptions = Subscriptions { remote, answers, reached: HashSet::new(), again: HashSet::new(), at: None };
+        let subscribed = subscriptions.run(closed.clone());
+        let (orders, (), (), ()) = tokio::join!(listen(remote, orders), until, tell(remote, closed), subscribed);
+        subscriptions.remove_all().await;
+        if let Some(identifier) = orders {
+            logged("the removal of a subscription", remote.communicator.remove_broadcast_subscriber(&identifier).await);
+        }
+    };
+    std::thread::Builder::new().name("procession-remote".to_owned()).spawn(move || runtime.block_on(work))?;
+    Ok(())
+}
+
+/// Lets nobody wait for this thread any more, however it ends.
+struct Gone(Arc<Remote>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.outbox.give_up();
+        self.0.gone.send_replace(true);
+    }
+}
+
+/// Hears what is asked of all processes; gives the identifier of the subscription.
+async fn listen(remote: &Remote, orders: Arc<Orders>) -> Option<String> {
+    let filter = BroadcastFilter::all().subject("pause").subject("play").subject("kill");
+    match remote.communicator.add_broadcast_subscriber(orders, filter, None).await {
+        Ok(identifier) => Some(identifier),
+        Err(error) => {
+            logged("a subscription to broadcasts", Err(error));
+            None
+        }
+    }
+}
+
+/// Tells of transitions, in their order, until the runtime has closed and all are told.
+async fn tell(remote: &Remote, mut closed: watch::Receiver<bool>) {
+    loop {
+        // Looked at before: what was told until then is in the batch.
+        let last = *closed.borrow();
+        let batch = remote.outbox.take_news();
+        if batch.dropped > 0 {
+            tracing::warn!(dropped = batch.dropped, "transitions were not told: too many wait to be");
+        }
+        if batch.news.is_empty() {
+            if last {
+                return;
+            }
+            tokio::select! {
+                () = remote.outbox.told.notified() => {}
+                // The sender lives as long as this.
+                _ = closed.changed() => {}
+            }
+            continue;
+        }
+        remote.outbox.arrived(batch.arrived).await;
+        let mut failed = None;
+        for news in &batch.news {
+            if let Err(error) = remote.communicator.broadcast_send(broadcast(news)).await {
+                failed = Some(error);
+            }
+        }
+        if let Some(error) = failed {
+            logged("a transition", Err(error));
+        }
+        remote.outbox.finish_batch(&batch);
+    }
+}
+
+/// The broadcast of a transition (wire.md 7).
+fn broadcast(News { pid, from, to }: &News) -> Broadcast {
+    let from = from.map_or("None", |from| from.as_str());
+    Broadcast {
+        sender: Node::from(pid),
+        subject: Some(format!("state_changed.{from}.{to}")),
+        ..Broadcast::default()
+    }
+}
+
+struct Subscriptions<'a> {
+    remote: &'a Arc<Remote>,
+    /// One for all: a process that waits is to cost little.
+    answers: Arc<dyn RpcSubscriber>,
+    reached: HashSet<ProcessId>,
+    /// Those whose subscription failed, and is tried again.
+    again: HashSet<ProcessId>,
+    /// When.
+    at: Option<Instant>,
+}
+
+impl Subscriptions<'_> {
+    /// Makes and removes subscriptions, until the runtime has closed and all is told.
+    async fn run(&mut self, mut closed: watch::Receiver<bool>) {
+        loop {
+            let round = self.remote.outbox.take_round();
+            if !round.is_empty() {
+                self.turn(&round).await;
+                self.remote.outbox.finish_round(&round);
+                continue;
+            }
+            if *closed.borrow() {
+                return self.remote.outbox.give_up_arrivals();
+            }
+            let again = self.at.unwrap_or_else(|| Instant::now() + limits::RESUBSCRIBE);
+            tokio::select! {
+                () = self.remote.outbox.changed.notified() => {}
+                _ = closed.changed() => {}
+                () = tokio::time::sleep_until(again), if self.at.is_some() => {
+                    self.at = None;
+                    let again = std::mem::take(&mut self.again);
+                    self.add(again.into_iter().collect()).await;
+                }
+            }
+        }
+    }
+
+    async fn turn(&mut self, round: &Round) {
+        let gone: Vec<_> = round.leaving.iter().filter(|pid| !self.again.remove(*pid) && self.reached.remove(*pid)).collect();
+        // Removed first: one that is back in the same round has left before it came.
+        self.remove(gone.into_iter().cloned().collect()).await;
+        self.add(round.arriving.clone()).await;
+    }
+
+    async fn add(&mut self, pids: Vec<ProcessId>) {
+        let mut adding = JoinSet::new();
+        for pid in pids {
+            let (remote, answers) = (Arc::clone(self.remote), Arc::clone(&self.answers));
+            adding.spawn(async move {
+                let added = remote.communicator.add_rpc_subscriber(answers, Some(pid.to_string())).await;
+                (pid, added)
+            });
+        }
+        while let Some(added) = adding.join_next().await {
+            match added {
+                Ok((pid, Ok(_))) => drop(self.reached.insert(pid)),
+                Ok((pid, Err(error))) if error.is_retryable() => {
+                    tracing::debug!(%pid, error = &error as &dyn std::error::Error, "a subscription is tried again");
+                    self.again.insert(pid);
+                    self.at.get_or_insert_with(|| Instant::now() + limits::RESUBSCRIBE);
+                }
+                Ok((pid, Err(error))) => {
+                    tracing::warn!(%pid, error = &error as &dyn std::error::Error, "a process cannot be reached");
+                }
+                Err(panic) => tracing::error!(%panic, "a communicator panicked"),
+            }
+        }
+    }
+
+    async fn remove(&self, pids: Vec<ProcessId>) {
+        let mut removing = JoinSet::new();
+        for pid in pids {
+            let remote = Arc::clone(self.remote);
+            removing.spawn(async move { remote.communicator.remove_rpc_subscriber(&pid.to_string()).await });
+        }
+        while let Some(removed) = removing.join_next().await {
+            match removed {
+                Ok(removed) => logged("the removal of a subscription", removed),
+                Err(panic) => tracing::error!(%panic, "a communicator panicked"),
+            }
+        }
+    }
+
+    async fn remove_all(&mut self) {
+        let mut rest = std::mem::take(&mut self.reached).into_iter();
+        loop {
+            let some: Vec<_> = rest.by_ref().take(limits::SUBSCRIBING).collect();
+            if some.is_empty() {
+                return;
+            }
+            self.remove(some).await;
+        }
+    }
+}
+
+/// A communicator that fails changes nothing for processes (P11).
+fn logged(what: &str, result: Result<(), CommunicatorError>) {
+    match result {
+        // It was closed on purpose, and with it all subscriptions are gone.
+        Ok(()) | Err(CommunicatorError::Closed) => {}
+        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "{what} failed"),
+    }
+}

@@ -1,0 +1,75 @@
+//! How the processes of a runtime are reached over a communicator, and tell of their transitions.
+//!
+//! Nothing here may delay a process or make it fail: drivers leave what is to be told in the [`Outbox`], and a thread
+//! of its own talks to the communicator, so that steps that block their thread do not stop it either.
+
+mod answers;
+mod courier;
+mod outbox;
+
+use std::sync::Arc;
+use tokio::sync::watch;
+
+use self::outbox::{Last, Outbox};
+use super::entry::Entry;
+use super::shared::Shared;
+use crate::communicator::Communicator;
+use crate::limits;
+use crate::process::{ProcessId, ProcessState, Transition};
+
+/// The link of a runtime to its communicator.
+pub(crate) struct Remote {
+    pub(crate) communicator: Arc<dyn Communicator>,
+    outbox: Outbox,
+    /// Whether the thread has ended, and every subscription is removed.
+    gone: watch::Sender<bool>,
+}
+
+impl Remote {
+    pub(crate) fn new(communicator: Arc<dyn Communicator>) -> Arc<Self> {
+        Arc::new(Self { communicator, outbox: Outbox::new(), gone: watch::Sender::new(false) })
+    }
+
+    /// Talks to the communicator until the runtime has closed.
+    pub(super) fn start(self: &Arc<Self>, shared: &Arc<Shared>) -> std::io::Result<()> {
+        courier::start(Arc::clone(self), shared)
+    }
+
+    /// A process is here; its creation is told if it is new.
+    pub(super) fn join(&self, pid: &ProcessId, creation: Option<Transition<'_>>) {
+        self.outbox.join(pid, creation);
+    }
+
+    /// Tells of a transition that was committed.
+    pub(super) fn tell(&self, transition: Transition<'_>) {
+        self.outbox.tell(transition);
+    }
+
+    /// A process has ended, or cannot go on here.
+    pub(super) fn leave(&self, entry: &Entry, state: Option<ProcessState>) {
+        let (process, created_at) = (entry.process.name(), entry.created_at);
+        self.outbox.leave(entry.pid(), state.map(|state| Last { process, state, created_at }));
+    }
+
+    /// Waits until all that are here can be reached, but not long.
+    pub(crate) async fn arrived(&self) {
+        if tokio::time::timeout(limits::REACHABLE, self.outbox.all_arrived()).await.is_err() {
+            tracing::debug!("processes cannot be reached yet");
+        }
+    }
+
+    /// Waits until all that was to be told is told, but not long.
+    pub(crate) async fn told(&self) {
+        if tokio::time::timeout(limits::TOLD, self.outbox.all_told()).await.is_err() {
+            tracing::debug!("transitions are not told yet");
+        }
+    }
+
+    /// Waits until every subscription is removed, after the runtime has closed.
+    pub(super) async fn gone(&self) {
+        let mut gone = self.gone.subscribe();
+        if tokio::time::timeout(limits::FAREWELL, gone.wait_for(|gone| *gone)).await.is_err() {
+            tracing::warn!("subscriptions of a runtime that was shut down are still being removed");
+        }
+    }
+}
