@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod communicator;
+pub mod launcher;
 pub mod limits;
 pub mod listener;
 pub mod message;

@@ -110,3 +110,9 @@ pub const REPLIES: usize = 1_000_000;
 pub const SUBSCRIBERS: usize = 10 * RESIDENT;
 /// Broadcasts that wait for one subscriber: one that is so far behind does not catch up.
 pub const BROADCASTS_WAITING: usize = 10_000;
+/// Tasks that went back to a snapshot and are remembered, so that a repetition does not do it again: 1 MB of ids.
+pub const RESTORED_TASKS: usize = 10_000;
+/// How long after a reply was not sent it is tried again; doubled each time.
+pub const REPLY_AGAIN: Duration = Duration::from_millis(100);
+/// The longest such pause: no longer than a person waits for an answer once the broker is back.
+pub const REPLY_AGAIN_MOST: Duration = Duration::from_secs(5);

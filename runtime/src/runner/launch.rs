@@ -16,7 +16,7 @@ use crate::limits;
 use crate::listener::{Attached, SavedListener, text_of};
 use crate::process::{BoxFuture, ErrorInfo, Process, ProcessId, Slot};
 use crate::spec::{InputMap, PreparedInputs};
-use crate::store::{Creation, Record};
+use crate::store::{Creation, OwedReply, Record};
 
 /// A launch that is being prepared: `.await` it.
 #[must_use = "a launch does nothing until it is awaited"]
@@ -35,6 +35,7 @@ pub struct LaunchingByName {
     pid: Option<ProcessId>,
     listeners: Result<Vec<Attached>, RunError>,
     unstarted: bool,
+    owes: Option<OwedReply>,
 }
 
 impl<P: Process> Launching<P> {
@@ -77,7 +78,7 @@ impl LaunchingByName {
     }
 
     fn of(shared: &Arc<Shared>, process: Result<Arc<dyn ProcessType>, RunError>, inputs: InputMap) -> Self {
-        Self { shared: Arc::clone(shared), process, inputs, key: None, pid: None, listeners: Ok(Vec::new()), unstarted: false }
+        Self { shared: Arc::clone(shared), process, inputs, key: None, pid: None, listeners: Ok(Vec::new()), unstarted: false, owes: None }
     }
 
     /// Adds a listener to the process, which is stored with it. A launch that finds its key taken adds none.
@@ -113,6 +114,12 @@ impl LaunchingByName {
         self
     }
 
+    /// Stores a reply that the process owes at its end, with its creation, or with the process that has the key.
+    pub(crate) fn owes(mut self, reply: OwedReply) -> Self {
+        self.owes = Some(reply);
+        self
+    }
+
     async fn launch(self) -> Result<AnyHandle, RunError> {
         let process = self.process?;
         if self.shared.is_closing() {
@@ -124,8 +131,8 @@ impl LaunchingByName {
         if listeners.len() > limits::LISTENERS {
             return Err(RunError::TooMany { pid, what: "listeners", most: limits::LISTENERS });
         }
-        let (at, unstarted) = (self.shared.env.clock.now(), self.unstarted);
-        let new = New { process: Arc::clone(&process), pid, key: self.key, inputs, listeners, unstarted, at };
+        let (at, unstarted, owes) = (self.shared.env.clock.now(), self.unstarted, self.owes);
+        let new = New { process: Arc::clone(&process), pid, key: self.key, inputs, listeners, unstarted, owes, at };
         let slot = if self.shared.store().is_some() {
             // On a task of its own: if the caller goes away meanwhile, what the store has is run all the same.
             let shared = Arc::clone(&self.shared);
@@ -152,6 +159,7 @@ struct New {
     inputs: PreparedInputs,
     listeners: Vec<Attached>,
     unstarted: bool,
+    owes: Option<OwedReply>,
     at: Timestamp,
 }
 
@@ -210,6 +218,7 @@ async fn create_stored(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunE
     let mut row = new_process(pid.clone(), live.as_mut(), process, &new.inputs, new.at)
         .map_err(|error| unwritable(process, &error))?;
     row.key.clone_from(&new.key);
+    row.owes.clone_from(&new.owes);
     if !new.listeners.is_empty() {
         let text = text_of(&new.listeners).map_err(|error| unwritable(process, &ErrorInfo::from_error(&error)))?;
         row.listeners = Some(text);

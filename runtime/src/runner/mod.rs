@@ -14,6 +14,7 @@ mod instance;
 mod keys;
 mod launch;
 mod listeners;
+mod owed;
 mod remote;
 mod requests;
 mod restore;

@@ -1,0 +1,279 @@
+//! A worker's side of tasks: [`ProcessLauncher`] launches, creates and continues processes (wire.md 8, S130 to S133),
+//! [`Worker`] puts it together with a runtime and its communicator.
+
+mod arguments;
+mod owed;
+mod task;
+mod worker;
+
+pub use worker::{ServingWorker, Worker, WorkerError};
+
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use self::arguments::{Arguments, arguments};
+use self::owed::Owed;
+use crate::communicator::{Answer, Answered, Communicator, Incoming, Refusal, TaskSubscriber};
+use crate::limits;
+use crate::message::{Create, Node, TaskBody};
+use crate::process::{BoxFuture, Ended, ProcessId, ProcessState, Termination};
+use crate::runner::{AnyHandle, RunError, Runtime};
+use crate::text::chain;
+
+/// Does the tasks `launch`, `create` and `continue` with the processes of a runtime: the counterpart of plumpy's
+/// `ProcessLauncher`. It is a [`TaskSubscriber`] of any communicator; [`Worker`] subscribes it.
+///
+/// With a store, a task is acknowledged as soon as the store has the process and whom its result is owed to; the reply
+/// follows when the process ends, also in another worker after a crash. The process is created under a key that
+/// comes from the id of the task, so that a task that comes twice is one process, and has one result.
+///
+/// Without a store nothing may be persisted. A task that waits for its process stays unacknowledged until then, and one
+/// that comes again meanwhile joins the process that it began.
+///
+/// What is answered is as in plumpy:
+///
+/// | task | answer |
+/// |---|---|
+/// | `create`, and all with `nowait` | the id of the process |
+/// | the others | the outputs at the end, also of a process that ended with an exit code or lacks an output |
+/// | a process that excepted or was killed | the exception's or the kill's text as a failure |
+/// | unknown process, bad arguments, bad inputs, unknown id | a failure that says so |
+/// | another `task`; `persist` or an unknown id without a store | the task is rejected |
+///
+/// A `continue` of a process that runs joins it, and of one that has ended gives its result. With a `tag` it goes back
+/// to that snapshot first, which a process that runs here refuses; a repetition of the same task only joins, as far as
+/// this launcher remembers it.
+///
+/// A store that fails, or a runtime that closes, rejects the task: another worker can do it.
+#[derive(Clone)]
+pub struct ProcessLauncher {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    runtime: Runtime,
+    owed: Owed,
+    restored: Mutex<Recent>,
+}
+
+impl ProcessLauncher {
+    /// A launcher of processes of this runtime, which replies over this communicator.
+    pub fn new(runtime: &Runtime, communicator: Arc<dyn Communicator>) -> Self {
+        let owed = Owed::new(runtime, communicator);
+        Self { inner: Arc::new(Inner { runtime: runtime.clone(), owed, restored: Mutex::default() }) }
+    }
+
+    /// Goes on with what an earlier worker on the same store owes: waits for those processes, and replies. Gives how many
+    /// replies are owed. [`Worker`] does it at its start.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn resume_owed(&self) -> Result<usize, RunError> {
+        self.inner.owed.resume().await
+    }
+}
+
+impl TaskSubscriber for ProcessLauncher {
+    fn receive(&self, task: Incoming) -> BoxFuture<'static, Answered> {
+        let inner = Arc::clone(&self.inner);
+        Box::pin(async move {
+            let body = match task::read(&task.body) {
+                Err(rejected @ Refusal::Rejected(_)) => return Err(rejected),
+                Err(refusal) => return Ok(at_once(Err(refusal))),
+                Ok(body) => body,
+            };
+            let work = Arc::clone(&inner);
+            // Constructors and hooks are the user's: they run where steps do.
+            let work = inner.runtime.spawn(async move { work.perform(task, body).await });
+            match work.await {
+                Ok(Err(Refusal::Rejected(why))) => Err(Refusal::Rejected(why)),
+                Ok(Err(refusal)) => Ok(at_once(Err(refusal))),
+                Ok(Ok(answer)) => Ok(answer),
+                Err(failed) if failed.is_panic() => Ok(at_once(Err(Refusal::failed("the launcher panicked")))),
+                Err(_) => Err(closes()),
+            }
+        })
+    }
+}
+
+impl Inner {
+    async fn perform(&self, task: Incoming, body: TaskBody) -> Answered {
+        if self.runtime.is_closing() {
+            return Err(closes());
+        }
+        match body {
+            TaskBody::Launch { create, nowait: false } => self.launch(task, create).await,
+            TaskBody::Launch { create, nowait: true } => self.create(&task, create, false).await,
+            TaskBody::Create(create) => self.create(&task, create, true).await,
+            TaskBody::Continue { pid, nowait, tag } => {
+                let handle = self.bring(&task, &pid, tag).await?;
+                if nowait { Ok(at_once(Ok(Node::from(&pid)))) } else { self.wait(task, handle).await }
+            }
+        }
+    }
+
+    fn launching(&self, task: &Incoming, create: Create) -> Result<crate::LaunchingByName, Refusal> {
+        if create.persist && self.runtime.store().is_none() {
+            return Err(Refusal::Rejected("a worker without a store cannot persist a process".to_owned()));
+        }
+        let process = create.process.clone();
+        let Arguments { inputs, pid } = arguments(create)?;
+        let launching = self.runtime.launch_by_name(&process, inputs).key(format!("task/{}", task.id));
+        Ok(match pid {
+            Some(pid) => launching.id(pid),
+            None => launching,
+        })
+    }
+
+    /// The id is the answer.
+    async fn create(&self, task: &Incoming, create: Create, unstarted: bool) -> Answered {
+        let launching = self.launching(task, create)?;
+        let launching = if unstarted { launching.unstarted() } else { launching };
+        let handle = launching.await.map_err(|error| refusal(&error))?;
+        Ok(at_once(Ok(Node::from(handle.pid()))))
+    }
+
+    async fn launch(&self, task: Incoming, create: Create) -> Answered {
+        let launching = self.launching(&task, create)?;
+        let Some(reply) = self.owed.reply_to(&task)? else {
+            let handle = launching.await.map_err(|error| refusal(&error))?;
+            return Ok(self.unowed(handle));
+        };
+        let handle = launching.owes(reply.clone()).await.map_err(|error| refusal(&error))?;
+        self.owed.repay(handle, reply);
+        Ok(Answer::Owed)
+    }
+
+    /// A process that is here or in the store, started.
+    async fn bring(&self, task: &Incoming, pid: &ProcessId, tag: Option<String>) -> Result<AnyHandle, Refusal> {
+        let stored = self.runtime.store().is_some();
+        let handle = match tag {
+            None => self.runtime.attach(pid).await,
+            Some(_) if !stored => return Err(Refusal::Rejected("a worker without a store has no snapshots".to_owned())),
+            Some(tag) => self.restore(task, pid, &tag).await,
+        };
+        let handle = match handle {
+            Err(RunError::NotFound(pid)) if !stored => {
+                return Err(Refusal::Rejected(format!("a worker without a store cannot continue process {pid}")));
+            }
+            handle => handle.map_err(|error| refusal(&error))?,
+        };
+        let status = handle.status().await;
+        if status.is_ok_and(|status| status.state == ProcessState::Created) {
+            handle.start().await.map_err(|error| refusal(&error))?;
+        }
+        Ok(handle)
+    }
+
+    async fn restore(&self, task: &Incoming, pid: &ProcessId, tag: &str) -> Result<AnyHandle, RunError> {
+        if !self.recent(|recent| recent.add(&task.id)) {
+            return self.runtime.attach(pid).await;
+        }
+        let restored = self.runtime.restore(pid, tag).await;
+        match restored {
+            // It went back before its worker was lost, and runs since.
+            Err(RunError::InvalidState { .. }) if task.redelivered => self.runtime.attach(pid).await,
+            Err(error) => {
+                self.recent(|recent| recent.remove(&task.id));
+                Err(error)
+            }
+            restored => restored,
+        }
+    }
+
+    fn recent<T>(&self, what: impl FnOnce(&mut Recent) -> T) -> T {
+        what(&mut self.restored.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The result is the answer, of a process that the store has already.
+    async fn wait(&self, task: Incoming, handle: AnyHandle) -> Answered {
+        let Some(reply) = self.owed.reply_to(&task)? else { return Ok(self.unowed(handle)) };
+        self.runtime.owe(handle.pid(), reply.clone()).await.map_err(|error| refusal(&error))?;
+        self.owed.repay(handle, reply);
+        Ok(Answer::Owed)
+    }
+
+    /// The answer where none is stored: because nobody waits for it, or because there is no store.
+    fn unowed(&self, handle: AnyHandle) -> Answer {
+        if self.runtime.store().is_some() {
+            return Answer::Value(Node::Null);
+        }
+        let runtime = self.runtime.clone();
+        Answer::Later(Box::pin(async move {
+            let end = handle.termination().await;
+            if let Err(RunError::Closed) = end {
+                // The task goes back when the communicator closes, as it does when a worker is lost.
+                return std::future::pending().await;
+            }
+            runtime.told().await;
+            result_of(&end.map_err(|error| refusal(&error))?).map(Answer::Value)
+        }))
+    }
+}
+
+/// What the other side gets after one level of pending, as from plumpy, whose launcher is a coroutine.
+fn at_once(answer: Result<Node, Refusal>) -> Answer {
+    Answer::Later(Box::pin(std::future::ready(answer.map(Answer::Value))))
+}
+
+fn closes() -> Refusal {
+    Refusal::Rejected("the worker closes".to_owned())
+}
+
+/// What a task gets that could not be begun. Where it is the worker's trouble, another may do it.
+fn refusal(error: &RunError) -> Refusal {
+    match error {
+        RunError::Closed => closes(),
+        RunError::Store(_) | RunError::Busy(_) => Refusal::Rejected(chain(error)),
+        _ => Refusal::Failed(chain(error)),
+    }
+}
+
+/// What a task gets at the end of its process (wire.md 8).
+fn result_of(termination: &Termination) -> Result<Node, Refusal> {
+    match &termination.ended {
+        Ended::Finished { .. } | Ended::Exited { .. } => {
+            Ok(Node::from(serde_json::Value::Object(termination.outputs.clone())))
+        }
+        Ended::Excepted { error } => {
+            let causes = error.causes.iter().map(|cause| format!(": {cause}")).collect::<String>();
+            Err(Refusal::Failed(format!("{}{causes}", error.message)))
+        }
+        Ended::Killed { text } => Err(Refusal::Failed(text.clone())),
+    }
+}
+
+/// The latest of the tasks that went back to a snapshot.
+#[derive(Default)]
+struct Recent {
+    known: HashSet<String>,
+    order: VecDeque<String>,
+}
+
+impl Recent {
+    /// Whether it is new.
+    fn add(&mut self, task: &str) -> bool {
+        if !self.known.insert(task.to_owned()) {
+            return false;
+        }
+        self.order.push_back(task.to_owned());
+        if self.order.len() > limits::RESTORED_TASKS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        true
+    }
+
+    fn remove(&mut self, task: &str) {
+        self.known.remove(task);
+        self.order.retain(|known| known != task);
+    }
+}
+
+impl fmt::Debug for ProcessLauncher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessLauncher").field("runtime", &self.inner.runtime).finish_non_exhaustive()
+    }
+}

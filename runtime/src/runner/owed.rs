@@ -1,0 +1,46 @@
+//! What a launcher asks of a runtime beside what users ask: replies that are owed, and tasks of its own.
+
+use std::future::Future;
+use tokio::task::JoinHandle;
+
+use super::{RunError, Runtime};
+use crate::process::ProcessId;
+use crate::store::OwedReply;
+
+impl Runtime {
+    /// Runs something where the drivers run: what users have written is not to run on a communicator's thread.
+    pub(crate) fn spawn<F>(&self, work: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.shared().tokio.spawn(work)
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.shared().is_closing()
+    }
+
+    /// Waits until the runtime closes.
+    pub(crate) async fn closed(&self) {
+        self.shared().closed().await;
+    }
+
+    /// Waits until transitions so far are told, if there is a communicator.
+    pub(crate) async fn told(&self) {
+        if let Some(remote) = &self.shared().remote {
+            remote.told().await;
+        }
+    }
+
+    /// Keeps that a process owes a reply at its end.
+    pub(crate) async fn owe(&self, pid: &ProcessId, reply: OwedReply) -> Result<(), RunError> {
+        let Some(store) = self.store() else { return Err(RunError::Volatile { request: "owe a reply" }) };
+        Ok(store.owe(self.shared().env.epoch, pid, reply).await?)
+    }
+
+    /// Forgets a reply that was sent.
+    pub(crate) async fn settle(&self, pid: ProcessId, id: String) -> Result<(), RunError> {
+        let Some(store) = self.store() else { return Ok(()) };
+        Ok(store.settle(self.shared().env.epoch, vec![(pid, id)]).await?)
+    }
+}
