@@ -116,3 +116,34 @@ pub const RESTORED_TASKS: usize = 10_000;
 pub const REPLY_AGAIN: Duration = Duration::from_millis(100);
 /// The longest such pause: no longer than a person waits for an answer once the broker is back.
 pub const REPLY_AGAIN_MOST: Duration = Duration::from_secs(5);
+/// Tasks that a communicator over a broker holds unacknowledged by default: enough to keep a worker busy while acknowledgements travel,
+/// few enough that other workers get their share.
+pub const PREFETCH: u16 = 256;
+/// Calls and broadcasts that a broker sends ahead of their acknowledgement.
+pub const MESSAGE_PREFETCH: u16 = 1_000;
+/// How long to wait before the first attempt to reconnect to a broker.
+pub const RECONNECT_LEAST: Duration = Duration::from_millis(50);
+/// How long to wait at most between attempts to reconnect to a broker: it shall be found soon after it is back.
+pub const RECONNECT_MOST: Duration = Duration::from_secs(5);
+/// How long one attempt to connect to a broker, or to set things up on it, may take.
+pub const CONNECT: Duration = Duration::from_secs(10);
+/// Messages that were sent and are not confirmed: as many as a broker confirms in some milliseconds.
+pub const UNCONFIRMED: usize = 1_024;
+/// Broadcasts that wait for a connection or for confirmation: what 1,000 processes say in ten steps.
+pub const BROADCASTS: usize = 10_000;
+/// Replies that wait for a connection: one for each process that may end meanwhile.
+pub const REPLIES: usize = 100_000;
+/// Replies that are waited for.
+pub const OUTSTANDING: usize = 1_000_000;
+/// Subscribers of one kind at one communicator: as many as there may be resident processes, and more.
+pub const SUBSCRIBERS: usize = 1_000_000;
+/// Broadcasts that wait for one slow subscriber.
+pub const UNHEARD: usize = 10_000;
+/// Tasks that were finished and whose acknowledgement may have been lost: they are known when they come again.
+pub const FINISHED_TASKS: usize = 4_096;
+/// Bytes of the name of a queue or an exchange: names that are built of it have at most 255.
+pub const QUEUE_NAME_BYTES: usize = 200;
+/// How long closing waits for what was sent to be confirmed.
+pub const CLOSE: Duration = Duration::from_secs(5);
+/// How often an empty queue is asked for a task that is pulled.
+pub const PULL: Duration = Duration::from_millis(50);

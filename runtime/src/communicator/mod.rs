@@ -34,6 +34,8 @@
 //! Subscribers run beside one another, each task and each call on its own; they must not block their thread. A panic in
 //! one is a failure with its text.
 
+#[cfg(feature = "amqp")]
+mod amqp;
 mod error;
 mod filter;
 mod local;
@@ -44,6 +46,8 @@ mod subscription;
 //#[cfg(feature = "conformance")]
 //pub mod conformance;
 
+#[cfg(feature = "amqp")]
+pub use amqp::{AmqpCommunicator, AmqpConnection, AmqpOptions, AmqpStatistics};
 pub use error::{CommunicatorError, Source};
 pub use filter::BroadcastFilter;
 pub use local::LocalCommunicator;

@@ -1,0 +1,206 @@
+//! What comes: read from its consumer in batches, as many as are there.
+
+use lapin::message::Delivery;
+use lapin::options::BasicAckOptions;
+use lapin::{Channel, Consumer};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use tokio::sync::mpsc;
+
+use super::acks::{Acks, send};
+use super::shared::Shared;
+use super::{tasks, wire};
+use crate::communicator::{Answer, Answered, IncomingRpc, Refusal, ReplyAddress, RpcSubscriber};
+use crate::message::Node;
+use crate::runner::caught_async;
+
+/// Messages that are dealt with in one go; acknowledgements wait for the end of it.
+const BATCH: usize = 32;
+
+/// What has come, at least one message; none if nothing comes any more.
+async fn batch(consumer: &mut Consumer) -> Result<Vec<Delivery>, Option<lapin::Error>> {
+    let mut batch = Vec::new();
+    std::future::poll_fn(|context| {
+        while batch.len() < BATCH {
+            match futures_core::Stream::poll_next(Pin::new(&mut *consumer), context) {
+                Poll::Ready(Some(Ok(delivery))) => batch.push(delivery),
+                Poll::Ready(ended) if batch.is_empty() => return Poll::Ready(Err(ended.and_then(Result::err))),
+                Poll::Pending if batch.is_empty() => return Poll::Pending,
+                _ => break,
+            }
+        }
+        Poll::Ready(Ok(std::mem::take(&mut batch)))
+    })
+    .await
+}
+
+/// Says that a consumer has ended that should not have.
+fn ended(failing: &mpsc::Sender<String>, what: &str, error: Option<lapin::Error>) {
+    let why = match error {
+        Some(error) => format!("the consumer of {what} failed: {error}"),
+        None => format!("the broker cancelled the consumer of {what}"),
+    };
+    // One failure is enough.
+    let _ = failing.try_send(why);
+}
+
+pub(super) async fn replies(shared: Arc<Shared>, mut consumer: Consumer, failing: mpsc::Sender<String>) {
+    loop {
+        match batch(&mut consumer).await {
+            Ok(batch) => {
+                for delivery in batch {
+                    let correlation_id = delivery.properties.correlation_id().as_ref();
+                    let correlation_id = correlation_id.map_or("", lapin::types::ShortString::as_str);
+                    shared.replies.arrived(correlation_id, &delivery.data);
+                }
+            }
+            Err(error) => return ended(&failing, "replies", error),
+        }
+    }
+}
+
+pub(super) async fn tasks(shared: Arc<Shared>, acks: Arc<Acks>, mut consumer: Consumer, failing: mpsc::Sender<String>) {
+    loop {
+        match batch(&mut consumer).await {
+            Ok(batch) => {
+                for delivery in batch {
+                    tasks::arrived(&shared, &acks, delivery).await;
+                }
+                flush(&shared, &acks);
+            }
+            Err(error) => {
+                // Nobody wants tasks any more, or the broker cancelled the consumer.
+                if error.is_some() || shared.subscribers.wanted().0 {
+                    ended(&failing, "tasks", error);
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// Acknowledges tasks that are done later, and answers them.
+pub(super) async fn acknowledgements(shared: Arc<Shared>, acks: Arc<Acks>) {
+    loop {
+        acks.some().await;
+        flush(&shared, &acks);
+    }
+}
+
+fn flush(shared: &Shared, acks: &Acks) {
+    for message in acks.flush() {
+        shared.answer(message);
+    }
+}
+
+pub(super) async fn broadcasts(
+    shared: Arc<Shared>,
+    channel: Channel,
+    mut consumer: Consumer,
+    failing: mpsc::Sender<String>,
+) {
+    loop {
+        match batch(&mut consumer).await {
+            Ok(batch) => {
+                acknowledge(&channel, &batch);
+                for delivery in batch {
+                    match wire::read_broadcast(&delivery.data) {
+                        Ok(broadcast) => shared.subscribers.broadcast(&Arc::new(broadcast), &shared.statistics),
+                        Err(reason) => {
+                            let body = wire::excerpt(&delivery.data);
+                            tracing::error!(reason, body, "a broadcast cannot be read");
+                        }
+                    }
+                }
+            }
+            Err(error) => {
+                if error.is_some() || shared.subscribers.wanted().1 {
+                    ended(&failing, "broadcasts", error);
+                }
+                return;
+            }
+        }
+    }
+}
+
+pub(super) async fn calls(
+    shared: Arc<Shared>,
+    channel: Channel,
+    mut consumer: Consumer,
+    failing: mpsc::Sender<String>,
+) {
+    loop {
+        match batch(&mut consumer).await {
+            Ok(batch) => {
+                acknowledge(&channel, &batch);
+                for delivery in batch {
+                    called(&shared, delivery).await;
+                }
+            }
+            Err(error) => return ended(&failing, "calls", error),
+        }
+    }
+}
+
+/// Calls and broadcasts have arrived when they are here: on their channel, all up to the last one.
+fn acknowledge(channel: &Channel, batch: &[Delivery]) {
+    if let Some(last) = batch.last() {
+        send(channel.basic_ack(last.delivery_tag, BasicAckOptions { multiple: true }));
+    }
+}
+
+async fn called(shared: &Arc<Shared>, delivery: Delivery) {
+    let to = wire::reply_address(&delivery);
+    let refuse = |text: String| {
+        if let Some(to) = &to {
+            shared.call_reply(to, "exception", Node::text(text));
+        }
+    };
+    let key = delivery.routing_key.as_str();
+    let recipient = key.strip_prefix(wire::RPC).unwrap_or(key);
+    let Some(subscriber) = shared.subscribers.rpc(recipient) else {
+        return refuse(format!("nobody is reached under `{recipient}` any more"));
+    };
+    let body = match wire::decode(&delivery.data) {
+        Ok(body) => body,
+        Err(reason) => {
+            let body = wire::excerpt(&delivery.data);
+            tracing::error!(reason, body, recipient, "a call cannot be read");
+            return refuse(format!("the call cannot be read: {reason}"));
+        }
+    };
+    let call = IncomingRpc { recipient: recipient.to_owned(), body };
+    let mut answering = Box::pin(answer(Arc::clone(shared), subscriber, call, to));
+    let done = std::future::poll_fn(|context| Poll::Ready(answering.as_mut().poll(context).is_ready())).await;
+    if !done {
+        tokio::spawn(answering);
+    }
+}
+
+/// Answers a call: a pending for each level, then the value.
+async fn answer(shared: Arc<Shared>, subscriber: Arc<dyn RpcSubscriber>, call: IncomingRpc, to: Option<ReplyAddress>) {
+    let reply = |key, node| {
+        if let Some(to) = &to {
+            shared.call_reply(to, key, node);
+        }
+    };
+    let mut answered = caught(async { subscriber.receive(call).await }).await;
+    let outcome = loop {
+        match answered {
+            Ok(Answer::Value(node)) => break Ok(node),
+            Ok(Answer::Later(later) | Answer::Taken(later)) => {
+                reply("pending", Node::Null);
+                answered = caught(later).await;
+            }
+            Err(refusal) => break Err(refusal),
+        }
+    };
+    let (key, node) = wire::final_reply(outcome);
+    reply(key, node);
+}
+
+async fn caught(answering: impl Future<Output = Answered>) -> Answered {
+    caught_async(answering).await.unwrap_or_else(|panic| Err(Refusal::Failed(panic.to_string())))
+}

@@ -1,0 +1,329 @@
+//! The communicator over RabbitMQ, as kiwipy speaks over it (wire.md).
+//!
+//! [`AmqpCommunicator`] has a thread of its own: subscribers run there, and a step that blocks its thread elsewhere stops neither replies
+//! nor reconnection; heartbeats have another one. What is desired (who is subscribed) is kept apart from what is set up on the broker: on
+//! any failure the connection is given up as a whole, and a new one is set up for what is desired then, after a pause that grows from
+//! [`limits::RECONNECT_LEAST`] to [`limits::RECONNECT_MOST`].
+//!
+//! While there is no connection, what is sent waits: tasks, calls and replies until their deadlines, broadcasts up to
+//! [`limits::BROADCASTS`], then they are dropped and counted. Replies that were outstanding when the connection was lost fail with
+//! [`Disconnected`](CommunicatorError::Disconnected). A task whose arrival was not confirmed is sent again under the same id.
+
+mod acks;
+mod connection;
+mod consume;
+mod link;
+mod options;
+mod publish;
+mod pull;
+mod replies;
+mod session;
+mod shared;
+mod statistics;
+mod subscribers;
+mod tasks;
+mod topology;
+mod wire;
+
+pub use options::AmqpOptions;
+pub use shared::AmqpConnection;
+pub use statistics::AmqpStatistics;
+
+use std::fmt;
+use std::sync::Arc;
+use tokio::sync::{oneshot, watch};
+use uuid::Uuid;
+
+use self::publish::{Message, Offer, ReplyTo};
+use self::shared::Shared;
+use super::{
+    BroadcastFilter, BroadcastSubscriber, Communicator, CommunicatorError, CommunicatorResult, Refusal, Reply,
+    ReplyAddress, Rpc, RpcSubscriber, Task, TaskQueue, TaskSubscriber,
+};
+use crate::limits;
+use crate::message::{Broadcast, Node};
+use crate::process::BoxFuture;
+
+/// A [`Communicator`] over RabbitMQ. Dropped, it is closed, without waiting for what was sent.
+pub struct AmqpCommunicator {
+    shared: Arc<Shared>,
+}
+
+impl AmqpCommunicator {
+    /// Connects to the broker at an address such as `amqp://user:password@host:5672/vhost?heartbeat=60`.
+    ///
+    /// # Errors
+    /// The address cannot be read, the broker refuses the connection, or cannot be reached
+    /// [in time](AmqpOptions::connect_within) and the options do not say to [go on trying](AmqpOptions::go_on_trying).
+    pub async fn connect(url: &str, options: AmqpOptions) -> CommunicatorResult<Self> {
+        let uri = options.address(url)?;
+        let shared = Arc::new(Shared::new(options)?);
+        let (first, connected) = oneshot::channel();
+        let supervised = Arc::clone(&shared);
+        let run = move || {
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+            runtime.block_on(connection::supervise(supervised, uri, first));
+            runtime.shutdown_timeout(connection::END);
+        };
+        let thread = std::thread::Builder::new().name("procession-amqp".to_owned());
+        thread
+            .spawn(run)
+            .map_err(|error| CommunicatorError::Broker { action: "starting its thread", source: Arc::new(error) })?;
+        // Dropped on the way out, it ends the thread.
+        let communicator = Self { shared };
+        connected.await.unwrap_or(Err(CommunicatorError::Closed))?;
+        Ok(communicator)
+    }
+
+    /// Whether it is connected now.
+    pub fn is_connected(&self) -> bool {
+        matches!(self.connection(), AmqpConnection::Connected | AmqpConnection::Blocked)
+    }
+
+    /// How it stands with its broker.
+    pub fn connection(&self) -> AmqpConnection {
+        *self.shared.connection.borrow()
+    }
+
+    /// How it stands with its broker, from now on: a receiver that is told of each change.
+    pub fn connection_changes(&self) -> watch::Receiver<AmqpConnection> {
+        self.shared.connection.subscribe()
+    }
+
+    /// What has happened so far.
+    pub fn statistics(&self) -> AmqpStatistics {
+        self.shared.statistics.read()
+    }
+
+    async fn send_task(&self, task: Task) -> CommunicatorResult<Option<Reply>> {
+        let shared = &self.shared;
+        shared.check_open()?;
+        let Task { body, no_reply, id, queue, deadlines } = task;
+        let routing_key = match queue {
+            Some(name) => {
+                options::check_name(&name)?;
+                wire::short(name)?
+            }
+            None => shared.names.task_queue.clone(),
+        };
+        let correlation_id = Uuid::new_v4().to_string();
+        let id = id.unwrap_or_else(wire::message_id);
+        let properties = wire::properties(2, wire::short(id)?).with_correlation_id(correlation_id.as_str().into());
+        let message = Message {
+            exchange: shared.names.task_exchange.clone(),
+            routing_key,
+            mandatory: true,
+            reply_to: ReplyTo::Tasks,
+            properties,
+            body: wire::encode(&wire::task_body(body, no_reply))?,
+        };
+        let reply = if no_reply { None } else { Some(shared.replies.expect(&correlation_id, deadlines.reply)?) };
+        shared.request(message, true, deadlines.send).await?;
+        shared.replies.sent(&correlation_id);
+        Ok(reply)
+    }
+
+    async fn send_rpc(&self, call: Rpc) -> CommunicatorResult<Reply> {
+        let shared = &self.shared;
+        shared.check_open()?;
+        check_identifier(&call.recipient)?;
+        let correlation_id = Uuid::new_v4().to_string();
+        let properties = wire::properties(1, wire::short(wire::message_id())?);
+        let message = Message {
+            exchange: shared.names.message_exchange.clone(),
+            routing_key: wire::short(format!("{}{}", wire::RPC, call.recipient))?,
+            mandatory: true,
+            reply_to: ReplyTo::Calls,
+            properties: properties.with_correlation_id(correlation_id.as_str().into()),
+            body: wire::encode(&call.body)?,
+        };
+        let reply = shared.replies.expect(&correlation_id, call.deadlines.reply)?;
+        shared.request(message, false, call.deadlines.send).await?;
+        shared.replies.sent(&correlation_id);
+        Ok(reply)
+    }
+
+    async fn send_broadcast(&self, broadcast: Broadcast) -> CommunicatorResult<()> {
+        let shared = &self.shared;
+        shared.check_open()?;
+        let message = Message {
+            exchange: shared.names.message_exchange.clone(),
+            routing_key: wire::BROADCAST.into(),
+            mandatory: false,
+            reply_to: ReplyTo::Nowhere,
+            properties: wire::properties(1, wire::short(wire::message_id())?),
+            body: wire::encode(&wire::broadcast_body(broadcast))?,
+        };
+        let Some(place) = shared.place_of_broadcast().await else {
+            shared.statistics.dropped_broadcast();
+            tracing::warn!("a broadcast is dropped: too many wait for the broker");
+            return Ok(());
+        };
+        if shared.publisher.offer(Offer { message: Arc::new(message), again: true, done: None, place }) {
+            Ok(())
+        } else {
+            Err(CommunicatorError::Closed)
+        }
+    }
+
+    async fn send_reply(&self, to: &ReplyAddress, answer: Result<Node, Refusal>) -> CommunicatorResult<()> {
+        let shared = &self.shared;
+        shared.check_open()?;
+        // An exchange that does not exist would cost the channel, again and again.
+        let known = [&shared.options.task_exchange, &shared.options.message_exchange];
+        if !known.contains(&&to.exchange) {
+            return Err(CommunicatorError::Unroutable { recipient: to.queue.clone() });
+        }
+        let (key, node) = wire::final_reply(answer);
+        let mut entries = vec![(key, node)];
+        entries.insert(usize::from(key < "host"), ("host", shared.host()));
+        let message = wire::reply(to, wire::encode(&Node::mapping(entries))?)?;
+        shared.request(message, true, limits::SEND).await
+    }
+}
+
+/// Waits until a change is set up. Without a connection it is set up with the next one.
+async fn set_up(done: Option<oneshot::Receiver<()>>) {
+    if let Some(done) = done {
+        // Nothing is ever sent: it is dropped when it is done, or when the connection is lost.
+        let _ = done.await;
+    }
+}
+
+/// Whether this can be an identifier: the last part of a routing key that stands for itself only.
+fn check_identifier(identifier: &str) -> CommunicatorResult<()> {
+    let reason = if identifier.is_empty() {
+        "it is empty"
+    } else if identifier.len() > limits::IDENTIFIER_BYTES {
+        "it is too long"
+    } else {
+        return Ok(());
+    };
+    Err(CommunicatorError::Identifier { identifier: identifier.to_owned(), reason })
+}
+
+impl Communicator for AmqpCommunicator {
+    fn task_send(&self, task: Task) -> BoxFuture<'_, CommunicatorResult<Option<Reply>>> {
+        Box::pin(self.send_task(task))
+    }
+
+    fn rpc_send(&self, call: Rpc) -> BoxFuture<'_, CommunicatorResult<Reply>> {
+        Box::pin(self.send_rpc(call))
+    }
+
+    fn broadcast_send(&self, broadcast: Broadcast) -> BoxFuture<'_, CommunicatorResult<()>> {
+        Box::pin(self.send_broadcast(broadcast))
+    }
+
+    fn add_task_subscriber(
+        &self,
+        subscriber: Arc<dyn TaskSubscriber>,
+        identifier: Option<String>,
+    ) -> BoxFuture<'_, CommunicatorResult<String>> {
+        Box::pin(async move {
+            self.shared.check_open()?;
+            let (identifier, done) = self.shared.subscribers.add_task(subscriber, identifier)?;
+            set_up(done).await;
+            Ok(identifier)
+        })
+    }
+
+    fn remove_task_subscriber<'a>(&'a self, identifier: &'a str) -> BoxFuture<'a, CommunicatorResult<()>> {
+        Box::pin(async move {
+            self.shared.check_open()?;
+            set_up(self.shared.subscribers.remove_task(identifier)?).await;
+            Ok(())
+        })
+    }
+
+    fn add_rpc_subscriber(
+        &self,
+        subscriber: Arc<dyn RpcSubscriber>,
+        identifier: Option<String>,
+    ) -> BoxFuture<'_, CommunicatorResult<String>> {
+        Box::pin(async move {
+            self.shared.check_open()?;
+            let (identifier, done) = self.shared.subscribers.add_rpc(subscriber, identifier)?;
+            set_up(done).await;
+            Ok(identifier)
+        })
+    }
+
+    fn remove_rpc_subscriber<'a>(&'a self, identifier: &'a str) -> BoxFuture<'a, CommunicatorResult<()>> {
+        Box::pin(async move {
+            self.shared.check_open()?;
+            set_up(self.shared.subscribers.remove_rpc(identifier)?).await;
+            Ok(())
+        })
+    }
+
+    fn add_broadcast_subscriber(
+        &self,
+        subscriber: Arc<dyn BroadcastSubscriber>,
+        filter: BroadcastFilter,
+        identifier: Option<String>,
+    ) -> BoxFuture<'_, CommunicatorResult<String>> {
+        Box::pin(async move {
+            self.shared.check_open()?;
+            let (identifier, done) = self.shared.subscribers.add_broadcast(subscriber, filter, identifier)?;
+            set_up(done).await;
+            Ok(identifier)
+        })
+    }
+
+    fn remove_broadcast_subscriber<'a>(&'a self, identifier: &'a str) -> BoxFuture<'a, CommunicatorResult<()>> {
+        Box::pin(async move {
+            self.shared.check_open()?;
+            set_up(self.shared.subscribers.remove_broadcast(identifier)?).await;
+            Ok(())
+        })
+    }
+
+    fn task_queue<'a>(&'a self, name: &'a str) -> BoxFuture<'a, CommunicatorResult<Arc<dyn TaskQueue>>> {
+        Box::pin(async move {
+            self.shared.check_open()?;
+            let queue = pull::PullQueue::open(&self.shared, name).await?;
+            Ok(Arc::new(queue) as Arc<dyn TaskQueue>)
+        })
+    }
+
+    fn reply<'a>(
+        &'a self,
+        to: &'a ReplyAddress,
+        answer: Result<Node, Refusal>,
+    ) -> BoxFuture<'a, CommunicatorResult<()>> {
+        Box::pin(self.send_reply(to, answer))
+    }
+
+    fn close(&self) -> BoxFuture<'_, CommunicatorResult<()>> {
+        Box::pin(async move {
+            self.shared.stop.send_replace(true);
+            self.closed().await;
+            Ok(())
+        })
+    }
+
+    fn is_closed(&self) -> bool {
+        self.shared.is_closed()
+    }
+
+    fn closed(&self) -> BoxFuture<'_, ()> {
+        let mut connection = self.shared.connection.subscribe();
+        Box::pin(async move {
+            // The sender outlives this: it is part of what is shared.
+            let _ = connection.wait_for(|connection| *connection == AmqpConnection::Closed).await;
+        })
+    }
+}
+
+impl Drop for AmqpCommunicator {
+    fn drop(&mut self) {
+        self.shared.stop.send_replace(true);
+    }
+}
+
+impl fmt::Debug for AmqpCommunicator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AmqpCommunicator").field("connection", &self.connection()).finish_non_exhaustive()
+    }
+}

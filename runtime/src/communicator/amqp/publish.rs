@@ -1,0 +1,349 @@
+//! What is sent: in order, confirmed by the broker, and sent again after a lost connection where that is right.
+//!
+//! Everything goes over one channel, so that what was offered first arrives first: the broadcast of a transition before the reply that
+//! follows from it. Frames are handed over by whoever offers the message; confirmations are awaited by one task for all.
+
+use lapin::message::BasicReturnMessage;
+use lapin::options::BasicPublishOptions;
+use lapin::types::ShortString;
+use lapin::{BasicProperties, Channel, Confirmation};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
+
+use crate::limits;
+
+/// A message on its way out.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) exchange: ShortString,
+    pub(super) routing_key: ShortString,
+    pub(super) mandatory: bool,
+    pub(super) reply_to: ReplyTo,
+    pub(super) properties: BasicProperties,
+    pub(super) body: Arc<[u8]>,
+}
+
+/// Which queue of this communicator the reply goes to. Each connection has its own, as the broker may hold those of a connection that
+/// was lost for some time.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ReplyTo {
+    Nowhere,
+    Tasks,
+    Calls,
+}
+
+/// The channel that is published on, and the queues for replies that belong to it.
+#[derive(Clone)]
+pub(super) struct Outlet {
+    pub(super) channel: Channel,
+    pub(super) task_replies: ShortString,
+    pub(super) call_replies: ShortString,
+}
+
+/// What became of a message.
+#[derive(Debug)]
+pub(super) enum Sent {
+    /// The broker has it.
+    Confirmed,
+    /// Nobody is there to have it.
+    Returned,
+    /// The broker refused it.
+    Refused,
+    /// The connection was lost; whether it arrived is not known.
+    Lost(Option<lapin::Error>),
+}
+
+/// A message that was offered.
+pub(super) struct Offer {
+    pub(super) message: Arc<Message>,
+    /// Whether it is sent again if the connection is lost before it is confirmed.
+    pub(super) again: bool,
+    /// Who waits for what becomes of it; nobody does any more if this is closed.
+    pub(super) done: Option<oneshot::Sender<Sent>>,
+    /// Its place among those of its kind.
+    pub(super) place: OwnedSemaphorePermit,
+}
+
+type Confirming = Pin<Box<dyn Future<Output = lapin::Result<Confirmation>> + Send>>;
+
+struct Flying {
+    offer: Offer,
+    confirming: Confirming,
+    waker: Waker,
+}
+
+#[derive(Default)]
+struct State {
+    channel: Option<Outlet>,
+    closed: bool,
+    /// By number, in the order in which they were sent.
+    flying: BTreeMap<u64, Flying>,
+    next: u64,
+    backlog: VecDeque<Offer>,
+    /// Messages that came back and whose confirmation is to come.
+    returned: HashSet<ShortString>,
+}
+
+/// Sends messages, over one connection after the other.
+#[derive(Default)]
+pub(super) struct Publisher {
+    state: Mutex<State>,
+    ready: Arc<Ready>,
+    /// The channel failed.
+    failed: Notify,
+    /// Something was confirmed.
+    settled: Notify,
+}
+
+/// The numbers of messages whose confirmations may be there.
+#[derive(Default)]
+struct Ready {
+    numbers: Mutex<Vec<u64>>,
+    some: Notify,
+}
+
+struct Bell {
+    number: u64,
+    ready: Arc<Ready>,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.ready.ring(self.number);
+    }
+}
+
+impl Ready {
+    fn ring(&self, number: u64) {
+        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        numbers.push(number);
+        if numbers.len() == 1 {
+            self.some.notify_one();
+        }
+    }
+
+    fn take(&self) -> Vec<u64> {
+        std::mem::take(&mut *self.numbers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Publisher {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a message now, or as soon as it can be. False: closed.
+    pub(super) fn offer(&self, offer: Offer) -> bool {
+        let mut state = self.lock();
+        if state.closed {
+            return false;
+        }
+        state.backlog.push_back(offer);
+        self.fly(&mut state);
+        true
+    }
+
+    /// Whether there is a connection.
+    pub(super) fn connected(&self) -> bool {
+        self.lock().channel.is_some()
+    }
+
+    /// Goes on over a new channel, which has confirmations on.
+    pub(super) fn connect(&self, channel: Outlet) {
+        let mut state = self.lock();
+        state.channel = Some(channel);
+        self.fly(&mut state);
+    }
+
+    /// The connection is gone.
+    pub(super) fn disconnect(&self, error: Option<&lapin::Error>) {
+        let lost = {
+            let mut state = self.lock();
+            self.collect(&mut state);
+            Self::ground(&mut state, error)
+        };
+        tell(lost);
+    }
+
+    /// Takes nothing more, and forgets what was not confirmed.
+    pub(super) fn close(&self) {
+        let (flying, backlog) = {
+            let mut state = self.lock();
+            state.closed = true;
+            state.channel = None;
+            (std::mem::take(&mut state.flying), std::mem::take(&mut state.backlog))
+        };
+        drop((flying, backlog));
+    }
+
+    /// Ends when the channel has failed.
+    pub(super) async fn failed(&self) {
+        // It may have been said of the channel before.
+        while self.connected() {
+            self.failed.notified().await;
+        }
+    }
+
+    /// Ends when nothing waits any more to be sent or confirmed.
+    pub(super) async fn settled(&self) {
+        loop {
+            let settled = self.settled.notified();
+            {
+                let state = self.lock();
+                if state.flying.is_empty() && (state.backlog.is_empty() || state.channel.is_none()) {
+                    return;
+                }
+            }
+            settled.await;
+        }
+    }
+
+    /// Looks after confirmations, for ever.
+    pub(super) async fn pump(&self) {
+        loop {
+            self.ready.some.notified().await;
+            let told = {
+                let mut state = self.lock();
+                let told = self.collect(&mut state);
+                self.fly(&mut state);
+                told
+            };
+            tell(told);
+            self.settled.notify_waiters();
+        }
+    }
+
+    /// Sends what waits, as far as there is room.
+    fn fly(&self, state: &mut State) {
+        while let Some(channel) = &state.channel {
+            if state.flying.len() >= limits::UNCONFIRMED {
+                return;
+            }
+            let Some(offer) = state.backlog.pop_front() else { return };
+            if offer.done.as_ref().is_some_and(oneshot::Sender::is_closed) {
+                continue;
+            }
+            let number = state.next;
+            let mut confirming = confirming(channel, Arc::clone(&offer.message));
+            let waker = Waker::from(Arc::new(Bell { number, ready: Arc::clone(&self.ready) }));
+            match confirming.as_mut().poll(&mut Context::from_waker(&waker)) {
+                Poll::Pending => {
+                    state.next += 1;
+                    state.flying.insert(number, Flying { offer, confirming, waker });
+                }
+                Poll::Ready(Ok(confirmation)) => {
+                    state.next += 1;
+                    let confirming: Confirming = Box::pin(std::future::ready(Ok(confirmation)));
+                    state.flying.insert(number, Flying { offer, confirming, waker });
+                    self.ready.ring(number);
+                }
+                Poll::Ready(Err(_)) => {
+                    // Refused before it left: it waits for the next channel.
+                    state.backlog.push_front(offer);
+                    state.channel = None;
+                    self.failed.notify_one();
+                }
+            }
+        }
+    }
+
+    /// Takes the confirmations that are there.
+    ///
+    /// A message that came back is in the confirmation of *some* message of the same acknowledgement, which lapin goes through in no
+    /// order; but never of a later one. So all that are there are looked at before any of them is told.
+    fn collect(&self, state: &mut State) -> Vec<(Offer, Sent)> {
+        let mut there = Vec::new();
+        let mut error = None;
+        loop {
+            let numbers = self.ready.take();
+            if numbers.is_empty() {
+                break;
+            }
+            for number in numbers {
+                let Some(flying) = state.flying.get_mut(&number) else { continue };
+                let waker = flying.waker.clone();
+                match flying.confirming.as_mut().poll(&mut Context::from_waker(&waker)) {
+                    Poll::Pending => {}
+                    Poll::Ready(Ok(confirmation)) => {
+                        let Some(flying) = state.flying.remove(&number) else { continue };
+                        let acknowledged = confirmation.is_ack();
+                        state.returned.extend(confirmation.take_message().as_ref().and_then(id_of));
+                        there.push((flying.offer, acknowledged));
+                    }
+                    Poll::Ready(Err(failed)) => error = Some((number, failed)),
+                }
+            }
+        }
+        let mut told = Vec::new();
+        for (offer, acknowledged) in there {
+            let back = offer.message.properties.message_id().as_ref().is_some_and(|id| state.returned.remove(id));
+            let sent = match (back, acknowledged) {
+                (true, _) => Sent::Returned,
+                (false, true) => Sent::Confirmed,
+                (false, false) => Sent::Refused,
+            };
+            told.push((offer, sent));
+        }
+        if let Some((number, error)) = error {
+            // A future that has ended is not polled again.
+            if let Some(flying) = state.flying.get_mut(&number) {
+                flying.confirming = Box::pin(std::future::pending());
+            }
+            told.extend(Self::ground(state, Some(&error)));
+            self.failed.notify_one();
+        }
+        told
+    }
+
+    /// What flies is lost, or flies again first of all.
+    fn ground(state: &mut State, error: Option<&lapin::Error>) -> Vec<(Offer, Sent)> {
+        state.channel = None;
+        state.returned.clear();
+        let mut lost = Vec::new();
+        for (_, flying) in std::mem::take(&mut state.flying).into_iter().rev() {
+            if flying.offer.again {
+                state.backlog.push_front(flying.offer);
+            } else {
+                lost.push((flying.offer, Sent::Lost(error.cloned())));
+            }
+        }
+        lost
+    }
+}
+
+fn tell(told: Vec<(Offer, Sent)>) {
+    for (offer, sent) in told {
+        drop(offer.place);
+        if let Some(done) = offer.done {
+            // Who waited may have gone.
+            let _ = done.send(sent);
+        }
+    }
+}
+
+fn id_of(message: &BasicReturnMessage) -> Option<ShortString> {
+    message.delivery.properties.message_id().clone()
+}
+
+fn confirming(outlet: &Outlet, message: Arc<Message>) -> Confirming {
+    let channel = outlet.channel.clone();
+    let properties = message.properties.clone();
+    let properties = match message.reply_to {
+        ReplyTo::Nowhere => properties,
+        ReplyTo::Tasks => properties.with_reply_to(outlet.task_replies.clone()),
+        ReplyTo::Calls => properties.with_reply_to(outlet.call_replies.clone()),
+    };
+    Box::pin(async move {
+        let options = BasicPublishOptions { mandatory: message.mandatory, immediate: false };
+        let (exchange, routing_key) = (message.exchange.clone(), message.routing_key.clone());
+        channel.basic_publish(exchange, routing_key, options, &message.body, properties).await?.await
+    })
+}

@@ -1,0 +1,212 @@
+//! Tasks that are taken one by one from a queue.
+
+use lapin::Channel;
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions};
+use lapin::types::ShortString;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
+
+use super::acks::send;
+use super::session::Channels;
+use super::shared::{Shared, until};
+use super::wire;
+use crate::communicator::pull::Hold;
+use crate::communicator::{
+    CommunicatorError, CommunicatorResult, Incoming, PulledTask, Refusal, ReplyAddress, TaskQueue,
+};
+use crate::limits;
+use crate::message::Node;
+use crate::process::BoxFuture;
+
+pub(super) struct PullQueue {
+    shared: Arc<Shared>,
+    name: String,
+    queue: ShortString,
+    /// The channel, and the connection that it belongs to.
+    channel: Mutex<Option<(Arc<Channels>, Channel)>>,
+}
+
+impl PullQueue {
+    pub(super) async fn open(shared: &Arc<Shared>, name: &str) -> CommunicatorResult<Self> {
+        super::options::check_name(name)?;
+        let queue = Self {
+            shared: Arc::clone(shared),
+            name: name.to_owned(),
+            queue: wire::short(name)?,
+            channel: Mutex::default(),
+        };
+        queue.channel(until(limits::SEND), limits::SEND).await?;
+        Ok(queue)
+    }
+
+    /// A channel of the connection that there is now; the queue is declared on it first.
+    async fn channel(&self, deadline: Instant, within: Duration) -> CommunicatorResult<Channel> {
+        let current = self.shared.channels(deadline, within).await?;
+        let mut kept = self.channel.lock().await;
+        if let Some((of, channel)) = &*kept
+            && Arc::ptr_eq(of, &current)
+            && channel.status().connected()
+        {
+            return Ok(channel.clone());
+        }
+        let channel = current.open(&self.shared.names.task_exchange, &self.queue).await?;
+        *kept = Some((current, channel.clone()));
+        Ok(channel)
+    }
+
+    async fn next(&self, wait: Duration) -> CommunicatorResult<Option<PulledTask>> {
+        let deadline = until(wait);
+        loop {
+            self.shared.check_open()?;
+            let got = match self.channel(deadline, wait).await {
+                Ok(channel) => {
+                    let got = channel.basic_get(self.queue.clone(), BasicGetOptions::default()).await;
+                    got.map(|message| message.map(|message| (channel, message.delivery)))
+                }
+                Err(CommunicatorError::Timeout { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            match got {
+                Ok(Some((channel, delivery))) => {
+                    if let Some(task) = self.pulled(channel, &delivery) {
+                        return Ok(Some(task));
+                    }
+                }
+                // An error is a lost connection, which comes back.
+                Ok(None) | Err(_) if Instant::now() >= deadline => return Ok(None),
+                Ok(None) | Err(_) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    sleep(left.min(limits::PULL)).await;
+                }
+            }
+        }
+    }
+
+    fn pulled(&self, channel: Channel, delivery: &Delivery) -> Option<PulledTask> {
+        let sender = wire::reply_address(delivery);
+        let hold = Held { shared: Arc::clone(&self.shared), channel, tag: delivery.delivery_tag, sender, open: true };
+        if delivery.redelivered {
+            self.shared.statistics.redelivered();
+        }
+        match wire::read_task(&delivery.data) {
+            Ok((body, no_reply)) => {
+                let mut hold = hold;
+                hold.sender = hold.sender.take().filter(|_| !no_reply);
+                let (id, reply_to) = (wire::task_id(delivery), hold.sender.clone());
+                let incoming = Incoming { body, id, redelivered: delivery.redelivered, reply_to };
+                Some(PulledTask::new(incoming, Box::new(hold)))
+            }
+            Err(reason) => {
+                self.shared.statistics.dead_lettered();
+                tracing::error!(reason, body = wire::excerpt(&delivery.data), "a task cannot be read");
+                hold.unreadable(delivery, &reason);
+                None
+            }
+        }
+    }
+}
+
+impl Channels {
+    /// Opens a channel for a task queue.
+    async fn open(&self, exchange: &ShortString, queue: &ShortString) -> CommunicatorResult<Channel> {
+        self.open_task_queue(exchange, queue).await.map_err(wire::broker("opening a task queue"))
+    }
+}
+
+impl TaskQueue for PullQueue {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn next_task(&self, wait: Duration) -> BoxFuture<'_, CommunicatorResult<Option<PulledTask>>> {
+        Box::pin(self.next(wait))
+    }
+}
+
+impl fmt::Debug for PullQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskQueue").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A task that was pulled.
+struct Held {
+    shared: Arc<Shared>,
+    channel: Channel,
+    tag: u64,
+    sender: Option<ReplyAddress>,
+    /// Nothing was done with it yet.
+    open: bool,
+}
+
+impl Held {
+    async fn acknowledge(&mut self) -> CommunicatorResult<()> {
+        self.open = false;
+        let acknowledged = self.channel.basic_ack(self.tag, BasicAckOptions::default()).await;
+        acknowledged.map_err(|error| {
+            if self.shared.is_closed() {
+                CommunicatorError::Closed
+            } else {
+                CommunicatorError::Disconnected(Some(Arc::new(error)))
+            }
+        })
+    }
+
+    fn unreadable(mut self, delivery: &Delivery, reason: &str) {
+        self.open = false;
+        if self.shared.park(delivery) {
+            send(self.channel.basic_ack(self.tag, BasicAckOptions::default()));
+        } else {
+            send(self.channel.basic_nack(self.tag, BasicNackOptions::default()));
+        }
+        if let Some(sender) = &self.sender {
+            let text = format!("the task cannot be read: {reason}");
+            self.shared.task_reply(sender, "exception", Node::text(text), None);
+        }
+    }
+}
+
+impl Hold for Held {
+    fn finish(mut self: Box<Self>, answer: Result<Node, Refusal>) -> BoxFuture<'static, CommunicatorResult<()>> {
+        Box::pin(async move {
+            self.acknowledge().await?;
+            if let Some(sender) = &self.sender {
+                let (key, node) = wire::final_reply(answer);
+                self.shared.task_reply(sender, key, node, None);
+            }
+            Ok(())
+        })
+    }
+
+    fn take(mut self: Box<Self>) -> BoxFuture<'static, CommunicatorResult<()>> {
+        Box::pin(async move {
+            self.acknowledge().await?;
+            if let Some(sender) = &self.sender {
+                self.shared.task_reply(sender, "pending", Node::Null, None);
+            }
+            Ok(())
+        })
+    }
+
+    fn requeue(mut self: Box<Self>) -> BoxFuture<'static, CommunicatorResult<()>> {
+        Box::pin(async move {
+            self.open = false;
+            let options = BasicNackOptions { multiple: false, requeue: true };
+            let put_back = self.channel.basic_nack(self.tag, options).await;
+            put_back.map_err(|error| CommunicatorError::Disconnected(Some(Arc::new(error))))
+        })
+    }
+}
+
+impl Drop for Held {
+    /// It goes back to its queue; if the connection is lost, the broker puts it back.
+    fn drop(&mut self) {
+        if self.open {
+            send(self.channel.basic_nack(self.tag, BasicNackOptions { multiple: false, requeue: true }));
+        }
+    }
+}

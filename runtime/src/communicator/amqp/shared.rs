@@ -1,0 +1,241 @@
+//! What outlives connections.
+
+use lapin::message::Delivery;
+use lapin::types::ShortString;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::time::{Instant, timeout_at};
+
+use super::acks::Acks;
+use super::options::AmqpOptions;
+use super::publish::{Message, Offer, Publisher, ReplyTo, Sent};
+use super::replies::Replies;
+use super::session::Channels;
+use super::statistics::Statistics;
+use super::subscribers::Subscribers;
+use super::tasks::Tasks;
+use super::wire;
+use crate::communicator::{CommunicatorError, CommunicatorResult, ReplyAddress};
+use crate::limits;
+use crate::message::Node;
+
+/// How an [`AmqpCommunicator`](super::AmqpCommunicator) stands with its broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AmqpConnection {
+    /// It tries to connect.
+    Connecting,
+    /// It is connected, and everything is set up.
+    Connected,
+    /// The broker takes no messages for now, since it lacks memory or disk; what is sent waits.
+    Blocked,
+    /// It was closed.
+    Closed,
+}
+
+/// What the thread of the communicator and its callers share.
+pub(super) struct Shared {
+    pub(super) options: AmqpOptions,
+    pub(super) publisher: Publisher,
+    pub(super) replies: Arc<Replies>,
+    pub(super) subscribers: Subscribers,
+    pub(super) tasks: Tasks,
+    pub(super) statistics: Statistics,
+    pub(super) connection: watch::Sender<AmqpConnection>,
+    /// Set once, to end the thread.
+    pub(super) stop: watch::Sender<bool>,
+    /// The channels of the connection, while there is one.
+    pub(super) channels: Mutex<Option<Arc<Channels>>>,
+    pub(super) names: Names,
+    requests: Arc<Semaphore>,
+    broadcasts: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
+    host: Node,
+}
+
+/// Names that are used in every message.
+pub(super) struct Names {
+    pub(super) message_exchange: ShortString,
+    pub(super) task_exchange: ShortString,
+    pub(super) task_queue: ShortString,
+}
+
+impl Names {
+    fn new(options: &AmqpOptions) -> CommunicatorResult<Self> {
+        Ok(Self {
+            message_exchange: wire::short(&options.message_exchange)?,
+            task_exchange: wire::short(&options.task_exchange)?,
+            task_queue: wire::short(&options.task_queue)?,
+        })
+    }
+}
+
+impl Shared {
+    pub(super) fn new(options: AmqpOptions) -> CommunicatorResult<Self> {
+        let hostname = options.host_name.clone().unwrap_or_else(hostname);
+        let pid = i64::from(std::process::id());
+        Ok(Self {
+            publisher: Publisher::default(),
+            replies: Arc::default(),
+            subscribers: Subscribers::default(),
+            tasks: Tasks::default(),
+            statistics: Statistics::default(),
+            connection: watch::Sender::new(AmqpConnection::Connecting),
+            stop: watch::Sender::new(false),
+            channels: Mutex::default(),
+            names: Names::new(&options)?,
+            requests: Arc::new(Semaphore::new(limits::UNCONFIRMED)),
+            broadcasts: Arc::new(Semaphore::new(limits::BROADCASTS)),
+            answers: Arc::new(Semaphore::new(limits::REPLIES)),
+            host: Node::mapping([("hostname", Node::text(hostname)), ("pid", Node::from(pid))]),
+            options,
+        })
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    pub(super) fn check_open(&self) -> CommunicatorResult<()> {
+        if self.is_closed() { Err(CommunicatorError::Closed) } else { Ok(()) }
+    }
+
+    /// The channels of the connection, as soon as there is one.
+    pub(super) async fn channels(&self, until: Instant, within: Duration) -> CommunicatorResult<Arc<Channels>> {
+        let mut connection = self.connection.subscribe();
+        loop {
+            self.check_open()?;
+            let channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(channels) = channels {
+                return Ok(channels);
+            }
+            let changed = timeout_at(until, connection.changed()).await;
+            changed.map_err(|_| CommunicatorError::Timeout { what: "connecting", within })?.ok();
+        }
+    }
+
+    /// Sends a request, and waits for what becomes of it.
+    pub(super) async fn request(&self, message: Message, again: bool, within: Duration) -> CommunicatorResult<()> {
+        let recipient = message.routing_key.clone();
+        let timeout = || CommunicatorError::Timeout { what: "sending", within };
+        let until = until(within);
+        let place = timeout_at(until, Arc::clone(&self.requests).acquire_owned()).await.map_err(|_| timeout())?;
+        let place = place.map_err(|_| CommunicatorError::Closed)?;
+        let (done, sent) = oneshot::channel();
+        if !self.publisher.offer(Offer { message: Arc::new(message), again, done: Some(done), place }) {
+            return Err(CommunicatorError::Closed);
+        }
+        match timeout_at(until, sent).await.map_err(|_| timeout())? {
+            Ok(Sent::Confirmed) => Ok(()),
+            Ok(Sent::Returned) => Err(unroutable(&recipient)),
+            Ok(Sent::Refused) => Err(CommunicatorError::DeliveryFailed { reason: "the broker refused it".to_owned() }),
+            Ok(Sent::Lost(error)) => Err(CommunicatorError::Disconnected(error.map(|error| Arc::new(error) as _))),
+            Err(_) => Err(CommunicatorError::Closed),
+        }
+    }
+
+    /// A place for a broadcast. None: it is dropped, since too many wait.
+    pub(super) async fn place_of_broadcast(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = Arc::clone(&self.broadcasts).try_acquire_owned() {
+            return Some(place);
+        }
+        if !self.publisher.connected() {
+            return None;
+        }
+        timeout_at(until(limits::SEND), Arc::clone(&self.broadcasts).acquire_owned()).await.ok()?.ok()
+    }
+
+    /// Sends a reply to a task, with where it comes from; after the acknowledgements that were made before.
+    pub(super) fn task_reply(&self, to: &ReplyAddress, key: &'static str, node: Node, acks: Option<&Arc<Acks>>) {
+        let Some(message) = self.reply_message(to, key, node, true) else { return };
+        let message = match acks {
+            Some(acks) => acks.after(message),
+            None => Some(message),
+        };
+        if let Some(message) = message {
+            self.answer(message);
+        }
+    }
+
+    /// Sends a reply to a call.
+    pub(super) fn call_reply(&self, to: &ReplyAddress, key: &'static str, node: Node) {
+        if let Some(message) = self.reply_message(to, key, node, false) {
+            self.answer(message);
+        }
+    }
+
+    /// Sends an answer; nobody waits for what becomes of it.
+    pub(super) fn answer(&self, message: Arc<Message>) {
+        let Ok(place) = Arc::clone(&self.answers).try_acquire_owned() else {
+            self.statistics.dropped_reply();
+            tracing::error!(to = message.routing_key.as_str(), "a reply is dropped: too many wait for a connection");
+            return;
+        };
+        self.publisher.offer(Offer { message, again: true, done: None, place });
+    }
+
+    /// A reply; a value that cannot be written is told as such.
+    pub(super) fn reply_message(
+        &self,
+        to: &ReplyAddress,
+        key: &'static str,
+        node: Node,
+        host: bool,
+    ) -> Option<Arc<Message>> {
+        let body = |key: &'static str, node: Node| {
+            let mut entries = vec![(key, node)];
+            if host {
+                let place = usize::from(key < "host");
+                entries.insert(place, ("host", self.host.clone()));
+            }
+            wire::encode(&Node::mapping(entries))
+        };
+        let body = body(key, node).or_else(|error| body("exception", Node::text(error.to_string())));
+        let message = body.and_then(|body| wire::reply(to, body));
+        match message {
+            Ok(message) => Some(Arc::new(message)),
+            Err(error) => {
+                tracing::error!(%error, to = to.queue, "a reply cannot be sent");
+                None
+            }
+        }
+    }
+
+    /// Where replies to tasks come from.
+    pub(super) fn host(&self) -> Node {
+        self.host.clone()
+    }
+
+    /// Puts what cannot be read aside, if there is a queue for it.
+    pub(super) fn park(&self, delivery: &Delivery) -> bool {
+        let Some(Ok(queue)) = self.options.parking.as_ref().map(wire::short) else { return false };
+        self.answer(Arc::new(Message {
+            exchange: ShortString::default(),
+            routing_key: queue,
+            mandatory: true,
+            reply_to: ReplyTo::Nowhere,
+            properties: delivery.properties.clone().with_delivery_mode(2),
+            body: Arc::from(delivery.data.as_slice()),
+        }));
+        true
+    }
+}
+
+pub(super) fn unroutable(routing_key: &ShortString) -> CommunicatorError {
+    let key = routing_key.as_str();
+    CommunicatorError::Unroutable { recipient: key.strip_prefix(wire::RPC).unwrap_or(key).to_owned() }
+}
+
+/// A moment that far away; one that the clock cannot reach is far enough.
+pub(super) fn until(within: Duration) -> Instant {
+    Instant::now().checked_add(within).unwrap_or_else(|| Instant::now() + limits::TASK_REPLY)
+}
+
+/// The name of this machine; only people read it.
+fn hostname() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let name = read("/proc/sys/kernel/hostname").or_else(|| read("/etc/hostname"));
+    let name = name.or_else(|| std::env::var("HOSTNAME").or_else(|_| std::env::var("COMPUTERNAME")).ok());
+    name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
+}

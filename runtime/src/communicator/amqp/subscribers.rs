@@ -1,0 +1,277 @@
+//! Who is subscribed: what every connection is set up for.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Notify, oneshot};
+use uuid::Uuid;
+
+use super::statistics::Statistics;
+use crate::communicator::{
+    BroadcastFilter, BroadcastSubscriber, CommunicatorError, CommunicatorResult, RpcSubscriber, TaskSubscriber,
+};
+use crate::limits;
+use crate::message::Broadcast;
+use crate::runner::caught_async;
+
+/// What is to be changed on the broker.
+#[derive(Debug)]
+pub(super) enum Change {
+    Bind(String),
+    Unbind(String),
+    /// Whether tasks and broadcasts are consumed.
+    Consumers,
+}
+
+/// A change, and who waits for it.
+pub(super) type Wanted = (Change, oneshot::Sender<()>);
+
+pub(super) type TaskSubscribers = Arc<[(String, Arc<dyn TaskSubscriber>)]>;
+
+#[derive(Default)]
+pub(super) struct Subscribers {
+    desired: Mutex<Desired>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Desired {
+    /// There is a connection that takes changes.
+    accepting: bool,
+    calls: HashMap<String, Called>,
+    tasks: TaskSubscribers,
+    broadcasts: Vec<Arc<Hearer>>,
+    changes: Vec<Wanted>,
+}
+
+struct Called {
+    subscriber: Arc<dyn RpcSubscriber>,
+    /// It is being removed.
+    leaving: bool,
+}
+
+impl Subscribers {
+    fn lock(&self) -> MutexGuard<'_, Desired> {
+        self.desired.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn add_task(
+        &self,
+        subscriber: Arc<dyn TaskSubscriber>,
+        identifier: Option<String>,
+    ) -> CommunicatorResult<(String, Option<oneshot::Receiver<()>>)> {
+        let identifier = check(identifier)?;
+        let mut desired = self.lock();
+        if desired.tasks.iter().any(|(taken, _)| *taken == identifier) {
+            return Err(CommunicatorError::Duplicate(identifier));
+        }
+        room(desired.tasks.len())?;
+        let added = (identifier.clone(), subscriber);
+        desired.tasks = desired.tasks.iter().cloned().chain([added]).collect();
+        let done = (desired.tasks.len() == 1).then(|| self.want(&mut desired, Change::Consumers)).flatten();
+        Ok((identifier, done))
+    }
+
+    pub(super) fn remove_task(&self, identifier: &str) -> CommunicatorResult<Option<oneshot::Receiver<()>>> {
+        let mut desired = self.lock();
+        let rest: TaskSubscribers = desired.tasks.iter().filter(|(taken, _)| taken != identifier).cloned().collect();
+        if rest.len() == desired.tasks.len() {
+            return Err(CommunicatorError::Unknown(identifier.to_owned()));
+        }
+        desired.tasks = rest;
+        Ok(desired.tasks.is_empty().then(|| self.want(&mut desired, Change::Consumers)).flatten())
+    }
+
+    pub(super) fn add_rpc(
+        &self,
+        subscriber: Arc<dyn RpcSubscriber>,
+        identifier: Option<String>,
+    ) -> CommunicatorResult<(String, Option<oneshot::Receiver<()>>)> {
+        let identifier = check(identifier)?;
+        let mut desired = self.lock();
+        if desired.calls.contains_key(&identifier) {
+            return Err(CommunicatorError::Duplicate(identifier));
+        }
+        room(desired.calls.len())?;
+        desired.calls.insert(identifier.clone(), Called { subscriber, leaving: false });
+        let done = self.want(&mut desired, Change::Bind(identifier.clone()));
+        Ok((identifier, done))
+    }
+
+    pub(super) fn remove_rpc(&self, identifier: &str) -> CommunicatorResult<Option<oneshot::Receiver<()>>> {
+        let mut desired = self.lock();
+        match desired.calls.get_mut(identifier) {
+            Some(called) if !called.leaving => called.leaving = true,
+            _ => return Err(CommunicatorError::Unknown(identifier.to_owned())),
+        }
+        let done = self.want(&mut desired, Change::Unbind(identifier.to_owned()));
+        if done.is_none() {
+            desired.calls.remove(identifier);
+        }
+        Ok(done)
+    }
+
+    pub(super) fn add_broadcast(
+        &self,
+        subscriber: Arc<dyn BroadcastSubscriber>,
+        filter: BroadcastFilter,
+        identifier: Option<String>,
+    ) -> CommunicatorResult<(String, Option<oneshot::Receiver<()>>)> {
+        let identifier = check(identifier)?;
+        let mut desired = self.lock();
+        if desired.broadcasts.iter().any(|hearer| hearer.identifier == identifier) {
+            return Err(CommunicatorError::Duplicate(identifier));
+        }
+        room(desired.broadcasts.len())?;
+        desired.broadcasts.push(Arc::new(Hearer {
+            identifier: identifier.clone(),
+            subscriber,
+            filter,
+            gone: AtomicBool::new(false),
+            queue: Mutex::default(),
+        }));
+        // Also where others listen: their queue may not be bound yet.
+        let done = self.want(&mut desired, Change::Consumers);
+        Ok((identifier, done))
+    }
+
+    pub(super) fn remove_broadcast(&self, identifier: &str) -> CommunicatorResult<Option<oneshot::Receiver<()>>> {
+        let mut desired = self.lock();
+        let Some(place) = desired.broadcasts.iter().position(|hearer| hearer.identifier == identifier) else {
+            return Err(CommunicatorError::Unknown(identifier.to_owned()));
+        };
+        desired.broadcasts.remove(place).gone.store(true, Ordering::Release);
+        Ok(desired.broadcasts.is_empty().then(|| self.want(&mut desired, Change::Consumers)).flatten())
+    }
+
+    fn want(&self, desired: &mut Desired, change: Change) -> Option<oneshot::Receiver<()>> {
+        desired.accepting.then(|| {
+            let (done, receiver) = oneshot::channel();
+            desired.changes.push((change, done));
+            self.changed.notify_one();
+            receiver
+        })
+    }
+
+    /// A connection is there: gives whose calls it is to be set up for, and takes changes from now on.
+    pub(super) fn accept(&self) -> Vec<String> {
+        let mut desired = self.lock();
+        desired.accepting = true;
+        desired.calls.keys().cloned().collect()
+    }
+
+    /// The connection is gone: what was to be changed on it need not be.
+    pub(super) fn reject(&self) {
+        let mut desired = self.lock();
+        desired.accepting = false;
+        desired.changes.clear();
+        desired.calls.retain(|_, called| !called.leaving);
+    }
+
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    pub(super) fn changes(&self) -> Vec<Wanted> {
+        std::mem::take(&mut self.lock().changes)
+    }
+
+    /// Whether tasks are wanted, and broadcasts.
+    pub(super) fn wanted(&self) -> (bool, bool) {
+        let desired = self.lock();
+        (!desired.tasks.is_empty(), !desired.broadcasts.is_empty())
+    }
+
+    /// An identifier has no route any more.
+    pub(super) fn unbound(&self, identifier: &str) {
+        let mut desired = self.lock();
+        if desired.calls.get(identifier).is_some_and(|called| called.leaving) {
+            desired.calls.remove(identifier);
+        }
+    }
+
+    pub(super) fn tasks(&self) -> TaskSubscribers {
+        Arc::clone(&self.lock().tasks)
+    }
+
+    pub(super) fn rpc(&self, identifier: &str) -> Option<Arc<dyn RpcSubscriber>> {
+        self.lock().calls.get(identifier).map(|called| Arc::clone(&called.subscriber))
+    }
+
+    /// Gives a broadcast to whom it concerns; each hears theirs in order, beside the others.
+    pub(super) fn broadcast(&self, broadcast: &Arc<Broadcast>, statistics: &Statistics) {
+        // Filters are code of others: the lock is not held for them.
+        let hearers = self.lock().broadcasts.clone();
+        for hearer in hearers {
+            if !hearer.filter.passes(broadcast) {
+                continue;
+            }
+            let mut queue = hearer.lock();
+            if queue.waiting.len() >= limits::UNHEARD {
+                statistics.dropped_broadcast();
+                tracing::warn!(subscriber = hearer.identifier, "a broadcast is dropped: its subscriber is too slow");
+                continue;
+            }
+            queue.waiting.push_back(Arc::clone(broadcast));
+            if !std::mem::replace(&mut queue.busy, true) {
+                drop(queue);
+                tokio::spawn(hear(hearer));
+            }
+        }
+    }
+}
+
+/// A subscriber to broadcasts, and what it has not heard.
+struct Hearer {
+    identifier: String,
+    subscriber: Arc<dyn BroadcastSubscriber>,
+    filter: BroadcastFilter,
+    gone: AtomicBool,
+    queue: Mutex<Unheard>,
+}
+
+#[derive(Default)]
+struct Unheard {
+    waiting: VecDeque<Arc<Broadcast>>,
+    /// Someone reads the queue to its subscriber.
+    busy: bool,
+}
+
+impl Hearer {
+    fn lock(&self) -> MutexGuard<'_, Unheard> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self) -> Option<Arc<Broadcast>> {
+        let mut queue = self.lock();
+        if self.gone.load(Ordering::Acquire) {
+            queue.waiting.clear();
+        }
+        let next = queue.waiting.pop_front();
+        queue.busy = next.is_some();
+        next
+    }
+}
+
+async fn hear(hearer: Arc<Hearer>) {
+    while let Some(broadcast) = hearer.next() {
+        let heard = caught_async(async { hearer.subscriber.receive(broadcast).await }).await;
+        if let Err(panic) = heard {
+            tracing::error!(subscriber = hearer.identifier, %panic, "a subscriber to broadcasts panicked");
+        }
+    }
+}
+
+/// Checks an identifier, or makes one.
+fn check(identifier: Option<String>) -> CommunicatorResult<String> {
+    let Some(identifier) = identifier else { return Ok(Uuid::new_v4().simple().to_string()) };
+    super::check_identifier(&identifier)?;
+    Ok(identifier)
+}
+
+fn room(taken: usize) -> CommunicatorResult<()> {
+    if taken < limits::SUBSCRIBERS {
+        return Ok(());
+    }
+    Err(CommunicatorError::Limit("too many subscribers"))
+}
