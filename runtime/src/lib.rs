@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod communicator;
+pub mod controller;
 pub mod launcher;
 pub mod limits;
 pub mod listener;
@@ -22,5 +23,6 @@ mod text;
 #[doc(hidden)]
 pub mod __private;
 
+pub use controller::{ControlError, RemoteProcessController, blocking};
 pub use process::{Child, Cx, Next, Outcome, Process, ProcessId, ProcessState};
 pub use runner::{AnyHandle, Handle, Launching, LaunchingByName, RunError, Runtime, RuntimeBuilder, Status, current};

@@ -147,3 +147,9 @@ pub const QUEUE_NAME_BYTES: usize = 200;
 pub const CLOSE: Duration = Duration::from_secs(5);
 /// How often an empty queue is asked for a task that is pulled.
 pub const PULL: Duration = Duration::from_millis(50);
+/// How often the status of a process elsewhere is asked for while its end is waited for: seldom, since the end is announced.
+pub const STATUS_POLL: Duration = Duration::from_secs(10);
+/// How long an announcement may take that was made before something else was seen: many times what a broker takes.
+pub const ANNOUNCED: Duration = Duration::from_secs(1);
+/// Calls of a blocking controller that may be outstanding: each is a small task on its thread.
+pub const BLOCKING_CALLS: usize = 10_000;

@@ -150,7 +150,9 @@ impl Inner {
         let stored = self.runtime.store().is_some();
         let handle = match tag {
             None => self.runtime.attach(pid).await,
-            Some(_) if !stored => return Err(Refusal::Rejected("a worker without a store has no snapshots".to_owned())),
+            Some(_) if !stored => {
+                return Err(Refusal::Rejected("a worker without a store has no snapshots".to_owned()));
+            }
             Some(tag) => self.restore(task, pid, &tag).await,
         };
         let handle = match handle {

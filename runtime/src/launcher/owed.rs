@@ -77,7 +77,8 @@ impl Owed {
         self.runtime.told().await;
         let mut delay = Duration::ZERO;
         loop {
-            let address = self.addresses().get(key).and_then(|address| serde_json::from_str::<ReplyAddress>(address).ok());
+            let address =
+                self.addresses().get(key).and_then(|address| serde_json::from_str::<ReplyAddress>(address).ok());
             let Some(address) = address else {
                 tracing::error!(pid = %key.0, "the address of a reply cannot be read: it is not sent");
                 return true;

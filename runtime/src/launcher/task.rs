@@ -157,7 +157,10 @@ mod tests {
             (task("launch", vec![sum()]), "launch is missing `persist`, `nowait`"),
             (task("create", vec![sum()]), "create is missing `persist`"),
             (task("continue", vec![]), "continue is missing `pid`, `nowait`"),
-            (task("create", vec![sum(), ("persist", true.into()), ("pid", 1.into())]), "create has no argument \"pid\""),
+            (
+                task("create", vec![sum(), ("persist", true.into()), ("pid", 1.into())]),
+                "create has no argument \"pid\"",
+            ),
             (task("create", vec![sum(), ("persist", "yes".into())]), "`persist` of create is not true or false"),
             (
                 task("create", vec![sum(), ("persist", true.into()), ("init_args", 1.into())]),

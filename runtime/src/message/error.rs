@@ -1,5 +1,7 @@
 //! What can be wrong with a message.
 
+use crate::communicator::CommunicatorError;
+
 /// Why a value cannot be written as a message, or a message cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -14,13 +16,23 @@ pub enum MessageError {
         /// What is wrong there.
         reason: String,
     },
-    /// A value that Python could not read.
+    /// A value that Python could not read, or more of it than a message may have.
     #[error("{0}")]
     Unwritable(String),
-    /// More than a message may have.
+    /// The bytes stand for more than a message may have.
     #[error("{0}")]
     Limit(&'static str),
     /// A message that is none of the protocol's.
     #[error("{0}")]
     Form(String),
+}
+
+impl From<MessageError> for CommunicatorError {
+    fn from(error: MessageError) -> Self {
+        let what = match error {
+            MessageError::Unwritable(_) => "written",
+            _ => "read",
+        };
+        Self::Malformed { what, reason: error.to_string() }
+    }
 }

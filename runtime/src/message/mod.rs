@@ -4,14 +4,21 @@
 //! writes: YAML, of which JSON is nearly a part. [`Intent`], [`TaskBody`], [`ReplyBody`] and [`Broadcast`] are the bodies of the
 //! protocol, each with its way to and from a [`Node`].
 
-mod body;
+mod broadcast;
 mod error;
+mod intent;
 mod node;
+mod python;
 mod read;
+mod reply;
+mod task;
 mod write;
 
-pub use body::{Broadcast, Create, Intent, ReplyBody, TaskBody};
+pub use broadcast::Broadcast;
 pub use error::MessageError;
+pub use intent::Intent;
 pub use node::{Node, STANDARD, Tagged, UUID};
 pub use read::decode;
+pub use reply::{Host, ReplyBody};
+pub use task::{Create, TaskBody, TaskEnvelope};
 pub use write::encode;

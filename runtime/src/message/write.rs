@@ -30,7 +30,7 @@ impl Writer {
     fn node(&mut self, node: &Node, depth: usize) -> Result<(), MessageError> {
         self.nodes += 1;
         if self.nodes > limits::BODY_NODES {
-            return Err(MessageError::Limit("the value has more values than a message may have"));
+            return Err(unwritable("the value has more values than a message may have"));
         }
         match node {
             Node::Null => self.text.push_str("null"),
@@ -45,7 +45,7 @@ impl Writer {
             Node::Tagged(tagged) => self.tagged(tagged, depth)?,
         }
         if self.text.len() > limits::BODY_BYTES {
-            return Err(MessageError::Limit("the value is larger than a message may be"));
+            return Err(unwritable("the value is larger than a message may be"));
         }
         Ok(())
     }
@@ -55,7 +55,7 @@ impl Writer {
         let valid =
             unsigned.bytes().all(|byte| byte.is_ascii_digit()) && matches!(unsigned.as_bytes(), [b'1'..=b'9', ..]);
         if !valid || unsigned.len() > super::read::DIGITS {
-            return Err(MessageError::Unwritable("an integer is no decimal digits, or more than 4300".to_owned()));
+            return Err(unwritable("an integer is no decimal digits, or more than 4300"));
         }
         self.text.push_str(digits);
         Ok(())
@@ -154,7 +154,7 @@ impl Writer {
             !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./:".contains(&byte))
         };
         if matches!(tagged.tag.as_str(), "" | "!") {
-            return Err(MessageError::Unwritable("a tag must have a name".to_owned()));
+            return Err(unwritable("a tag must have a name"));
         }
         if !matches!(tagged.node, Node::Text(_) | Node::Sequence(_) | Node::Mapping(_)) {
             let tag = &tagged.tag;
@@ -185,7 +185,7 @@ fn deeper(depth: usize) -> Result<usize, MessageError> {
     if depth < limits::BODY_DEPTH {
         Ok(depth + 1)
     } else {
-        Err(MessageError::Limit("the value is nested deeper than a message may be"))
+        Err(unwritable("the value is nested deeper than a message may be"))
     }
 }
 
@@ -196,4 +196,8 @@ fn must_be_escaped(character: char) -> bool {
         '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => true,
         _ => false,
     }
+}
+
+fn unwritable(reason: &str) -> MessageError {
+    MessageError::Unwritable(reason.to_owned())
 }

@@ -78,7 +78,16 @@ impl LaunchingByName {
     }
 
     fn of(shared: &Arc<Shared>, process: Result<Arc<dyn ProcessType>, RunError>, inputs: InputMap) -> Self {
-        Self { shared: Arc::clone(shared), process, inputs, key: None, pid: None, listeners: Ok(Vec::new()), unstarted: false, owes: None }
+        Self {
+            shared: Arc::clone(shared),
+            process,
+            inputs,
+            key: None,
+            pid: None,
+            listeners: Ok(Vec::new()),
+            unstarted: false,
+            owes: None,
+        }
     }
 
     /// Adds a listener to the process, which is stored with it. A launch that finds its key taken adds none.

@@ -9,10 +9,10 @@ use crate::communicator::{Answer, Answered, BroadcastSubscriber, IncomingRpc, Re
 use crate::limits;
 use crate::message::{Broadcast, Intent, Node};
 use crate::process::{BoxFuture, ProcessId, ProcessState, Request};
+use crate::runner::RunError;
 use crate::runner::entry::{Entry, Mail};
 use crate::runner::handle::{AnyHandle, ended};
 use crate::runner::shared::Shared;
-use crate::runner::RunError;
 
 /// Answers the calls to all processes of a runtime.
 ///
@@ -185,7 +185,8 @@ mod tests {
 
     #[test]
     fn a_status_has_the_four_keys_of_plumpy() {
-        let status = status_of("procession_examples:WaitChain", ProcessState::Waiting, false, Timestamp::from_millis(1_500));
+        let status =
+            status_of("procession_examples:WaitChain", ProcessState::Waiting, false, Timestamp::from_millis(1_500));
         let expected = Node::mapping([
             ("ctime", Node::Float(1.5)),
             ("paused", false.into()),

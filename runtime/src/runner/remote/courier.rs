@@ -30,7 +30,8 @@ pub(super) fn start(remote: Arc<Remote>, shared: &Arc<Shared>) -> std::io::Resul
             shared.drained().await;
             closing.send_replace(true);
         };
-        let mut subscriptions = Subscriptions { remote, answers, reached: HashSet::new(), again: HashSet::new(), at: None };
+        let mut subscriptions =
+            Subscriptions { remote, answers, reached: HashSet::new(), again: HashSet::new(), at: None };
         let subscribed = subscriptions.run(closed.clone());
         let (orders, (), (), ()) = tokio::join!(listen(remote, orders), until, tell(remote, closed), subscribed);
         subscriptions.remove_all().await;
@@ -101,11 +102,7 @@ async fn tell(remote: &Remote, mut closed: watch::Receiver<bool>) {
 /// The broadcast of a transition (wire.md 7).
 fn broadcast(News { pid, from, to }: &News) -> Broadcast {
     let from = from.map_or("None", |from| from.as_str());
-    Broadcast {
-        sender: Node::from(pid),
-        subject: Some(format!("state_changed.{from}.{to}")),
-        ..Broadcast::default()
-    }
+    Broadcast { sender: Node::from(pid), subject: Some(format!("state_changed.{from}.{to}")), ..Broadcast::default() }
 }
 
 struct Subscriptions<'a> {
@@ -146,7 +143,8 @@ impl Subscriptions<'_> {
     }
 
     async fn turn(&mut self, round: &Round) {
-        let gone: Vec<_> = round.leaving.iter().filter(|pid| !self.again.remove(*pid) && self.reached.remove(*pid)).collect();
+        let gone: Vec<_> =
+            round.leaving.iter().filter(|pid| !self.again.remove(*pid) && self.reached.remove(*pid)).collect();
         // Removed first: one that is back in the same round has left before it came.
         self.remove(gone.into_iter().cloned().collect()).await;
         self.add(round.arriving.clone()).await;
