@@ -130,15 +130,9 @@ pub const CONNECT: Duration = Duration::from_secs(10);
 /// Messages that were sent and are not confirmed: as many as a broker confirms in some milliseconds.
 pub const UNCONFIRMED: usize = 1_024;
 /// Broadcasts that wait for a connection or for confirmation: what 1,000 processes say in ten steps.
-pub const BROADCASTS: usize = 10_000;
+pub const BROADCASTS_UNSENT: usize = 10_000;
 /// Replies that wait for a connection: one for each process that may end meanwhile.
-pub const REPLIES: usize = 100_000;
-/// Replies that are waited for.
-pub const OUTSTANDING: usize = 1_000_000;
-/// Subscribers of one kind at one communicator: as many as there may be resident processes, and more.
-pub const SUBSCRIBERS: usize = 1_000_000;
-/// Broadcasts that wait for one slow subscriber.
-pub const UNHEARD: usize = 10_000;
+pub const REPLIES_WAITING: usize = 100_000;
 /// Tasks that were finished and whose acknowledgement may have been lost: they are known when they come again.
 pub const FINISHED_TASKS: usize = 4_096;
 /// Bytes of the name of a queue or an exchange: names that are built of it have at most 255.

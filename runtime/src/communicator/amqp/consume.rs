@@ -12,9 +12,9 @@ use tokio::sync::mpsc;
 use super::acks::{Acks, send};
 use super::shared::Shared;
 use super::{tasks, wire};
-use crate::communicator::{Answer, Answered, IncomingRpc, Refusal, ReplyAddress, RpcSubscriber};
-use crate::message::Node;
-use crate::runner::caught_async;
+use crate::communicator::subscription::{Subscription, follow};
+use crate::communicator::{Answer, IncomingRpc, Refusal, ReplyAddress, RpcSubscriber};
+use crate::message::ReplyBody;
 
 /// Messages that are dealt with in one go; acknowledgements wait for the end of it.
 const BATCH: usize = 32;
@@ -155,13 +155,13 @@ async fn called(shared: &Arc<Shared>, delivery: Delivery) {
     let to = wire::reply_address(&delivery);
     let refuse = |text: String| {
         if let Some(to) = &to {
-            shared.call_reply(to, "exception", Node::text(text));
+            shared.call_reply(to, ReplyBody::Exception(text));
         }
     };
     let key = delivery.routing_key.as_str();
     let recipient = key.strip_prefix(wire::RPC).unwrap_or(key);
     let Some(subscriber) = shared.subscribers.rpc(recipient) else {
-        return refuse(format!("nobody is reached under `{recipient}` any more"));
+        return refuse(gone(recipient));
     };
     let body = match wire::decode(&delivery.data) {
         Ok(body) => body,
@@ -180,27 +180,31 @@ async fn called(shared: &Arc<Shared>, delivery: Delivery) {
 }
 
 /// Answers a call: a pending for each level, then the value.
-async fn answer(shared: Arc<Shared>, subscriber: Arc<dyn RpcSubscriber>, call: IncomingRpc, to: Option<ReplyAddress>) {
-    let reply = |key, node| {
+async fn answer(
+    shared: Arc<Shared>,
+    subscription: Arc<Subscription<dyn RpcSubscriber>>,
+    call: IncomingRpc,
+    to: Option<ReplyAddress>,
+) {
+    let reply = |body| {
         if let Some(to) = &to {
-            shared.call_reply(to, key, node);
+            shared.call_reply(to, body);
         }
     };
-    let mut answered = caught(async { subscriber.receive(call).await }).await;
-    let outcome = loop {
-        match answered {
-            Ok(Answer::Value(node)) => break Ok(node),
-            Ok(Answer::Later(later) | Answer::Taken(later)) => {
-                reply("pending", Node::Null);
-                answered = caught(later).await;
-            }
-            Err(refusal) => break Err(refusal),
-        }
+    let recipient = call.recipient.clone();
+    let answered = match subscription.enter(|subscriber| subscriber.receive(call)).await {
+        Some(Ok(answered)) => answered,
+        Some(Err(panic)) => Err(Refusal::Failed(panic)),
+        None => Err(Refusal::Failed(gone(&recipient))),
     };
-    let (key, node) = wire::final_reply(outcome);
-    reply(key, node);
+    if matches!(answered, Ok(Answer::Owed)) {
+        return reply(ReplyBody::Exception("the answer to a call cannot be owed".to_owned()));
+    }
+    let outcome = follow(answered, |_| reply(ReplyBody::Pending)).await;
+    let owed = || Err(Refusal::Failed("the answer to a call cannot be owed".to_owned()));
+    reply(outcome.unwrap_or_else(owed).into());
 }
 
-async fn caught(answering: impl Future<Output = Answered>) -> Answered {
-    caught_async(answering).await.unwrap_or_else(|panic| Err(Refusal::Failed(panic.to_string())))
+fn gone(recipient: &str) -> String {
+    format!("nobody is reached under `{recipient}` any more")
 }

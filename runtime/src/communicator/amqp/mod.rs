@@ -38,10 +38,10 @@ use self::publish::{Message, Offer, ReplyTo};
 use self::shared::Shared;
 use super::{
     BroadcastFilter, BroadcastSubscriber, Communicator, CommunicatorError, CommunicatorResult, Refusal, Reply,
-    ReplyAddress, Rpc, RpcSubscriber, Task, TaskQueue, TaskSubscriber,
+    ReplyAddress, Rpc, RpcSubscriber, Task, TaskQueue, TaskSubscriber, check_identifier,
 };
 use crate::limits;
-use crate::message::{Broadcast, Node};
+use crate::message::{Broadcast, Node, ReplyBody, TaskEnvelope};
 use crate::process::BoxFuture;
 
 /// A [`Communicator`] over RabbitMQ. Dropped, it is closed, without waiting for what was sent.
@@ -115,7 +115,7 @@ impl AmqpCommunicator {
             mandatory: true,
             reply_to: ReplyTo::Tasks,
             properties,
-            body: wire::encode(&wire::task_body(body, no_reply))?,
+            body: wire::encode(&Node::from(TaskEnvelope { payload: body, no_reply }))?,
         };
         let reply = if no_reply { None } else { Some(shared.replies.expect(&correlation_id, deadlines.reply)?) };
         shared.request(message, true, deadlines.send).await?;
@@ -152,7 +152,7 @@ impl AmqpCommunicator {
             mandatory: false,
             reply_to: ReplyTo::Nowhere,
             properties: wire::properties(1, wire::short(wire::message_id())?),
-            body: wire::encode(&wire::broadcast_body(broadcast))?,
+            body: wire::encode(&Node::from(broadcast))?,
         };
         let Some(place) = shared.place_of_broadcast().await else {
             shared.statistics.dropped_broadcast();
@@ -172,13 +172,19 @@ impl AmqpCommunicator {
         // An exchange that does not exist would cost the channel, again and again.
         let known = [&shared.options.task_exchange, &shared.options.message_exchange];
         if !known.contains(&&to.exchange) {
-            return Err(CommunicatorError::Unroutable { recipient: to.queue.clone() });
+            tracing::warn!(
+                exchange = to.exchange,
+                "nobody is reached for a reply: its exchange is none of this communicator"
+            );
+            return Ok(());
         }
-        let (key, node) = wire::final_reply(answer);
-        let mut entries = vec![(key, node)];
-        entries.insert(usize::from(key < "host"), ("host", shared.host()));
-        let message = wire::reply(to, wire::encode(&Node::mapping(entries))?)?;
-        shared.request(message, true, limits::SEND).await
+        let body = ReplyBody::from(answer).with_host(&shared.host);
+        let message = wire::reply(to, wire::encode(&body)?)?;
+        match shared.request(message, true, limits::SEND).await {
+            // The sender has gone.
+            Err(CommunicatorError::Unroutable { .. }) => Ok(()),
+            sent => sent,
+        }
     }
 }
 
@@ -188,18 +194,6 @@ async fn set_up(done: Option<oneshot::Receiver<()>>) {
         // Nothing is ever sent: it is dropped when it is done, or when the connection is lost.
         let _ = done.await;
     }
-}
-
-/// Whether this can be an identifier: the last part of a routing key that stands for itself only.
-fn check_identifier(identifier: &str) -> CommunicatorResult<()> {
-    let reason = if identifier.is_empty() {
-        "it is empty"
-    } else if identifier.len() > limits::IDENTIFIER_BYTES {
-        "it is too long"
-    } else {
-        return Ok(());
-    };
-    Err(CommunicatorError::Identifier { identifier: identifier.to_owned(), reason })
 }
 
 impl Communicator for AmqpCommunicator {
@@ -231,7 +225,9 @@ impl Communicator for AmqpCommunicator {
     fn remove_task_subscriber<'a>(&'a self, identifier: &'a str) -> BoxFuture<'a, CommunicatorResult<()>> {
         Box::pin(async move {
             self.shared.check_open()?;
-            set_up(self.shared.subscribers.remove_task(identifier)?).await;
+            let (subscription, done) = self.shared.subscribers.remove_task(identifier)?;
+            set_up(done).await;
+            subscription.remove().await;
             Ok(())
         })
     }
@@ -252,7 +248,9 @@ impl Communicator for AmqpCommunicator {
     fn remove_rpc_subscriber<'a>(&'a self, identifier: &'a str) -> BoxFuture<'a, CommunicatorResult<()>> {
         Box::pin(async move {
             self.shared.check_open()?;
-            set_up(self.shared.subscribers.remove_rpc(identifier)?).await;
+            let (subscription, done) = self.shared.subscribers.remove_rpc(identifier)?;
+            set_up(done).await;
+            subscription.remove().await;
             Ok(())
         })
     }
@@ -274,7 +272,9 @@ impl Communicator for AmqpCommunicator {
     fn remove_broadcast_subscriber<'a>(&'a self, identifier: &'a str) -> BoxFuture<'a, CommunicatorResult<()>> {
         Box::pin(async move {
             self.shared.check_open()?;
-            set_up(self.shared.subscribers.remove_broadcast(identifier)?).await;
+            let (subscription, done) = self.shared.subscribers.remove_broadcast(identifier)?;
+            set_up(done).await;
+            subscription.remove().await;
             Ok(())
         })
     }

@@ -19,7 +19,7 @@ use crate::communicator::{
     CommunicatorError, CommunicatorResult, Incoming, PulledTask, Refusal, ReplyAddress, TaskQueue,
 };
 use crate::limits;
-use crate::message::Node;
+use crate::message::{Node, ReplyBody, TaskEnvelope};
 use crate::process::BoxFuture;
 
 pub(super) struct PullQueue {
@@ -93,7 +93,7 @@ impl PullQueue {
             self.shared.statistics.redelivered();
         }
         match wire::read_task(&delivery.data) {
-            Ok((body, no_reply)) => {
+            Ok(TaskEnvelope { payload: body, no_reply }) => {
                 let mut hold = hold;
                 hold.sender = hold.sender.take().filter(|_| !no_reply);
                 let (id, reply_to) = (wire::task_id(delivery), hold.sender.clone());
@@ -165,7 +165,7 @@ impl Held {
         }
         if let Some(sender) = &self.sender {
             let text = format!("the task cannot be read: {reason}");
-            self.shared.task_reply(sender, "exception", Node::text(text), None);
+            self.shared.task_reply(sender, ReplyBody::Exception(text), None);
         }
     }
 }
@@ -175,8 +175,7 @@ impl Hold for Held {
         Box::pin(async move {
             self.acknowledge().await?;
             if let Some(sender) = &self.sender {
-                let (key, node) = wire::final_reply(answer);
-                self.shared.task_reply(sender, key, node, None);
+                self.shared.task_reply(sender, answer.into(), None);
             }
             Ok(())
         })
@@ -186,7 +185,7 @@ impl Hold for Held {
         Box::pin(async move {
             self.acknowledge().await?;
             if let Some(sender) = &self.sender {
-                self.shared.task_reply(sender, "pending", Node::Null, None);
+                self.shared.task_reply(sender, ReplyBody::Pending, None);
             }
             Ok(())
         })

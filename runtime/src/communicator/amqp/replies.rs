@@ -8,7 +8,7 @@ use super::wire;
 use crate::communicator::reply::Replier;
 use crate::communicator::{CommunicatorError, CommunicatorResult, Reply};
 use crate::limits;
-use crate::message::Node;
+use crate::message::ReplyBody;
 
 #[derive(Default)]
 pub(super) struct Replies(Mutex<Waiting>);
@@ -43,7 +43,7 @@ impl Replies {
         if waiting.closed {
             return Err(CommunicatorError::Closed);
         }
-        if waiting.replies.len() >= limits::OUTSTANDING {
+        if waiting.replies.len() >= limits::REPLIES {
             return Err(CommunicatorError::Limit("too many replies are waited for"));
         }
         waiting.replies.insert(correlation_id.to_owned(), Outstanding { replier, sent: false });
@@ -64,22 +64,24 @@ impl Replies {
 
     /// A reply has come.
     pub(super) fn arrived(&self, correlation_id: &str, body: &[u8]) {
-        let read = wire::decode(body).and_then(read);
-        if matches!(read, Ok(Read::Pending)) {
-            if let Some(outstanding) = self.lock().replies.get(correlation_id) {
-                outstanding.replier.pending();
-            }
-            return;
-        }
-        let Some(outstanding) = self.remove(correlation_id) else {
-            tracing::debug!(correlation_id, "a reply came that nobody waits for");
-            return;
+        let read = wire::decode(body).and_then(|node| ReplyBody::try_from(node).map_err(|error| error.to_string()));
+        let ended = {
+            let mut waiting = self.lock();
+            let Some(outstanding) = waiting.replies.get(correlation_id) else {
+                tracing::debug!(correlation_id, "a reply came that nobody waits for");
+                return;
+            };
+            let last = match read {
+                Ok(body) => outstanding.replier.receive(body),
+                Err(reason) => {
+                    outstanding.replier.end(Err(CommunicatorError::Malformed { what: "read", reason }));
+                    true
+                }
+            };
+            if last { waiting.replies.remove(correlation_id) } else { None }
         };
-        outstanding.replier.end(match read {
-            Ok(Read::Final(outcome)) => outcome,
-            Ok(Read::Pending) => return,
-            Err(reason) => Err(CommunicatorError::Malformed { what: "read", reason }),
-        });
+        // Dropped outside of the lock, as everything that others see.
+        drop(ended);
     }
 
     /// The connection is lost: replies to what had arrived go to a queue that is gone.
@@ -101,36 +103,4 @@ impl Replies {
             outstanding.replier.end(Err(CommunicatorError::Closed));
         }
     }
-}
-
-enum Read {
-    Pending,
-    Final(CommunicatorResult<Node>),
-}
-
-/// The first of `cancelled`, `exception`, `result`, `pending` that is there decides (wire.md rule 4).
-fn read(node: Node) -> Result<Read, String> {
-    let Node::Mapping(mut entries) = node else { return Err("a reply is a mapping".to_owned()) };
-    let mut take = |name: &str| {
-        let place = entries.iter().position(|(key, _)| key.as_text() == Some(name))?;
-        Some(entries.swap_remove(place).1)
-    };
-    let text = |node: Node| match node {
-        Node::Text(text) => text,
-        node => node.to_string(),
-    };
-    if let Some(node) = take("cancelled") {
-        let text = if node.is_null() { None } else { Some(text(node)) };
-        return Ok(Read::Final(Err(CommunicatorError::Cancelled { text })));
-    }
-    if let Some(node) = take("exception") {
-        return Ok(Read::Final(Err(CommunicatorError::Remote(text(node)))));
-    }
-    if let Some(node) = take("result") {
-        return Ok(Read::Final(Ok(node)));
-    }
-    if take("pending").is_some() {
-        return Ok(Read::Pending);
-    }
-    Err("a reply has one of `result`, `exception`, `pending`, `cancelled`".to_owned())
 }

@@ -18,7 +18,7 @@ use super::tasks::Tasks;
 use super::wire;
 use crate::communicator::{CommunicatorError, CommunicatorResult, ReplyAddress};
 use crate::limits;
-use crate::message::Node;
+use crate::message::{Host, Node, ReplyBody};
 
 /// How an [`AmqpCommunicator`](super::AmqpCommunicator) stands with its broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub(super) struct Shared {
     requests: Arc<Semaphore>,
     broadcasts: Arc<Semaphore>,
     answers: Arc<Semaphore>,
-    host: Node,
+    pub(super) host: Host,
 }
 
 /// Names that are used in every message.
@@ -73,8 +73,8 @@ impl Names {
 
 impl Shared {
     pub(super) fn new(options: AmqpOptions) -> CommunicatorResult<Self> {
-        let hostname = options.host_name.clone().unwrap_or_else(hostname);
-        let pid = i64::from(std::process::id());
+        let this = Host::this();
+        let host = Host { hostname: options.host_name.clone().unwrap_or(this.hostname), pid: this.pid };
         Ok(Self {
             publisher: Publisher::default(),
             replies: Arc::default(),
@@ -87,8 +87,8 @@ impl Shared {
             names: Names::new(&options)?,
             requests: Arc::new(Semaphore::new(limits::UNCONFIRMED)),
             broadcasts: Arc::new(Semaphore::new(limits::BROADCASTS)),
-            answers: Arc::new(Semaphore::new(limits::REPLIES)),
-            host: Node::mapping([("hostname", Node::text(hostname)), ("pid", Node::from(pid))]),
+            answers: Arc::new(Semaphore::new(limits::REPLIES_WAITING)),
+            host,
             options,
         })
     }
@@ -147,8 +147,8 @@ impl Shared {
     }
 
     /// Sends a reply to a task, with where it comes from; after the acknowledgements that were made before.
-    pub(super) fn task_reply(&self, to: &ReplyAddress, key: &'static str, node: Node, acks: Option<&Arc<Acks>>) {
-        let Some(message) = self.reply_message(to, key, node, true) else { return };
+    pub(super) fn task_reply(&self, to: &ReplyAddress, body: ReplyBody, acks: Option<&Arc<Acks>>) {
+        let Some(message) = self.reply(to, |body| body.with_host(&self.host), body) else { return };
         let message = match acks {
             Some(acks) => acks.after(message),
             None => Some(message),
@@ -159,8 +159,8 @@ impl Shared {
     }
 
     /// Sends a reply to a call.
-    pub(super) fn call_reply(&self, to: &ReplyAddress, key: &'static str, node: Node) {
-        if let Some(message) = self.reply_message(to, key, node, false) {
+    pub(super) fn call_reply(&self, to: &ReplyAddress, body: ReplyBody) {
+        if let Some(message) = self.reply(to, Node::from, body) {
             self.answer(message);
         }
     }
@@ -176,35 +176,17 @@ impl Shared {
     }
 
     /// A reply; a value that cannot be written is told as such.
-    pub(super) fn reply_message(
-        &self,
-        to: &ReplyAddress,
-        key: &'static str,
-        node: Node,
-        host: bool,
-    ) -> Option<Arc<Message>> {
-        let body = |key: &'static str, node: Node| {
-            let mut entries = vec![(key, node)];
-            if host {
-                let place = usize::from(key < "host");
-                entries.insert(place, ("host", self.host.clone()));
-            }
-            wire::encode(&Node::mapping(entries))
-        };
-        let body = body(key, node).or_else(|error| body("exception", Node::text(error.to_string())));
-        let message = body.and_then(|body| wire::reply(to, body));
-        match message {
+    fn reply(&self, to: &ReplyAddress, form: impl Fn(ReplyBody) -> Node, body: ReplyBody) -> Option<Arc<Message>> {
+        let written = wire::encode(&form(body))
+            .or_else(|error| wire::encode(&form(ReplyBody::Exception(error.to_string()))))
+            .and_then(|body| wire::reply(to, body));
+        match written {
             Ok(message) => Some(Arc::new(message)),
             Err(error) => {
                 tracing::error!(%error, to = to.queue, "a reply cannot be sent");
                 None
             }
         }
-    }
-
-    /// Where replies to tasks come from.
-    pub(super) fn host(&self) -> Node {
-        self.host.clone()
     }
 
     /// Puts what cannot be read aside, if there is a queue for it.
@@ -230,12 +212,4 @@ pub(super) fn unroutable(routing_key: &ShortString) -> CommunicatorError {
 /// A moment that far away; one that the clock cannot reach is far enough.
 pub(super) fn until(within: Duration) -> Instant {
     Instant::now().checked_add(within).unwrap_or_else(|| Instant::now() + limits::TASK_REPLY)
-}
-
-/// The name of this machine; only people read it.
-fn hostname() -> String {
-    let read = |path: &str| std::fs::read_to_string(path).ok();
-    let name = read("/proc/sys/kernel/hostname").or_else(|| read("/etc/hostname"));
-    let name = name.or_else(|| std::env::var("HOSTNAME").or_else(|_| std::env::var("COMPUTERNAME")).ok());
-    name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
 }

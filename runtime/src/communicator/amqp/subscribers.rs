@@ -1,18 +1,16 @@
 //! Who is subscribed: what every connection is set up for.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
-use uuid::Uuid;
 
 use super::statistics::Statistics;
+use crate::communicator::subscription::{Subscription, identifier_or_new};
 use crate::communicator::{
     BroadcastFilter, BroadcastSubscriber, CommunicatorError, CommunicatorResult, RpcSubscriber, TaskSubscriber,
 };
 use crate::limits;
 use crate::message::Broadcast;
-use crate::runner::caught_async;
 
 /// What is to be changed on the broker.
 #[derive(Debug)]
@@ -26,7 +24,12 @@ pub(super) enum Change {
 /// A change, and who waits for it.
 pub(super) type Wanted = (Change, oneshot::Sender<()>);
 
-pub(super) type TaskSubscribers = Arc<[(String, Arc<dyn TaskSubscriber>)]>;
+pub(super) type TaskSubscribers = Arc<[(String, Subscribed<dyn TaskSubscriber>)]>;
+
+type Subscribed<S> = Arc<Subscription<S>>;
+
+/// Who is removed, and when that is set up.
+type Removed<S> = CommunicatorResult<(Subscribed<S>, Option<oneshot::Receiver<()>>)>;
 
 #[derive(Default)]
 pub(super) struct Subscribers {
@@ -45,7 +48,7 @@ struct Desired {
 }
 
 struct Called {
-    subscriber: Arc<dyn RpcSubscriber>,
+    subscription: Subscribed<dyn RpcSubscriber>,
     /// It is being removed.
     leaving: bool,
 }
@@ -60,26 +63,26 @@ impl Subscribers {
         subscriber: Arc<dyn TaskSubscriber>,
         identifier: Option<String>,
     ) -> CommunicatorResult<(String, Option<oneshot::Receiver<()>>)> {
-        let identifier = check(identifier)?;
+        let identifier = identifier_or_new(identifier)?;
         let mut desired = self.lock();
         if desired.tasks.iter().any(|(taken, _)| *taken == identifier) {
             return Err(CommunicatorError::Duplicate(identifier));
         }
         room(desired.tasks.len())?;
-        let added = (identifier.clone(), subscriber);
+        let added = (identifier.clone(), Arc::new(Subscription::new(subscriber)));
         desired.tasks = desired.tasks.iter().cloned().chain([added]).collect();
         let done = (desired.tasks.len() == 1).then(|| self.want(&mut desired, Change::Consumers)).flatten();
         Ok((identifier, done))
     }
 
-    pub(super) fn remove_task(&self, identifier: &str) -> CommunicatorResult<Option<oneshot::Receiver<()>>> {
+    pub(super) fn remove_task(&self, identifier: &str) -> Removed<dyn TaskSubscriber> {
         let mut desired = self.lock();
-        let rest: TaskSubscribers = desired.tasks.iter().filter(|(taken, _)| taken != identifier).cloned().collect();
-        if rest.len() == desired.tasks.len() {
+        let Some((_, removed)) = desired.tasks.iter().find(|(taken, _)| taken == identifier).cloned() else {
             return Err(CommunicatorError::Unknown(identifier.to_owned()));
-        }
-        desired.tasks = rest;
-        Ok(desired.tasks.is_empty().then(|| self.want(&mut desired, Change::Consumers)).flatten())
+        };
+        desired.tasks = desired.tasks.iter().filter(|(taken, _)| taken != identifier).cloned().collect();
+        let done = desired.tasks.is_empty().then(|| self.want(&mut desired, Change::Consumers)).flatten();
+        Ok((removed, done))
     }
 
     pub(super) fn add_rpc(
@@ -87,28 +90,34 @@ impl Subscribers {
         subscriber: Arc<dyn RpcSubscriber>,
         identifier: Option<String>,
     ) -> CommunicatorResult<(String, Option<oneshot::Receiver<()>>)> {
-        let identifier = check(identifier)?;
+        let identifier = identifier_or_new(identifier)?;
         let mut desired = self.lock();
         if desired.calls.contains_key(&identifier) {
             return Err(CommunicatorError::Duplicate(identifier));
         }
         room(desired.calls.len())?;
-        desired.calls.insert(identifier.clone(), Called { subscriber, leaving: false });
+        desired.calls.insert(
+            identifier.clone(),
+            Called { subscription: Arc::new(Subscription::new(subscriber)), leaving: false },
+        );
         let done = self.want(&mut desired, Change::Bind(identifier.clone()));
         Ok((identifier, done))
     }
 
-    pub(super) fn remove_rpc(&self, identifier: &str) -> CommunicatorResult<Option<oneshot::Receiver<()>>> {
+    pub(super) fn remove_rpc(&self, identifier: &str) -> Removed<dyn RpcSubscriber> {
         let mut desired = self.lock();
-        match desired.calls.get_mut(identifier) {
-            Some(called) if !called.leaving => called.leaving = true,
+        let removed = match desired.calls.get_mut(identifier) {
+            Some(called) if !called.leaving => {
+                called.leaving = true;
+                Arc::clone(&called.subscription)
+            }
             _ => return Err(CommunicatorError::Unknown(identifier.to_owned())),
-        }
+        };
         let done = self.want(&mut desired, Change::Unbind(identifier.to_owned()));
         if done.is_none() {
             desired.calls.remove(identifier);
         }
-        Ok(done)
+        Ok((removed, done))
     }
 
     pub(super) fn add_broadcast(
@@ -117,7 +126,7 @@ impl Subscribers {
         filter: BroadcastFilter,
         identifier: Option<String>,
     ) -> CommunicatorResult<(String, Option<oneshot::Receiver<()>>)> {
-        let identifier = check(identifier)?;
+        let identifier = identifier_or_new(identifier)?;
         let mut desired = self.lock();
         if desired.broadcasts.iter().any(|hearer| hearer.identifier == identifier) {
             return Err(CommunicatorError::Duplicate(identifier));
@@ -125,9 +134,8 @@ impl Subscribers {
         room(desired.broadcasts.len())?;
         desired.broadcasts.push(Arc::new(Hearer {
             identifier: identifier.clone(),
-            subscriber,
+            subscription: Arc::new(Subscription::new(subscriber)),
             filter,
-            gone: AtomicBool::new(false),
             queue: Mutex::default(),
         }));
         // Also where others listen: their queue may not be bound yet.
@@ -135,13 +143,14 @@ impl Subscribers {
         Ok((identifier, done))
     }
 
-    pub(super) fn remove_broadcast(&self, identifier: &str) -> CommunicatorResult<Option<oneshot::Receiver<()>>> {
+    pub(super) fn remove_broadcast(&self, identifier: &str) -> Removed<dyn BroadcastSubscriber> {
         let mut desired = self.lock();
         let Some(place) = desired.broadcasts.iter().position(|hearer| hearer.identifier == identifier) else {
             return Err(CommunicatorError::Unknown(identifier.to_owned()));
         };
-        desired.broadcasts.remove(place).gone.store(true, Ordering::Release);
-        Ok(desired.broadcasts.is_empty().then(|| self.want(&mut desired, Change::Consumers)).flatten())
+        let removed = Arc::clone(&desired.broadcasts.remove(place).subscription);
+        let done = desired.broadcasts.is_empty().then(|| self.want(&mut desired, Change::Consumers)).flatten();
+        Ok((removed, done))
     }
 
     fn want(&self, desired: &mut Desired, change: Change) -> Option<oneshot::Receiver<()>> {
@@ -194,8 +203,8 @@ impl Subscribers {
         Arc::clone(&self.lock().tasks)
     }
 
-    pub(super) fn rpc(&self, identifier: &str) -> Option<Arc<dyn RpcSubscriber>> {
-        self.lock().calls.get(identifier).map(|called| Arc::clone(&called.subscriber))
+    pub(super) fn rpc(&self, identifier: &str) -> Option<Subscribed<dyn RpcSubscriber>> {
+        self.lock().calls.get(identifier).map(|called| Arc::clone(&called.subscription))
     }
 
     /// Gives a broadcast to whom it concerns; each hears theirs in order, beside the others.
@@ -207,7 +216,7 @@ impl Subscribers {
                 continue;
             }
             let mut queue = hearer.lock();
-            if queue.waiting.len() >= limits::UNHEARD {
+            if queue.waiting.len() >= limits::BROADCASTS_WAITING {
                 statistics.dropped_broadcast();
                 tracing::warn!(subscriber = hearer.identifier, "a broadcast is dropped: its subscriber is too slow");
                 continue;
@@ -224,9 +233,8 @@ impl Subscribers {
 /// A subscriber to broadcasts, and what it has not heard.
 struct Hearer {
     identifier: String,
-    subscriber: Arc<dyn BroadcastSubscriber>,
+    subscription: Subscribed<dyn BroadcastSubscriber>,
     filter: BroadcastFilter,
-    gone: AtomicBool,
     queue: Mutex<Unheard>,
 }
 
@@ -244,9 +252,6 @@ impl Hearer {
 
     fn next(&self) -> Option<Arc<Broadcast>> {
         let mut queue = self.lock();
-        if self.gone.load(Ordering::Acquire) {
-            queue.waiting.clear();
-        }
         let next = queue.waiting.pop_front();
         queue.busy = next.is_some();
         next
@@ -255,18 +260,11 @@ impl Hearer {
 
 async fn hear(hearer: Arc<Hearer>) {
     while let Some(broadcast) = hearer.next() {
-        let heard = caught_async(async { hearer.subscriber.receive(broadcast).await }).await;
-        if let Err(panic) = heard {
-            tracing::error!(subscriber = hearer.identifier, %panic, "a subscriber to broadcasts panicked");
+        let heard = hearer.subscription.enter(|subscriber| subscriber.receive(broadcast)).await;
+        if let Some(Err(panic)) = heard {
+            tracing::error!(subscriber = hearer.identifier, panic, "a subscriber to broadcasts failed");
         }
     }
-}
-
-/// Checks an identifier, or makes one.
-fn check(identifier: Option<String>) -> CommunicatorResult<String> {
-    let Some(identifier) = identifier else { return Ok(Uuid::new_v4().simple().to_string()) };
-    super::check_identifier(&identifier)?;
-    Ok(identifier)
 }
 
 fn room(taken: usize) -> CommunicatorResult<()> {

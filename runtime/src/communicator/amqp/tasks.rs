@@ -10,10 +10,10 @@ use super::acks::Acks;
 use super::shared::Shared;
 use super::subscribers::TaskSubscribers;
 use super::wire;
-use crate::communicator::{Answer, Incoming, Refusal, ReplyAddress};
+use crate::communicator::subscription::follow;
+use crate::communicator::{Incoming, Refusal, ReplyAddress};
 use crate::limits;
-use crate::message::Node;
-use crate::runner::caught_async;
+use crate::message::{Node, ReplyBody, TaskEnvelope};
 
 /// The tasks that are being done here, by id, and those that were done lately.
 #[derive(Default)]
@@ -82,7 +82,7 @@ pub(super) async fn arrived(shared: &Arc<Shared>, acks: &Arc<Acks>, delivery: De
         shared.statistics.redelivered();
     }
     let sender = wire::reply_address(&delivery);
-    let (body, no_reply) = match wire::read_task(&delivery.data) {
+    let TaskEnvelope { payload: body, no_reply } = match wire::read_task(&delivery.data) {
         Ok(read) => read,
         Err(reason) => return unreadable(shared, acks, &delivery, sender.as_ref(), &reason),
     };
@@ -145,7 +145,7 @@ fn join(shared: &Shared, work: &Work, acks: &Arc<Acks>, tag: u64, sender: Option
     let Some(sender) = sender else { return };
     if !state.senders.contains(sender) {
         for _ in 0..state.pendings {
-            shared.task_reply(sender, "pending", Node::Null, Some(acks));
+            shared.task_reply(sender, ReplyBody::Pending, Some(acks));
         }
         state.senders.push(sender.clone());
     }
@@ -163,29 +163,31 @@ fn unreadable(shared: &Shared, acks: &Acks, delivery: &Delivery, sender: Option<
     }
     if let Some(sender) = sender {
         let text = format!("the task cannot be read: {reason}");
-        shared.task_reply(sender, "exception", Node::text(text), None);
+        shared.task_reply(sender, ReplyBody::Exception(text), None);
     }
 }
 
 /// Does a task, from its first subscriber to its last reply.
 async fn perform(shared: Arc<Shared>, work: Arc<Work>, incoming: Incoming, subscribers: TaskSubscribers) {
     let mut incoming = Some(incoming);
-    let mut why = "nobody takes tasks any more".to_owned();
+    let mut why = None;
     let last = subscribers.len().saturating_sub(1);
     for (place, (_, subscriber)) in subscribers.iter().enumerate() {
         let given = if place == last { incoming.take() } else { incoming.clone() };
         let Some(given) = given else { break };
-        match caught_async(async { subscriber.receive(given).await }).await {
-            Ok(Ok(answer)) => {
-                let answer = follow(&shared, &work, answer).await;
+        match subscriber.enter(|subscriber| subscriber.receive(given)).await {
+            // It was removed meanwhile.
+            None => {}
+            Some(Ok(Err(Refusal::Rejected(text)))) => why = Some(text),
+            Some(Ok(answered)) => {
+                let follows = |taken| pending(&shared, &work, taken);
+                let answer = follow(answered, follows).await;
                 return finish(&shared, &work, answer);
             }
-            Ok(Err(Refusal::Rejected(text))) => why = text,
-            Ok(Err(refusal)) => return finish(&shared, &work, Err(refusal)),
-            Err(panic) => return finish(&shared, &work, Err(Refusal::Failed(panic.to_string()))),
+            Some(Err(panic)) => return finish(&shared, &work, Some(Err(Refusal::Failed(panic)))),
         }
     }
-    if !subscribers.is_empty() {
+    if let Some(why) = why {
         shared.statistics.rejected();
         tracing::warn!(task = work.id, why, "every subscriber rejected a task; it goes back to its queue");
         tokio::time::sleep(limits::REJECTED).await;
@@ -196,54 +198,34 @@ async fn perform(shared: Arc<Shared>, work: Arc<Work>, incoming: Incoming, subsc
     }
 }
 
-/// Follows an answer to its value.
-async fn follow(shared: &Shared, work: &Work, mut answer: Answer) -> Result<Node, Refusal> {
-    loop {
-        let later = match answer {
-            Answer::Value(node) => return Ok(node),
-            Answer::Later(later) => later,
-            Answer::Taken(later) => {
-                take(work);
-                later
-            }
-        };
-        pending(shared, work);
-        answer = match caught_async(later).await {
-            Ok(answered) => answered?,
-            Err(panic) => return Err(Refusal::Failed(panic.to_string())),
-        };
-    }
-}
-
-/// Whoever does it has made sure that it is not lost.
-fn take(work: &Work) {
+/// The answer follows. If the task is taken over, whoever does it has made sure that it is not lost.
+fn pending(shared: &Shared, work: &Work, taken: bool) {
     let mut state = work.lock();
-    state.taken = true;
-    for (acks, tag) in std::mem::take(&mut state.deliveries) {
-        acks.settle(tag);
+    if taken {
+        state.taken = true;
+        for (acks, tag) in std::mem::take(&mut state.deliveries) {
+            acks.settle(tag);
+        }
     }
-}
-
-fn pending(shared: &Shared, work: &Work) {
-    let mut state = work.lock();
     state.pendings += 1;
     for sender in &state.senders {
-        shared.task_reply(sender, "pending", Node::Null, Some(&state.acks));
+        shared.task_reply(sender, ReplyBody::Pending, Some(&state.acks));
     }
 }
 
 /// Acknowledged first, answered second: what is lost between is the reply, not the task.
-fn finish(shared: &Shared, work: &Work, answer: Result<Node, Refusal>) {
+fn finish(shared: &Shared, work: &Work, answer: Option<Result<Node, Refusal>>) {
     shared.tasks.finished(&work.id);
     let mut state = work.lock();
     for (acks, tag) in std::mem::take(&mut state.deliveries) {
         acks.settle(tag);
     }
-    let (key, node) = wire::final_reply(answer);
+    // Without an answer, the subscriber sends it himself.
+    let Some(body) = answer.map(ReplyBody::from) else { return };
     if let [sender] = state.senders.as_slice() {
-        return shared.task_reply(sender, key, node, Some(&state.acks));
+        return shared.task_reply(sender, body, Some(&state.acks));
     }
     for sender in &state.senders {
-        shared.task_reply(sender, key, node.clone(), Some(&state.acks));
+        shared.task_reply(sender, body.clone(), Some(&state.acks));
     }
 }

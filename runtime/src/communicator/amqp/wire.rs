@@ -7,8 +7,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::publish::{Message, ReplyTo};
-use crate::communicator::{CommunicatorError, CommunicatorResult, Refusal, ReplyAddress};
-use crate::message::{self, Broadcast, Node};
+use crate::communicator::{CommunicatorError, CommunicatorResult, ReplyAddress};
+use crate::message::{self, Broadcast, Node, TaskEnvelope};
 
 /// What the routing keys of calls begin with.
 pub(super) const RPC: &str = "[rpc].";
@@ -37,9 +37,7 @@ pub(super) fn message_id() -> String {
 
 /// The bytes of a body.
 pub(super) fn encode(node: &Node) -> CommunicatorResult<Arc<[u8]>> {
-    message::encode(node)
-        .map(Arc::from)
-        .map_err(|error| CommunicatorError::Malformed { what: "written", reason: error.to_string() })
+    Ok(Arc::from(message::encode(node)?))
 }
 
 /// The value of a body.
@@ -47,70 +45,14 @@ pub(super) fn decode(body: &[u8]) -> Result<Node, String> {
     message::decode(body).map_err(|error| error.to_string())
 }
 
-/// The body of a task: what is to be done, and whether no reply is wanted.
-pub(super) fn task_body(payload: Node, no_reply: bool) -> Node {
-    Node::Sequence(vec![payload, Node::Bool(no_reply)])
-}
-
 /// What the body of a task says.
-pub(super) fn read_task(body: &[u8]) -> Result<(Node, bool), String> {
-    let node = match decode(body)? {
-        Node::Tagged(tagged) if tagged.node.as_sequence().is_some() => tagged.node,
-        node => node,
-    };
-    let Node::Sequence(parts) = node else { return Err("the body of a task is a sequence of two".to_owned()) };
-    let parts: [Node; 2] = parts.try_into().map_err(|_| "the body of a task is a sequence of two".to_owned())?;
-    let [payload, no_reply] = parts;
-    // As Python sees it: nothing, zero and empty are no.
-    let no_reply = match no_reply {
-        Node::Null => false,
-        Node::Bool(truth) => truth,
-        Node::Integer(integer) => integer != 0,
-        _ => true,
-    };
-    Ok((payload, no_reply))
+pub(super) fn read_task(body: &[u8]) -> Result<TaskEnvelope, String> {
+    TaskEnvelope::try_from(decode(body)?).map_err(|error| error.to_string())
 }
 
-/// What is said to the sender at the end.
-pub(super) fn final_reply(answer: Result<Node, Refusal>) -> (&'static str, Node) {
-    match answer {
-        Ok(node) => ("result", node),
-        Err(Refusal::Cancelled(text)) => ("cancelled", Node::text(text)),
-        Err(Refusal::Rejected(text) | Refusal::Failed(text)) => ("exception", Node::text(text)),
-    }
-}
-
-/// The body of a broadcast: all four keys, always.
-pub(super) fn broadcast_body(broadcast: Broadcast) -> Node {
-    Node::mapping([
-        ("body", broadcast.body),
-        ("correlation_id", broadcast.correlation_id),
-        ("sender", broadcast.sender),
-        ("subject", broadcast.subject.into()),
-    ])
-}
-
-/// What the body of a broadcast says; a key that is absent is null.
+/// What the body of a broadcast says.
 pub(super) fn read_broadcast(body: &[u8]) -> Result<Broadcast, String> {
-    let node = decode(body)?;
-    let Node::Mapping(entries) = node else { return Err("the body of a broadcast is a mapping".to_owned()) };
-    let mut broadcast = Broadcast::default();
-    for (key, node) in entries {
-        match key.as_text() {
-            Some("body") => broadcast.body = node,
-            Some("sender") => broadcast.sender = node,
-            Some("correlation_id") => broadcast.correlation_id = node,
-            Some("subject") => {
-                broadcast.subject = match node {
-                    Node::Null => None,
-                    Node::Text(text) => Some(text),
-                    node => Some(node.to_string()),
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(broadcast)
+    Broadcast::try_from(decode(body)?).map_err(|error| error.to_string())
 }
 
 /// An error of the broker or of the way to it.
