@@ -4,9 +4,12 @@
 //! cargo xtask bench [WORKLOAD…] [--quick]
 //! ```
 //!
-//! Workloads: W1, W2a, W2b, W4, W5, W7, resume. `--quick` takes one short round of each, to see that all still runs;
+//! Workloads: W1, W2a, W2b, W3, W4, W5, W6, W7, resume, broadcasts. `--quick` takes one short round of each, to see that all still runs;
 //! its figures are not judged.
 
+#[allow(dead_code)] // The tests disturb it in more ways.
+#[path = "../../tests/it/broker.rs"]
+mod broker;
 mod measure;
 mod remote;
 mod report;
@@ -25,15 +28,17 @@ use report::Row;
 
 type Workload = fn(&Bench) -> Vec<Row>;
 
-const WORKLOADS: [(&str, Workload); 8] = [
+const WORKLOADS: [(&str, Workload); 10] = [
     ("W1", w1::outline),
     ("W2a", w2::one),
     ("W2b", w2::thousand),
+    ("W3", remote::launches),
     ("W4", w4::resident),
     ("W5", w5::start),
+    ("W6", remote::calls),
     ("W7", w7::load),
     ("resume", resume::resume),
-    ("W3", remote::launches),
+    ("broadcasts", remote::broadcasts),
 ];
 
 fn main() {

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use crate::measure::{Bench, Sample, per_second};
 
 /// Until both sides know their way.
-const WARM_UP: Duration = Duration::from_millis(400);
+pub(crate) const WARM_UP: Duration = Duration::from_millis(400);
 /// A call that has no answer by then is lost.
 const LOST: Duration = Duration::from_secs(30);
 

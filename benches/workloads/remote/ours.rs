@@ -11,7 +11,7 @@ use procession::prelude::*;
 use procession::store::SqliteStore;
 
 use super::worker::{Worker, ready};
-use crate::measure::{Bench, remove_database};
+use crate::measure::Bench;
 
 /// One step, as the process that plumpy is measured with.
 #[process]
@@ -29,7 +29,7 @@ outline! { Add {
 }}
 
 impl Add {
-    fn add(&self, cx: &Cx<Self>) -> u64 {
+    fn add(&mut self, cx: &mut Cx<Self>) -> u64 {
         cx.inputs().a + cx.inputs().b
     }
 }
@@ -89,8 +89,9 @@ impl Kind {
     }
 }
 
-async fn connect(url: &str) -> Arc<dyn Communicator> {
-    let options = AmqpOptions::new().message_exchange("ours.messages").task_exchange("ours.tasks").task_queue("ours.tasks");
+pub(super) async fn connect(url: &str) -> Arc<dyn Communicator> {
+    let options =
+        AmqpOptions::new().message_exchange("ours.messages").task_exchange("ours.tasks").task_queue("ours.tasks");
     Arc::new(AmqpCommunicator::connect(url, options).await.expect("a connection"))
 }
 
@@ -108,17 +109,18 @@ pub(crate) async fn serve(url: &str, kind: Kind, file: &Path) {
     let launcher = ProcessLauncher::new(&runtime, Arc::clone(&communicator));
     communicator.add_task_subscriber(Arc::new(launcher), None).await.expect("subscribed");
     let rest = runtime.launch(Rest::inputs()).await.expect("launched");
-    rest.reached(ProcessState::Waiting).await;
+    while rest.status().await.expect("a status").state != ProcessState::Waiting {
+        tokio::task::yield_now().await;
+    }
     ready(&rest.pid().to_string());
     std::future::pending().await
 }
 
 /// Controls the worker.
 pub(crate) struct Client {
-    worker: Worker,
+    _worker: Worker,
     controller: RemoteProcessController,
     resting: ProcessId,
-    file: std::path::PathBuf,
 }
 
 impl Client {
@@ -127,24 +129,22 @@ impl Client {
         let worker = Worker::start(&["ours", kind.word(), url, file.to_str().expect("a path that is text")]);
         let controller = RemoteProcessController::new(connect(url).await);
         let resting = ProcessId::from(worker.told.as_str());
-        Self { worker, controller, resting, file }
+        Self { _worker: worker, controller, resting }
     }
 
     /// Launches a process, and waits for what it gives.
-    pub(crate) async fn launch(&self, number: u64) {
+    pub(crate) async fn launch(self: Arc<Self>, number: u64) {
         let outputs = self.controller.launch(Add::inputs().a(number)).await.expect("a result");
         assert_eq!(outputs.sum, number + 1);
     }
 
     /// Asks a process how it stands.
-    pub(crate) async fn status(&self) {
+    pub(crate) async fn status(self: Arc<Self>) {
         let status = self.controller.get_status(self.resting.clone()).await.expect("a status");
-        assert_eq!(status.state, ProcessState::Waiting);
+        assert_eq!(status.state, Some(ProcessState::Waiting));
     }
 
-    pub(crate) async fn stop(self) {
+    pub(crate) async fn close(&self) {
         self.controller.communicator().close().await.expect("closed");
-        drop(self.worker);
-        remove_database(&self.file);
     }
 }

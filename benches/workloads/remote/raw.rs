@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use super::worker::{Worker, ready};
 
 /// Twice as many as are in flight.
-const PREFETCH: u16 = 200;
+pub(super) const PREFETCH: u16 = 200;
 /// The queue of RabbitMQ that is none: a reply goes to the connection that asked.
 const DIRECT: &str = "amq.rabbitmq.reply-to";
 
@@ -56,12 +56,12 @@ impl Kind {
     }
 }
 
-async fn connect(url: &str) -> Connection {
+pub(super) async fn connect(url: &str) -> Connection {
     Connection::connect(url, ConnectionProperties::default()).await.expect("a connection")
 }
 
 /// The next message, and with it all that are there.
-async fn next(consumer: &mut Consumer) -> Vec<Delivery> {
+pub(super) async fn next(consumer: &mut Consumer) -> Vec<Delivery> {
     let mut batch = Vec::new();
     poll_fn(|context| {
         while let Poll::Ready(delivery) = Pin::new(&mut *consumer).poll_next(context) {
@@ -74,7 +74,7 @@ async fn next(consumer: &mut Consumer) -> Vec<Delivery> {
 }
 
 /// What is asked, and what comes back.
-pub(crate) fn request(number: u64) -> String {
+fn request(number: u64) -> String {
     format!("{{\"a\": {number}, \"b\": 1}}")
 }
 
@@ -170,7 +170,8 @@ impl Client {
             BasicProperties::default().with_delivery_mode(mode).with_correlation_id(id).with_reply_to(DIRECT.into());
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
         let body = request(number);
-        let sent = self.channel.basic_publish("".into(), self.kind.queue().into(), options, body.as_bytes(), properties);
+        let sent =
+            self.channel.basic_publish("".into(), self.kind.queue().into(), options, body.as_bytes(), properties);
         let confirm = sent.await.expect("sent").await.expect("confirmed");
         assert!(!confirm.is_nack() && confirm.take_message().is_none(), "routed");
         let reply = replied.await.expect("a reply");

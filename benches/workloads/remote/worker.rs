@@ -1,7 +1,7 @@
 //! The other OS process: this binary again.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::measure::child_process;
 
@@ -10,6 +10,7 @@ pub(crate) struct Worker {
     child: Child,
     /// Its end tells the worker to end, however this process ends.
     pipe: Option<ChildStdin>,
+    out: BufReader<ChildStdout>,
     /// What it had to tell when it was ready.
     pub(crate) told: String,
 }
@@ -26,11 +27,19 @@ impl Worker {
     pub(crate) fn spawn(mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a worker starts");
         let pipe = child.stdin.take();
+        let out = BufReader::new(child.stdout.take().expect("it was piped"));
+        let mut worker = Self { child, pipe, out, told: String::new() };
+        let line = worker.line();
+        assert!(line.contains("ready"), "the worker is not ready: {line:?}");
+        line.trim_start_matches("ready").trim().clone_into(&mut worker.told);
+        worker
+    }
+
+    /// The next line that it prints.
+    pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
-        let out = child.stdout.as_mut().expect("it was piped");
-        BufReader::new(out).read_line(&mut line).expect("a line");
-        let told = line.strip_prefix("ready").expect("the worker is ready").trim().to_owned();
-        Self { child, pipe, told }
+        self.out.read_line(&mut line).expect("a line");
+        line
     }
 }
 
@@ -43,8 +52,7 @@ impl Drop for Worker {
     }
 }
 
-/// Says that calls are answered from now on.
-#[allow(clippy::print_stdout)]
+/// Says that calls are answered from now on, and something more.
 pub(crate) fn ready(told: &str) {
     println!("ready {told}");
 }
