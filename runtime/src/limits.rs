@@ -81,9 +81,9 @@ pub const BODY_NODES: usize = 4_000_000;
 pub const BODY_DEPTH: usize = JSON_DEPTH;
 /// Transitions that wait to be told over a communicator: a minute of a busy runtime, at about 40 bytes each. Beyond,
 /// the oldest are dropped.
-pub const BROADCASTS: usize = 65_536;
+pub const TRANSITIONS: usize = 65_536;
 /// Transitions that are told before it is looked who may leave: enough to make the look cheap.
-pub const BROADCAST_BATCH: usize = 256;
+pub const TRANSITIONS_BATCH: usize = 256;
 /// Processes whose subscriptions are made or removed at the same time: each is a round trip to the broker.
 pub const SUBSCRIBING: usize = 256;
 /// How long a launch waits until its process can be reached: more than a broker takes that is there, and no longer
@@ -97,13 +97,15 @@ pub const RESUBSCRIBE: Duration = Duration::from_secs(1);
 pub const FAREWELL: Duration = Duration::from_secs(5);
 /// Requests of one broadcast that are filed at the same time: a store takes them together.
 pub const FILING: usize = 256;
-/// Tasks that wait in the queues of a communicator in this process: they are in memory.
-pub const TASKS_WAITING: usize = 1_000_000;
+/// Tasks that wait in the queues of a communicator in this process: they are in memory, at about 500 bytes each and
+/// their bodies.
+pub const TASKS_WAITING: usize = 100_000;
 /// Tasks that a communicator in this process has been given and has not answered: more than run at the same time, and
 /// few enough to leave some to others.
 pub const TASKS_AT_ONCE: usize = 10_000;
-/// Calls that the subscribers of a communicator in this process are answering: each is a task of tokio.
-pub const CALLS_AT_ONCE: usize = 100_000;
+/// Calls that the subscribers of a communicator in this process are answering: each is a task of tokio, and most wait for
+/// a step.
+pub const CALLS_AT_ONCE: usize = 20_000;
 /// Replies that a communicator waits for: at about 500 bytes each.
 pub const REPLIES: usize = 1_000_000;
 /// Subscribers of a communicator: every process that is kept in memory answers calls, and may have some others.

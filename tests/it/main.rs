@@ -3,6 +3,8 @@
 // A test that cannot go on panics: that is how it fails.
 #![allow(clippy::unwrap_used)]
 
+#[cfg(all(unix, feature = "amqp"))]
+mod amqp;
 mod beside;
 #[cfg(all(unix, feature = "amqp"))]
 mod broker;
@@ -10,6 +12,7 @@ mod broker;
 mod by_hand;
 mod chains;
 mod children;
+mod communicator;
 mod control;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
@@ -22,6 +25,9 @@ mod forward;
 mod golden;
 mod hooks;
 mod inputs;
+mod launcher;
+#[cfg(all(unix, feature = "amqp", feature = "sqlite"))]
+mod interop;
 mod life;
 mod loading;
 mod model;
@@ -32,6 +38,7 @@ mod points;
 mod ports;
 mod position;
 mod registry;
+mod remote;
 mod resume;
 mod robust;
 mod schema;

@@ -8,6 +8,7 @@ its name as `heard`. Values are described as in `plain`.
 
 import asyncio
 import json
+import os
 import sys
 import threading
 
@@ -102,6 +103,8 @@ def main():
     say({'ready': True})
     for line in sys.stdin:
         asyncio.run_coroutine_threadsafe(obey(line), loop)
+    # Not by way of the threads of the communicators.
+    os._exit(0)
 
 
 main()

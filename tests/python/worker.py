@@ -3,11 +3,16 @@
 import argparse
 import asyncio
 import json
+import os
 import sys
 import threading
+import time
 
 import kiwipy.rmq
 import plumpy
+
+# How long it may take to end: a step may block the loop.
+GRACE = 3
 
 
 def arguments():
@@ -45,9 +50,13 @@ async def main():
     print(json.dumps({'ready': True}), flush=True)
 
     ended = asyncio.Event()
+
     def wait_for_the_end():
         sys.stdin.read()
         loop.call_soon_threadsafe(ended.set)
+        time.sleep(GRACE)
+        os._exit(0)
+
     threading.Thread(target=wait_for_the_end, daemon=True).start()
     # plumpy adds callbacks from the communicator's thread without waking the loop: it wakes by itself.
     while not ended.is_set():

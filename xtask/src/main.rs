@@ -6,6 +6,7 @@ mod crash;
 mod debian;
 mod differential;
 mod examples;
+mod fuzz;
 mod libtest;
 mod metadata;
 mod rabbitmq;
@@ -27,7 +28,9 @@ cargo xtask compile-time               how long a small program takes to build
 cargo xtask crash [--kills N] [--seed S] [--processes N] [--steps M] [--children K]
                                        a longer run of the crash test
 cargo xtask differential [--count N] [--seed S] [--first N]
-                                       random outlines, run by plumpy and here; without options 10,000 of them";
+                                       random outlines, run by plumpy and here; without options 10,000 of them
+cargo xtask fuzz [--count N] [--seed S]
+                                       messages changed at random, read; without options 1,000,000 of them";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         "bench" => bench::bench(&arguments),
         "compile-time" => compile_time::compile_time(),
         "crash" => crash::crash(&arguments),
+        "fuzz" => fuzz::fuzz(&arguments),
         "differential" => differential::differential(&arguments),
         "" | "help" | "--help" | "-h" => {
             println!("{HELP}");

@@ -43,8 +43,8 @@ mod pull;
 mod reply;
 mod subscription;
 
-//#[cfg(feature = "conformance")]
-//pub mod conformance;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 
 #[cfg(feature = "amqp")]
 pub use amqp::{AmqpCommunicator, AmqpConnection, AmqpOptions, AmqpStatistics};
@@ -268,8 +268,9 @@ pub enum Answer {
     /// is not lost, and that its [reply](Communicator::reply) is sent also if the future is lost.
     Taken(BoxFuture<'static, Answered>),
     /// Nothing yet; the sender is told that it follows. The task is acknowledged now: whoever answers so sends the
-    /// [reply](Communicator::reply) himself, and knows then that it was sent. To a call it is a failure.
-    Owed,
+    /// [reply](Communicator::reply) himself, and knows then that it was sent. The future runs when the sender was told, so
+    /// that no reply is before it. To a call it is a failure.
+    Owed(BoxFuture<'static, ()>),
 }
 
 /// What a subscriber returns.
@@ -303,7 +304,7 @@ impl fmt::Debug for Answer {
             Self::Value(node) => f.debug_tuple("Value").field(node).finish(),
             Self::Later(_) => f.write_str("Later"),
             Self::Taken(_) => f.write_str("Taken"),
-            Self::Owed => f.write_str("Owed"),
+            Self::Owed(_) => f.write_str("Owed"),
         }
     }
 }

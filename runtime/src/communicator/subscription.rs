@@ -90,8 +90,11 @@ pub(crate) async fn follow(first: Answered, mut follows: impl FnMut(bool) + Send
             Err(refusal) => return Some(Err(refusal)),
             Ok(Answer::Later(future)) => (future, false),
             Ok(Answer::Taken(future)) => (future, true),
-            Ok(Answer::Owed) => {
+            Ok(Answer::Owed(begin)) => {
                 follows(true);
+                if let Err(panic) = caught_async(begin).await {
+                    tracing::error!(%panic, "a subscriber panicked, and its reply may be lost");
+                }
                 return None;
             }
         };

@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value};
 
-use super::task::pid_of;
 use crate::communicator::Refusal;
 use crate::message::{Create, Node};
 use crate::process::ProcessId;
@@ -41,7 +40,7 @@ pub(super) fn arguments(create: Create) -> Result<Arguments, Refusal> {
                 Value::Object(inputs) => arguments.inputs = inputs,
                 _ => return Err(refuse(format_args!("takes a mapping as `inputs`"))),
             },
-            "pid" => match pid_of(&node) {
+            "pid" => match node.as_pid() {
                 Some(pid) => arguments.pid = Some(pid),
                 None => return Err(refuse(format_args!("cannot have the id {node}"))),
             },

@@ -3,7 +3,6 @@
 
 mod arguments;
 mod owed;
-mod task;
 mod worker;
 
 pub use worker::{ServingWorker, Worker, WorkerError};
@@ -19,6 +18,7 @@ use crate::limits;
 use crate::message::{Create, Node, TaskBody};
 use crate::process::{BoxFuture, Ended, ProcessId, ProcessState, Termination};
 use crate::runner::{AnyHandle, RunError, Runtime};
+use crate::store::OwedReply;
 use crate::text::chain;
 
 /// Does the tasks `launch`, `create` and `continue` with the processes of a runtime: the counterpart of plumpy's
@@ -78,7 +78,7 @@ impl TaskSubscriber for ProcessLauncher {
     fn receive(&self, task: Incoming) -> BoxFuture<'static, Answered> {
         let inner = Arc::clone(&self.inner);
         Box::pin(async move {
-            let body = match task::read(&task.body) {
+            let body = match TaskBody::try_from(&task.body) {
                 Err(rejected @ Refusal::Rejected(_)) => return Err(rejected),
                 Err(refusal) => return Ok(at_once(Err(refusal))),
                 Ok(body) => body,
@@ -141,8 +141,7 @@ impl Inner {
             return Ok(self.unowed(handle));
         };
         let handle = launching.owes(reply.clone()).await.map_err(|error| refusal(&error))?;
-        self.owed.repay(handle, reply);
-        Ok(Answer::Owed)
+        Ok(self.owed(handle, reply))
     }
 
     /// A process that is here or in the store, started.
@@ -192,8 +191,13 @@ impl Inner {
     async fn wait(&self, task: Incoming, handle: AnyHandle) -> Answered {
         let Some(reply) = self.owed.reply_to(&task)? else { return Ok(self.unowed(handle)) };
         self.runtime.owe(handle.pid(), reply.clone()).await.map_err(|error| refusal(&error))?;
-        self.owed.repay(handle, reply);
-        Ok(Answer::Owed)
+        Ok(self.owed(handle, reply))
+    }
+
+    /// The reply follows, also if this worker is lost: the store has it.
+    fn owed(&self, handle: AnyHandle, reply: OwedReply) -> Answer {
+        let owed = self.owed.clone();
+        Answer::Owed(Box::pin(async move { owed.repay(handle, reply) }))
     }
 
     /// The answer where none is stored: because nobody waits for it, or because there is no store.

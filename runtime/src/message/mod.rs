@@ -6,6 +6,8 @@
 
 mod broadcast;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod intent;
 mod node;
 mod python;

@@ -39,12 +39,16 @@ impl Writer {
             Node::Integer(integer) => drop(write!(self.text, "{integer}")),
             Node::Huge(digits) => self.huge(digits)?,
             Node::Float(float) => self.float(*float),
-            Node::Text(text) => self.quoted(text),
+            Node::Text(text) => self.quoted(text)?,
             Node::Sequence(nodes) => self.sequence(nodes, deeper(depth)?)?,
             Node::Mapping(entries) => self.mapping(entries, deeper(depth)?)?,
             Node::Tagged(tagged) => self.tagged(tagged, depth)?,
         }
-        if self.text.len() > limits::BODY_BYTES {
+        self.room(0)
+    }
+
+    fn room(&self, bytes: usize) -> Result<(), MessageError> {
+        if self.text.len() + bytes > limits::BODY_BYTES {
             return Err(unwritable("the value is larger than a message may be"));
         }
         Ok(())
@@ -85,7 +89,8 @@ impl Writer {
         }
     }
 
-    fn quoted(&mut self, text: &str) {
+    fn quoted(&mut self, text: &str) -> Result<(), MessageError> {
+        self.room(text.len())?;
         self.text.push('"');
         let mut plain = 0;
         for (at, character) in text.char_indices() {
@@ -105,6 +110,7 @@ impl Writer {
         }
         self.text.push_str(&text[plain..]);
         self.text.push('"');
+        Ok(())
     }
 
     fn sequence(&mut self, nodes: &[Node], depth: usize) -> Result<(), MessageError> {

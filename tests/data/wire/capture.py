@@ -13,7 +13,7 @@ import uuid
 import kiwipy.rmq.messages as kiwi
 import plumpy
 import yaml
-from kiwipy.rmq import defaults
+from kiwipy.rmq import defaults, utils
 from plumpy import process_comms
 
 HERE = pathlib.Path(__file__).parent
@@ -61,12 +61,12 @@ MESSAGES = {
     "task_continue": task(process_comms.create_continue_body(PID)),
     "task_continue_tag": task(process_comms.create_continue_body(12, tag="before", nowait=True)),
     "task_tuple": task({"any": (1, (2.5, None))}),
-    "reply_pending_task": {**kiwi.pending_response(), **HOST},
-    "reply_result_task": {**kiwi.result_response({"sum": 5}), **HOST},
-    "reply_created": {**kiwi.result_response(PID), **HOST},
-    "reply_exception_task": {**kiwi.exception_response(RuntimeError("Great scott!")), **HOST},
+    "reply_pending_task": {**utils.pending_response(), **HOST},
+    "reply_result_task": {**utils.result_response({"sum": 5}), **HOST},
+    "reply_created": {**utils.result_response(PID), **HOST},
+    "reply_exception_task": {**utils.exception_response(RuntimeError("Great scott!")), **HOST},
     "reply_exception_folded": {
-        **kiwi.exception_response(
+        **utils.exception_response(
             ValueError(
                 "Error occurred validating port 'inputs.a': value 'a' is not of the right type. "
                 "Got '<class 'str'>', expected '<class 'int'>'"
@@ -74,17 +74,17 @@ MESSAGES = {
         ),
         **HOST,
     },
-    "reply_exception_lines": kiwi.exception_response(
+    "reply_exception_lines": utils.exception_response(
         RuntimeError("Error invoking callback 'kill' at processes.py.\nException: ValueError: bad\n\nFull Traceback:\n  line")
     ),
-    "reply_exception_empty": kiwi.exception_response(plumpy.KilledError("")),
-    "reply_pending": kiwi.pending_response(),
-    "reply_true": kiwi.result_response(True),
-    "reply_cancelled": kiwi.cancelled_response(),
-    "reply_cancelled_text": kiwi.cancelled_response("enough"),
-    "reply_unknown_intent": kiwi.exception_response(RuntimeError("Unknown intent")),
-    "reply_no_intent": kiwi.exception_response(KeyError("intent")),
-    "reply_status": kiwi.result_response(
+    "reply_exception_empty": utils.exception_response(plumpy.KilledError("")),
+    "reply_pending": utils.pending_response(),
+    "reply_true": utils.result_response(True),
+    "reply_cancelled": utils.cancelled_response(),
+    "reply_cancelled_text": utils.cancelled_response("enough"),
+    "reply_unknown_intent": utils.exception_response(RuntimeError("Unknown intent")),
+    "reply_no_intent": utils.exception_response(KeyError("intent")),
+    "reply_status": utils.result_response(
         {
             "ctime": 1795196633.3077917,
             "paused": False,

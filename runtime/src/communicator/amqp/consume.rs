@@ -197,7 +197,7 @@ async fn answer(
         Some(Err(panic)) => Err(Refusal::Failed(panic)),
         None => Err(Refusal::Failed(gone(&recipient))),
     };
-    if matches!(answered, Ok(Answer::Owed)) {
+    if matches!(answered, Ok(Answer::Owed(_))) {
         return reply(ReplyBody::Exception("the answer to a call cannot be owed".to_owned()));
     }
     let outcome = follow(answered, |_| reply(ReplyBody::Pending)).await;

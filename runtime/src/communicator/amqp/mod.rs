@@ -6,7 +6,7 @@
 //! [`limits::RECONNECT_LEAST`] to [`limits::RECONNECT_MOST`].
 //!
 //! While there is no connection, what is sent waits: tasks, calls and replies until their deadlines, broadcasts up to
-//! [`limits::BROADCASTS`], then they are dropped and counted. Replies that were outstanding when the connection was lost fail with
+//! [`limits::BROADCASTS_UNSENT`], then they are dropped and counted. Replies that were outstanding when the connection was lost fail with
 //! [`Disconnected`](CommunicatorError::Disconnected). A task whose arrival was not confirmed is sent again under the same id.
 
 mod acks;
@@ -29,9 +29,12 @@ pub use options::AmqpOptions;
 pub use shared::AmqpConnection;
 pub use statistics::AmqpStatistics;
 
+use lapin::types::ShortString;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{oneshot, watch};
+use tokio::time::{sleep, timeout_at};
 use uuid::Uuid;
 
 use self::publish::{Message, Offer, ReplyTo};
@@ -101,8 +104,10 @@ impl AmqpCommunicator {
         let Task { body, no_reply, id, queue, deadlines } = task;
         let routing_key = match queue {
             Some(name) => {
-                options::check_name(&name)?;
-                wire::short(name)?
+                check_identifier(&name)?;
+                let name = wire::short(name)?;
+                self.declare(&name, deadlines.send).await?;
+                name
             }
             None => shared.names.task_queue.clone(),
         };
@@ -119,8 +124,23 @@ impl AmqpCommunicator {
         };
         let reply = if no_reply { None } else { Some(shared.replies.expect(&correlation_id, deadlines.reply)?) };
         shared.request(message, true, deadlines.send).await?;
-        shared.replies.sent(&correlation_id);
         Ok(reply)
+    }
+
+    /// Makes sure that a queue is there: a task waits in it where nobody takes it.
+    async fn declare(&self, queue: &ShortString, within: Duration) -> CommunicatorResult<()> {
+        let (exchange, until) = (&self.shared.names.task_exchange, shared::until(within));
+        loop {
+            let channels = self.shared.channels(until, within).await?;
+            let declaring = channels.declare_task_queue(exchange, queue);
+            let timeout = || CommunicatorError::Timeout { what: "declaring a queue", within };
+            match timeout_at(until, declaring).await.map_err(|_| timeout())? {
+                Ok(()) => return Ok(()),
+                // The connection was lost; there is another soon.
+                Err(_) if channels.is_lost() => sleep(limits::RECONNECT_LEAST).await,
+                Err(error) => return Err(wire::broker("declaring a queue")(error)),
+            }
+        }
     }
 
     async fn send_rpc(&self, call: Rpc) -> CommunicatorResult<Reply> {
@@ -139,7 +159,6 @@ impl AmqpCommunicator {
         };
         let reply = shared.replies.expect(&correlation_id, call.deadlines.reply)?;
         shared.request(message, false, call.deadlines.send).await?;
-        shared.replies.sent(&correlation_id);
         Ok(reply)
     }
 

@@ -1,8 +1,14 @@
 //! The bounds of bodies, which are the same where they travel as bytes.
 
-use crate::communicator::{CommunicatorError, CommunicatorResult};
+use crate::communicator::{CommunicatorError, CommunicatorResult, Refusal};
 use crate::limits;
-use crate::message::Node;
+use crate::message::{Node, ReplyBody};
+
+/// The reply that an answer becomes; one that no message could carry becomes an error.
+pub(super) fn answer_body(answer: Result<Node, Refusal>) -> ReplyBody {
+    let checked = answer.and_then(|node| check_body(&node).map(|()| node).map_err(Refusal::failed));
+    checked.into()
+}
 
 /// Refuses a body that no message could carry.
 pub(super) fn check_body(body: &Node) -> CommunicatorResult<()> {

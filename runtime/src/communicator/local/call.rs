@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use uuid::Uuid;
 
+use super::body::answer_body;
 use super::medium::{Callee, Medium};
 use crate::communicator::subscription::{Subscription, follow, identifier_or_new};
 use crate::communicator::{
@@ -110,5 +111,5 @@ async fn answer(answering: &mut Answering, subscription: &Subscription<dyn RpcSu
     let answer = follow(answered, |_| medium.reply(to, ReplyBody::Pending)).await;
     *done = true;
     let owed = || Err(Refusal::Failed("the reply to a call cannot be owed".to_owned()));
-    medium.reply(to, answer.unwrap_or_else(owed).into());
+    medium.reply(to, answer_body(answer.unwrap_or_else(owed)));
 }

@@ -76,6 +76,12 @@ impl Member {
         }
     }
 
+    /// How many replies it waits for.
+    #[cfg(test)]
+    pub(super) fn awaited(&self) -> usize {
+        self.replies.len()
+    }
+
     /// Refuses one subscriber more than there may be.
     pub(super) fn check_subscribers(&self) -> CommunicatorResult<()> {
         if self.tasks.len() + self.calls.len() + self.broadcasts.len() < limits::SUBSCRIBERS {

@@ -228,3 +228,6 @@ impl Communicator for LocalCommunicator {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::Connection;
+use super::body::answer_body;
 use super::medium::Medium;
 use crate::communicator::{CommunicatorError, CommunicatorResult, Hold, PulledTask, Refusal, ReplyAddress, TaskQueue};
 use crate::limits;
@@ -122,7 +123,7 @@ impl Held {
 
 impl Hold for Held {
     fn finish(self: Box<Self>, answer: Result<Node, Refusal>) -> BoxFuture<'static, CommunicatorResult<()>> {
-        Box::pin(async move { self.acknowledge(answer.into()) })
+        Box::pin(async move { self.acknowledge(answer_body(answer)) })
     }
 
     fn take(self: Box<Self>) -> BoxFuture<'static, CommunicatorResult<()>> {

@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
+use super::body::answer_body;
 use super::medium::{Medium, Member, State};
 use crate::communicator::subscription::{Subscription, follow, identifier_or_new};
 use crate::communicator::{
@@ -231,7 +232,7 @@ impl Delivery {
 
     fn end(mut self, answer: Result<Node, Refusal>) {
         if self.acknowledge() {
-            self.send(answer.into());
+            self.send(answer_body(answer));
         }
     }
 }

@@ -25,33 +25,22 @@ impl RpcSubscriber for Answers {
         Box::pin(async move {
             let shared = shared.ok_or_else(|| Refusal::failed(RunError::Closed))?;
             let pid = ProcessId::from(call.recipient);
-            match intent(&call.body)? {
-                Intent::Status => status(&shared, &pid).await.map(Answer::Value),
-                Intent::Play => Ok(later(shared, pid, Request::Play)),
-                Intent::Pause(text) => Ok(later(shared, pid, Request::Pause { text })),
-                Intent::Kill { message, force } => {
-                    Ok(later(shared, pid, Request::Kill { text: message.unwrap_or_default(), force }))
-                }
+            match request_of(Intent::try_from(&call.body)?) {
+                Some(request) => Ok(later(shared, pid, request)),
+                None => status(&shared, &pid).await.map(Answer::Value),
             }
         })
     }
 }
 
-/// The intent of a call.
-fn intent(body: &Node) -> Result<Intent, Refusal> {
-    let message = || body.get("message").and_then(Node::as_text).filter(|text| !text.is_empty()).map(str::to_owned);
-    match body.get("intent").map(Node::as_text) {
-        // As Python shows the key that is not there.
-        None => Err(Refusal::failed("'intent'")),
-        Some(Some("play")) => Ok(Intent::Play),
-        Some(Some("pause")) => Ok(Intent::Pause(message())),
-        Some(Some("kill")) => {
-            let force = body.get("force_kill").and_then(Node::as_bool).unwrap_or(false);
-            Ok(Intent::Kill { message: message(), force })
-        }
-        Some(Some("status")) => Ok(Intent::Status),
-        Some(_) => Err(Refusal::failed("Unknown intent")),
-    }
+/// What an intent asks of a process; nothing if it only wants to know.
+fn request_of(intent: Intent) -> Option<Request> {
+    Some(match intent {
+        Intent::Play => Request::Play,
+        Intent::Pause(text) => Request::Pause { text: text.filter(|text| !text.is_empty()) },
+        Intent::Kill { message, force } => Request::Kill { text: message.unwrap_or_default(), force },
+        Intent::Status => return None,
+    })
 }
 
 /// One level of reply that follows: what becomes of a request.
@@ -132,7 +121,8 @@ impl BroadcastSubscriber for Orders {
     fn receive(&self, broadcast: Arc<Broadcast>) -> BoxFuture<'static, ()> {
         let shared = self.0.upgrade();
         Box::pin(async move {
-            let (Some(shared), Some(request)) = (shared, order(&broadcast)) else { return };
+            let request = Intent::of_broadcast(&broadcast).and_then(request_of);
+            let (Some(shared), Some(request)) = (shared, request) else { return };
             // Only filed here, so that the next order is not before this one; it takes effect when steps end.
             let mut filing = JoinSet::new();
             for entry in shared.entries() {
@@ -144,19 +134,6 @@ impl BroadcastSubscriber for Orders {
             while filing.join_next().await.is_some() {}
             shared.filed.notify_one();
         })
-    }
-}
-
-/// What a broadcast asks for. Its body is a mapping, from older senders a text, or nothing.
-fn order(broadcast: &Broadcast) -> Option<Request> {
-    let body = &broadcast.body;
-    let text = body.as_text().or_else(|| body.get("message")?.as_text());
-    let text = text.filter(|text| !text.is_empty()).map(str::to_owned);
-    match broadcast.subject.as_deref()? {
-        "pause" => Some(Request::Pause { text }),
-        "play" => Some(Request::Play),
-        "kill" => Some(Request::Kill { text: text.unwrap_or_default(), force: false }),
-        _ => None,
     }
 }
 
@@ -194,29 +171,5 @@ mod tests {
             ("state", "ProcessState.WAITING".into()),
         ]);
         assert_eq!(status, expected);
-    }
-
-    #[test]
-    fn orders_come_as_mappings_texts_and_nothing() {
-        let order = |subject: &str, body: Node| {
-            let mut broadcast = Broadcast::default();
-            (broadcast.subject, broadcast.body) = (Some(subject.to_owned()), body);
-            super::order(&broadcast)
-        };
-        let body = |intent: &str, message: Node| {
-            Node::mapping([("intent", intent.into()), ("message", message), ("force_kill", true.into())])
-        };
-        let pause = |text: Option<&str>| Some(Request::Pause { text: text.map(str::to_owned) });
-        let kill = |text: &str| Some(Request::Kill { text: text.to_owned(), force: false });
-        assert_eq!(order("pause", body("pause", "why".into())), pause(Some("why")));
-        assert_eq!(order("pause", body("pause", Node::Null)), pause(None));
-        assert_eq!(order("pause", "why".into()), pause(Some("why")));
-        assert_eq!(order("pause", Node::Null), pause(None));
-        assert_eq!(order("kill", body("kill", "bang".into())), kill("bang"), "a broadcast forces nothing");
-        assert_eq!(order("kill", "bang".into()), kill("bang"));
-        assert_eq!(order("kill", Node::Null), kill(""));
-        assert_eq!(order("play", Node::Null), Some(Request::Play));
-        assert_eq!(order("state_changed.created.running", Node::Null), None);
-        assert_eq!(order("reboot", Node::Null), None);
     }
 }

@@ -124,6 +124,7 @@ impl Subscriptions<'_> {
             if !round.is_empty() {
                 self.turn(&round).await;
                 self.remote.outbox.finish_round(&round);
+                self.remote.moved();
                 continue;
             }
             if *closed.borrow() {

@@ -8,6 +8,7 @@ mod courier;
 mod outbox;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
 
 use self::outbox::{Last, Outbox};
@@ -21,13 +22,20 @@ use crate::process::{ProcessId, ProcessState, Transition};
 pub(crate) struct Remote {
     pub(crate) communicator: Arc<dyn Communicator>,
     outbox: Outbox,
+    /// Whether the communicator was waited for in vain, and has not moved since.
+    late: AtomicBool,
     /// Whether the thread has ended, and every subscription is removed.
     gone: watch::Sender<bool>,
 }
 
 impl Remote {
     pub(crate) fn new(communicator: Arc<dyn Communicator>) -> Arc<Self> {
-        Arc::new(Self { communicator, outbox: Outbox::new(), gone: watch::Sender::new(false) })
+        Arc::new(Self {
+            communicator,
+            outbox: Outbox::new(),
+            late: AtomicBool::new(false),
+            gone: watch::Sender::new(false),
+        })
     }
 
     /// Talks to the communicator until the runtime has closed.
@@ -51,9 +59,19 @@ impl Remote {
         self.outbox.leave(entry.pid(), state.map(|state| Last { process, state, created_at }));
     }
 
+    /// Some came or went: the communicator is there.
+    fn moved(&self) {
+        self.late.store(false, Ordering::Relaxed);
+    }
+
     /// Waits until all that are here can be reached, but not long.
     pub(crate) async fn arrived(&self) {
+        // One that is away holds up one launch, and not each.
+        if self.late.load(Ordering::Relaxed) {
+            return;
+        }
         if tokio::time::timeout(limits::REACHABLE, self.outbox.all_arrived()).await.is_err() {
+            self.late.store(true, Ordering::Relaxed);
             tracing::debug!("processes cannot be reached yet");
         }
     }

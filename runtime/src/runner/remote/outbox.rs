@@ -155,7 +155,7 @@ impl Outbox {
     /// The next of the news.
     pub(super) fn take_news(&self) -> Batch {
         let mut inner = self.lock();
-        let count = inner.news.len().min(limits::BROADCAST_BATCH);
+        let count = inner.news.len().min(limits::TRANSITIONS_BATCH);
         let news = inner.news.drain(..count).collect();
         let last = inner.last - inner.news.len() as u64;
         Batch { news, last, arrived: inner.arrived, dropped: std::mem::take(&mut inner.dropped) }
@@ -234,7 +234,7 @@ impl Outbox {
 
 impl Inner {
     fn tell(&mut self, Transition { pid, from, to, .. }: Transition<'_>) {
-        if self.news.len() >= limits::BROADCASTS {
+        if self.news.len() >= limits::TRANSITIONS {
             // What is newest is what people wait for.
             self.news.pop_front();
             self.dropped += 1;
@@ -293,7 +293,7 @@ mod tests {
         let outbox = Outbox::new();
         let pid = ProcessId::from("p");
         let more = 10;
-        for _ in 0..limits::BROADCASTS + more {
+        for _ in 0..limits::TRANSITIONS + more {
             outbox.tell(Transition { pid: &pid, from: Some(Running), to: Running });
         }
         outbox.tell(Transition { pid: &pid, from: Some(Running), to: Finished });
@@ -306,6 +306,6 @@ mod tests {
             batch = outbox.take_news();
             assert!(!batch.news.is_empty() || last == Some(Finished));
         }
-        assert_eq!((seen, batch.last), (limits::BROADCASTS, (limits::BROADCASTS + more + 1) as u64));
+        assert_eq!((seen, batch.last), (limits::TRANSITIONS, (limits::TRANSITIONS + more + 1) as u64));
     }
 }
