@@ -1,5 +1,7 @@
 //! The communicator over RabbitMQ.
 
+mod recovery;
+
 use crate::broker::Broker;
 use procession::communicator::conformance::{Subject, conformance};
 use procession::communicator::{
@@ -58,6 +60,33 @@ fn options() -> AmqpOptions {
         .reconnect_backoff(Duration::from_millis(20), Duration::from_millis(200))
 }
 
+/// The name of the queue of tasks in these.
+fn task_queue_of(options: &AmqpOptions) -> String {
+    let shown = format!("{options:?}");
+    let (_, rest) = shown.split_once("task_queue: \"").expect("it is shown");
+    rest.split('"').next().expect("it has an end").to_owned()
+}
+
+/// The subjects of broadcasts.
+type Hears = mpsc::Receiver<Option<String>>;
+
+/// Hears all broadcasts.
+async fn hears(communicator: &AmqpCommunicator) -> Hears {
+    let (heard, hears) = mpsc::channel(100_000);
+    let hear = move |broadcast: Arc<Broadcast>| {
+        let heard = heard.clone();
+        async move { drop(heard.send(broadcast.subject.clone()).await) }
+    };
+    communicator.add_broadcast_subscriber(Arc::new(hear), BroadcastFilter::all(), None).await.unwrap();
+    hears
+}
+
+/// Answers calls with what they say.
+async fn echoes(communicator: &AmqpCommunicator, identifier: &str) {
+    let echo = |call: IncomingRpc| async move { Ok(Answer::Value(call.body)) };
+    communicator.add_rpc_subscriber(Arc::new(echo), Some(identifier.to_owned())).await.unwrap();
+}
+
 async fn connect(broker: &Broker, options: &AmqpOptions) -> AmqpCommunicator {
     AmqpCommunicator::connect(&broker.url(), options.clone()).await.expect("the broker is there")
 }
@@ -81,18 +110,12 @@ async fn tasks_calls_and_broadcasts_arrive() {
     let reply = sender.task_send(Task::new(Node::from(3))).await.unwrap().unwrap();
     let expected = Node::Sequence(vec![Node::from(3), Node::from(3)]);
     assert_eq!(soon("a reply", reply.last()).await.unwrap(), expected);
-    let echo = |call: IncomingRpc| async move { Ok(Answer::Value(call.body)) };
-    worker.add_rpc_subscriber(Arc::new(echo), Some("echo".to_owned())).await.unwrap();
+    echoes(&worker, "echo").await;
     let reply = sender.rpc_send(Rpc::new("echo", Node::from("hello"))).await.unwrap();
     assert_eq!(soon("a reply", reply.last()).await.unwrap(), Node::from("hello"));
-    let (heard, mut hears) = mpsc::channel(10);
-    let hear = move |broadcast: Arc<Broadcast>| {
-        let heard = heard.clone();
-        async move { heard.send(broadcast.subject.clone()).await.unwrap() }
-    };
-    worker.add_broadcast_subscriber(Arc::new(hear), BroadcastFilter::all(), None).await.unwrap();
+    let mut heard = hears(&worker).await;
     sender.broadcast_send(Broadcast::new(Node::Null).subject("told")).await.unwrap();
-    assert_eq!(soon("a broadcast", hears.recv()).await.unwrap(), Some("told".to_owned()));
+    assert_eq!(soon("a broadcast", heard.recv()).await.unwrap(), Some("told".to_owned()));
     sender.close().await.unwrap();
     worker.close().await.unwrap();
 }

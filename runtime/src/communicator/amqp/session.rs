@@ -336,7 +336,11 @@ impl Session {
         for message in after {
             shared.answer(message);
         }
-        shared.replies.lost();
+        if shared.is_closed() {
+            shared.replies.close();
+        } else {
+            shared.replies.lost();
+        }
         shared.subscribers.reject();
         self.link.close().await;
     }
