@@ -338,7 +338,7 @@ async fn a_task_that_nobody_stored_is_begun_again_by_the_next_worker() {
     yard.start().await;
     let Replied::Pending(reply) = reply.await.unwrap() else { panic!("one level more for each run") };
     yard.world.gate.reached().await;
-    yard.sender.broadcast_send(procession::message::Broadcast::new("over".into()).subject("kill")).await.unwrap();
+    yard.sender.broadcast_send(procession::message::Broadcast::new("over").subject("kill")).await.unwrap();
     yard.world.gate.open(2);
     assert_eq!(levels(reply).await, (0, Err("over".to_owned())));
 }
@@ -430,7 +430,7 @@ async fn a_worker_stops_after_the_steps_that_run_and_leaves_the_rest_to_the_next
     world.gate.open(3);
     eventually(async || world.store.list(vec![ProcessState::Waiting], None, 10).await.unwrap().records.len() == 2)
         .await;
-    sender.broadcast_send(procession::message::Broadcast::new("bye".into()).subject("kill")).await.unwrap();
+    sender.broadcast_send(procession::message::Broadcast::new("bye").subject("kill")).await.unwrap();
     for reply in [reply, later] {
         assert_eq!(levels(reply).await, (1, Err("bye".to_owned())));
     }

@@ -25,9 +25,9 @@ mod forward;
 mod golden;
 mod hooks;
 mod inputs;
-mod launcher;
 #[cfg(all(unix, feature = "amqp", feature = "sqlite"))]
 mod interop;
+mod launcher;
 mod life;
 mod loading;
 mod model;

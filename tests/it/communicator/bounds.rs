@@ -103,7 +103,7 @@ async fn a_subscriber_that_is_far_behind_misses_broadcasts_and_goes_on() {
     gate.reached().await;
     // One is at the subscriber, the others wait; 50 are too many.
     for index in 0..i64::try_from(limits::BROADCASTS_WAITING).unwrap() + 50 {
-        communicator.broadcast_send(Broadcast::new(index.into())).await.unwrap();
+        communicator.broadcast_send(Broadcast::new(index)).await.unwrap();
     }
     gate.open(limits::BROADCASTS_WAITING + 2);
     for index in -1..i64::try_from(limits::BROADCASTS_WAITING).unwrap() {

@@ -104,7 +104,6 @@ fn plain_texts_have_the_types_of_yaml_1_1() {
         ".",
         "..",
         "1.2.3",
-       
         "a:b",
     ] {
         check(text, &text.trim().into());
