@@ -79,14 +79,14 @@ pub(super) struct Batch {
 #[derive(Debug, Default)]
 pub(super) struct Round {
     pub(super) arriving: Vec<ProcessId>,
-    /// The place of the last of them.
+    /// All up to this place have come then, or have left before; none if that was so already.
     pub(super) arrived: Option<u64>,
     pub(super) leaving: Vec<ProcessId>,
 }
 
 impl Round {
     pub(super) fn is_empty(&self) -> bool {
-        self.arriving.is_empty() && self.leaving.is_empty()
+        self.arriving.is_empty() && self.leaving.is_empty() && self.arrived.is_none()
     }
 }
 
@@ -139,6 +139,9 @@ impl Outbox {
         let mut inner = self.lock();
         if let Some(place) = inner.places.remove(pid) {
             inner.arriving.remove(&place);
+            drop(inner);
+            // Who waits for this place waits no longer.
+            self.changed.notify_one();
             return;
         }
         let after = inner.last;
@@ -167,12 +170,13 @@ impl Outbox {
         let mut inner = self.lock();
         let mut round = Round::default();
         while round.arriving.len() < limits::SUBSCRIBING
-            && let Some((place, pid)) = inner.arriving.pop_first()
+            && let Some((_, pid)) = inner.arriving.pop_first()
         {
             inner.places.remove(&pid);
-            round.arrived = Some(place);
             round.arriving.push(pid);
         }
+        let arrived = inner.arriving.first_key_value().map_or(inner.arrived, |(next, _)| next - 1);
+        round.arrived = Some(arrived).filter(|arrived| arrived > &*self.subscribed.borrow());
         for (pid, leaving) in &mut inner.leaving {
             if round.leaving.len() < limits::SUBSCRIBING && !leaving.taken && leaving.after <= published {
                 leaving.taken = true;
@@ -283,9 +287,33 @@ mod tests {
         let pid = ProcessId::from("p");
         outbox.join(&pid, created(&pid));
         outbox.leave(&pid, None);
-        assert!(outbox.take_round().is_empty());
+        let round = outbox.take_round();
+        assert!(round.arriving.is_empty() && round.leaving.is_empty());
         assert_eq!(outbox.take_news().news.len(), 1);
         assert!(outbox.lock().leaving.is_empty() && outbox.lock().places.is_empty());
+    }
+
+    /// Else the news would wait for the next process, and a reply for its time to run out.
+    #[tokio::test]
+    async fn nobody_waits_for_one_that_ended_before_it_came() {
+        let outbox = Outbox::new();
+        let (first, second) = (ProcessId::from("first"), ProcessId::from("second"));
+        outbox.join(&first, created(&first));
+        outbox.join(&second, created(&second));
+        outbox.leave(&second, None);
+        let round = outbox.take_round();
+        assert_eq!((&round.arriving[..], round.arrived), (&[first.clone()][..], Some(2)));
+        outbox.finish_round(&round);
+        outbox.arrived(outbox.take_news().arrived).await;
+        assert!(outbox.take_round().is_empty());
+
+        outbox.join(&second, None);
+        outbox.leave(&second, None);
+        let round = outbox.take_round();
+        assert_eq!((&round.arriving[..], round.arrived), (&[][..], Some(3)));
+        outbox.finish_round(&round);
+        outbox.all_arrived().await;
+        assert!(outbox.take_round().is_empty());
     }
 
     #[test]
