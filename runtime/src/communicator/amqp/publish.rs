@@ -172,12 +172,14 @@ impl Publisher {
 
     /// The connection is gone.
     pub(super) fn disconnect(&self, error: Option<&lapin::Error>) {
-        let lost = {
+        let told = {
             let mut state = self.lock();
-            self.collect(&mut state);
-            Self::ground(&mut state, error)
+            // What was confirmed last is not lost with it.
+            let mut told = self.collect(&mut state);
+            told.extend(Self::ground(&mut state, error));
+            told
         };
-        self.tell(lost);
+        self.tell(told);
     }
 
     /// Takes nothing more, and forgets what was not confirmed.
@@ -355,4 +357,45 @@ fn confirming(outlet: &Outlet, message: Arc<Message>) -> Confirming {
         let (exchange, routing_key) = (message.exchange.clone(), message.routing_key.clone());
         channel.basic_publish(exchange, routing_key, options, &message.body, properties).await?.await
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::Semaphore;
+
+    /// A message that flies, and what becomes of it.
+    async fn flying(publisher: &Publisher, confirming: Confirming, again: bool) -> oneshot::Receiver<Sent> {
+        let place = Arc::new(Semaphore::new(1)).acquire_owned().await.expect("a place");
+        let (done, sent) = oneshot::channel();
+        let message = Arc::new(Message {
+            exchange: ShortString::default(),
+            routing_key: ShortString::default(),
+            mandatory: false,
+            reply_to: ReplyTo::Nowhere,
+            properties: BasicProperties::default(),
+            body: Arc::from([]),
+        });
+        let mut state = publisher.lock();
+        let number = state.next;
+        state.next += 1;
+        let waker = Waker::from(Arc::new(Bell { number, ready: Arc::clone(&publisher.ready) }));
+        let offer = Offer { message, again, done: Some(done), place };
+        state.flying.insert(number, Flying { offer, confirming, waker: waker.clone() });
+        waker.wake();
+        sent
+    }
+
+    #[tokio::test]
+    async fn what_was_confirmed_just_before_the_connection_was_lost_is_told_so() {
+        let publisher = Publisher::new(Arc::default());
+        let confirmed = flying(&publisher, Box::pin(std::future::ready(Ok(Confirmation::Ack(None)))), false).await;
+        let unconfirmed = flying(&publisher, Box::pin(std::future::pending()), false).await;
+        let mut again = flying(&publisher, Box::pin(std::future::pending()), true).await;
+        publisher.disconnect(None);
+        assert!(matches!(confirmed.await, Ok(Sent::Confirmed)));
+        assert!(matches!(unconfirmed.await, Ok(Sent::Lost(None))));
+        assert!(again.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Empty), "it is sent again");
+        assert_eq!(publisher.lock().backlog.len(), 1);
+    }
 }
