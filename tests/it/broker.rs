@@ -118,11 +118,6 @@ impl Broker {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.0.ports[0])
     }
 
-    /// The port of AMQP.
-    pub(crate) fn port(&self) -> u16 {
-        self.0.ports[0]
-    }
-
     /// Runs `rabbitmqctl`, and gives what it prints.
     pub(crate) async fn ctl(&self, arguments: &[&str]) -> String {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
@@ -168,11 +163,6 @@ impl Broker {
     pub(crate) async fn list(&self, command: &str, columns: &[&str]) -> Vec<Vec<String>> {
         let text = self.ctl(&[&["--quiet", "--no-table-headers", command], columns].concat()).await;
         text.lines().map(|line| line.split('\t').map(ToOwned::to_owned).collect()).collect()
-    }
-
-    /// Lines of its log: from the first error on, or the last ones.
-    pub(crate) fn log(&self) -> String {
-        self.0.log()
     }
 
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Server) -> T + Send + 'static) -> T {

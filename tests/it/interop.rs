@@ -1,5 +1,6 @@
 //! With plumpy as it is on the other end: our worker under its controllers, its workers under ours.
 
+mod control;
 mod peers;
 mod python_worker;
 mod raw;

@@ -44,7 +44,7 @@ impl Names {
         }
     }
 
-    fn arguments(&self) -> [&str; 8] {
+    pub(crate) fn arguments(&self) -> [&str; 8] {
         [
             "--amqp",
             &self.url,

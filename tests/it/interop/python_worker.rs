@@ -101,6 +101,10 @@ async fn we_pause_play_and_kill() {
     for processes in ["bare", "wrapped"] {
         let scene = Scene::python(&format!("python-control-{processes}"), processes);
         let controller = controller(&scene).await;
+        // Broadcasts arrive here from now on, so that the wait for the end hears an end that follows at once.
+        let deaf = |_: Arc<Broadcast>| async {};
+        let listens = controller.communicator().add_broadcast_subscriber(Arc::new(deaf), BroadcastFilter::all(), None);
+        listens.await.expect("it listens");
         let pid = waiting(&controller).await;
         let status = controller.get_status(pid.clone()).await.expect("it is alive");
         assert_eq!(status.process_string, "<WaitForever> (ProcessState.WAITING)");

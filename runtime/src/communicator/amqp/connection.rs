@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::link::Link;
@@ -24,11 +24,7 @@ pub(super) async fn supervise(shared: Arc<Shared>, uri: AMQPUri, first: First) {
         let shared = Arc::clone(&shared);
         tokio::spawn(async move { shared.publisher.pump().await })
     };
-    let mut stop = shared.stop.subscribe();
-    tokio::select! {
-        () = reconnecting(&shared, &uri, first) => {}
-        _ = stop.wait_for(|stop| *stop) => {}
-    }
+    reconnecting(&shared, &uri, first).await;
     shared.stop.send_replace(true);
     shared.publisher.close();
     shared.replies.close();
@@ -40,6 +36,7 @@ async fn reconnecting(shared: &Arc<Shared>, uri: &AMQPUri, first: First) {
     let mut first = Some(first);
     let give_up = until(shared.options.connect_within);
     let mut attempt = 0;
+    let mut stop = shared.stop.subscribe();
     if shared.options.go_on_trying
         && let Some(first) = first.take()
     {
@@ -47,7 +44,11 @@ async fn reconnecting(shared: &Arc<Shared>, uri: &AMQPUri, first: First) {
         let _ = first.send(Ok(()));
     }
     loop {
-        match open(shared, uri).await {
+        let opened = tokio::select! {
+            opened = open(shared, uri) => opened,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        match opened {
             Ok(session) => {
                 let began = Instant::now();
                 let connected = AtomicBool::new(false);
@@ -72,7 +73,10 @@ async fn reconnecting(shared: &Arc<Shared>, uri: &AMQPUri, first: First) {
         }
         let delay = shared.options.backoff.delay(attempt, random());
         let left = first.as_ref().map(|_| give_up.saturating_duration_since(Instant::now()));
-        sleep(left.map_or(delay, |left| delay.min(left))).await;
+        tokio::select! {
+            () = sleep(left.map_or(delay, |left| delay.min(left))) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
         attempt = attempt.saturating_add(1);
     }
 }
@@ -108,18 +112,11 @@ async fn serve(shared: &Arc<Shared>, mut session: Session, first: Option<First>,
     };
     match &ended {
         Some(why) => tracing::warn!(why, "the connection to the broker is lost"),
-        None => close(shared).await,
+        None => session.finish().await,
     }
     shared.connection.send_replace(AmqpConnection::Connecting);
     session.close().await;
     ended.is_some()
-}
-
-/// Waits for what was sent.
-async fn close(shared: &Shared) {
-    if timeout(limits::CLOSE, shared.publisher.settled()).await.is_err() {
-        tracing::warn!("the communicator is closed although not everything that was sent is confirmed");
-    }
 }
 
 /// Whether it is of no use to try again at once: the broker is there and does not want us.

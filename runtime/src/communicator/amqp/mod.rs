@@ -12,6 +12,7 @@
 mod acks;
 mod connection;
 mod consume;
+mod greeting;
 mod link;
 mod options;
 mod publish;
@@ -29,9 +30,13 @@ pub use options::AmqpOptions;
 pub use shared::AmqpConnection;
 pub use statistics::AmqpStatistics;
 
+use lapin::types::ShortString;
+use lapin::uri::{AMQPScheme, AMQPUri};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{oneshot, watch};
+use tokio::time::{sleep, timeout_at};
 use uuid::Uuid;
 
 use self::publish::{Message, Offer, ReplyTo};
@@ -47,6 +52,7 @@ use crate::process::BoxFuture;
 /// A [`Communicator`] over RabbitMQ. Dropped, it is closed, without waiting for what was sent.
 pub struct AmqpCommunicator {
     shared: Arc<Shared>,
+    uri: AMQPUri,
 }
 
 impl AmqpCommunicator {
@@ -59,10 +65,10 @@ impl AmqpCommunicator {
         let uri = options.address(url)?;
         let shared = Arc::new(Shared::new(options)?);
         let (first, connected) = oneshot::channel();
-        let supervised = Arc::clone(&shared);
+        let (supervised, address) = (Arc::clone(&shared), uri.clone());
         let run = move || {
             let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-            runtime.block_on(connection::supervise(supervised, uri, first));
+            runtime.block_on(connection::supervise(supervised, address, first));
             runtime.shutdown_timeout(connection::END);
         };
         let thread = std::thread::Builder::new().name("procession-amqp".to_owned());
@@ -70,7 +76,7 @@ impl AmqpCommunicator {
             .spawn(run)
             .map_err(|error| CommunicatorError::Broker { action: "starting its thread", source: Arc::new(error) })?;
         // Dropped on the way out, it ends the thread.
-        let communicator = Self { shared };
+        let communicator = Self { shared, uri };
         connected.await.unwrap_or(Err(CommunicatorError::Closed))?;
         Ok(communicator)
     }
@@ -90,6 +96,24 @@ impl AmqpCommunicator {
         self.shared.connection.subscribe()
     }
 
+    /// What the broker says of itself: its product, version, capabilities. It is asked over a connection of its own.
+    ///
+    /// # Errors
+    /// The broker cannot be reached, or only by TLS.
+    pub async fn server_properties(&self) -> CommunicatorResult<Node> {
+        self.shared.check_open()?;
+        let failed = |source: std::io::Error| CommunicatorError::Broker {
+            action: "asking for its properties",
+            source: Arc::new(source),
+        };
+        let uri = self.uri.clone();
+        if uri.scheme == AMQPScheme::AMQPS {
+            return Err(failed(std::io::ErrorKind::Unsupported.into()));
+        }
+        let asked = tokio::task::spawn_blocking(move || greeting::properties(&uri)).await;
+        asked.map_err(|error| failed(std::io::Error::other(error)))?.map_err(failed)
+    }
+
     /// What has happened so far.
     pub fn statistics(&self) -> AmqpStatistics {
         self.shared.statistics.read()
@@ -101,8 +125,10 @@ impl AmqpCommunicator {
         let Task { body, no_reply, id, queue, deadlines } = task;
         let routing_key = match queue {
             Some(name) => {
-                options::check_name(&name)?;
-                wire::short(name)?
+                check_identifier(&name)?;
+                let name = wire::short(name)?;
+                self.declare(&name, deadlines.send).await?;
+                name
             }
             None => shared.names.task_queue.clone(),
         };
@@ -119,8 +145,23 @@ impl AmqpCommunicator {
         };
         let reply = if no_reply { None } else { Some(shared.replies.expect(&correlation_id, deadlines.reply)?) };
         shared.request(message, true, deadlines.send).await?;
-        shared.replies.sent(&correlation_id);
         Ok(reply)
+    }
+
+    /// Makes sure that a queue is there: a task waits in it where nobody takes it.
+    async fn declare(&self, queue: &ShortString, within: Duration) -> CommunicatorResult<()> {
+        let (exchange, until) = (&self.shared.names.task_exchange, shared::until(within));
+        loop {
+            let channels = self.shared.channels(until, within).await?;
+            let declaring = channels.declare_task_queue(exchange, queue);
+            let timeout = || CommunicatorError::Timeout { what: "declaring a queue", within };
+            match timeout_at(until, declaring).await.map_err(|_| timeout())? {
+                Ok(()) => return Ok(()),
+                // The connection was lost; there is another soon.
+                Err(_) if channels.is_lost() => sleep(limits::RECONNECT_LEAST).await,
+                Err(error) => return Err(wire::broker("declaring a queue")(error)),
+            }
+        }
     }
 
     async fn send_rpc(&self, call: Rpc) -> CommunicatorResult<Reply> {
@@ -139,7 +180,6 @@ impl AmqpCommunicator {
         };
         let reply = shared.replies.expect(&correlation_id, call.deadlines.reply)?;
         shared.request(message, false, call.deadlines.send).await?;
-        shared.replies.sent(&correlation_id);
         Ok(reply)
     }
 

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 
+use super::replies::Replies;
 use crate::limits;
 
 /// A message on its way out.
@@ -89,8 +90,9 @@ struct State {
 }
 
 /// Sends messages, over one connection after the other.
-#[derive(Default)]
 pub(super) struct Publisher {
+    /// Those who wait for replies learn from which moment a lost connection concerns them.
+    replies: Arc<Replies>,
     state: Mutex<State>,
     ready: Arc<Ready>,
     /// The channel failed.
@@ -136,6 +138,11 @@ impl Ready {
 }
 
 impl Publisher {
+    pub(super) fn new(replies: Arc<Replies>) -> Self {
+        let (state, ready) = (Mutex::default(), Arc::default());
+        Self { replies, state, ready, failed: Notify::new(), settled: Notify::new() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -170,7 +177,7 @@ impl Publisher {
             self.collect(&mut state);
             Self::ground(&mut state, error)
         };
-        tell(lost);
+        self.tell(lost);
     }
 
     /// Takes nothing more, and forgets what was not confirmed.
@@ -216,7 +223,7 @@ impl Publisher {
                 self.fly(&mut state);
                 told
             };
-            tell(told);
+            self.tell(told);
             self.settled.notify_waiters();
         }
     }
@@ -303,6 +310,18 @@ impl Publisher {
         told
     }
 
+    fn tell(&self, told: Vec<(Offer, Sent)>) {
+        for (offer, sent) in told {
+            drop(offer.place);
+            let Some(done) = offer.done else { continue };
+            if let (Sent::Confirmed, Some(id)) = (&sent, offer.message.properties.correlation_id()) {
+                self.replies.sent(id.as_str());
+            }
+            // Who waited may have gone.
+            let _ = done.send(sent);
+        }
+    }
+
     /// What flies is lost, or flies again first of all.
     fn ground(state: &mut State, error: Option<&lapin::Error>) -> Vec<(Offer, Sent)> {
         state.channel = None;
@@ -316,16 +335,6 @@ impl Publisher {
             }
         }
         lost
-    }
-}
-
-fn tell(told: Vec<(Offer, Sent)>) {
-    for (offer, sent) in told {
-        drop(offer.place);
-        if let Some(done) = offer.done {
-            // Who waited may have gone.
-            let _ = done.send(sent);
-        }
     }
 }
 

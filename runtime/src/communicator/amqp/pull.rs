@@ -1,12 +1,15 @@
 //! Tasks that are taken one by one from a queue.
 
 use lapin::Channel;
-use lapin::message::Delivery;
+use lapin::message::{BasicGetMessage, Delivery};
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions};
 use lapin::types::ShortString;
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
@@ -16,7 +19,7 @@ use super::shared::{Shared, until};
 use super::wire;
 use crate::communicator::pull::Hold;
 use crate::communicator::{
-    CommunicatorError, CommunicatorResult, Incoming, PulledTask, Refusal, ReplyAddress, TaskQueue,
+    CommunicatorError, CommunicatorResult, Incoming, PulledTask, Refusal, ReplyAddress, TaskQueue, check_identifier,
 };
 use crate::limits;
 use crate::message::{Node, ReplyBody, TaskEnvelope};
@@ -32,7 +35,7 @@ pub(super) struct PullQueue {
 
 impl PullQueue {
     pub(super) async fn open(shared: &Arc<Shared>, name: &str) -> CommunicatorResult<Self> {
-        super::options::check_name(name)?;
+        check_identifier(name)?;
         let queue = Self {
             shared: Arc::clone(shared),
             name: name.to_owned(),
@@ -64,8 +67,7 @@ impl PullQueue {
             self.shared.check_open()?;
             let got = match self.channel(deadline, wait).await {
                 Ok(channel) => {
-                    let got = channel.basic_get(self.queue.clone(), BasicGetOptions::default()).await;
-                    got.map(|message| message.map(|message| (channel, message.delivery)))
+                    get(channel.clone(), self.queue.clone()).await.map(|got| got.map(|delivery| (channel, delivery)))
                 }
                 Err(CommunicatorError::Timeout { .. }) => return Ok(None),
                 Err(error) => return Err(error),
@@ -106,6 +108,38 @@ impl PullQueue {
                 hold.unreadable(delivery, &reason);
                 None
             }
+        }
+    }
+}
+
+/// Asks for a task. Who asked may go meanwhile: what comes then is put back.
+async fn get(channel: Channel, queue: ShortString) -> lapin::Result<Option<Delivery>> {
+    let mut asked = Asked { channel: channel.clone(), asking: None };
+    let asking = Box::pin(async move { channel.basic_get(queue, BasicGetOptions::default()).await });
+    let got = asked.asking.insert(asking).await;
+    asked.asking = None;
+    got.map(|message| message.map(|message| message.delivery))
+}
+
+type Asking = Pin<Box<dyn Future<Output = lapin::Result<Option<BasicGetMessage>>> + Send>>;
+
+struct Asked {
+    channel: Channel,
+    asking: Option<Asking>,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let Some(asking) = self.asking.take() else { return };
+        let channel = self.channel.clone();
+        let put_back = async move {
+            if let Ok(Some(message)) = asking.await {
+                send(channel.basic_nack(message.delivery_tag, BasicNackOptions { multiple: false, requeue: true }));
+            }
+        };
+        // Without a runtime nobody could have asked.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(put_back);
         }
     }
 }

@@ -3,9 +3,10 @@
 use lapin::options::{BasicQosOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{Channel, Connection, ConnectionState, ErrorKind, Event};
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
@@ -32,6 +33,8 @@ pub(super) struct Channels {
     outlet: Outlet,
     pub(super) acks: Arc<Acks>,
     connection: Weak<Connection>,
+    /// Queues of tasks that were declared over this connection.
+    declared: Mutex<HashSet<ShortString>>,
 }
 
 impl Channels {
@@ -40,7 +43,25 @@ impl Channels {
         let gone = || lapin::Error::from(ErrorKind::InvalidConnectionState(ConnectionState::Closed));
         let channel = self.connection.upgrade().ok_or_else(gone)?.create_channel().await?;
         topology::task_queue(&channel, exchange, queue).await?;
+        self.lock().insert(queue.clone());
         Ok(channel)
+    }
+
+    /// Declares a queue of tasks, unless it was: who sends does so too, since a task is to wait where nobody takes it.
+    pub(super) async fn declare_task_queue(&self, exchange: &ShortString, queue: &ShortString) -> lapin::Result<()> {
+        if self.lock().contains(queue) {
+            return Ok(());
+        }
+        self.open_task_queue(exchange, queue).await.map(drop)
+    }
+
+    /// Whether the connection is gone.
+    pub(super) fn is_lost(&self) -> bool {
+        self.connection.upgrade().is_none_or(|connection| !connection.status().connected())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<ShortString>> {
+        self.declared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -101,7 +122,7 @@ impl Session {
         };
         let connection = Arc::downgrade(link.connection());
         let acks = Arc::new(Acks::new(tasks.clone()));
-        let channels = Arc::new(Channels { messages, acks, tasks, outlet, connection });
+        let channels = Arc::new(Channels { messages, acks, tasks, outlet, connection, declared: Mutex::default() });
         let (failing, failures) = mpsc::channel(1);
         let mut session = Self {
             shared: Arc::clone(shared),
@@ -192,10 +213,15 @@ impl Session {
 
     /// Changes what is set up on the broker.
     async fn apply(&mut self, changes: &[Change]) -> Result<(), String> {
-        let applying = self.try_apply(changes);
-        match timeout(limits::CONNECT, applying).await {
-            Ok(applied) => applied.map_err(|error| error.to_string()),
-            Err(_) => Err("the broker does not answer".to_owned()),
+        let connection = Arc::clone(self.link.connection());
+        let mut applying = std::pin::pin!(self.try_apply(changes));
+        loop {
+            match timeout(limits::CONNECT, applying.as_mut()).await {
+                Ok(applied) => return applied.map_err(|error| error.to_string()),
+                // It lacks memory or disk: nothing is sent until it says so, or until the connection is lost.
+                Err(_) if connection.status().connected() && connection.status().blocked() => {}
+                Err(_) => return Err("the broker does not answer".to_owned()),
+            }
         }
     }
 
@@ -282,20 +308,39 @@ impl Session {
         Ok(())
     }
 
-    /// Takes the connection down.
-    pub(super) async fn close(mut self) {
-        let shared = &self.shared;
-        *shared.channels.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// Takes nothing more, and waits until what was sent is confirmed.
+    pub(super) async fn finish(&mut self) {
+        self.stop_consuming();
+        for message in self.channels.acks.flush() {
+            self.shared.answer(message);
+        }
+        if timeout(limits::CLOSE, self.shared.publisher.settled()).await.is_err() {
+            tracing::warn!("the communicator is closed although not everything that was sent is confirmed");
+        }
+    }
+
+    fn stop_consuming(&mut self) {
         self.consumers.abort_all();
         for consumed in [self.tasks_consumed.take(), self.broadcasts_consumed.take()].into_iter().flatten() {
             consumed.ended.abort();
         }
+    }
+
+    /// Takes the connection down.
+    pub(super) async fn close(mut self) {
+        self.stop_consuming();
+        let shared = &self.shared;
+        *shared.channels.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let after = self.channels.acks.die();
         shared.publisher.disconnect(None);
         for message in after {
             shared.answer(message);
         }
-        shared.replies.lost();
+        if shared.is_closed() {
+            shared.replies.close();
+        } else {
+            shared.replies.lost();
+        }
         shared.subscribers.reject();
         self.link.close().await;
     }

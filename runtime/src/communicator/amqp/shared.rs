@@ -75,9 +75,10 @@ impl Shared {
     pub(super) fn new(options: AmqpOptions) -> CommunicatorResult<Self> {
         let this = Host::this();
         let host = Host { hostname: options.host_name.clone().unwrap_or(this.hostname), pid: this.pid };
+        let replies: Arc<Replies> = Arc::default();
         Ok(Self {
-            publisher: Publisher::default(),
-            replies: Arc::default(),
+            publisher: Publisher::new(Arc::clone(&replies)),
+            replies,
             subscribers: Subscribers::default(),
             tasks: Tasks::default(),
             statistics: Statistics::default(),

@@ -11,6 +11,7 @@ use crate::communicator::{
 };
 use crate::limits;
 use crate::message::Broadcast;
+use crate::runner::caught;
 
 /// What is to be changed on the broker.
 #[derive(Debug)]
@@ -212,8 +213,13 @@ impl Subscribers {
         // Filters are code of others: the lock is not held for them.
         let hearers = self.lock().broadcasts.clone();
         for hearer in hearers {
-            if !hearer.filter.passes(broadcast) {
-                continue;
+            match caught(|| hearer.filter.passes(broadcast)) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(panic) => {
+                    tracing::error!(subscriber = hearer.identifier, %panic, "a filter of broadcasts panicked");
+                    continue;
+                }
             }
             let mut queue = hearer.lock();
             if queue.waiting.len() >= limits::BROADCASTS_WAITING {

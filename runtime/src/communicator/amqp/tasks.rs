@@ -145,7 +145,7 @@ fn join(shared: &Shared, work: &Work, acks: &Arc<Acks>, tag: u64, sender: Option
     let Some(sender) = sender else { return };
     if !state.senders.contains(sender) {
         for _ in 0..state.pendings {
-            shared.task_reply(sender, ReplyBody::Pending, Some(acks));
+            shared.task_reply(sender, ReplyBody::Pending, None);
         }
         state.senders.push(sender.clone());
     }
@@ -199,6 +199,9 @@ async fn perform(shared: Arc<Shared>, work: Arc<Work>, incoming: Incoming, subsc
 }
 
 /// The answer follows. If the task is taken over, whoever does it has made sure that it is not lost.
+///
+/// That it follows waits for no acknowledgement, other than the answer itself: one that the subscriber sends himself would
+/// overtake it.
 fn pending(shared: &Shared, work: &Work, taken: bool) {
     let mut state = work.lock();
     if taken {
@@ -209,7 +212,7 @@ fn pending(shared: &Shared, work: &Work, taken: bool) {
     }
     state.pendings += 1;
     for sender in &state.senders {
-        shared.task_reply(sender, ReplyBody::Pending, Some(&state.acks));
+        shared.task_reply(sender, ReplyBody::Pending, None);
     }
 }
 

@@ -13,9 +13,10 @@ const EXPIRES: i32 = 60_000;
 /// How long a task waits for a worker: seven days.
 const TASK_TTL: i32 = 604_800_000;
 
-/// Declares an exchange.
+/// Declares an exchange. Transient, as by kiwipy: who declares one that exists otherwise is refused. It is declared again whenever the
+/// broker is back.
 pub(super) async fn exchange(channel: &Channel, name: &ShortString) -> lapin::Result<()> {
-    let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    let options = ExchangeDeclareOptions::default();
     channel.exchange_declare(name.clone(), ExchangeKind::Topic, options, FieldTable::default()).await
 }
 
