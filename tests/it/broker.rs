@@ -89,7 +89,9 @@ impl Broker {
     /// A server of one's own, with these lines in its configuration; those in braces are Erlang terms, for settings that
     /// have no other form: `{channel_tick_interval, 1000}`.
     pub(crate) fn start(config: &[&str]) -> Self {
-        let programs = programs();
+        let programs = programs().expect(
+            "RabbitMQ is not installed: `cargo xtask test` installs it, on Debian `apt-get install rabbitmq-server`",
+        );
         let folder = tempfile::Builder::new().prefix("procession-broker-").tempdir().expect("room for a folder").keep();
         let user = User::beside_root(&folder);
         if let Some(User { uid, gid }) = user {
@@ -111,6 +113,11 @@ impl Broker {
         let broker = Self(Arc::new(Server { folder, programs, user, node, ports, guard: Mutex::new(None) }));
         broker.0.start();
         broker
+    }
+
+    /// Whether one can be started.
+    pub(crate) fn is_installed() -> bool {
+        programs().is_some()
     }
 
     /// Where it is.
@@ -305,13 +312,10 @@ impl User {
 }
 
 /// The folder of the server's own programs: those in Debian's path insist on a user.
-fn programs() -> PathBuf {
+fn programs() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = [PathBuf::from("/usr/lib/rabbitmq/bin")].into_iter().chain(std::env::split_paths(&path));
-    let found = folders.into_iter().find(|folder| folder.join("rabbitmq-server").exists());
-    found.expect(
-        "RabbitMQ is not installed: `cargo xtask test` installs it, on Debian `apt-get install rabbitmq-server`",
-    )
+    let mut folders = [PathBuf::from("/usr/lib/rabbitmq/bin")].into_iter().chain(std::env::split_paths(&path));
+    folders.find(|folder| folder.join("rabbitmq-server").exists())
 }
 
 fn free_port() -> u16 {
