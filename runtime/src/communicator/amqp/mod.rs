@@ -12,6 +12,7 @@
 mod acks;
 mod connection;
 mod consume;
+mod heard;
 mod greeting;
 mod link;
 mod options;
