@@ -138,7 +138,7 @@ async fn obey(controller: &RemoteProcessController, options: &Options) -> Result
         }
         "status" => {
             let status = controller.get_status(options.pid()?).await?;
-            let ctime = status.ctime.map(|ctime| ctime.as_millis());
+            let ctime = status.ctime.map(procession::clock::Timestamp::as_millis);
             json!({ "state": status.state_text, "paused": status.paused, "process_string": status.process_string,
                 "ctime_ms": ctime })
         }

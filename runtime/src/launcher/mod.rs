@@ -243,8 +243,9 @@ fn result_of(termination: &Termination) -> Result<Node, Refusal> {
             Ok(Node::from(serde_json::Value::Object(termination.outputs.clone())))
         }
         Ended::Excepted { error } => {
-            let causes = error.causes.iter().map(|cause| format!(": {cause}")).collect::<String>();
-            Err(Refusal::Failed(format!("{}{causes}", error.message)))
+            // Without the step that failed: plumpy sends the text of the exception and no more.
+            let texts: Vec<_> = std::iter::once(&error.message).chain(&error.causes).map(String::as_str).collect();
+            Err(Refusal::Failed(texts.join(": ")))
         }
         Ended::Killed { text } => Err(Refusal::Failed(text.clone())),
     }

@@ -223,9 +223,8 @@ impl AnyHandle {
 pub(super) fn ended(pid: &ProcessId, state: ProcessState, request: &Request) -> Result<bool, RunError> {
     let refuse = |request| Err(RunError::InvalidState { pid: pid.clone(), state, request });
     match request {
-        Request::Pause { .. } => Ok(false),
+        Request::Pause { .. } | Request::Start => Ok(false),
         Request::Play => Ok(true),
-        Request::Start => Ok(false),
         Request::Kill { .. } => Ok(state == ProcessState::Killed),
         Request::Resume { .. } => refuse("resume"),
         Request::Fail { .. } => refuse("fail"),

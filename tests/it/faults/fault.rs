@@ -131,9 +131,8 @@ impl fmt::Display for Fault {
 
 /// An acknowledgement of what was never delivered closes a channel with an error, whoever sends it.
 async fn channel_error(scene: &Scene, random: &mut Random) -> String {
-    let error = |which: &str| {
-        format!("[rabbit_channel:do(C, {{'basic.ack', 4000000000, false}}) || C <- {which}], ok.")
-    };
+    let error =
+        |which: &str| format!("[rabbit_channel:do(C, {{'basic.ack', 4000000000, false}}) || C <- {which}], ok.");
     if random.below(2) == 0 {
         scene.broker.ctl(&["eval", &error("rabbit_channel:list_local()")]).await;
         return "all channels".to_owned();
@@ -165,7 +164,8 @@ async fn consumer_cancelled(scene: &Scene, random: &mut Random) -> String {
             "the process of the task queue is killed".to_owned()
         }
         _ => {
-            let mut queues: Vec<String> = scene.broker.queues().await.into_keys().filter(|name| *name != queue).collect();
+            let mut queues: Vec<String> =
+                scene.broker.queues().await.into_keys().filter(|name| *name != queue).collect();
             let queue = queues.swap_remove(random.index(queues.len()));
             let delete = "rabbit_amqqueue:delete(Q, false, false, <<\"test\">>)";
             scene.broker.ctl(&["eval", &on(&queue, delete)]).await;

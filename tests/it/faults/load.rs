@@ -138,7 +138,8 @@ impl<'a> Call<'a> {
         };
         let job = callers.account.open(format!("{number}: {work:?} by {way:?}"), expected, steps);
         let process = format!("{NAMES}:{process}");
-        let call = Self { callers, job, work, way, id: format!("job-{number}"), process, inputs, pid: Mutex::default() };
+        let call =
+            Self { callers, job, work, way, id: format!("job-{number}"), process, inputs, pid: Mutex::default() };
         if !matches!(way, Way::Nowait) {
             call.is(ProcessId::new());
         }

@@ -11,19 +11,19 @@ mod report;
 mod sabotage;
 mod scene;
 
+use procession::communicator::Deadlines;
 use procession::controller::RemoteProcessController;
 use procession::store::SqliteStore;
-use procession::communicator::Deadlines;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
 
+use crate::support::{Random, eventually};
 use account::Account;
 use fault::Fault;
 use load::{Callers, Lighthouse, Load, any_work, resumed};
 use report::{Numbers, Report, say};
 use scene::Scene;
-use crate::support::{Random, eventually};
 
 /// How long it may take at most until all goes on after a fault; 10 s is the aim.
 const RESUME: Duration = Duration::from_secs(60);

@@ -44,7 +44,8 @@ impl Network {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
         let own = listener.local_addr().expect("it is bound").port();
         let state = watch::Sender::new(State::default());
-        let listening = tokio::spawn(listen(listener, SocketAddr::from((Ipv4Addr::LOCALHOST, port)), state.subscribe()));
+        let listening =
+            tokio::spawn(listen(listener, SocketAddr::from((Ipv4Addr::LOCALHOST, port)), state.subscribe()));
         Self { port: own, state, listening }
     }
 
@@ -98,7 +99,11 @@ async fn listen(first: TcpListener, broker: SocketAddr, mut state: watch::Receiv
                 changed = state.changed() => if changed.is_err() { return },
                 Some(_) = carried.join_next() => {}
             },
-            None => if state.changed().await.is_err() { return },
+            None => {
+                if state.changed().await.is_err() {
+                    return;
+                }
+            }
         }
     }
 }

@@ -46,7 +46,7 @@ fn request_of(intent: Intent) -> Option<Request> {
 /// One level of reply that follows: what becomes of a request.
 fn later(shared: Arc<Shared>, pid: ProcessId, request: Request) -> Answer {
     Answer::Later(Box::pin(async move {
-        let answer = ask(&shared, &pid, request).await.map_err(refusal)?;
+        let answer = ask(&shared, &pid, request).await.map_err(|error| refusal(&error))?;
         // A transition that the request led to is heard of before its reply.
         if let Some(remote) = &shared.remote {
             remote.told().await;
@@ -65,8 +65,8 @@ async fn ask(shared: &Arc<Shared>, pid: &ProcessId, request: Request) -> Result<
 }
 
 /// The text of an error, with those of its causes.
-fn refusal(error: RunError) -> Refusal {
-    Refusal::failed(crate::text::chain(&error))
+fn refusal(error: &RunError) -> Refusal {
+    Refusal::failed(crate::text::chain(error))
 }
 
 /// A process that has ended.
@@ -92,7 +92,7 @@ async fn status(shared: &Shared, pid: &ProcessId) -> Result<Node, Refusal> {
         };
         return Ok(status_of(process.name(), state, paused, *created_at));
     }
-    let Last { process, state, created_at } = absent(shared, pid).await.map_err(refusal)?;
+    let Last { process, state, created_at } = absent(shared, pid).await.map_err(|error| refusal(&error))?;
     Ok(status_of(process, state, false, created_at))
 }
 
