@@ -90,21 +90,31 @@ impl Fault {
             }
             Self::NetworkCut => {
                 let (links, whose) = scene.links(random);
-                links.iter().for_each(|link| link.cut());
+                for link in &links {
+                    link.cut();
+                }
                 sleep(pause).await;
-                links.iter().for_each(|link| link.open());
+                for link in &links {
+                    link.open();
+                }
                 told(whose)
             }
             Self::NetworkFrozen => {
                 let (links, whose) = scene.links(random);
-                links.iter().for_each(|link| link.freeze());
+                for link in &links {
+                    link.freeze();
+                }
                 sleep(pause).await;
-                links.iter().for_each(|link| link.open());
+                for link in &links {
+                    link.open();
+                }
                 told(whose)
             }
             Self::ConnectionsLost => {
                 let (links, whose) = scene.links(random);
-                links.iter().for_each(|link| link.lose());
+                for link in &links {
+                    link.lose();
+                }
                 whose.to_owned()
             }
         }

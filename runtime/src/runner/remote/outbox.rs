@@ -298,8 +298,8 @@ mod tests {
     async fn nobody_waits_for_one_that_ended_before_it_came() {
         let outbox = Outbox::new();
         let (first, second) = (ProcessId::from("first"), ProcessId::from("second"));
-        outbox.join(&first, created(&first));
-        outbox.join(&second, created(&second));
+        outbox.join(&first, Some(created(&first)));
+        outbox.join(&second, Some(created(&second)));
         outbox.leave(&second, None);
         let round = outbox.take_round();
         assert_eq!((&round.arriving[..], round.arrived), (&[first.clone()][..], Some(2)));
