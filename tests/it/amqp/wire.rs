@@ -236,6 +236,26 @@ async fn what_cannot_be_read_is_answered_and_does_not_come_back() {
     assert_eq!(broker.queues().await[&queue].ready, 0);
 }
 
+/// One that was not confirmed is sent again over the next connection, also if it had arrived.
+#[tokio::test]
+#[ignore = "needs RabbitMQ: cargo xtask test"]
+async fn a_broadcast_that_comes_twice_is_heard_once() {
+    let broker = Broker::shared();
+    let options = options();
+    let listener = connect(&broker, &options).await;
+    let mut heard = hears(&listener).await;
+    let peer = Peer::new(&broker).await;
+    let messages = task_queue_of(&options).replace(".queue", ".messages");
+    for (subject, id) in [("one", "1"), ("one", "1"), ("two", "2"), ("one", "1"), ("three", ""), ("three", "")] {
+        let properties = BasicProperties::default();
+        let properties = if id.is_empty() { properties } else { properties.with_message_id(id.into()) };
+        peer.send_with(&messages, "[broadcast]", format!("subject: {subject}\n").as_bytes(), properties).await;
+    }
+    for subject in ["one", "two", "three", "three"] {
+        assert_eq!(soon("a broadcast", heard.recv()).await.unwrap().as_deref(), Some(subject));
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs RabbitMQ: cargo xtask test"]
 async fn a_request_without_an_address_is_done_and_not_answered() {
