@@ -31,6 +31,10 @@ macro_rules! steps {
 }
 
 #[cfg(doc)]
+#[doc = include_str!("../docs/communicator.md")]
+pub mod communicating {}
+
+#[cfg(doc)]
 #[doc = include_str!("../docs/parity.md")]
 pub mod parity {}
 

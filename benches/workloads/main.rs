@@ -4,10 +4,14 @@
 //! cargo xtask bench [WORKLOAD…] [--quick]
 //! ```
 //!
-//! Workloads: W1, W2a, W2b, W4, W5, W7, resume. `--quick` takes one short round of each, to see that all still runs;
+//! Workloads: W1, W2a, W2b, W3, W4, W5, W6, W7, resume, broadcasts. `--quick` takes one short round of each, to see that all still runs;
 //! its figures are not judged.
 
+#[allow(dead_code)] // The tests disturb it in more ways.
+#[path = "../../tests/it/broker.rs"]
+mod broker;
 mod measure;
+mod remote;
 mod report;
 mod resume;
 mod small;
@@ -24,14 +28,17 @@ use report::Row;
 
 type Workload = fn(&Bench) -> Vec<Row>;
 
-const WORKLOADS: [(&str, Workload); 7] = [
+const WORKLOADS: [(&str, Workload); 10] = [
     ("W1", w1::outline),
     ("W2a", w2::one),
     ("W2b", w2::thousand),
+    ("W3", remote::launches),
     ("W4", w4::resident),
     ("W5", w5::start),
+    ("W6", remote::calls),
     ("W7", w7::load),
     ("resume", resume::resume),
+    ("broadcasts", remote::broadcasts),
 ];
 
 fn main() {
@@ -73,6 +80,7 @@ fn child_process(arguments: &[String]) {
         ["w4", kind, count, directory] => {
             w4::child(kind, count.parse().expect("a number of processes"), Path::new(directory));
         }
+        ["remote", ref rest @ ..] => remote::child(rest),
         ["w5", kind, file] => w5::child(kind, Path::new(file)),
         _ => panic!("unknown child {arguments:?}"),
     }

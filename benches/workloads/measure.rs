@@ -56,6 +56,13 @@ pub(crate) struct Case {
     pub(crate) judged: bool,
 }
 
+impl Case {
+    /// A figure that the noise of the machine does not change.
+    pub(crate) fn alone(ours: Sample) -> Self {
+        Self { ours, limit: Sample::default(), ratio: f64::NAN, judged: true }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Bench {
     quick: bool,
@@ -109,33 +116,51 @@ impl Bench {
     }
 
     /// Takes several cases against one limit: all in turns.
-    pub(crate) fn cases<const N: usize>(
-        &self,
-        mut ours: [&mut dyn FnMut() -> Sample; N],
-        limit: &mut dyn FnMut() -> Sample,
-    ) -> [Case; N] {
+    pub(crate) fn cases<'a, const N: usize>(&self, ours: [Side<'a>; N], limit: Side<'a>) -> [Case; N] {
+        let rounds = self.rounds(ours.into_iter().chain([limit]).collect());
+        std::array::from_fn(|side| rounds.case(side, N))
+    }
+
+    /// Measures all sides in turns.
+    pub(crate) fn rounds(&self, mut sides: Vec<Side<'_>>) -> Rounds {
         let mut attempt = 1;
         loop {
             let before = self.probe_when_quiet();
-            let mut rounds = Vec::new();
+            let mut samples: Vec<Vec<Sample>> = Vec::new();
             for _ in 0..self.count(ROUNDS, 1) {
-                let ours = ours.each_mut().map(|side| side());
-                rounds.push((ours, limit()));
+                samples.push(sides.iter_mut().map(|side| side()).collect());
             }
             let quiet = before.quiet(&Probe::take(self.directory()));
             if let Err(noise) = &quiet {
                 eprintln!("  the machine is not quiet: {noise}");
             }
             if quiet.is_ok() || self.quick || attempt == ATTEMPTS {
-                let judged = quiet.is_ok() && !self.quick;
-                return std::array::from_fn(|side| Case {
-                    ours: median_sample(rounds.iter().map(|(ours, _)| &ours[side])),
-                    limit: median_sample(rounds.iter().map(|(_, limit)| limit)),
-                    ratio: median(rounds.iter().map(|(ours, limit)| ours[side].value / limit.value)),
-                    judged,
-                });
+                return Rounds { samples, judged: quiet.is_ok() && !self.quick };
             }
             attempt += 1;
+        }
+    }
+}
+
+/// Takes one measurement.
+pub(crate) type Side<'a> = &'a mut (dyn FnMut() -> Sample + 'a);
+
+/// What all sides did in all rounds.
+#[derive(Debug)]
+pub(crate) struct Rounds {
+    /// Of each round, of each side.
+    samples: Vec<Vec<Sample>>,
+    judged: bool,
+}
+
+impl Rounds {
+    /// One side against another.
+    pub(crate) fn case(&self, ours: usize, limit: usize) -> Case {
+        Case {
+            ours: median_sample(self.samples.iter().map(|sides| &sides[ours])),
+            limit: median_sample(self.samples.iter().map(|sides| &sides[limit])),
+            ratio: median(self.samples.iter().map(|sides| sides[ours].value / sides[limit].value)),
+            judged: self.judged,
         }
     }
 }

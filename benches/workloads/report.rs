@@ -16,7 +16,7 @@ pub(crate) struct Row {
     ours: Sample,
     limit: Option<Sample>,
     ratio: Option<f64>,
-    judged: bool,
+    note: &'static str,
 }
 
 impl Row {
@@ -28,7 +28,14 @@ impl Row {
         case: Case,
     ) -> Self {
         let Case { ours, limit, ratio, judged } = case;
-        Self { workload, name: name.into(), unit, goal, ours, limit: Some(limit), ratio: Some(ratio), judged }
+        let note = if judged { "" } else { "not judged" };
+        Self { workload, name: name.into(), unit, goal, ours, limit: Some(limit), ratio: Some(ratio), note }
+    }
+
+    /// A figure for which something is missing on this machine.
+    pub(crate) fn not_measured(workload: &'static str, name: impl Into<String>, unit: &'static str) -> Self {
+        let row = Self::new(workload, name, unit, "", Case::alone(Sample::new(f64::NAN))).without_limit();
+        Self { note: "NOT MEASURED", ..row }
     }
 
     /// A figure that has no limit of its own.
@@ -45,7 +52,7 @@ pub(crate) fn print(rows: &[Row]) {
         [
             row.workload.to_owned(),
             row.name.clone(),
-            short(row.ours.value),
+            number(Some(row.ours.value).filter(|value| !value.is_nan())),
             row.unit.to_owned(),
             number(row.limit.as_ref().map(|limit| limit.value)),
             row.ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}")),
@@ -53,7 +60,7 @@ pub(crate) fn print(rows: &[Row]) {
             both(row, |sample| sample.p50),
             both(row, |sample| sample.p99),
             both(row, |sample| sample.flushes),
-            if row.judged { "" } else { "not judged" }.to_owned(),
+            row.note.to_owned(),
         ]
     };
     let table: Vec<[String; 11]> = [heads.map(str::to_owned)].into_iter().chain(rows.iter().map(cells)).collect();
@@ -100,7 +107,7 @@ struct Figure<'a> {
 
 pub(crate) fn write(rows: &[Row], file: &Path) {
     let mut figures = Vec::new();
-    for Row { workload, name, unit, ours, limit, ratio, .. } in rows {
+    for Row { workload, name, unit, ours, limit, ratio, .. } in rows.iter().filter(|row| !row.ours.value.is_nan()) {
         let limit = limit.as_ref();
         let value = limit.map(|limit| limit.value);
         figures.push(Figure { workload, name: name.clone(), value: ours.value, unit, limit: value, ratio: *ratio });

@@ -126,7 +126,10 @@ pub const MESSAGE_PREFETCH: u16 = 1_000;
 /// How long to wait before the first attempt to reconnect to a broker.
 pub const RECONNECT_LEAST: Duration = Duration::from_millis(50);
 /// How long to wait at most between attempts to reconnect to a broker: it shall be found soon after it is back.
-pub const RECONNECT_MOST: Duration = Duration::from_secs(5);
+pub const RECONNECT_MOST: Duration = Duration::from_secs(2);
+/// How long a connection must have lasted for the next attempt to be a first one: one that fails as soon as it is there
+/// is not set up again at once.
+pub const LASTING: Duration = Duration::from_secs(1);
 /// How long one attempt to connect to a broker, or to set things up on it, may take.
 pub const CONNECT: Duration = Duration::from_secs(10);
 /// Messages that were sent and are not confirmed: as many as a broker confirms in some milliseconds.
@@ -149,3 +152,6 @@ pub const STATUS_POLL: Duration = Duration::from_secs(10);
 pub const ANNOUNCED: Duration = Duration::from_secs(1);
 /// Calls of a blocking controller that may be outstanding: each is a small task on its thread.
 pub const BLOCKING_CALLS: usize = 10_000;
+/// Broadcasts that are remembered, so that one that is sent again after a lost connection is heard once: as many as several
+/// senders may have had on their way.
+pub const HEARD: usize = 16 * UNCONFIRMED;

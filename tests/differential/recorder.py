@@ -136,10 +136,7 @@ class Recorded(plumpy.WorkChain):
             place = outputs
             for namespace in namespaces:
                 place = place.setdefault(namespace, {})
-            if isinstance(value, dict) and isinstance(place.get(name), dict):
-                place[name].update(value)
-            else:
-                place[name] = value
+            put_beside(place, name, value)
         return outputs
 
     def record(self):
@@ -156,6 +153,15 @@ class Recorded(plumpy.WorkChain):
         elif state == 'killed':
             end.update(text=self.killed_msg()['message'])
         return {'log': self.events, 'end': end, 'outputs': self.outputs}
+
+
+def put_beside(place, name, value):
+    """On all levels; no port of the generated outlines has mappings of different names as values."""
+    if isinstance(value, dict) and isinstance(place.get(name), dict):
+        for inner, below in value.items():
+            put_beside(place[name], inner, below)
+    else:
+        place[name] = value
 
 
 class Leaf(Recorded):

@@ -90,7 +90,9 @@ impl Broker {
     /// have no other form: `{channel_tick_interval, 1000}`.
     pub(crate) fn start(config: &[&str]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let programs = programs();
+        let programs = programs().expect(
+            "RabbitMQ is not installed: `cargo xtask test` installs it, on Debian `apt-get install rabbitmq-server`",
+        );
         let folder = tempfile::Builder::new().prefix("procession-broker-").tempdir().expect("room for a folder").keep();
         let user = User::beside_root(&folder);
         if let Some(User { uid, gid }) = user {
@@ -113,9 +115,19 @@ impl Broker {
         broker
     }
 
+    /// Whether one can be started.
+    pub(crate) fn is_installed() -> bool {
+        programs().is_some()
+    }
+
     /// Where it is.
     pub(crate) fn url(&self) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.0.ports[0])
+    }
+
+    /// The port of AMQP.
+    pub(crate) fn port(&self) -> u16 {
+        self.0.ports[0]
     }
 
     /// Runs `rabbitmqctl`, and gives what it prints.
@@ -305,13 +317,10 @@ impl User {
 }
 
 /// The folder of the server's own programs: those in Debian's path insist on a user.
-fn programs() -> PathBuf {
+fn programs() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = [PathBuf::from("/usr/lib/rabbitmq/bin")].into_iter().chain(std::env::split_paths(&path));
-    let found = folders.into_iter().find(|folder| folder.join("rabbitmq-server").exists());
-    found.expect(
-        "RabbitMQ is not installed: `cargo xtask test` installs it, on Debian `apt-get install rabbitmq-server`",
-    )
+    let mut folders = [PathBuf::from("/usr/lib/rabbitmq/bin")].into_iter().chain(std::env::split_paths(&path));
+    folders.find(|folder| folder.join("rabbitmq-server").exists())
 }
 
 fn free_port() -> u16 {

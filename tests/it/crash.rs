@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::support::Random;
+
 /// How long a run may take to reach the instant at which it is killed, or its end.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -180,7 +182,7 @@ impl<'a> Trial<'a> {
 
     /// Kills as often as it is asked to. Gives how many kills hit a running process, for each kind of instant.
     fn kill_again_and_again(&mut self, calm: &Calm) -> [u64; 3] {
-        let mut random = Random(self.numbers.seed.max(1));
+        let mut random = Random::new(self.numbers.seed);
         let mut hits = [0; 3];
         for kill in 0..self.numbers.kills {
             let left = self.numbers.kills - kill;
@@ -358,25 +360,4 @@ fn text(path: &Path) -> String {
 /// Prints also where the test passes: the seed is wanted beside whatever fails later.
 fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
-}
-
-/// Xorshift: the same instants for the same seed, as far as the machine's speed allows.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        (self.next() >> 32) % bound.max(1)
-    }
-
-    fn fraction(&mut self) -> f64 {
-        let [a, b, c, d, ..] = self.next().to_be_bytes();
-        f64::from(u32::from_be_bytes([a, b, c, d])) / f64::from(u32::MAX)
-    }
 }

@@ -1,7 +1,7 @@
 //! With plumpy as it is on the other end: our worker under its controllers, its workers under ours.
 
 mod control;
-mod peers;
+pub(crate) mod peers;
 mod python_worker;
 mod raw;
 mod rust_worker;
@@ -20,7 +20,7 @@ use raw::Raw;
 /// The processes, to launch them by type.
 #[path = "../../examples/worker.rs"]
 #[allow(dead_code, unreachable_pub)]
-mod worker;
+pub(crate) mod worker;
 
 /// A worker on exchanges of its own, and a Python controller.
 struct Scene {

@@ -14,9 +14,12 @@ mod chains;
 mod children;
 mod communicator;
 mod control;
+mod controller;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
 mod expose;
+#[cfg(all(unix, feature = "amqp", feature = "sqlite"))]
+mod faults;
 mod faulty;
 mod file;
 mod flow;

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::{env, fs};
 
+/// What users of plumpy suffer from: each has a row that says what is done about it.
+const PAINS: std::ops::RangeInclusive<u32> = 1..=20;
 const RULES: std::ops::RangeInclusive<u32> = 1..=142;
 /// The rules on the communicator, the launcher and the controllers, which are next.
 const RULES_NEXT: std::ops::RangeInclusive<u32> = 119..=140;
@@ -65,11 +67,63 @@ fn rows(text: &str) -> (Vec<Row<'_>>, Vec<String>) {
         }
         let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
         match cells[..] {
+            // The pains have rows of their own.
+            [name, _, _] if is_pain(name) => {}
             [name, ours, tests, verdict] => rows.push(Row { name: name_of(name), ours, tests, verdict }),
             _ => faults.push(format!("line {}: {} cells, not four", number + 1, cells.len())),
         }
     }
     (rows, faults)
+}
+
+fn is_pain(name: &str) -> bool {
+    let number = name_of(name).strip_prefix('P').unwrap_or_default();
+    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// What is wrong with the rows of the pains: each is there once, says what is done, and names tests or says why there are none.
+fn check_pains(text: &str) -> Vec<String> {
+    let (mut faults, mut seen) = (Vec::new(), BTreeMap::<String, usize>::new());
+    let is_sentence = |cell: &str| cell.len() > 30 && cell.contains(' ') && cell.ends_with('.');
+    for line in text.lines().filter(|line| line.starts_with("| P")) {
+        let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [name, done, shown] = cells[..] else { continue };
+        if !is_pain(name) {
+            continue;
+        }
+        let name = name_of(name);
+        *seen.entry(name.to_owned()).or_default() += 1;
+        if !is_sentence(done) {
+            faults.push(format!("`{name}`: it does not say what is done"));
+        }
+        if !shown.starts_with('`') && !is_sentence(shown) {
+            faults.push(format!("`{name}`: neither a test nor a sentence"));
+        }
+        if shown.starts_with('`') {
+            let tests = shown.split(", ").filter_map(|test| missing_test_or_file(test.trim_matches('`')));
+            faults.extend(tests.map(|fault| format!("`{name}`: {fault}")));
+        }
+    }
+    for number in PAINS {
+        let name = format!("P{number}");
+        match seen.remove(&name) {
+            None => faults.push(format!("`{name}`: no row")),
+            Some(1) => {}
+            Some(times) => faults.push(format!("`{name}`: {times} rows")),
+        }
+    }
+    faults.extend(seen.keys().map(|name| format!("`{name}`: no such pain")));
+    faults
+}
+
+/// A file stands for all tests in it.
+fn missing_test_or_file(named: &str) -> Option<String> {
+    if named.contains("::") {
+        return missing_test(named);
+    }
+    let source = fs::read_to_string(root().join(named)).unwrap_or_default();
+    let has_tests = source.contains("#[tokio::test") || source.contains("#[test]") || named.contains("/conformance/");
+    (source.is_empty() || !has_tests).then(|| format!("no tests in `{named}`"))
 }
 
 /// A name of plumpy, or the number of a rule, which stands before its title.
@@ -95,6 +149,7 @@ fn check(text: &str) -> Vec<String> {
         };
         faults.extend(check_row(row, *kind).into_iter().map(|fault| format!("`{}`: {fault}", row.name)));
     }
+    faults.extend(check_pains(text));
     for name in expected.keys() {
         match seen.get(name.as_str()) {
             None => faults.push(format!("`{name}`: no row")),
@@ -142,7 +197,7 @@ fn missing_test(named: &str) -> Option<String> {
     let Some((before, _)) = source.split_once(&format!("fn {function}(")) else {
         return Some(format!("no function `{function}` in `{path}`"));
     };
-    // A property of stores is a test of every store.
+    // A property of stores or communicators is a test of every one of them.
     let attributes = before.rsplit('}').next().unwrap_or_default();
     let is_test = attributes.contains("test]") || attributes.contains("test(") || path.contains("/conformance/");
     (!is_test).then(|| format!("`{function}` in `{path}` is no test"))
@@ -185,7 +240,15 @@ fn a_table_with_a_gap_is_refused() {
         cells[place] = format!(" {new} ");
         with(line, &format!("|{}|\n", cells.join("|")))
     };
+    let pain = line("| P1 ");
     let gaps = [
+        (with(&pain, ""), "`P1`: no row"),
+        (with(&pain, &format!("{pain}\n{pain}\n")), "`P1`: 2 rows"),
+        (with(&pain, &format!("{pain}\n{}\n", pain.replace("P1 ", "P21 "))), "`P21`: no such pain"),
+        (cell(&pain, 0, "soon"), "`P1`: neither a test nor a sentence"),
+        (cell(&pain, 0, "`tests/it/model.rs::gone`"), "`P1`: no function `gone` in `tests/it/model.rs`"),
+        (cell(&pain, 0, "`tests/it/gone.rs`"), "`P1`: no tests in `tests/it/gone.rs`"),
+        (cell(&pain, 1, "—"), "`P1`: it does not say what is done"),
         (with(&rule, ""), "`S2`: no row"),
         (with(&rule, &format!("{rule}\n{rule}\n")), "`S2`: 2 rows"),
         (with(&item, ""), "`Process.kill`: no row"),
@@ -205,10 +268,11 @@ fn a_table_with_a_gap_is_refused() {
         (cell(&rule, 2, "TODO"), "`S2`: ours is not a list of links"),
         (cell(&rule, 2, "`can_go_to`"), "`S2`: ours is not a list of links"),
         (cell(&line("| `Future` |"), 0, "same"), "`Future`: ours is not a list of links"),
-        (cell(&line("| S119 "), 1, "`tests/it/model.rs`"), "`S119`: next, yet something is there"),
         (cell(&rule, 2, "—"), "`S2`: ours is not a list of links"),
     ];
-    for (table, expected) in gaps {
+    let next = table.lines().find(|line| line.ends_with("next: communicator |"));
+    let next = next.map(|line| (cell(line, 1, "`tests/it/model.rs`"), "next, yet something is there"));
+    for (table, expected) in gaps.into_iter().chain(next) {
         let faults = check(&table);
         assert!(faults.iter().any(|fault| fault.contains(expected)), "{expected}: {faults:?}");
     }

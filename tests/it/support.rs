@@ -79,3 +79,39 @@ where
         panic!("it never held: {caller}");
     }
 }
+
+/// Xorshift: the same numbers for the same seed.
+#[derive(Debug)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.max(1))
+    }
+
+    /// Another one, whose numbers are others.
+    pub(crate) fn fork(&mut self) -> Self {
+        Self::new(self.next())
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        (self.next() >> 32) % bound.max(1)
+    }
+
+    /// A place in a list of this length.
+    pub(crate) fn index(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(length as u64)).unwrap_or_default()
+    }
+
+    pub(crate) fn fraction(&mut self) -> f64 {
+        let [a, b, c, d, ..] = self.next().to_be_bytes();
+        f64::from(u32::from_be_bytes([a, b, c, d])) / f64::from(u32::MAX)
+    }
+}

@@ -23,6 +23,7 @@ def arguments():
     parser.add_argument('--task-queue', required=True)
     parser.add_argument('--checkpoints', required=True, help='a folder')
     parser.add_argument('--processes', choices=['bare', 'wrapped'], default='bare', help='their communicator')
+    parser.add_argument('--tick', type=float, default=0.02, help='how long its loop sleeps at most, in seconds')
     parser.add_argument('--echo', help='an identifier whose calls are answered with what they ask')
     return parser.parse_args()
 
@@ -59,7 +60,7 @@ async def main():
     threading.Thread(target=wait_for_the_end, daemon=True).start()
     # plumpy adds callbacks from the communicator's thread without waking the loop: it wakes by itself.
     while not ended.is_set():
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(told.tick)
     communicator.close()
 
 

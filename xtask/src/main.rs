@@ -6,6 +6,7 @@ mod crash;
 mod debian;
 mod differential;
 mod examples;
+mod faults;
 mod fuzz;
 mod libtest;
 mod metadata;
@@ -27,6 +28,8 @@ cargo xtask bench [WORKLOAD…]          the benchmarks: prints a table and writ
 cargo xtask compile-time               how long a small program takes to build
 cargo xtask crash [--kills N] [--seed S] [--processes N] [--steps M] [--children K]
                                        a longer run of the crash test
+cargo xtask faults [--count N] [--seed S] [--processes N]
+                                       a longer run of the faults under load: broker, network and worker fail
 cargo xtask differential [--count N] [--seed S] [--first N]
                                        random outlines, run by plumpy and here; without options 10,000 of them
 cargo xtask fuzz [--count N] [--seed S]
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         "bench" => bench::bench(&arguments),
         "compile-time" => compile_time::compile_time(),
         "crash" => crash::crash(&arguments),
+        "faults" => faults::faults(&arguments),
         "fuzz" => fuzz::fuzz(&arguments),
         "differential" => differential::differential(&arguments),
         "" | "help" | "--help" | "-h" => {

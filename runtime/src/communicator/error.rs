@@ -35,9 +35,6 @@ pub enum CommunicatorError {
         /// Why, if it said so.
         text: Option<String>,
     },
-    /// Every subscriber rejected the task, and it was not put back.
-    #[error("the task was rejected: {0}")]
-    TaskRejected(String),
     /// A subscriber of this kind has the identifier.
     #[error("a subscriber has the identifier `{0}` already")]
     Duplicate(String),

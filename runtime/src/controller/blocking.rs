@@ -68,17 +68,16 @@ impl Thread {
         work: impl Future<Output = Result<T, ControlError>> + Send + 'static,
     ) -> Begun<T> {
         let (answer, answered) = sync_channel(1);
-        match Arc::clone(&self.calls).try_acquire_owned() {
-            Ok(place) => drop(self.runtime.spawn(async move {
+        if let Ok(place) = Arc::clone(&self.calls).try_acquire_owned() {
+            self.runtime.spawn(async move {
                 let result = work.await;
                 drop(place);
                 // Nobody may wait for it any more.
                 drop(answer.send(result));
-            })),
-            Err(_) => {
-                let full = CommunicatorError::Limit("too many calls of a blocking controller are outstanding");
-                drop(answer.send(Err(full.into())));
-            }
+            });
+        } else {
+            let full = CommunicatorError::Limit("too many calls of a blocking controller are outstanding");
+            drop(answer.send(Err(full.into())));
         }
         Begun { answered: Mutex::new(answered), thread: Arc::clone(self) }
     }

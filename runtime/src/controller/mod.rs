@@ -12,8 +12,10 @@ pub use task::{RemoteContinue, RemoteExecute, RemoteLaunch};
 
 use serde_json::{Map, Value};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::communicator::{Communicator, CommunicatorError, Deadlines, Rpc, Task};
+use crate::limits;
 use crate::message::{Broadcast, Intent, Node};
 use crate::process::{Process, ProcessId};
 use crate::spec::{Launch, Spec};
@@ -27,12 +29,13 @@ pub struct RemoteProcessController {
     communicator: Arc<dyn Communicator>,
     calls: Deadlines,
     tasks: Deadlines,
+    status_poll: Duration,
 }
 
 impl RemoteProcessController {
     /// A controller over this communicator.
     pub fn new(communicator: Arc<dyn Communicator>) -> Self {
-        Self { communicator, calls: Deadlines::RPC, tasks: Deadlines::TASK }
+        Self { communicator, calls: Deadlines::RPC, tasks: Deadlines::TASK, status_poll: limits::STATUS_POLL }
     }
 
     /// Allows calls to processes this long.
@@ -44,6 +47,13 @@ impl RemoteProcessController {
     /// Allows tasks this long, where the task does not say otherwise.
     pub fn with_task_deadlines(mut self, deadlines: Deadlines) -> Self {
         self.tasks = deadlines;
+        self
+    }
+
+    /// Asks this often for the status of a process whose [end is waited for](Self::wait_for_end);
+    /// [`limits::STATUS_POLL`] by default.
+    pub fn with_status_poll(mut self, every: Duration) -> Self {
+        self.status_poll = every;
         self
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::{ControlError, RemoteProcessController, reply};
 use crate::communicator::{BroadcastFilter, Communicator, CommunicatorError, Deadlines};
@@ -36,30 +36,33 @@ impl RemoteProcessController {
         // Listens before it asks: an end in between is heard.
         let mut announced = Announced::listen(&self.communicator, pid).await?;
         loop {
-            let asked = Instant::now();
-            match self.status_soon(pid).await {
+            let asked = tokio::select! {
+                biased;
+                state = announced.ended() => return Ok(state),
+                asked = self.status_soon(pid) => asked,
+            };
+            match asked {
                 Ok(Some(state)) if state.is_terminal() => return Ok(state),
-                // What is announced before nobody answers any more may still be on its way.
+                // What was announced before nobody answered any more may still be on its way.
                 Err(error @ ControlError::NotAlive(_)) => {
-                    return announced.end(limits::ANNOUNCED).await.ok_or(error);
+                    return timeout(limits::ANNOUNCED, announced.ended()).await.map_err(|_| error);
                 }
                 // A process in a long step, or a worker that is away for a moment: ask again.
                 Ok(_) | Err(ControlError::Timeout { .. } | ControlError::Disconnected(_)) => {}
                 Err(error) => return Err(error),
             }
-            let next = limits::STATUS_POLL.saturating_sub(asked.elapsed());
-            if let Some(state) = announced.end(next.max(limits::ANNOUNCED)).await {
-                return Ok(state);
-            }
-            if self.communicator.is_closed() {
-                return Err(CommunicatorError::Closed.into());
+            tokio::select! {
+                biased;
+                state = announced.ended() => return Ok(state),
+                () = self.communicator.closed() => return Err(CommunicatorError::Closed.into()),
+                () = sleep(self.status_poll) => {}
             }
         }
     }
 
     /// The state of a process, if it tells it soon.
     async fn status_soon(&self, pid: &ProcessId) -> Result<Option<ProcessState>, ControlError> {
-        let reply = self.calls.reply.min(limits::STATUS_POLL);
+        let reply = self.calls.reply.min(self.status_poll);
         let asking = self.clone().with_call_deadlines(Deadlines { reply, ..self.calls });
         Ok(asking.get_status(pid.clone()).await?.state)
     }
@@ -93,14 +96,15 @@ impl Announced {
         Ok(Self { communicator: Arc::clone(communicator), identifier, ended })
     }
 
-    /// The end, if it is announced in this time.
-    async fn end(&mut self, within: Duration) -> Option<ProcessState> {
-        let ended = self.ended.wait_for(Option::is_some);
-        match timeout(within, ended).await {
-            Ok(Ok(state)) => *state,
-            Ok(Err(_)) => None,
-            Err(_) => None,
+    /// The end, when it is announced.
+    async fn ended(&mut self) -> ProcessState {
+        if let Ok(state) = self.ended.wait_for(Option::is_some).await
+            && let Some(state) = *state
+        {
+            return state;
         }
+        // The communicator has dropped the subscriber: nothing will be heard any more.
+        std::future::pending().await
     }
 }
 

@@ -17,7 +17,7 @@ use crate::store::OwedReply;
 pub(super) struct Owed {
     runtime: Runtime,
     communicator: Arc<dyn Communicator>,
-    /// By process and task: where the reply goes. One that is there is being waited for.
+    /// By process and id: where the reply goes. One that is there is being waited for.
     addresses: Arc<Mutex<HashMap<(ProcessId, String), String>>>,
 }
 
@@ -36,11 +36,13 @@ impl Owed {
             return Ok(None);
         }
         let Some(address) = &task.reply_to else { return Ok(None) };
+        // A task that was sent twice is waited for twice; one that only came twice has one address.
+        let id = format!("{} {} {}", task.id, address.queue, address.correlation_id);
         let address = serde_json::to_string(address).map_err(Refusal::failed)?;
-        Ok(Some(OwedReply { id: task.id.clone(), address }))
+        Ok(Some(OwedReply { id, address }))
     }
 
-    /// Replies when the process has ended. A second call for the same reply changes where it goes.
+    /// Replies when the process has ended; a second call for the same reply does nothing more.
     pub(super) fn repay(&self, handle: AnyHandle, reply: OwedReply) {
         let key = (handle.pid().clone(), reply.id);
         if self.addresses().insert(key.clone(), reply.address).is_some() {

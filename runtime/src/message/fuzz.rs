@@ -87,7 +87,7 @@ const PIECES: &[&str] = &[
     "`",
 ];
 
-/// Numbers that look random and follow from a seed (SplitMix64).
+/// Numbers that look random and follow from a seed (`SplitMix64`).
 struct Random(u64);
 
 impl Random {
@@ -168,13 +168,20 @@ fn input(seed: u64, number: u64, corpus: &[(PathBuf, Vec<u8>)]) -> Vec<u8> {
     input
 }
 
-/// What is read is written, and read as the same again.
-fn check(input: &[u8]) -> Result<Option<Node>, String> {
-    let Ok(node) = decode(input) else { return Ok(None) };
+/// What is read is written, and read as the same again. Gives how long reading took.
+fn check(input: &[u8]) -> Result<(Duration, Option<Node>), String> {
+    let begun = Instant::now();
+    let read = decode(input);
+    let took = begun.elapsed();
+    let Ok(node) = read else { return Ok((took, None)) };
     let written = encode(&node).map_err(|error| format!("what was read cannot be written: {error}"))?;
     let again = decode(&written).map_err(|error| format!("what was written cannot be read: {error}"))?;
     // Not `==`: no number is equal to itself.
-    if format!("{again:?}") == format!("{node:?}") { Ok(Some(node)) } else { Err(format!("{node:?} became {again:?}")) }
+    if format!("{again:?}") == format!("{node:?}") {
+        Ok((took, Some(node)))
+    } else {
+        Err(format!("{node:?} became {again:?}"))
+    }
 }
 
 /// Bytes in memory, roughly.
@@ -202,12 +209,10 @@ fn changed_messages_are_read_or_refused() {
     let (mut read, mut faults, mut slowest, mut largest) = (0_u64, 0_u64, (Duration::ZERO, 0), (0, 0));
     for number in 0..count {
         let input = input(seed, number, &corpus);
-        let begun = Instant::now();
         let checked = catch_unwind(AssertUnwindSafe(|| check(&input))).unwrap_or_else(|_| Err("a panic".to_owned()));
-        let took = begun.elapsed();
-        slowest = slowest.max((took, number));
         let fault = match checked {
-            Ok(node) => {
+            Ok((took, node)) => {
+                slowest = slowest.max((took, number));
                 read += u64::from(node.is_some());
                 largest = largest.max((node.as_ref().map_or(0, memory), number));
                 (took > SLOW).then(|| format!("it took {took:?}"))

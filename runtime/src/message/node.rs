@@ -216,8 +216,8 @@ impl From<Node> for Value {
                     (UUID | "timestamp" | "binary" | "python/str" | "python/bytes", Node::Text(text)) => {
                         Self::String(text)
                     }
-                    ("python/tuple" | "python/list", node @ Node::Sequence(_)) => node.into(),
-                    ("python/dict", node @ Node::Mapping(_)) => node.into(),
+                    ("python/tuple" | "python/list", node @ Node::Sequence(_))
+                    | ("python/dict", node @ Node::Mapping(_)) => node.into(),
                     ("set", Node::Mapping(entries)) => entries.into_iter().map(|(key, _)| Self::from(key)).collect(),
                     (_, node) => under(&tag, node.into()),
                 }

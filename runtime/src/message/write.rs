@@ -197,11 +197,8 @@ fn deeper(depth: usize) -> Result<usize, MessageError> {
 
 /// Whether a character in double quotes is something else to YAML, or nothing that it takes.
 fn must_be_escaped(character: char) -> bool {
-    match character {
-        '"' | '\\' | ..'\u{20}' => true,
-        '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => true,
-        _ => false,
-    }
+    matches!(character, '"' | '\\' | ..'\u{20}' | '\u{7f}'..='\u{9f}')
+        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
 fn unwritable(reason: &str) -> MessageError {

@@ -73,10 +73,10 @@ type Hears = mpsc::Receiver<Option<String>>;
 
 /// Hears all broadcasts.
 async fn hears(communicator: &AmqpCommunicator) -> Hears {
-    let (heard, hears) = mpsc::channel(100_000);
+    let (told, hears) = mpsc::channel(100_000);
     let hear = move |broadcast: Arc<Broadcast>| {
-        let heard = heard.clone();
-        async move { drop(heard.send(broadcast.subject.clone()).await) }
+        let told = told.clone();
+        async move { drop(told.send(broadcast.subject.clone()).await) }
     };
     communicator.add_broadcast_subscriber(Arc::new(hear), BroadcastFilter::all(), None).await.unwrap();
     hears

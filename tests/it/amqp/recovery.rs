@@ -105,14 +105,14 @@ async fn replies_that_are_outstanding_fail_when_the_connection_is_lost() {
     let (sender, worker) = (connect(&broker, &options).await, connect(&broker, &options).await);
     let gate = Gate::new();
     let held = gate.clone();
-    let hold = move |_: IncomingRpc| {
+    let waits = move |_: IncomingRpc| {
         let gate = held.clone();
         async move {
             gate.pass().await;
             Ok(Answer::Value(Node::Null))
         }
     };
-    worker.add_rpc_subscriber(Arc::new(hold), Some("held".to_owned())).await.unwrap();
+    worker.add_rpc_subscriber(Arc::new(waits), Some("held".to_owned())).await.unwrap();
     let call = sender.rpc_send(Rpc::new("held", Node::Null)).await.unwrap();
     gate.reached().await;
     let task = sender.task_send(Task::new(Node::Null)).await.unwrap().unwrap();
@@ -135,7 +135,7 @@ async fn a_task_that_comes_again_while_it_is_done_is_joined() {
     let (sender, worker) = (connect(&broker, &options).await, connect(&broker, &options).await);
     let (gate, runs) = (Gate::new(), Arc::new(AtomicU32::new(0)));
     let (held, counted) = (gate.clone(), Arc::clone(&runs));
-    let hold = move |task: Incoming| {
+    let waits = move |task: Incoming| {
         counted.fetch_add(1, Ordering::SeqCst);
         let gate = held.clone();
         async move {
@@ -145,7 +145,7 @@ async fn a_task_that_comes_again_while_it_is_done_is_joined() {
             })))
         }
     };
-    worker.add_task_subscriber(Arc::new(hold), None).await.unwrap();
+    worker.add_task_subscriber(Arc::new(waits), None).await.unwrap();
     sender.task_send(Task::new(Node::from("once")).no_reply()).await.unwrap();
     gate.reached().await;
     broker.close_all_connections().await;
@@ -165,7 +165,7 @@ async fn a_task_that_was_done_while_the_connection_was_lost_is_not_done_again() 
     let (sender, worker) = (connect(&broker, &options).await, connect(&broker, &options).await);
     let (gate, runs) = (Gate::new(), Arc::new(AtomicU32::new(0)));
     let (held, counted) = (gate.clone(), Arc::clone(&runs));
-    let hold = move |task: Incoming| {
+    let waits = move |task: Incoming| {
         counted.fetch_add(1, Ordering::SeqCst);
         let gate = held.clone();
         async move {
@@ -175,7 +175,7 @@ async fn a_task_that_was_done_while_the_connection_was_lost_is_not_done_again() 
             })))
         }
     };
-    worker.add_task_subscriber(Arc::new(hold), None).await.unwrap();
+    worker.add_task_subscriber(Arc::new(waits), None).await.unwrap();
     sender.task_send(Task::new(Node::from("once")).no_reply()).await.unwrap();
     gate.reached().await;
     broker.stop_app().await;
@@ -217,7 +217,7 @@ async fn a_task_beyond_the_consumer_timeout_is_joined_and_one_that_is_taken_over
     let (sender, worker) = (connect(&broker, &options).await, connect(&broker, &options).await);
     let (gate, runs) = (Gate::new(), Arc::new(AtomicU32::new(0)));
     let (held, counted) = (gate.clone(), Arc::clone(&runs));
-    let hold = move |task: Incoming| {
+    let waits = move |task: Incoming| {
         counted.fetch_add(1, Ordering::SeqCst);
         let gate = held.clone();
         async move {
@@ -229,7 +229,7 @@ async fn a_task_beyond_the_consumer_timeout_is_joined_and_one_that_is_taken_over
             Ok(if taken { Answer::Taken(done) } else { Answer::Later(done) })
         }
     };
-    worker.add_task_subscriber(Arc::new(hold), None).await.unwrap();
+    worker.add_task_subscriber(Arc::new(waits), None).await.unwrap();
     let taken = sender.task_send(Task::new(Node::from("taken"))).await.unwrap().unwrap();
     gate.reached().await;
     let later = sender.task_send(Task::new(Node::from("later"))).await.unwrap().unwrap();

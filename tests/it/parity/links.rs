@@ -14,7 +14,7 @@ pub(super) fn broken(name: &str, text: &str) -> Vec<String> {
     let package = temporary.join("parity").join(name);
     let manifest = format!(
         "[package]\nname = {:?}\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
-         procession = {{ path = {:?}, features = [\"sqlite\", \"conformance\", \"collect\"] }}\n",
+         procession = {{ path = {:?}, features = [\"sqlite\", \"amqp\", \"conformance\", \"collect\"] }}\n",
         format!("parity-{name}"),
         root.to_string_lossy()
     );

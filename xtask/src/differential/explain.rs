@@ -266,7 +266,9 @@ fn put(outputs: &mut Value, path: &[&str], value: &Value) {
         return put(outputs.entry(*head).or_insert_with(|| json!({})), rest, value);
     }
     match (outputs.get_mut(*head), value) {
-        (Some(Value::Object(known)), Value::Object(new)) => known.extend(new.clone()),
+        (Some(known @ Value::Object(_)), Value::Object(new)) => {
+            new.iter().for_each(|(name, value)| put(known, &[name.as_str()], value));
+        }
         _ => drop(outputs.insert((*head).to_owned(), value.clone())),
     }
 }
@@ -423,5 +425,11 @@ mod tests {
             let (_, end, outputs, applied) = explained(log.clone(), end, json!({ "n": { "q": 2 } }), json!({}));
             assert_eq!((end, outputs, applied), (ended, json!({ "n": { "p": 1, "q": 2 } }), rules));
         }
+        let mapping = json!({ "deep": { "q": 2 } });
+        let log =
+            json!([RUNNING, ["step", "a"], ["emitted", "n.deep.p", 1], ["emitted", "n", mapping.clone()], FINISHED]);
+        let end = json!({ "state": "finished", "result": null, "successful": true, "valid_beside": true });
+        let (_, _, outputs, _) = explained(log, end, json!({ "n": mapping }), json!({}));
+        assert_eq!(outputs, json!({ "n": { "deep": { "p": 1, "q": 2 } } }));
     }
 }

@@ -58,7 +58,7 @@ async fn reconnecting(shared: &Arc<Shared>, uri: &AMQPUri, first: First) {
                     return;
                 }
                 // A connection that fails again and again as soon as it is there is not tried again at once.
-                if connected.load(Ordering::Relaxed) && began.elapsed() > limits::RECONNECT_MOST {
+                if connected.load(Ordering::Relaxed) && began.elapsed() > limits::LASTING {
                     attempt = 0;
                 }
             }

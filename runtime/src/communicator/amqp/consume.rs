@@ -106,6 +106,9 @@ pub(super) async fn broadcasts(
             Ok(batch) => {
                 acknowledge(&channel, &batch);
                 for delivery in batch {
+                    if !shared.is_new(&delivery) {
+                        continue;
+                    }
                     match wire::read_broadcast(&delivery.data) {
                         Ok(broadcast) => shared.subscribers.broadcast(&Arc::new(broadcast), &shared.statistics),
                         Err(reason) => {

@@ -13,6 +13,7 @@ mod acks;
 mod connection;
 mod consume;
 mod greeting;
+mod heard;
 mod link;
 mod options;
 mod publish;

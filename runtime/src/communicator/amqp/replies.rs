@@ -33,10 +33,10 @@ impl Replies {
     /// Waits for the replies under a correlation id.
     pub(super) fn expect(self: &Arc<Self>, correlation_id: &str, within: Duration) -> CommunicatorResult<Reply> {
         let (replier, reply) = Reply::new(within);
-        let (replies, forgotten) = (Arc::downgrade(self), correlation_id.to_owned());
+        let (waiting, forgotten) = (Arc::downgrade(self), correlation_id.to_owned());
         replier.on_forgotten(move || {
-            if let Some(replies) = replies.upgrade() {
-                replies.remove(&forgotten);
+            if let Some(waiting) = waiting.upgrade() {
+                waiting.remove(&forgotten);
             }
         });
         let mut waiting = self.lock();

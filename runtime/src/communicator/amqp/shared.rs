@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::acks::Acks;
+use super::heard::Heard;
 use super::options::AmqpOptions;
 use super::publish::{Message, Offer, Publisher, ReplyTo, Sent};
 use super::replies::Replies;
@@ -51,6 +52,8 @@ pub(super) struct Shared {
     requests: Arc<Semaphore>,
     broadcasts: Arc<Semaphore>,
     answers: Arc<Semaphore>,
+    /// Broadcasts that have come lately.
+    heard: Mutex<Heard>,
     pub(super) host: Host,
 }
 
@@ -81,6 +84,7 @@ impl Shared {
             replies,
             subscribers: Subscribers::default(),
             tasks: Tasks::default(),
+            heard: Mutex::default(),
             statistics: Statistics::default(),
             connection: watch::Sender::new(AmqpConnection::Connecting),
             stop: watch::Sender::new(false),
@@ -96,6 +100,12 @@ impl Shared {
 
     pub(super) fn is_closed(&self) -> bool {
         *self.stop.borrow()
+    }
+
+    /// Whether a broadcast comes for the first time: one that was not confirmed is sent again after a lost connection.
+    pub(super) fn is_new(&self, delivery: &Delivery) -> bool {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.first(delivery.properties.message_id().as_ref())
     }
 
     pub(super) fn check_open(&self) -> CommunicatorResult<()> {

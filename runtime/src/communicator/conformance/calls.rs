@@ -28,19 +28,19 @@ pub async fn a_call_reaches_the_subscriber_of_its_identifier(subject: Subject) {
 
 /// A call to nobody is unroutable: where there never was anybody, where it was removed, where its communicator has closed.
 pub async fn a_call_to_nobody_is_unroutable(subject: Subject) {
-    let (caller, callee) = subject.pair().await;
-    answers(&callee, "removed", named("callee")).await;
-    answers(&callee, "closed", named("callee")).await;
+    let (caller, worker) = subject.pair().await;
+    answers(&worker, "removed", named("worker")).await;
+    answers(&worker, "closed", named("worker")).await;
     last(call(&caller, "removed", "still there").await).await.unwrap();
-    callee.remove_rpc_subscriber("removed").await.unwrap();
+    worker.remove_rpc_subscriber("removed").await.unwrap();
     // Other kinds of subscribers have identifiers of their own.
     let filter = super::BroadcastFilter::all();
     let ignores = |_: std::sync::Arc<super::Broadcast>| async {};
-    callee.add_broadcast_subscriber(std::sync::Arc::new(ignores), filter, Some("deaf".to_owned())).await.unwrap();
+    worker.add_broadcast_subscriber(std::sync::Arc::new(ignores), filter, Some("deaf".to_owned())).await.unwrap();
     for identifier in ["never there", "removed", "deaf"] {
         unroutable(&caller, identifier).await;
     }
-    callee.close().await.unwrap();
+    worker.close().await.unwrap();
     // A broker may take a moment to see that it has gone.
     let gone = async {
         while !matches!(
@@ -61,10 +61,10 @@ async fn unroutable(caller: &std::sync::Arc<dyn super::Communicator>, identifier
 
 /// Calls to one subscriber are answered beside one another, each reply to its call.
 pub async fn calls_are_answered_beside_one_another(subject: Subject) {
-    let (caller, callee) = subject.pair().await;
+    let (caller, worker) = subject.pair().await;
     let (outbox, mut begun) = inbox();
     let gate = Gate::new();
-    answers(&callee, "busy", held(&outbox, &gate)).await;
+    answers(&worker, "busy", held(&outbox, &gate)).await;
     let mut replies = Vec::new();
     for index in 0..100_i64 {
         replies.push(call(&caller, "busy", index).await);
@@ -93,9 +93,9 @@ pub(super) fn held(outbox: &Outbox<IncomingRpc>, gate: &Gate) -> impl RpcSubscri
 
 /// A subscriber may itself call, its own communicator too, and as deep as it likes.
 pub async fn a_subscriber_may_call_another(subject: Subject) {
-    let (caller, callee) = subject.pair().await;
-    let relay = callee.clone();
-    answers(&callee, "relay", move |call: IncomingRpc| {
+    let (caller, worker) = subject.pair().await;
+    let relay = worker.clone();
+    answers(&worker, "relay", move |call: IncomingRpc| {
         let relay = std::sync::Arc::downgrade(&relay);
         async move {
             let Node::Integer(left @ 1..) = call.body else { return value("the end") };
@@ -129,9 +129,9 @@ pub async fn a_call_whose_subscriber_is_lost_fails(subject: Subject) {
 
 /// A subscriber that does not answer costs its caller no more than the deadline, and others nothing.
 pub async fn a_subscriber_that_never_answers_holds_up_nobody(subject: Subject) {
-    let (caller, callee) = subject.pair().await;
-    answers(&callee, "silent", |_: IncomingRpc| std::future::pending::<Answered>()).await;
-    answers(&callee, "quick", named("callee")).await;
+    let (caller, worker) = subject.pair().await;
+    answers(&worker, "silent", |_: IncomingRpc| std::future::pending::<Answered>()).await;
+    answers(&worker, "quick", named("worker")).await;
     let mut silent = Vec::new();
     for _ in 0..10 {
         let brief = Rpc::new("silent", Node::Null).deadlines(deadline(super::BRIEF));

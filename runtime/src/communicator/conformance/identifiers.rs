@@ -94,33 +94,33 @@ fn refused<T: Debug>(result: CommunicatorResult<T>, identifier: &str) {
 
 /// Whatever else is text is an identifier.
 pub async fn odd_identifiers_are_identifiers(subject: Subject) {
-    let (caller, callee) = subject.pair().await;
+    let (caller, worker) = subject.pair().await;
     let long = "x".repeat(limits::IDENTIFIER_BYTES);
     for identifier in [" ", "a.b", ".", "[rpc].a", "a*", "*a.#b", "ünï — \u{1F600}", "two\nlines", "5ce11889", &long]
     {
-        assert_eq!(add(&callee, "rpc", Some(identifier)).await.unwrap(), identifier);
+        assert_eq!(add(&worker, "rpc", Some(identifier)).await.unwrap(), identifier);
     }
     for identifier in [" ", "a.b", ".", "[rpc].a", "a*", "*a.#b", "ünï — \u{1F600}", "two\nlines", "5ce11889", &long]
     {
         assert_eq!(last(call(&caller, identifier, 1_i64).await).await.unwrap(), Node::text(identifier));
-        remove(&callee, "rpc", identifier).await.unwrap();
+        remove(&worker, "rpc", identifier).await.unwrap();
     }
 }
 
 /// Where no identifier is given, one is made that nobody else has.
 pub async fn an_identifier_is_made_where_none_is_given(subject: Subject) {
-    let (caller, callee) = subject.pair().await;
+    let (caller, worker) = subject.pair().await;
     let mut made = std::collections::BTreeSet::new();
     for kind in KINDS {
         for _ in 0..3 {
-            let identifier = add(&callee, kind, None).await.unwrap();
+            let identifier = add(&worker, kind, None).await.unwrap();
             if kind == "rpc" {
                 assert_eq!(last(call(&caller, &identifier, 1_i64).await).await.unwrap(), Node::text(&*identifier));
             }
-            remove(&callee, kind, &identifier).await.unwrap();
+            remove(&worker, kind, &identifier).await.unwrap();
             assert!(made.insert(identifier));
         }
     }
-    answers(&callee, "named", |_: IncomingRpc| async { value("named") }).await;
+    answers(&worker, "named", |_: IncomingRpc| async { value("named") }).await;
     assert_eq!(last(call(&caller, "named", 1_i64).await).await.unwrap(), Node::text("named"));
 }

@@ -35,12 +35,12 @@ pub async fn what_is_sent_after_a_subscription_arrives(subject: Subject) {
 
 /// While calls rain on a subscriber it is removed: when that has returned, none begins.
 pub async fn no_call_arrives_after_a_removal(subject: Subject) {
-    let (caller, callee) = subject.pair().await;
+    let (caller, worker) = subject.pair().await;
     for _ in 0..10 {
         let removed = Arc::new(AtomicBool::new(false));
         let (outbox, mut arrived) = inbox();
         let seen = Arc::clone(&removed);
-        answers(&callee, "rained on", move |_: IncomingRpc| {
+        answers(&worker, "rained on", move |_: IncomingRpc| {
             let (outbox, seen) = (outbox.clone(), Arc::clone(&seen));
             async move {
                 outbox.put(seen.load(Ordering::SeqCst));
@@ -59,7 +59,7 @@ pub async fn no_call_arrives_after_a_removal(subject: Subject) {
             }
         });
         arrived.next().await;
-        soon("the removal", callee.remove_rpc_subscriber("rained on")).await.unwrap();
+        soon("the removal", worker.remove_rpc_subscriber("rained on")).await.unwrap();
         removed.store(true, Ordering::SeqCst);
         let (replies, error) = soon("the end of the rain", rain).await.unwrap();
         assert!(matches!(error, CommunicatorError::Unroutable { .. }), "{error:?}");

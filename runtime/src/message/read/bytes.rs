@@ -36,7 +36,7 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, MessageError>
             Err(_) => return Err(fault(&read)),
         }
     }
-    if bytes.len() % 2 == 0 { Ok(read) } else { Err(fault(&read)) }
+    if bytes.len().is_multiple_of(2) { Ok(read) } else { Err(fault(&read)) }
 }
 
 /// The first character that YAML has only in its escaped form.

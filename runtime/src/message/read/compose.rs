@@ -135,7 +135,7 @@ impl<'a> Composer<'a> {
     ) -> Result<Node, Fault> {
         let flow = matches!(place, Place::Flow);
         let opens = match self.next()? {
-            Token::Plain(_) | Token::Quoted(_) => return self.scalar(tag),
+            Token::Plain(_) | Token::Quoted(_) => return self.scalar(tag.as_deref()),
             Token::FlowSequence | Token::FlowMapping | Token::BlockSequence | Token::BlockMapping => true,
             token => *token == Token::BlockEntry,
         };
@@ -164,10 +164,10 @@ impl<'a> Composer<'a> {
         collection(at, tag, Node::Sequence(sequence), "seq", "python/list")
     }
 
-    fn scalar(&mut self, tag: Option<Cow<'a, str>>) -> Result<Node, Fault> {
+    fn scalar(&mut self, tag: Option<&str>) -> Result<Node, Fault> {
         match self.scanner.take()? {
-            (at, Token::Plain(text)) => scalar(at, tag.as_deref(), text, true),
-            (at, Token::Quoted(text)) => scalar(at, tag.as_deref(), text, false),
+            (at, Token::Plain(text)) => scalar(at, tag, text, true),
+            (at, Token::Quoted(text)) => scalar(at, tag, text, false),
             (at, _) => Err(Fault::new(at, "a value is missing")),
         }
     }

@@ -33,7 +33,7 @@ impl<'a> Scanner<'a> {
                 Some((handle, prefix))
             }
             _ => {
-                self.to_line_end();
+                self.skip_line();
                 None
             }
         };
@@ -57,7 +57,7 @@ impl<'a> Scanner<'a> {
     pub(super) fn ignored_line(&mut self) -> Result<(), Fault> {
         self.spaces();
         if self.byte() == b'#' {
-            self.to_line_end();
+            self.skip_line();
         }
         if self.byte() != 0 && self.line_break().is_none() {
             return Err(Fault::new(self.at, "the line must end here"));

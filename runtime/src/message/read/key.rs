@@ -62,7 +62,9 @@ fn identify(key: &Node, identity: &mut String) {
         Node::Text(text) => write!(identity, "t{}:{text}", text.len()),
         Node::Sequence(nodes) => {
             identity.push('[');
-            nodes.iter().for_each(|node| identify(node, identity));
+            for node in nodes {
+                identify(node, identity);
+            }
             write!(identity, "]")
         }
         Node::Mapping(entries) => {

@@ -17,7 +17,7 @@ impl<'a> Scanner<'a> {
         let mut gap: Cow<'a, str> = Cow::Borrowed("");
         while self.byte() != b'#' {
             let from = self.at;
-            self.to_plain_end();
+            self.skip_plain();
             if self.at == from {
                 break;
             }
@@ -39,7 +39,7 @@ impl<'a> Scanner<'a> {
         folded.map_or_else(|| Cow::Borrowed(&self.text[start..end]), Cow::Owned)
     }
 
-    fn to_plain_end(&mut self) {
+    fn skip_plain(&mut self) {
         loop {
             match self.byte() {
                 0 | b' ' | b'\t' | b'\n' | b'\r' => return,
@@ -267,7 +267,7 @@ impl<'a> Scanner<'a> {
             breaks.clear();
             let leading = matches!(self.byte(), b' ' | b'\t');
             let from = self.at;
-            self.to_line_end();
+            self.skip_line();
             read.push_str(&self.text[from..self.at]);
             ending = self.line_break().unwrap_or_default();
             self.block_breaks(indent, &mut breaks);

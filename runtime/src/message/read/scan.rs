@@ -111,7 +111,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn fetch(&mut self) -> Result<(), Fault> {
-        self.to_next_token();
+        self.skip_blanks();
         self.stale_simple_keys()?;
         self.unwind(self.column());
         let at = self.at;
@@ -332,13 +332,13 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn to_next_token(&mut self) {
+    fn skip_blanks(&mut self) {
         loop {
             while self.byte() == b' ' {
                 self.at += 1;
             }
             if self.byte() == b'#' {
-                self.to_line_end();
+                self.skip_line();
             }
             if self.line_break().is_none() {
                 return;
@@ -405,7 +405,7 @@ impl<'a> Scanner<'a> {
         Some(if length == 3 { &self.text[from..self.at] } else { "\n" })
     }
 
-    pub(super) fn to_line_end(&mut self) {
+    pub(super) fn skip_line(&mut self) {
         while self.byte() != 0 && self.break_at(self.at) == 0 {
             self.at += 1;
         }

@@ -23,24 +23,37 @@ pub(super) fn start(remote: Arc<Remote>, shared: &Arc<Shared>) -> std::io::Resul
     let shared = Arc::clone(shared);
     let work = async move {
         let gone = Gone(remote);
-        let remote = &gone.0;
         let (closing, closed) = watch::channel(false);
         let until = async {
             shared.closed().await;
             shared.drained().await;
             closing.send_replace(true);
+            // A communicator that hangs must not keep this thread.
+            tokio::time::sleep(limits::FAREWELL).await;
         };
-        let mut subscriptions =
-            Subscriptions { remote, answers, reached: HashSet::new(), again: HashSet::new(), at: None };
-        let subscribed = subscriptions.run(closed.clone());
-        let (orders, (), (), ()) = tokio::join!(listen(remote, orders), until, tell(remote, closed), subscribed);
-        subscriptions.remove_all().await;
-        if let Some(identifier) = orders {
-            logged("the removal of a subscription", remote.communicator.remove_broadcast_subscriber(&identifier).await);
+        tokio::select! {
+            () = serve(&gone.0, answers, orders, closed) => {}
+            () = until => tracing::warn!("a communicator hangs: subscriptions of a closed runtime may be left behind"),
         }
     };
     std::thread::Builder::new().name("procession-remote".to_owned()).spawn(move || runtime.block_on(work))?;
     Ok(())
+}
+
+/// Makes subscriptions and tells of transitions until the runtime has closed, then removes all subscriptions.
+async fn serve(
+    remote: &Arc<Remote>,
+    answers: Arc<dyn RpcSubscriber>,
+    orders: Arc<Orders>,
+    closed: watch::Receiver<bool>,
+) {
+    let mut subscriptions = Subscriptions { remote, answers, reached: HashSet::new(), again: HashSet::new(), at: None };
+    let subscribed = subscriptions.run(closed.clone());
+    let (orders, (), ()) = tokio::join!(listen(remote, orders), tell(remote, closed), subscribed);
+    subscriptions.remove_all().await;
+    if let Some(identifier) = orders {
+        logged("the removal of a subscription", remote.communicator.remove_broadcast_subscriber(&identifier).await);
+    }
 }
 
 /// Lets nobody wait for this thread any more, however it ends.

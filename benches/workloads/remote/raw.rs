@@ -1,0 +1,180 @@
+//! The limits of W3, W6 and broadcasts: lapin itself, with nothing of what a runtime of processes does.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+use futures_core::Stream;
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions};
+use lapin::options::{ConfirmSelectOptions, QueueDeclareOptions};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
+use tokio::sync::oneshot;
+
+use super::worker::{Worker, ready};
+
+/// Twice as many as are in flight.
+pub(super) const PREFETCH: u16 = 200;
+/// The queue of RabbitMQ that is none: a reply goes to the connection that asked.
+const DIRECT: &str = "amq.rabbitmq.reply-to";
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Persistent requests that are confirmed, from a durable queue, acknowledged.
+    Tasks,
+    /// Transient requests.
+    Calls,
+}
+
+impl Kind {
+    fn queue(self) -> &'static str {
+        match self {
+            Self::Tasks => "raw.tasks",
+            Self::Calls => "raw.calls",
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Tasks => "tasks",
+            Self::Calls => "calls",
+        }
+    }
+
+    pub(crate) fn of(word: &str) -> Self {
+        [Self::Tasks, Self::Calls].into_iter().find(|kind| kind.word() == word).expect("a kind")
+    }
+
+    async fn declare(self, channel: &Channel) {
+        let durable = self == Self::Tasks;
+        let options = QueueDeclareOptions { durable, exclusive: false, auto_delete: !durable, ..Default::default() };
+        channel.queue_declare(self.queue().into(), options, FieldTable::default()).await.expect("a queue");
+    }
+}
+
+pub(super) async fn connect(url: &str) -> Connection {
+    Connection::connect(url, ConnectionProperties::default()).await.expect("a connection")
+}
+
+/// The next message, and with it all that are there.
+pub(super) async fn next(consumer: &mut Consumer) -> Vec<Delivery> {
+    let mut batch = Vec::new();
+    poll_fn(|context| {
+        while let Poll::Ready(delivery) = Pin::new(&mut *consumer).poll_next(context) {
+            batch.push(delivery.expect("the consumer goes on").expect("a delivery"));
+        }
+        if batch.is_empty() { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    batch
+}
+
+/// What is asked, and what comes back.
+fn request(number: u64) -> String {
+    format!("{{\"a\": {number}, \"b\": 1}}")
+}
+
+fn answer(request: &[u8]) -> String {
+    let request: HashMap<&str, u64> = serde_json::from_slice(request).expect("a request");
+    (request["a"] + request["b"]).to_string()
+}
+
+/// Answers in another OS process.
+pub(crate) async fn serve(url: &str, kind: Kind) {
+    let connection = connect(url).await;
+    let (consuming, publishing) =
+        (connection.create_channel().await.expect("a channel"), connection.create_channel().await.expect("a channel"));
+    kind.declare(&consuming).await;
+    consuming.basic_qos(PREFETCH, BasicQosOptions::default()).await.expect("a prefetch");
+    let options = BasicConsumeOptions { no_ack: kind == Kind::Calls, ..Default::default() };
+    let mut consumer = consuming
+        .basic_consume(kind.queue().into(), "".into(), options, FieldTable::default())
+        .await
+        .expect("a consumer");
+    ready("");
+    loop {
+        let batch = next(&mut consumer).await;
+        let last = batch.last().expect("not empty").acker.clone();
+        for delivery in batch {
+            let publishing = publishing.clone();
+            tokio::spawn(async move { reply(&publishing, delivery).await });
+        }
+        if kind == Kind::Tasks {
+            // While this is written the next batch gathers.
+            last.ack(BasicAckOptions { multiple: true }).await.expect("acknowledged");
+        }
+    }
+}
+
+async fn reply(channel: &Channel, delivery: Delivery) {
+    let to = delivery.properties.reply_to().clone().expect("an address");
+    let id = delivery.properties.correlation_id().clone().expect("an id");
+    let properties = BasicProperties::default().with_delivery_mode(1).with_correlation_id(id);
+    let options = BasicPublishOptions::default();
+    let body = answer(&delivery.data);
+    let sent = channel.basic_publish("".into(), to, options, body.as_bytes(), properties);
+    sent.await.expect("sent");
+}
+
+type Waiting = HashMap<u64, oneshot::Sender<Vec<u8>>>;
+
+/// Asks.
+pub(crate) struct Client {
+    _worker: Worker,
+    kind: Kind,
+    channel: Channel,
+    waiting: Arc<Mutex<Waiting>>,
+    _connection: Connection,
+}
+
+fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Client {
+    pub(crate) async fn start(url: &str, kind: Kind) -> Self {
+        let worker = Worker::start(&["raw", kind.word(), url]);
+        let connection = connect(url).await;
+        // Replies to this pseudo queue come on the channel that asks.
+        let channel = connection.create_channel().await.expect("a channel");
+        if kind == Kind::Tasks {
+            channel.confirm_select(ConfirmSelectOptions::default()).await.expect("confirms");
+        }
+        let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
+        let mut replies =
+            channel.basic_consume(DIRECT.into(), "".into(), options, FieldTable::default()).await.expect("a consumer");
+        let waiting = Arc::new(Mutex::new(Waiting::new()));
+        let asked = Arc::clone(&waiting);
+        tokio::spawn(async move {
+            loop {
+                for delivery in next(&mut replies).await {
+                    let id = delivery.properties.correlation_id().as_ref().expect("an id").as_str().parse();
+                    let asked = lock(&asked).remove(&id.expect("a number")).expect("asked once");
+                    let _ = asked.send(delivery.data);
+                }
+            }
+        });
+        Self { _worker: worker, kind, channel, waiting, _connection: connection }
+    }
+
+    pub(crate) async fn call(&self, number: u64) {
+        let (asked, replied) = oneshot::channel();
+        lock(&self.waiting).insert(number, asked);
+        let id: ShortString = number.to_string().into();
+        let mode = if self.kind == Kind::Tasks { 2 } else { 1 };
+        let properties =
+            BasicProperties::default().with_delivery_mode(mode).with_correlation_id(id).with_reply_to(DIRECT.into());
+        let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+        let body = request(number);
+        let sent =
+            self.channel.basic_publish("".into(), self.kind.queue().into(), options, body.as_bytes(), properties);
+        let confirm = sent.await.expect("sent").await.expect("confirmed");
+        assert!(!confirm.is_nack() && confirm.take_message().is_none(), "routed");
+        let reply = replied.await.expect("a reply");
+        assert_eq!(reply, (number + 1).to_string().as_bytes());
+    }
+}
