@@ -102,6 +102,7 @@ fn named(process: &str) -> String {
 }
 
 /// The arguments of `launch_process`.
+#[allow(clippy::needless_pass_by_value)] // What `json!` gives is handed over.
 fn launch(process: &str, inputs: Value) -> Value {
     json!({ "process_class": named(process), "init_kwargs": { "inputs": inputs } })
 }
