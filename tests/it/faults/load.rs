@@ -1,6 +1,7 @@
 //! Callers that have processes run, and go on until each has its right answer.
 
 use procession::ProcessId;
+use procession::communicator::Deadlines;
 use procession::controller::{ControlError, RemoteProcessController};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -337,7 +338,8 @@ fn any_way(random: &mut Random) -> Way {
 /// a broadcast.
 pub(crate) async fn resumed(callers: &Arc<Callers>, lighthouse: &Lighthouse, within: Duration) -> Duration {
     let begun = Instant::now();
-    let quick = procession::communicator::Deadlines { send: Duration::from_secs(2), reply: Duration::from_secs(2) };
+    // A call that was swallowed with a connection is not what is measured.
+    let quick = Deadlines { send: Duration::from_secs(1), reply: Duration::from_secs(1) };
     let impatient = callers.controller.clone().with_call_deadlines(quick);
     let task = async { drop(callers.run(Work::Add, Way::Launch).await) };
     let call = async {
