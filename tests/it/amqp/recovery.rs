@@ -97,6 +97,21 @@ async fn it_recovers_where_the_broker_takes_a_queue_away() {
     pair.works("after").await;
 }
 
+/// Nobody else is there to declare it: whoever sends a task does.
+#[tokio::test]
+#[ignore = "needs RabbitMQ: cargo xtask test"]
+async fn a_task_whose_queue_was_deleted_waits_in_a_new_one() {
+    let broker = Broker::shared();
+    let options = options();
+    let sender = connect(&broker, &options).await;
+    broker.ctl(&["delete_queue", &super::task_queue_of(&options)]).await;
+    let reply = sender.task_send(Task::new(Node::from("waits"))).await.unwrap().unwrap();
+    let worker = connect(&broker, &options).await;
+    let task = |task: Incoming| async move { Ok(Answer::Value(task.body)) };
+    worker.add_task_subscriber(Arc::new(task), None).await.unwrap();
+    assert_eq!(soon("the reply to a task", reply.last()).await.unwrap(), Node::from("waits"));
+}
+
 #[tokio::test]
 #[ignore = "needs RabbitMQ: cargo xtask test"]
 async fn replies_that_are_outstanding_fail_when_the_connection_is_lost() {

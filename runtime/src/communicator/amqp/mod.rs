@@ -37,7 +37,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
-use tokio::time::{sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
 use self::publish::{Message, Offer, ReplyTo};
@@ -145,8 +145,26 @@ impl AmqpCommunicator {
             body: wire::encode(&Node::from(TaskEnvelope { payload: body, no_reply }))?,
         };
         let reply = if no_reply { None } else { Some(shared.replies.expect(&correlation_id, deadlines.reply)?) };
-        shared.request(message, true, deadlines.send).await?;
+        self.send_to_queue(&message, deadlines.send).await?;
         Ok(reply)
+    }
+
+    /// Sends a task to its queue, which is declared anew where someone has deleted it: a task waits in it, whoever is there.
+    async fn send_to_queue(&self, message: &Message, within: Duration) -> CommunicatorResult<()> {
+        let until = shared::until(within);
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.shared.request(message.clone(), true, left).await {
+                Err(CommunicatorError::Unroutable { .. }) if Instant::now() < until => {
+                    self.declare(&message.routing_key, left).await?;
+                }
+                Err(CommunicatorError::Timeout { what, .. }) => {
+                    return Err(CommunicatorError::Timeout { what, within });
+                }
+                sent => return sent,
+            }
+            sleep(limits::RECONNECT_LEAST).await;
+        }
     }
 
     /// Makes sure that a queue is there: a task waits in it where nobody takes it.

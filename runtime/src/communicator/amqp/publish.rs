@@ -18,7 +18,7 @@ use super::replies::Replies;
 use crate::limits;
 
 /// A message on its way out.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Message {
     pub(super) exchange: ShortString,
     pub(super) routing_key: ShortString,
