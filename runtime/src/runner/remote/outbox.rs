@@ -79,14 +79,14 @@ pub(super) struct Batch {
 #[derive(Debug, Default)]
 pub(super) struct Round {
     pub(super) arriving: Vec<ProcessId>,
-    /// The place of the last of them.
+    /// The place up to which all have arrived then, if that is further than before.
     pub(super) arrived: Option<u64>,
     pub(super) leaving: Vec<ProcessId>,
 }
 
 impl Round {
     pub(super) fn is_empty(&self) -> bool {
-        self.arriving.is_empty() && self.leaving.is_empty()
+        self.arriving.is_empty() && self.leaving.is_empty() && self.arrived.is_none()
     }
 }
 
@@ -139,6 +139,9 @@ impl Outbox {
         let mut inner = self.lock();
         if let Some(place) = inner.places.remove(pid) {
             inner.arriving.remove(&place);
+            drop(inner);
+            // Who waits until it has arrived need not wait any more.
+            self.changed.notify_one();
             return;
         }
         let after = inner.last;
@@ -167,12 +170,14 @@ impl Outbox {
         let mut inner = self.lock();
         let mut round = Round::default();
         while round.arriving.len() < limits::SUBSCRIBING
-            && let Some((place, pid)) = inner.arriving.pop_first()
+            && let Some((_, pid)) = inner.arriving.pop_first()
         {
             inner.places.remove(&pid);
-            round.arrived = Some(place);
             round.arriving.push(pid);
         }
+        // All before the next that comes are there after this round, or have ended before they could be reached.
+        let arrived = inner.arriving.first_key_value().map_or(inner.arrived, |(place, _)| place - 1);
+        round.arrived = Some(arrived).filter(|arrived| *arrived > *self.subscribed.borrow());
         for (pid, leaving) in &mut inner.leaving {
             if round.leaving.len() < limits::SUBSCRIBING && !leaving.taken && leaving.after <= published {
                 leaving.taken = true;
@@ -283,6 +288,10 @@ mod tests {
         let pid = ProcessId::from("p");
         outbox.join(&pid, created(&pid));
         outbox.leave(&pid, None);
+        let round = outbox.take_round();
+        assert_eq!((&round.arriving[..], &round.leaving[..], round.arrived), (&[][..], &[][..], Some(1)));
+        outbox.finish_round(&round);
+        assert_eq!(*outbox.subscribed.borrow(), 1, "nobody waits for it");
         assert!(outbox.take_round().is_empty());
         assert_eq!(outbox.take_news().news.len(), 1);
         assert!(outbox.lock().leaving.is_empty() && outbox.lock().places.is_empty());
