@@ -12,8 +12,8 @@
 mod acks;
 mod connection;
 mod consume;
-mod heard;
 mod greeting;
+mod heard;
 mod link;
 mod options;
 mod publish;

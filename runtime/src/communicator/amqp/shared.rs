@@ -8,9 +8,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::acks::Acks;
+use super::heard::Heard;
 use super::options::AmqpOptions;
 use super::publish::{Message, Offer, Publisher, ReplyTo, Sent};
-use super::heard::Heard;
 use super::replies::Replies;
 use super::session::Channels;
 use super::statistics::Statistics;
