@@ -89,6 +89,7 @@ impl Broker {
     /// A server of one's own, with these lines in its configuration; those in braces are Erlang terms, for settings that
     /// have no other form: `{channel_tick_interval, 1000}`.
     pub(crate) fn start(config: &[&str]) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
         let programs = programs().expect(
             "RabbitMQ is not installed: `cargo xtask test` installs it, on Debian `apt-get install rabbitmq-server`",
         );
@@ -97,7 +98,6 @@ impl Broker {
         if let Some(User { uid, gid }) = user {
             chown(&folder, Some(uid), Some(gid)).expect("root gives its folders away");
         }
-        static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let node = format!("procession-{}-{count}@localhost", std::process::id());
         let ports = [(); 3].map(|()| free_port());
