@@ -19,6 +19,7 @@
 //! It prints one line of JSON: `{"result": …}`, or `{"error": …}` and ends with code 1.
 //! `control … execute procession_examples:AddProcess '{"a": 2}'` prints `{"result":{"sum":3}}`.
 
+use procession::clock::Timestamp;
 use procession::communicator::{AmqpCommunicator, AmqpOptions};
 use procession::controller::RemoteProcessController;
 use procession::prelude::*;
@@ -138,7 +139,7 @@ async fn obey(controller: &RemoteProcessController, options: &Options) -> Result
         }
         "status" => {
             let status = controller.get_status(options.pid()?).await?;
-            let ctime = status.ctime.map(|ctime| ctime.as_millis());
+            let ctime = status.ctime.map(Timestamp::as_millis);
             json!({ "state": status.state_text, "paused": status.paused, "process_string": status.process_string,
                 "ctime_ms": ctime })
         }

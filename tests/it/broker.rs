@@ -125,6 +125,11 @@ impl Broker {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.0.ports[0])
     }
 
+    /// The port of AMQP.
+    pub(crate) fn port(&self) -> u16 {
+        self.0.ports[0]
+    }
+
     /// Runs `rabbitmqctl`, and gives what it prints.
     pub(crate) async fn ctl(&self, arguments: &[&str]) -> String {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();

@@ -1,7 +1,7 @@
 //! With plumpy as it is on the other end: our worker under its controllers, its workers under ours.
 
 mod control;
-mod peers;
+pub(crate) mod peers;
 mod python_worker;
 mod raw;
 mod rust_worker;
@@ -20,7 +20,7 @@ use raw::Raw;
 /// The processes, to launch them by type.
 #[path = "../../examples/worker.rs"]
 #[allow(dead_code, unreachable_pub)]
-mod worker;
+pub(crate) mod worker;
 
 /// A worker on exchanges of its own, and a Python controller.
 struct Scene {
@@ -102,6 +102,7 @@ fn named(process: &str) -> String {
 }
 
 /// The arguments of `launch_process`.
+#[allow(clippy::needless_pass_by_value)] // What `json!` gives is handed over.
 fn launch(process: &str, inputs: Value) -> Value {
     json!({ "process_class": named(process), "init_kwargs": { "inputs": inputs } })
 }

@@ -30,7 +30,10 @@ pub(crate) fn test(arguments: &[String]) -> Result<bool, Fault> {
     // What stands on the other side of the communicator. Without it the tests that need it fail; this says why.
     report.check("RabbitMQ", rabbitmq::ensure);
     let mut python = None;
-    report.check("plumpy", || Ok(python = Some(venv::plumpy()?)));
+    report.check("plumpy", || {
+        python = Some(venv::plumpy()?);
+        Ok(())
+    });
     report.count("tests", || tests(quick, &filters, python.as_deref()));
     if filters.is_empty() && !quick {
         examples::run(&mut report);

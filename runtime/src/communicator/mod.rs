@@ -268,7 +268,7 @@ pub enum Answer {
     /// is not lost, and that its [reply](Communicator::reply) is sent also if the future is lost.
     Taken(BoxFuture<'static, Answered>),
     /// Nothing yet; the sender is told that it follows. The task is acknowledged now: whoever answers so sends the
-    /// [reply](Communicator::reply) himself, and knows then that it was sent. The future runs when the sender was told, so
+    /// [reply](Communicator::reply), and knows then that it was sent. The future runs when the sender was told, so
     /// that no reply is before it. To a call it is a failure.
     Owed(BoxFuture<'static, ()>),
 }

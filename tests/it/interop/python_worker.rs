@@ -3,7 +3,7 @@
 
 use procession::ProcessState;
 use procession::communicator::{BroadcastFilter, Rpc};
-use procession::controller::{ControlError, RemoteProcessController, blocking};
+use procession::controller::{ControlError, RemoteExecute, RemoteProcessController, blocking};
 use procession::message::{Broadcast, Node};
 use procession::prelude::ProcessId;
 use serde_json::{Value, json};
@@ -177,7 +177,7 @@ async fn the_blocking_controller_does_the_same() {
         let controller = connected.expect("the broker is there");
         let executed = controller.execute_process(named("AddProcess"), json!({ "a": 2 })).wait().expect("it adds");
         assert_eq!(Value::from(executed), json!({ "sum": 3 }));
-        let executed = controller.execute_process(named("WaitForever"), Node::Null).with(|task| task.nowait()).wait();
+        let executed = controller.execute_process(named("WaitForever"), Node::Null).with(RemoteExecute::nowait).wait();
         let pid = executed.expect("it runs");
         assert!(!controller.get_status(pid.clone()).expect("it is alive").paused);
         assert!(controller.pause_process(pid.clone(), "").expect("it is alive"));

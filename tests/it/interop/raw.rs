@@ -83,7 +83,10 @@ impl Raw {
                 continue;
             };
             let properties = &message.properties;
-            assert_eq!(properties.correlation_id().as_ref().map(|id| id.as_str()), Some(correlation.as_str()));
+            assert_eq!(
+                properties.correlation_id().as_ref().map(lapin::types::ShortString::as_str),
+                Some(correlation.as_str())
+            );
             assert_eq!((message.exchange.as_str(), *properties.delivery_mode()), (exchange, Some(1)));
             let body = decode(&message.data).expect("a reply can be read");
             hosts &= body.get("host").is_some_and(|host| host.get("pid").is_some() && host.get("hostname").is_some());

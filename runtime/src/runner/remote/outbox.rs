@@ -254,15 +254,15 @@ mod tests {
     use super::ProcessState::{Created, Finished, Running};
     use super::*;
 
-    fn created(pid: &ProcessId) -> Option<Transition<'_>> {
-        Some(Transition { pid, from: None, to: Created })
+    fn created(pid: &ProcessId) -> Transition<'_> {
+        Transition { pid, from: None, to: Created }
     }
 
     #[test]
     fn a_process_leaves_when_its_news_are_out_and_comes_back_before() {
         let outbox = Outbox::new();
         let pid = ProcessId::from("p");
-        outbox.join(&pid, created(&pid));
+        outbox.join(&pid, Some(created(&pid)));
         let round = outbox.take_round();
         assert_eq!((&round.arriving[..], round.arrived), (&[pid.clone()][..], Some(1)));
         outbox.finish_round(&round);
@@ -276,7 +276,7 @@ mod tests {
         assert!(outbox.take_round().is_empty(), "it has never gone");
         outbox.leave(&pid, None);
         let round = outbox.take_round();
-        assert_eq!(round.leaving, [pid.clone()]);
+        assert_eq!(round.leaving, std::slice::from_ref(&pid));
         outbox.join(&pid, None);
         outbox.finish_round(&round);
         assert_eq!(outbox.take_round().arriving, [pid], "it comes back after it went");
@@ -286,7 +286,7 @@ mod tests {
     fn one_that_ends_before_it_came_leaves_nothing_but_its_news() {
         let outbox = Outbox::new();
         let pid = ProcessId::from("p");
-        outbox.join(&pid, created(&pid));
+        outbox.join(&pid, Some(created(&pid)));
         outbox.leave(&pid, None);
         let round = outbox.take_round();
         assert_eq!((&round.arriving[..], &round.leaving[..], round.arrived), (&[][..], &[][..], Some(1)));
