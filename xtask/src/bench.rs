@@ -1,11 +1,20 @@
 //! `cargo xtask bench`: hands over to the benchmarks.
 
-use crate::Fault;
 use crate::run::{cargo, succeed};
+use crate::{Fault, rabbitmq, venv};
 
 /// Runs the named workloads, or all.
 pub(crate) fn bench(workloads: &[String]) -> Result<bool, Fault> {
-    // The default features: what is measured is what a user gets.
-    succeed(cargo("bench -p procession --bench workloads --").args(workloads))?;
+    // The default features, and the way to the broker: what is measured is what a user gets.
+    let mut command = cargo("bench -p procession --features amqp --bench workloads --");
+    // Without them the rows that need them say that they were not measured; this says why.
+    if let Err(fault) = rabbitmq::ensure() {
+        println!("\n{fault}\n");
+    }
+    match venv::plumpy() {
+        Ok(python) => drop(command.env("PROCESSION_PYTHON", python)),
+        Err(fault) => println!("\n{fault}\n"),
+    }
+    succeed(command.args(workloads))?;
     Ok(true)
 }

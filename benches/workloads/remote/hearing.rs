@@ -110,7 +110,7 @@ pub(super) async fn ours_hear(url: &str, count: u64) {
     let filter = BroadcastFilter::all().subject("state_changed.*");
     communicator.add_broadcast_subscriber(Arc::new(hear), filter, None).await.expect("subscribed");
     ready("");
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 const EXCHANGE: &str = "amq.topic";
@@ -127,7 +127,8 @@ pub(super) fn raw(bench: &Bench, url: &str) -> Sample {
             let mut sent = Box::pin(tell(channel.clone(), number));
             // Handed over now; confirmed later.
             poll_fn(|context| {
-                Poll::Ready(assert!(sent.as_mut().poll(context).is_pending(), "confirmed by the broker"))
+                assert!(sent.as_mut().poll(context).is_pending(), "the broker confirms");
+                Poll::Ready(())
             })
             .await;
             sending.push_back(sent);

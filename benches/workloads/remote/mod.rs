@@ -51,7 +51,7 @@ pub(crate) fn launches(bench: &Bench) -> Vec<Row> {
     for (in_flight, goals) in [(1, ["≥ 0.80", ""]), (100, ["≥ 0.60", "≥ 0.45"])] {
         let launch = |kind| {
             let url = &url;
-            move || with_client(bench, url, kind, in_flight, |client, number| client.launch(number))
+            move || with_client(bench, url, kind, in_flight, ours::Client::launch)
         };
         let peer = |call| {
             let (url, python) = (&url, python.as_deref());
@@ -85,7 +85,7 @@ pub(crate) fn launches(bench: &Bench) -> Vec<Row> {
     for (name, kind) in
         [("lost of 10,000, idle worker", Kind::Bare), ("lost of 10,000, idle worker, SQLite", Kind::Durable)]
     {
-        let lost = lost(bench, &url, kind, |client, number| client.launch(number));
+        let lost = lost(bench, &url, kind, ours::Client::launch);
         rows.push(Row::new("W3", name, "launches", "0", lost).without_limit());
     }
     rows

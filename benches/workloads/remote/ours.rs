@@ -113,7 +113,7 @@ pub(crate) async fn serve(url: &str, kind: Kind, file: &Path) {
         tokio::task::yield_now().await;
     }
     ready(&rest.pid().to_string());
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Controls the worker.

@@ -18,15 +18,13 @@ use super::worker::{Worker, ready};
 
 /// Twice as many as are in flight.
 pub(super) const PREFETCH: u16 = 200;
-/// The queue of RabbitMQ that is none: a reply goes to the connection that asked.
-const DIRECT: &str = "amq.rabbitmq.reply-to";
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Persistent requests that are confirmed, from a durable queue, acknowledged.
     Tasks,
-    /// Transient requests.
+    /// Transient requests that are confirmed, acknowledged when they have come.
     Calls,
 }
 
@@ -90,9 +88,8 @@ pub(crate) async fn serve(url: &str, kind: Kind) {
         (connection.create_channel().await.expect("a channel"), connection.create_channel().await.expect("a channel"));
     kind.declare(&consuming).await;
     consuming.basic_qos(PREFETCH, BasicQosOptions::default()).await.expect("a prefetch");
-    let options = BasicConsumeOptions { no_ack: kind == Kind::Calls, ..Default::default() };
     let mut consumer = consuming
-        .basic_consume(kind.queue().into(), "".into(), options, FieldTable::default())
+        .basic_consume(kind.queue().into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
         .await
         .expect("a consumer");
     ready("");
@@ -103,10 +100,8 @@ pub(crate) async fn serve(url: &str, kind: Kind) {
             let publishing = publishing.clone();
             tokio::spawn(async move { reply(&publishing, delivery).await });
         }
-        if kind == Kind::Tasks {
-            // While this is written the next batch gathers.
-            last.ack(BasicAckOptions { multiple: true }).await.expect("acknowledged");
-        }
+        // While this is written the next batch gathers.
+        last.ack(BasicAckOptions { multiple: true }).await.expect("acknowledged");
     }
 }
 
@@ -127,6 +122,7 @@ pub(crate) struct Client {
     _worker: Worker,
     kind: Kind,
     channel: Channel,
+    reply_to: ShortString,
     waiting: Arc<Mutex<Waiting>>,
     _connection: Connection,
 }
@@ -139,14 +135,15 @@ impl Client {
     pub(crate) async fn start(url: &str, kind: Kind) -> Self {
         let worker = Worker::start(&["raw", kind.word(), url]);
         let connection = connect(url).await;
-        // Replies to this pseudo queue come on the channel that asks.
         let channel = connection.create_channel().await.expect("a channel");
-        if kind == Kind::Tasks {
-            channel.confirm_select(ConfirmSelectOptions::default()).await.expect("confirms");
-        }
+        channel.confirm_select(ConfirmSelectOptions::default()).await.expect("confirms");
+        let consuming = connection.create_channel().await.expect("a channel");
+        let options = QueueDeclareOptions { exclusive: true, ..Default::default() };
+        let queue = consuming.queue_declare("".into(), options, FieldTable::default()).await.expect("a queue");
+        let reply_to = queue.name().clone();
         let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
-        let mut replies =
-            channel.basic_consume(DIRECT.into(), "".into(), options, FieldTable::default()).await.expect("a consumer");
+        let consumer = consuming.basic_consume(reply_to.clone(), "".into(), options, FieldTable::default());
+        let mut replies = consumer.await.expect("a consumer");
         let waiting = Arc::new(Mutex::new(Waiting::new()));
         let asked = Arc::clone(&waiting);
         tokio::spawn(async move {
@@ -158,7 +155,7 @@ impl Client {
                 }
             }
         });
-        Self { _worker: worker, kind, channel, waiting, _connection: connection }
+        Self { _worker: worker, kind, channel, reply_to, waiting, _connection: connection }
     }
 
     pub(crate) async fn call(&self, number: u64) {
@@ -166,8 +163,10 @@ impl Client {
         lock(&self.waiting).insert(number, asked);
         let id: ShortString = number.to_string().into();
         let mode = if self.kind == Kind::Tasks { 2 } else { 1 };
-        let properties =
-            BasicProperties::default().with_delivery_mode(mode).with_correlation_id(id).with_reply_to(DIRECT.into());
+        let properties = BasicProperties::default()
+            .with_delivery_mode(mode)
+            .with_correlation_id(id)
+            .with_reply_to(self.reply_to.clone());
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
         let body = request(number);
         let sent =

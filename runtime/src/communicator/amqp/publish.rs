@@ -40,7 +40,8 @@ pub(super) enum ReplyTo {
 /// The channel that is published on, and the queues for replies that belong to it.
 #[derive(Clone)]
 pub(super) struct Outlet {
-    pub(super) channel: Channel,
+    /// Shared: a clone of lapin's is a dozen of them.
+    pub(super) channel: Arc<Channel>,
     pub(super) task_replies: ShortString,
     pub(super) call_replies: ShortString,
 }
@@ -154,7 +155,13 @@ impl Publisher {
             return false;
         }
         state.backlog.push_back(offer);
-        self.fly(&mut state);
+        if state.flying.is_empty() {
+            self.fly(&mut state);
+        } else if state.backlog.len() == 1 {
+            // Others are on their way: this one leaves with all that gather until the pump runs. Each frame that is
+            // handed over by itself is a switch of threads here and a packet for the broker.
+            self.ready.some.notify_one();
+        }
         true
     }
 
@@ -345,7 +352,7 @@ fn id_of(message: &BasicReturnMessage) -> Option<ShortString> {
 }
 
 fn confirming(outlet: &Outlet, message: Arc<Message>) -> Confirming {
-    let channel = outlet.channel.clone();
+    let channel = Arc::clone(&outlet.channel);
     let properties = message.properties.clone();
     let properties = match message.reply_to {
         ReplyTo::Nowhere => properties,

@@ -116,7 +116,7 @@ impl Session {
         }
         let own = |exchange: &ShortString| wire::short(format!("{exchange}-reply-{}", Uuid::new_v4()));
         let outlet = Outlet {
-            channel: publish,
+            channel: Arc::new(publish),
             task_replies: own(&names.task_exchange)?,
             call_replies: own(&names.message_exchange)?,
         };
@@ -207,7 +207,7 @@ impl Session {
 
     fn healthy(&self) -> bool {
         let Channels { messages, tasks, outlet, .. } = &*self.channels;
-        let all = [messages, tasks, &outlet.channel];
+        let all = [messages, tasks, &*outlet.channel];
         self.link.connection().status().connected() && all.iter().all(|channel| channel.status().connected())
     }
 
