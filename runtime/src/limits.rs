@@ -155,3 +155,6 @@ pub const BLOCKING_CALLS: usize = 10_000;
 /// Broadcasts that are remembered, so that one that is sent again after a lost connection is heard once: as many as several
 /// senders may have had on their way.
 pub const HEARD: usize = 16 * UNCONFIRMED;
+/// How often a broker and its client make sure of each other where nobody says otherwise: a connection that was lost in
+/// silence is noticed within half a minute. RabbitMQ's own minute would make that two or three.
+pub const HEARTBEAT: Duration = Duration::from_secs(10);

@@ -115,11 +115,6 @@ impl Broker {
         broker
     }
 
-    /// Whether one can be started.
-    pub(crate) fn is_installed() -> bool {
-        programs().is_some()
-    }
-
     /// Where it is.
     pub(crate) fn url(&self) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.0.ports[0])
@@ -317,7 +312,7 @@ impl User {
 }
 
 /// The folder of the server's own programs: those in Debian's path insist on a user.
-fn programs() -> Option<PathBuf> {
+pub(crate) fn programs() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders = [PathBuf::from("/usr/lib/rabbitmq/bin")].into_iter().chain(std::env::split_paths(&path));
     folders.find(|folder| folder.join("rabbitmq-server").exists())

@@ -13,7 +13,7 @@ mod worker;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::broker::Broker;
+use crate::broker::{self, Broker};
 use crate::measure::{Bench, Case, Sample, Side, tokio};
 use crate::report::Row;
 use ours::Kind;
@@ -29,7 +29,7 @@ struct Place {
 
 impl Place {
     fn find(rows: &str) -> Option<Self> {
-        if !Broker::is_installed() {
+        if broker::programs().is_none() {
             eprintln!("\nNOT MEASURED: {rows}. RabbitMQ is not installed; `cargo xtask bench` installs it.\n");
             return None;
         }

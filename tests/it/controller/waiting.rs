@@ -7,8 +7,8 @@ use procession::limits;
 
 const LONG: Duration = Duration::from_secs(100_000);
 
-fn status(state: &str) -> Said {
-    Ok(Node::mapping([("state", Node::text(format!("ProcessState.{state}")))]))
+fn status(state: &str) -> Node {
+    Node::mapping([("state", Node::text(format!("ProcessState.{state}")))])
 }
 
 async fn announce(fake: &Fake, sender: impl Into<Node>, subject: &str) {
@@ -28,7 +28,7 @@ async fn an_end_that_is_announced_is_heard_at_once() {
     {
         let (fake, controller) = Fake::new().await;
         fake.process(PID).await;
-        fake.say(1, status("RUNNING"));
+        fake.say(1, Ok(status("RUNNING")));
         let other = if name == "killed" { "finished" } else { "killed" };
         let waiting = tokio::spawn(async move { controller.wait_for_end(PID, LONG).await });
         asked(&fake, 1).await;
@@ -46,11 +46,11 @@ async fn an_end_that_is_announced_is_heard_at_once() {
 async fn an_end_that_was_not_heard_is_found_by_asking() {
     let (fake, controller) = Fake::new().await;
     fake.process(PID).await;
-    fake.say(0, status("FINISHED"));
+    fake.say(0, Ok(status("FINISHED")));
     assert_eq!(controller.wait_for_end(PID, LONG).await.unwrap(), ProcessState::Finished, "before it listened");
     let often = controller.clone().with_status_poll(Duration::from_millis(20));
     for state in ["RUNNING", "WAITING", "KILLED"] {
-        fake.say(1, status(state));
+        fake.say(1, Ok(status(state)));
     }
     assert_eq!(often.wait_for_end(PID, LONG).await.unwrap(), ProcessState::Killed, "an announcement that is lost");
     assert_eq!(fake.asked().len(), 4);

@@ -9,12 +9,12 @@ use super::values::shown;
 
 const PID: &str = "5ce11889-4c3c-4070-b141-6a751fc498b9";
 
-pub fn folder() -> PathBuf {
+pub(super) fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/wire")
 }
 
 /// The names and bytes of all messages.
-pub fn messages() -> Vec<(String, Vec<u8>)> {
+pub(super) fn messages() -> Vec<(String, Vec<u8>)> {
     let mut messages = Vec::new();
     for entry in std::fs::read_dir(folder()).unwrap() {
         let path = entry.unwrap().path();
@@ -148,7 +148,7 @@ fn broadcasts_of_plumpy_are_read_from_every_version() {
 #[test]
 fn bodies_are_written_as_plumpy_writes_them() {
     let same = |name: &str, node: Node| {
-        assert_eq!(Value::from(decode(&encode(&node).unwrap()).unwrap()), Value::from(read(name)), "{name}")
+        assert_eq!(Value::from(decode(&encode(&node).unwrap()).unwrap()), Value::from(read(name)), "{name}");
     };
     for name in ["task_launch", "task_launch_nowait", "task_create", "task_continue", "task_continue_tag"] {
         let envelope = TaskEnvelope::try_from(read(name)).unwrap();

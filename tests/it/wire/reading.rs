@@ -122,7 +122,7 @@ fn plain_texts_have_the_types_of_yaml_1_1() {
 #[test]
 fn integers_of_any_size_are_read_in_every_base() {
     let check = |text: &str, digits: &str| {
-        check(text, &digits.parse().map_or_else(|_| Node::Huge(digits.into()), Node::Integer))
+        check(text, &digits.parse().map_or_else(|_| Node::Huge(digits.into()), Node::Integer));
     };
     check("170141183460469231731687303715884105727", "170141183460469231731687303715884105727");
     check("-170141183460469231731687303715884105728", "-170141183460469231731687303715884105728");
@@ -194,8 +194,8 @@ fn anchors_merges_and_repeated_keys_are_as_in_pyyaml() {
             ),
         }
     }
-    let twenty: String = (0..20).map(|number| format!("k{number}: {number}\n")).collect();
-    let read = decode(format!("{twenty}k3: again").as_bytes()).unwrap();
+    let twenty = (0..20).map(|number| format!("k{number}: {number}")).collect::<Vec<_>>().join("\n");
+    let read = decode(format!("{twenty}\nk3: again").as_bytes()).unwrap();
     assert_eq!((read.as_mapping().unwrap().len(), read.get("k3")), (20, Some(&"again".into())));
 }
 
@@ -311,7 +311,7 @@ fn a_message_beyond_a_limit_is_refused_in_both_directions() {
     let mut laughs = "- &a0 lol\n".to_owned();
     for level in 1..10 {
         let before = format!("*a{}, ", level - 1).repeat(10);
-        laughs += &format!("- &a{level} [{before}]\n");
+        laughs = format!("{laughs}- &a{level} [{before}]\n");
     }
     limit(laughs.as_bytes(), "the message has more values than a message may have");
     let long = format!("- &a {}\n{}", "x".repeat(1 << 20), "- *a\n".repeat(BODY_BYTES >> 20));

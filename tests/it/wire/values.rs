@@ -4,7 +4,7 @@ use procession::message::{Node, STANDARD};
 use std::fmt::Write;
 
 /// The text of a value; the same as `shown` in `peer.py`.
-pub fn shown(node: &Node) -> String {
+pub(super) fn shown(node: &Node) -> String {
     let mut text = String::new();
     show(node, &mut text);
     text
@@ -20,22 +20,24 @@ fn show(node: &Node, text: &mut String) {
         Node::Float(float) => drop(write!(text, "f{:016x}", float.to_bits())),
         Node::Text(string) => {
             text.push('s');
-            string.bytes().for_each(|byte| drop(write!(text, "{byte:02x}")));
+            for byte in string.bytes() {
+                let _ = write!(text, "{byte:02x}");
+            }
         }
-        Node::Sequence(nodes) => listed('[', nodes.iter().map(shown).collect(), ']', text),
+        Node::Sequence(nodes) => listed('[', nodes.iter().map(shown), ']', text),
         Node::Mapping(entries) => {
             let entries = entries.iter().map(|(key, node)| format!("{}:{}", shown(key), shown(node)));
-            listed('{', entries.collect(), '}', text);
+            listed('{', entries, '}', text);
         }
         Node::Tagged(tagged) => match (tagged.tag.strip_prefix(STANDARD).unwrap_or(&tagged.tag), &tagged.node) {
             ("!uuid", Node::Text(uuid)) => drop(write!(text, "u{uuid}")),
             ("timestamp", Node::Text(time)) => drop(write!(text, "t{time}")),
             ("binary", Node::Text(binary)) => drop(write!(text, "b{binary}")),
-            ("python/tuple", Node::Sequence(nodes)) => listed('(', nodes.iter().map(shown).collect(), ')', text),
+            ("python/tuple", Node::Sequence(nodes)) => listed('(', nodes.iter().map(shown), ')', text),
             ("set", Node::Mapping(entries)) => {
                 let mut keys: Vec<String> = entries.iter().map(|(key, _)| shown(key)).collect();
                 keys.sort();
-                listed('<', keys, '>', text);
+                listed('<', keys.into_iter(), '>', text);
             }
             ("python/complex", Node::Text(complex)) => {
                 // `1.5`, `2.5j`, `1.5-2.5j`.
@@ -43,7 +45,7 @@ fn show(node: &Node, text: &mut String) {
                 let split = imaginary.map_or(complex.len(), |both| both.rfind(['+', '-']).unwrap_or(0));
                 let parts = [&complex[..split], imaginary.map_or("", |both| &both[split..])];
                 let numbers = parts.map(|part| Node::Float(if part.is_empty() { 0.0 } else { part.parse().unwrap() }));
-                drop(write!(text, "c{}{}", shown(&numbers[0]), shown(&numbers[1])));
+                let _ = write!(text, "c{}{}", shown(&numbers[0]), shown(&numbers[1]));
             }
             (tag, node) => drop(write!(text, "?{tag} {}", shown(node))),
         },
@@ -51,8 +53,8 @@ fn show(node: &Node, text: &mut String) {
     }
 }
 
-fn listed(open: char, parts: Vec<String>, close: char, text: &mut String) {
+fn listed(open: char, parts: impl Iterator<Item = String>, close: char, text: &mut String) {
     text.push(open);
-    text.push_str(&parts.join(","));
+    text.push_str(&parts.collect::<Vec<_>>().join(","));
     text.push(close);
 }

@@ -77,8 +77,8 @@ impl AmqpOptions {
         self
     }
 
-    /// How often the broker and this communicator make sure of each other, in whole seconds; without it, what the address or the
-    /// broker says.
+    /// How often the broker and this communicator make sure of each other, in whole seconds; without it what the address
+    /// says, or [`limits::HEARTBEAT`]. A connection that was lost in silence is noticed after two to three of them.
     pub fn heartbeat(mut self, every: Duration) -> Self {
         self.heartbeat = Some(every);
         self
@@ -127,6 +127,8 @@ impl AmqpOptions {
         if let Some(every) = self.heartbeat {
             let seconds = u16::try_from(every.as_secs()).unwrap_or(u16::MAX);
             uri.query.heartbeat = Some(seconds.max(1));
+        } else if uri.query.heartbeat.is_none() {
+            uri.query.heartbeat = u16::try_from(limits::HEARTBEAT.as_secs()).ok();
         }
         for name in [&self.message_exchange, &self.task_exchange, &self.task_queue] {
             check_name(name)?;
@@ -194,6 +196,8 @@ mod tests {
         let options = AmqpOptions::new().heartbeat(Duration::from_secs(7));
         let uri = options.address("amqp://user:secret@host:5/vhost?heartbeat=30").expect("an address");
         assert_eq!((uri.query.heartbeat, uri.authority.port, uri.vhost.as_str()), (Some(7), 5, "vhost"));
+        let heartbeat = |url| AmqpOptions::new().address(url).expect("an address").query.heartbeat;
+        assert_eq!((heartbeat("amqp://host"), heartbeat("amqp://host?heartbeat=0")), (Some(10), Some(0)));
         for wrong in ["http://user:secret@host", "amqp://user:secret@host:port", "secret"] {
             let error = options.address(wrong).expect_err("no address");
             let shown = format!("{error} {:?}", std::error::Error::source(&error).map(ToString::to_string));
