@@ -158,3 +158,8 @@ pub const HEARD: usize = 16 * UNCONFIRMED;
 /// How often a broker and its client make sure of each other where nobody says otherwise: a connection that was lost in
 /// silence is noticed within half a minute. RabbitMQ's own minute would make that two or three.
 pub const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How long a reply is kept for a sender whose queue is not there: kiwipy connects again after five seconds, or some
+/// times that where its broker takes long to start.
+pub const SENDER_AWAY: Duration = Duration::from_secs(30);
+/// How often such a reply is sent again.
+pub const SENDER_AGAIN: Duration = Duration::from_millis(500);

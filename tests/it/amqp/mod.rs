@@ -20,7 +20,8 @@ async fn medium() -> Subject {
     Subject::new(move || {
         let url = url.clone();
         Box::pin(async move {
-            let connected = AmqpCommunicator::connect(&url, AmqpOptions::new()).await;
+            let connected =
+                AmqpCommunicator::connect(&url, AmqpOptions::new().sender_away(Duration::from_millis(100))).await;
             Arc::new(connected.expect("the broker is there")) as Arc<dyn Communicator>
         })
     })

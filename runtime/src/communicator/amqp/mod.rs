@@ -218,7 +218,13 @@ impl AmqpCommunicator {
             tracing::warn!("a broadcast is dropped: too many wait for the broker");
             return Ok(());
         };
-        if shared.publisher.offer(Offer { message: Arc::new(message), again: true, done: None, place }) {
+        if shared.publisher.offer(Offer {
+            message: Arc::new(message),
+            again: true,
+            done: None,
+            away_until: None,
+            place,
+        }) {
             Ok(())
         } else {
             Err(CommunicatorError::Closed)
@@ -239,10 +245,16 @@ impl AmqpCommunicator {
         }
         let body = ReplyBody::from(answer).with_host(&shared.host);
         let message = wire::reply(to, wire::encode(&body)?)?;
-        match shared.request(message, true, limits::SEND).await {
-            // The sender has gone.
-            Err(CommunicatorError::Unroutable { .. }) => Ok(()),
-            sent => sent,
+        let until = shared::until(shared.options.sender_away);
+        loop {
+            match shared.request(message.clone(), true, limits::SEND).await {
+                // A sender whose connection was lost, too, comes back under the same name.
+                Err(CommunicatorError::Unroutable { .. }) if Instant::now() < until => {
+                    sleep(limits::SENDER_AGAIN).await;
+                }
+                Err(CommunicatorError::Unroutable { .. }) => return Ok(()),
+                sent => return sent,
+            }
         }
     }
 }

@@ -20,6 +20,7 @@ pub struct AmqpOptions {
     pub(super) connection_name: Option<String>,
     pub(super) host_name: Option<String>,
     pub(super) parking: Option<String>,
+    pub(super) sender_away: Duration,
 }
 
 /// How long to wait before the next attempt to connect.
@@ -43,6 +44,7 @@ impl Default for AmqpOptions {
             connection_name: None,
             host_name: None,
             parking: None,
+            sender_away: limits::SENDER_AWAY,
         }
     }
 }
@@ -118,6 +120,13 @@ impl AmqpOptions {
     /// the broker drops them, or dead-letters them where a policy says so.
     pub fn parking_queue(mut self, name: impl Into<String>) -> Self {
         self.parking = Some(name.into());
+        self
+    }
+
+    /// How long a reply is kept for a sender whose queue is not there: one whose connection was lost comes back under the same name
+    /// in Python. Without it [`limits::SENDER_AWAY`].
+    pub fn sender_away(mut self, within: Duration) -> Self {
+        self.sender_away = within;
         self
     }
 

@@ -13,6 +13,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
+use tokio::time::{Instant, sleep_until};
 
 use super::replies::Replies;
 use crate::limits;
@@ -66,6 +67,8 @@ pub(super) struct Offer {
     pub(super) again: bool,
     /// Who waits for what becomes of it; nobody does any more if this is closed.
     pub(super) done: Option<oneshot::Sender<Sent>>,
+    /// A reply whose queue is not there is sent again until then: a sender whose connection was lost, too, comes back under the same name.
+    pub(super) away_until: Option<Instant>,
     /// Its place among those of its kind.
     pub(super) place: OwnedSemaphorePermit,
 }
@@ -86,6 +89,8 @@ struct State {
     flying: BTreeMap<u64, Flying>,
     next: u64,
     backlog: VecDeque<Offer>,
+    /// Replies that came back, and when they are sent again, in that order.
+    away: VecDeque<(Instant, Offer)>,
     /// Messages that came back and whose confirmation is to come.
     returned: HashSet<ShortString>,
 }
@@ -195,6 +200,7 @@ impl Publisher {
             let mut state = self.lock();
             state.closed = true;
             state.channel = None;
+            state.away.clear();
             (std::mem::take(&mut state.flying), std::mem::take(&mut state.backlog))
         };
         drop((flying, backlog));
@@ -225,10 +231,15 @@ impl Publisher {
     /// Looks after confirmations, for ever.
     pub(super) async fn pump(&self) {
         loop {
-            self.ready.some.notified().await;
+            let due = self.lock().away.front().map(|(due, _)| *due);
+            tokio::select! {
+                () = self.ready.some.notified() => {}
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+            }
             let told = {
                 let mut state = self.lock();
                 let told = self.collect(&mut state);
+                Self::come_back(&mut state, Instant::now());
                 self.fly(&mut state);
                 told
             };
@@ -319,8 +330,22 @@ impl Publisher {
         told
     }
 
+    /// Replies whose time has come to be sent again.
+    fn come_back(state: &mut State, now: Instant) {
+        while state.away.front().is_some_and(|(due, _)| *due <= now)
+            && let Some((_, offer)) = state.away.pop_front()
+        {
+            state.backlog.push_back(offer);
+        }
+    }
+
     fn tell(&self, told: Vec<(Offer, Sent)>) {
+        let now = Instant::now();
         for (offer, sent) in told {
+            if matches!(sent, Sent::Returned) && offer.away_until.is_some_and(|until| now < until) {
+                self.lock().away.push_back((now + limits::SENDER_AGAIN, offer));
+                continue;
+            }
             drop(offer.place);
             let Some(done) = offer.done else { continue };
             if let (Sent::Confirmed, Some(id)) = (&sent, offer.message.properties.correlation_id()) {
@@ -387,7 +412,7 @@ mod tests {
         let number = state.next;
         state.next += 1;
         let waker = Waker::from(Arc::new(Bell { number, ready: Arc::clone(&publisher.ready) }));
-        let offer = Offer { message, again, done: Some(done), place };
+        let offer = Offer { message, again, done: Some(done), away_until: None, place };
         state.flying.insert(number, Flying { offer, confirming, waker: waker.clone() });
         waker.wake();
         sent

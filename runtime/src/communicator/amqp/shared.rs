@@ -134,7 +134,8 @@ impl Shared {
         let place = timeout_at(until, Arc::clone(&self.requests).acquire_owned()).await.map_err(|_| timeout())?;
         let place = place.map_err(|_| CommunicatorError::Closed)?;
         let (done, sent) = oneshot::channel();
-        if !self.publisher.offer(Offer { message: Arc::new(message), again, done: Some(done), place }) {
+        if !self.publisher.offer(Offer { message: Arc::new(message), again, done: Some(done), away_until: None, place })
+        {
             return Err(CommunicatorError::Closed);
         }
         match timeout_at(until, sent).await.map_err(|_| timeout())? {
@@ -183,7 +184,8 @@ impl Shared {
             tracing::error!(to = message.routing_key.as_str(), "a reply is dropped: too many wait for a connection");
             return;
         };
-        self.publisher.offer(Offer { message, again: true, done: None, place });
+        let away_until = Some(until(self.options.sender_away));
+        self.publisher.offer(Offer { message, again: true, done: None, away_until, place });
     }
 
     /// A reply; a value that cannot be written is told as such.

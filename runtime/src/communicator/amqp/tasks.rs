@@ -1,7 +1,7 @@
 //! Tasks: each is done once however often it comes, acknowledged when the broker need not keep it any more, and answered.
 
 use lapin::message::Delivery;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -14,6 +14,7 @@ use crate::communicator::subscription::follow;
 use crate::communicator::{Incoming, Refusal, ReplyAddress};
 use crate::limits;
 use crate::message::{Node, ReplyBody, TaskEnvelope};
+use crate::process::BoxFuture;
 
 /// The tasks that are being done here, by id, and those that were done lately.
 #[derive(Default)]
@@ -22,8 +23,16 @@ pub(super) struct Tasks(Mutex<Known>);
 #[derive(Default)]
 struct Known {
     running: HashMap<String, Arc<Work>>,
-    finished: HashSet<String>,
+    finished: HashMap<String, Done>,
     order: VecDeque<String>,
+}
+
+/// A task that was done.
+struct Done {
+    /// Who was answered.
+    senders: Vec<ReplyAddress>,
+    /// Its subscriber answers himself, and does so whenever the task comes again.
+    owed: bool,
 }
 
 /// A task that is being done.
@@ -39,6 +48,8 @@ struct WorkState {
     acks: Arc<Acks>,
     /// Who waits for the answer.
     senders: Vec<ReplyAddress>,
+    /// The task as others sent it: where the subscriber sends the answer himself, he knows of the first sender alone.
+    others: Vec<Incoming>,
     /// How often they were told that it follows.
     pendings: u32,
     /// It is acknowledged however often it comes.
@@ -50,10 +61,13 @@ impl Tasks {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn finished(&self, id: &str) {
+    fn finished(&self, id: &str, done: Done) {
         let mut known = self.lock();
         known.running.remove(id);
-        if known.finished.insert(id.to_owned()) {
+        if let Some(before) = known.finished.get_mut(id) {
+            before.senders.extend(done.senders);
+        } else {
+            known.finished.insert(id.to_owned(), done);
             known.order.push_back(id.to_owned());
         }
         if known.order.len() > limits::FINISHED_TASKS
@@ -69,6 +83,18 @@ impl Tasks {
 }
 
 impl Work {
+    fn new(incoming: &Incoming, acks: &Arc<Acks>, deliveries: Vec<(Arc<Acks>, u64)>) -> Arc<Self> {
+        let state = WorkState {
+            deliveries,
+            acks: Arc::clone(acks),
+            senders: incoming.reply_to.clone().into_iter().collect(),
+            others: Vec::new(),
+            pendings: 0,
+            taken: false,
+        };
+        Arc::new(Self { id: incoming.id.clone(), state: Mutex::new(state) })
+    }
+
     fn lock(&self) -> MutexGuard<'_, WorkState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -88,9 +114,9 @@ pub(super) async fn arrived(shared: &Arc<Shared>, acks: &Arc<Acks>, delivery: De
     };
     let sender = sender.filter(|_| !no_reply);
     let id = wire::task_id(&delivery);
-    let Some(work) = begin(shared, acks, &delivery, &id, sender.as_ref()) else { return };
-    let subscribers = shared.subscribers.tasks();
     let incoming = Incoming { body, id, redelivered: delivery.redelivered, reply_to: sender };
+    let Some((work, incoming)) = begin(shared, acks, tag, incoming) else { return };
+    let subscribers = shared.subscribers.tasks();
     let mut doing = Box::pin(perform(Arc::clone(shared), work, incoming, subscribers));
     let done = std::future::poll_fn(|context| Poll::Ready(doing.as_mut().poll(context).is_ready())).await;
     if !done {
@@ -99,42 +125,36 @@ pub(super) async fn arrived(shared: &Arc<Shared>, acks: &Arc<Acks>, delivery: De
 }
 
 /// The task, if it is to be done; none if it is being done, or was.
-fn begin(
-    shared: &Shared,
-    acks: &Arc<Acks>,
-    delivery: &Delivery,
-    id: &str,
-    sender: Option<&ReplyAddress>,
-) -> Option<Arc<Work>> {
-    let tag = delivery.delivery_tag;
+fn begin(shared: &Shared, acks: &Arc<Acks>, tag: u64, incoming: Incoming) -> Option<(Arc<Work>, Incoming)> {
     let mut known = shared.tasks.lock();
+    let Incoming { id, reply_to: sender, .. } = &incoming;
     if let Some(work) = known.running.get(id).cloned() {
         drop(known);
         shared.statistics.joined();
         tracing::info!(task = id, "a task came again while it is being done");
-        join(shared, &work, acks, tag, sender);
+        join(shared, &work, acks, tag, incoming);
         return None;
     }
-    if delivery.redelivered && known.finished.contains(id) {
-        drop(known);
-        shared.statistics.joined();
-        tracing::info!(task = id, "a task came again after it was done");
-        acks.settle(tag);
-        return None;
+    if let Some(done) = known.finished.get(id).filter(|_| incoming.redelivered) {
+        let answered = sender.as_ref().is_none_or(|sender| done.senders.contains(sender));
+        if answered || !done.owed {
+            drop(known);
+            shared.statistics.joined();
+            tracing::info!(task = id, "a task came again after it was done");
+            acks.settle(tag);
+            if let Some(sender) = sender.as_ref().filter(|_| !answered) {
+                let text = "the task was done when it came first, and its answer went there".to_owned();
+                shared.task_reply(sender, ReplyBody::Exception(text), Some(acks));
+            }
+            return None;
+        }
     }
-    let state = WorkState {
-        deliveries: vec![(Arc::clone(acks), tag)],
-        acks: Arc::clone(acks),
-        senders: sender.cloned().into_iter().collect(),
-        pendings: 0,
-        taken: false,
-    };
-    let work = Arc::new(Work { id: id.to_owned(), state: Mutex::new(state) });
-    known.running.insert(id.to_owned(), Arc::clone(&work));
-    Some(work)
+    let work = Work::new(&incoming, acks, vec![(Arc::clone(acks), tag)]);
+    known.running.insert(id.clone(), Arc::clone(&work));
+    Some((work, incoming))
 }
 
-fn join(shared: &Shared, work: &Work, acks: &Arc<Acks>, tag: u64, sender: Option<&ReplyAddress>) {
+fn join(shared: &Shared, work: &Work, acks: &Arc<Acks>, tag: u64, incoming: Incoming) {
     let mut state = work.lock();
     state.acks = Arc::clone(acks);
     if state.taken {
@@ -142,12 +162,13 @@ fn join(shared: &Shared, work: &Work, acks: &Arc<Acks>, tag: u64, sender: Option
     } else {
         state.deliveries.push((Arc::clone(acks), tag));
     }
-    let Some(sender) = sender else { return };
+    let Some(sender) = &incoming.reply_to else { return };
     if !state.senders.contains(sender) {
         for _ in 0..state.pendings {
             shared.task_reply(sender, ReplyBody::Pending, None);
         }
         state.senders.push(sender.clone());
+        state.others.push(incoming);
     }
 }
 
@@ -198,6 +219,16 @@ async fn perform(shared: Arc<Shared>, work: Arc<Work>, incoming: Incoming, subsc
     }
 }
 
+/// Does a task again for another sender of it. A future with a type, since it is begun by the end of one of its kind.
+fn again(
+    shared: Arc<Shared>,
+    work: Arc<Work>,
+    incoming: Incoming,
+    subscribers: TaskSubscribers,
+) -> BoxFuture<'static, ()> {
+    Box::pin(perform(shared, work, incoming, subscribers))
+}
+
 /// The answer follows. If the task is taken over, whoever does it has made sure that it is not lost.
 ///
 /// That it follows waits for no acknowledgement, other than the answer itself: one that the subscriber sends himself would
@@ -217,14 +248,24 @@ fn pending(shared: &Shared, work: &Work, taken: bool) {
 }
 
 /// Acknowledged first, answered second: what is lost between is the reply, not the task.
-fn finish(shared: &Shared, work: &Work, answer: Option<Result<Node, Refusal>>) {
-    shared.tasks.finished(&work.id);
+fn finish(shared: &Arc<Shared>, work: &Work, answer: Option<Result<Node, Refusal>>) {
+    let done = Done { senders: work.lock().senders.clone(), owed: answer.is_none() };
+    // Nobody joins it from now on.
+    shared.tasks.finished(&work.id, done);
     let mut state = work.lock();
     for (acks, tag) in std::mem::take(&mut state.deliveries) {
         acks.settle(tag);
     }
-    // Without an answer, the subscriber sends it himself.
-    let Some(body) = answer.map(ReplyBody::from) else { return };
+    let Some(body) = answer.map(ReplyBody::from) else {
+        // The subscriber answers the first sender himself, and is asked to do so for each of the others.
+        let (others, acks) = (std::mem::take(&mut state.others), Arc::clone(&state.acks));
+        drop(state);
+        for other in others {
+            let subscribers = shared.subscribers.tasks();
+            tokio::spawn(again(Arc::clone(shared), Work::new(&other, &acks, Vec::new()), other, subscribers));
+        }
+        return;
+    };
     if let [sender] = state.senders.as_slice() {
         return shared.task_reply(sender, body, Some(&state.acks));
     }
