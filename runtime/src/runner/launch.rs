@@ -243,6 +243,10 @@ async fn create_stored(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunE
     };
     let Creation::Exists { pid, process: name } = creation else { return Err(RunError::NotFound(pid.clone())) };
     if name != process.name() && !process.also().contains(&name.as_str()) {
+        // The store knows no other names of a type: it had that process owe the reply, which is refused instead.
+        if let Some(reply) = new.owes {
+            store.settle(shared.env.epoch, vec![(pid.clone(), reply.id)]).await?;
+        }
         return Err(RunError::KeyInUse { key: new.key.unwrap_or_else(|| pid.to_string()), pid, process: name });
     }
     Ok(shared.attach(&pid).await?.0)
