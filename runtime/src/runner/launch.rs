@@ -214,10 +214,14 @@ fn create_volatile(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunError
     {
         return if name == process.name() { Ok(holder) } else { in_use(key.clone(), &holder, name) };
     }
-    Ok(match live {
-        Some(live) => new.adopt(shared, slot, live),
-        None => slot,
-    })
+    let Some(live) = live else { return Ok(slot) };
+    let adopted = new.adopt(shared, Arc::clone(&slot), live);
+    if !Arc::ptr_eq(&adopted, &slot) {
+        // Another launch with this id was faster. The key leads to ours: who has it of the key learns of the same end.
+        let runs = Arc::clone(&adopted);
+        shared.tokio.spawn(async move { slot.fill(runs.wait().await.clone()) });
+    }
+    Ok(adopted)
 }
 
 async fn create_stored(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunError> {
