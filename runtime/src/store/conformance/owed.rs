@@ -93,7 +93,7 @@ pub async fn a_known_process_owes_what_a_creation_brings(mut subject: Subject) {
         assert!(matches!(known, Creation::Exists { pid, .. } if pid == "one".into()), "{id}");
     }
     let mut other = owing("one", reply("c", "there"));
-    other.envelope.process = "suite::Other".to_owned();
+    "suite::Other".clone_into(&mut other.envelope.process);
     let Creation::Exists { pid, process } = store.create(epoch, other).await.unwrap() else { panic!("it is known") };
     assert_eq!((&pid, process.as_str()), (&"one".into(), "suite::Relax"));
     let both = [pair("one", "a", "there"), pair("one", "b", "there")];

@@ -120,13 +120,13 @@ async fn a_subscription_that_failed_is_tried_again_however_many_processes_come()
     for error in [CommunicatorError::Disconnected(None), CommunicatorError::Duplicate("first".to_owned())] {
         let seen = Arc::new(Notify::new());
         let link: Arc<OnceLock<Weak<Remote>>> = Arc::default();
-        let (sees, linked) = (Arc::clone(&seen), Arc::clone(&link));
+        let (teller, linked) = (Arc::clone(&seen), Arc::clone(&link));
         let errors = Mutex::new(vec![error]);
         let remote = Stub::rpc(move |identifier| {
             if identifier == "first" {
                 let error = errors.lock().unwrap().pop();
                 if error.is_none() {
-                    sees.notify_one();
+                    teller.notify_one();
                 }
                 return Box::pin(std::future::ready(error.map_or(Ok(identifier), Err)));
             }
@@ -151,7 +151,7 @@ async fn a_subscription_that_failed_is_tried_again_however_many_processes_come()
 async fn many_subscriptions_that_failed_are_tried_again_a_few_at_a_time() {
     let count = 3 * limits::SUBSCRIBING;
     let (seen, most) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
-    let (sees, highest) = (Arc::clone(&seen), Arc::clone(&most));
+    let (teller, highest) = (Arc::clone(&seen), Arc::clone(&most));
     let (calls, running) = (Mutex::new(HashMap::<String, usize>::new()), Arc::new(AtomicUsize::new(0)));
     let done = Arc::new(AtomicUsize::new(0));
     let remote = Stub::rpc(move |identifier| {
@@ -161,7 +161,7 @@ async fn many_subscriptions_that_failed_are_tried_again_a_few_at_a_time() {
             *calls += 1;
             *calls == 1
         };
-        let (sees, highest) = (Arc::clone(&sees), Arc::clone(&highest));
+        let (teller, highest) = (Arc::clone(&teller), Arc::clone(&highest));
         let (running, done) = (Arc::clone(&running), Arc::clone(&done));
         Box::pin(async move {
             if first {
@@ -174,7 +174,7 @@ async fn many_subscriptions_that_failed_are_tried_again_a_few_at_a_time() {
             }
             running.fetch_sub(1, Ordering::SeqCst);
             if done.fetch_add(1, Ordering::SeqCst) + 1 == count {
-                sees.notify_one();
+                teller.notify_one();
             }
             Ok(identifier)
         })
