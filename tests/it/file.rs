@@ -126,7 +126,7 @@ async fn a_folder_that_is_no_store_is_refused_and_left_as_it_is() {
     assert_eq!(documents(&path), ["letter.txt"]);
     std::fs::remove_file(path.join("letter.txt")).unwrap();
     let cases = [
-        (r#"{"store":"procession","version":2}"#, StoreErrorKind::NewerFormat),
+        (r#"{"store":"procession","version":3}"#, StoreErrorKind::NewerFormat),
         (r#"{"store":"procession","version":0}"#, StoreErrorKind::Corrupt),
         (r#"{"store":"another","version":1}"#, StoreErrorKind::Corrupt),
         ("{", StoreErrorKind::Corrupt),

@@ -7,6 +7,8 @@ use procession::communicator::{
 use procession::launcher::{ProcessLauncher, ServingWorker, Worker, WorkerError};
 use procession::message::Node;
 use procession::prelude::*;
+#[cfg(feature = "sqlite")]
+use procession::store::{Durability, SqliteOptions, SqliteStore};
 use procession::{AnyHandle, RunError, RuntimeBuilder};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,11 +29,25 @@ struct Yard {
     sender: LocalCommunicator,
     worker: Option<ServingWorker>,
     stored: bool,
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl Yard {
     async fn new(stored: bool) -> Self {
-        let mut yard = Self { world: World::new(), sender: LocalCommunicator::new(), worker: None, stored };
+        Self::of(World::new(), stored, None).await
+    }
+
+    #[cfg(feature = "sqlite")]
+    async fn on_sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteOptions::new().with_durability(Durability::Normal);
+        let store = Arc::new(SqliteStore::open_with(folder.path().join("store.db"), options).unwrap());
+        Self::of(World { store, ..World::new() }, true, Some(folder)).await
+    }
+
+    async fn of(world: World, stored: bool, folder: Option<tempfile::TempDir>) -> Self {
+        let sender = LocalCommunicator::new();
+        let mut yard = Self { world, sender, worker: None, stored, _folder: folder };
         yard.start().await;
         yard
     }
@@ -97,6 +113,14 @@ fn launch(process: &str, inputs: Vec<(&str, Node)>, nowait: bool, persist: bool)
     task("launch", args)
 }
 
+fn launch_as(process: &str, inputs: Vec<(&str, Node)>, pid: &ProcessId, nowait: bool, persist: bool) -> Node {
+    let mut args = create(process, Vec::new(), persist);
+    args.retain(|(name, _)| *name != "init_kwargs");
+    let kwargs = [("inputs", Node::mapping(inputs)), ("pid", Node::from(pid))];
+    args.extend([("nowait", nowait.into()), ("init_kwargs", Node::mapping(kwargs))]);
+    task("launch", args)
+}
+
 fn go_on(pid: &ProcessId, nowait: bool, tag: Option<&str>) -> Node {
     task("continue", vec![("pid", pid.into()), ("nowait", nowait.into()), ("tag", tag.into())])
 }
@@ -121,16 +145,25 @@ async fn until(run: &AnyHandle, state: ProcessState) {
     eventually(async || run.status().await.unwrap().state == state).await;
 }
 
-async fn on_both(test: impl AsyncFn(Yard)) {
-    for stored in [false, true] {
-        let yard = Yard::new(stored).await;
-        tokio::time::timeout(Duration::from_secs(60), test(yard)).await.expect("no hang");
-    }
+/// Runs a test without a store, and with every kind of one.
+async fn on_all(test: impl AsyncFn(Yard)) {
+    within(test(Yard::new(false).await)).await;
+    on_stores(test).await;
+}
+
+async fn on_stores(test: impl AsyncFn(Yard)) {
+    within(test(Yard::new(true).await)).await;
+    #[cfg(feature = "sqlite")]
+    within(test(Yard::on_sqlite().await)).await;
+}
+
+async fn within(test: impl Future<Output = ()>) {
+    tokio::time::timeout(Duration::from_secs(60), test).await.expect("no hang");
 }
 
 #[tokio::test]
 async fn a_launch_replies_with_outputs_an_exception_or_the_id() {
-    on_both(async |yard| {
+    on_all(async |yard| {
         let leaf = |end: &str| vec![("n", 3.into()), ("end", end.into())];
         let outputs = Node::mapping([("n", Node::Integer(3)), ("square", Node::Integer(9))]);
         assert_eq!(yard.launch("it::Leaf", leaf("well"), false).await, (1, Ok(outputs)));
@@ -152,7 +185,7 @@ async fn a_launch_replies_with_outputs_an_exception_or_the_id() {
 
 #[tokio::test]
 async fn what_cannot_be_launched_is_refused_with_its_name() {
-    on_both(async |yard| {
+    on_all(async |yard| {
         let (pendings, text) = yard.launch("it::Lief", vec![], false).await;
         assert_eq!(
             (pendings, text.unwrap_err().as_str()),
@@ -211,7 +244,7 @@ async fn what_another_worker_may_do_is_rejected() {
 
 #[tokio::test]
 async fn a_killed_process_replies_with_the_text_of_its_kill() {
-    on_both(async |yard| {
+    on_all(async |yard| {
         for text in ["enough", ""] {
             let (_, pid) = yard.launch("it::Rounds", waiting(), true).await;
             let run = yard.runtime().attach(&pid_of(&pid.unwrap())).await.unwrap();
@@ -227,37 +260,35 @@ async fn a_killed_process_replies_with_the_text_of_its_kill() {
 
 #[tokio::test]
 async fn what_is_created_starts_when_it_is_continued_and_not_before() {
-    let mut yard = Yard::new(true).await;
-    let (pendings, pid) =
-        levels(yard.send(Task::new(task("create", create("it::Rounds", waiting(), true)))).await).await;
-    let pid = pid_of(&pid.unwrap());
-    assert_eq!(pendings, 1);
-    // A worker that starts again leaves it as it is.
-    yard.stop().await;
-    yard.start().await;
-    let run = yard.runtime().attach(&pid).await.unwrap();
-    assert_eq!(run.status().await.unwrap().state, ProcessState::Created);
-    assert_eq!(levels(yard.send(Task::new(go_on(&pid, true, None))).await).await, (1, Ok(Node::from(&pid))));
-    until(&run, ProcessState::Waiting).await;
-    // A second one joins it, and a third one, after the end, has the result.
-    let joined = yard.send(Task::new(go_on(&pid, false, None))).await;
-    let Replied::Pending(joined) = joined.await.unwrap() else { panic!("it waits") };
-    run.resume("go").await.unwrap();
-    let outputs = went();
-    assert_eq!(levels(joined).await, (0, Ok(outputs.clone())));
-    assert_eq!(levels(yard.send(Task::new(go_on(&pid, false, None))).await).await, (1, Ok(outputs)));
-    assert_eq!(yard.only().await.pid(), &pid, "it is one process");
+    on_stores(async |mut yard| {
+        let (pendings, pid) =
+            levels(yard.send(Task::new(task("create", create("it::Rounds", waiting(), true)))).await).await;
+        let pid = pid_of(&pid.unwrap());
+        assert_eq!(pendings, 1);
+        // A worker that starts again leaves it as it is.
+        yard.stop().await;
+        yard.start().await;
+        let run = yard.runtime().attach(&pid).await.unwrap();
+        assert_eq!(run.status().await.unwrap().state, ProcessState::Created);
+        assert_eq!(levels(yard.send(Task::new(go_on(&pid, true, None))).await).await, (1, Ok(Node::from(&pid))));
+        until(&run, ProcessState::Waiting).await;
+        // A second one joins it, and a third one, after the end, has the result.
+        let joined = yard.send(Task::new(go_on(&pid, false, None))).await;
+        let Replied::Pending(joined) = joined.await.unwrap() else { panic!("it waits") };
+        run.resume("go").await.unwrap();
+        let outputs = went();
+        assert_eq!(levels(joined).await, (0, Ok(outputs.clone())));
+        assert_eq!(levels(yard.send(Task::new(go_on(&pid, false, None))).await).await, (1, Ok(outputs)));
+        assert_eq!(yard.only().await.pid(), &pid, "it is one process");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_task_that_comes_twice_is_one_process_with_one_result() {
-    on_both(async |yard| {
+    on_all(async |yard| {
         let pid = ProcessId::from("given");
-        let mut args = create("it::Rounds", waiting(), yard.stored);
-        args.retain(|(name, _)| *name != "init_kwargs");
-        let kwargs = [("inputs", Node::mapping(waiting())), ("pid", Node::from(&pid))];
-        args.extend([("nowait", false.into()), ("init_kwargs", Node::mapping(kwargs))]);
-        let body = Task::new(task("launch", args)).id("the same");
+        let body = Task::new(launch_as("it::Rounds", waiting(), &pid, false, yard.stored)).id("the same");
         let mut replies = Vec::new();
         for _ in 0..3 {
             let Replied::Pending(reply) = yard.send(body.clone()).await.await.unwrap() else { panic!("it waits") };
@@ -283,48 +314,52 @@ async fn a_task_that_comes_twice_is_one_process_with_one_result() {
 /// that has it may go.
 #[tokio::test]
 async fn a_reply_that_is_owed_comes_from_the_next_worker() {
-    let mut yard = Yard::new(true).await;
-    let reply = yard.send(Task::new(launch("it::Rounds", waiting(), false, true))).await;
-    let Replied::Pending(reply) = reply.await.unwrap() else { panic!("it waits") };
-    assert_eq!(yard.world.store.owed(None, 10).await.unwrap().len(), 1, "it is stored before it is acknowledged");
-    yard.stop().await;
-    yard.start().await;
-    assert_eq!(yard.worker.as_ref().unwrap().owed(), 1);
-    let run = yard.only().await;
-    until(&run, ProcessState::Waiting).await;
-    // Stopped while nobody works on it, too.
-    yard.stop().await;
-    yard.start().await;
-    let run = yard.only().await;
-    until(&run, ProcessState::Waiting).await;
-    run.resume("go").await.unwrap();
-    assert_eq!(levels(reply).await, (0, Ok(went())), "no level more");
-    eventually(async || yard.world.store.owed(None, 10).await.unwrap().is_empty()).await;
-    let history = yard.world.store.history(run.pid()).await.unwrap();
-    assert_eq!(history.iter().filter(|entry| entry.to == ProcessState::Waiting).count(), 1, "it ran once");
+    on_stores(async |mut yard| {
+        let reply = yard.send(Task::new(launch("it::Rounds", waiting(), false, true))).await;
+        let Replied::Pending(reply) = reply.await.unwrap() else { panic!("it waits") };
+        assert_eq!(yard.world.store.owed(None, 10).await.unwrap().len(), 1, "it is stored before it is acknowledged");
+        yard.stop().await;
+        yard.start().await;
+        assert_eq!(yard.worker.as_ref().unwrap().owed(), 1);
+        let run = yard.only().await;
+        until(&run, ProcessState::Waiting).await;
+        // Stopped while nobody works on it, too.
+        yard.stop().await;
+        yard.start().await;
+        let run = yard.only().await;
+        until(&run, ProcessState::Waiting).await;
+        run.resume("go").await.unwrap();
+        assert_eq!(levels(reply).await, (0, Ok(went())), "no level more");
+        eventually(async || yard.world.store.owed(None, 10).await.unwrap().is_empty()).await;
+        let history = yard.world.store.history(run.pid()).await.unwrap();
+        assert_eq!(history.iter().filter(|entry| entry.to == ProcessState::Waiting).count(), 1, "it ran once");
+    })
+    .await;
 }
 
 /// One that had ended before its worker could reply: the next worker does.
 #[tokio::test]
 async fn a_reply_of_a_process_that_ended_is_owed_until_it_is_sent() {
-    let mut yard = Yard::new(true).await;
-    let reply = yard.send(Task::new(launch("it::Rounds", waiting(), false, true))).await;
-    let Replied::Pending(reply) = reply.await.unwrap() else { panic!("it waits") };
-    // Its communicator is gone when the process ends.
-    let old = yard.worker.take().unwrap();
-    old.runtime().communicator().unwrap().close().await.unwrap();
-    let runtime = old.runtime().clone();
-    yard.worker = Some(old);
-    let run = yard.only().await;
-    until(&run, ProcessState::Waiting).await;
-    run.resume("go").await.unwrap();
-    run.termination().await.unwrap();
-    runtime.shutdown().await.unwrap();
-    assert_eq!(yard.world.store.owed(None, 10).await.unwrap().len(), 1);
-    yard.worker = None;
-    yard.start().await;
-    assert_eq!(levels(reply).await, (0, Ok(went())));
-    eventually(async || yard.world.store.owed(None, 10).await.unwrap().is_empty()).await;
+    on_stores(async |mut yard| {
+        let reply = yard.send(Task::new(launch("it::Rounds", waiting(), false, true))).await;
+        let Replied::Pending(reply) = reply.await.unwrap() else { panic!("it waits") };
+        // Its communicator is gone when the process ends.
+        let old = yard.worker.take().unwrap();
+        old.runtime().communicator().unwrap().close().await.unwrap();
+        let runtime = old.runtime().clone();
+        yard.worker = Some(old);
+        let run = yard.only().await;
+        until(&run, ProcessState::Waiting).await;
+        run.resume("go").await.unwrap();
+        run.termination().await.unwrap();
+        runtime.shutdown().await.unwrap();
+        assert_eq!(yard.world.store.owed(None, 10).await.unwrap().len(), 1);
+        yard.worker = None;
+        yard.start().await;
+        assert_eq!(levels(reply).await, (0, Ok(went())));
+        eventually(async || yard.world.store.owed(None, 10).await.unwrap().is_empty()).await;
+    })
+    .await;
 }
 
 /// Without a store the broker keeps the task: a worker that goes leaves it to the next.
@@ -364,33 +399,65 @@ async fn processes_that_wait_hold_no_slot() {
 
 #[tokio::test]
 async fn a_continue_with_a_tag_goes_back_once_per_task() {
-    let yard = Yard::new(true).await;
-    let (_, pid) = yard.launch("it::Rounds", waiting(), true).await;
-    let pid = pid_of(&pid.unwrap());
-    let run = yard.runtime().attach(&pid).await.unwrap();
-    until(&run, ProcessState::Waiting).await;
-    run.snapshot("here").await.unwrap();
-    let back = |id: &str, tag: &str| Task::new(go_on(&pid, true, Some(tag))).id(id);
-    let (_, refused) = levels(yard.send(back("early", "here")).await).await;
-    assert_eq!(refused.unwrap_err(), format!("process {pid} is waiting: cannot restore"));
-    run.resume(Some("first")).await.unwrap();
-    run.termination().await.unwrap();
-    let (_, missing) = levels(yard.send(back("none", "hare")).await).await;
-    assert_eq!(missing.unwrap_err(), format!("process {pid} has no snapshot `hare`; the nearest is `here`"));
-    assert_eq!(levels(yard.send(back("once", "here")).await).await, (1, Ok(Node::from(&pid))));
-    let run = yard.runtime().attach(&pid).await.unwrap();
-    assert_eq!(run.status().await.unwrap().state, ProcessState::Waiting);
-    assert_eq!(levels(yard.send(back("once", "here")).await).await, (1, Ok(Node::from(&pid))), "a repetition joins");
-    run.resume(Some("second")).await.unwrap();
-    run.termination().await.unwrap();
-    let again = Task::new(go_on(&pid, false, Some("here"))).id("once");
-    let (_, outputs) = levels(yard.send(again).await).await;
-    assert_eq!(outputs.unwrap().get("resumed"), Some(&"second".into()), "also after the end");
+    on_stores(async |yard| {
+        let (_, pid) = yard.launch("it::Rounds", waiting(), true).await;
+        let pid = pid_of(&pid.unwrap());
+        let run = yard.runtime().attach(&pid).await.unwrap();
+        until(&run, ProcessState::Waiting).await;
+        run.snapshot("here").await.unwrap();
+        let back = |id: &str, tag: &str| Task::new(go_on(&pid, true, Some(tag))).id(id);
+        let (_, refused) = levels(yard.send(back("early", "here")).await).await;
+        assert_eq!(refused.unwrap_err(), format!("process {pid} is waiting: cannot restore"));
+        run.resume(Some("first")).await.unwrap();
+        run.termination().await.unwrap();
+        let (_, missing) = levels(yard.send(back("none", "hare")).await).await;
+        assert_eq!(missing.unwrap_err(), format!("process {pid} has no snapshot `hare`; the nearest is `here`"));
+        assert_eq!(levels(yard.send(back("once", "here")).await).await, (1, Ok(Node::from(&pid))));
+        let run = yard.runtime().attach(&pid).await.unwrap();
+        assert_eq!(run.status().await.unwrap().state, ProcessState::Waiting);
+        assert_eq!(
+            levels(yard.send(back("once", "here")).await).await,
+            (1, Ok(Node::from(&pid))),
+            "a repetition joins"
+        );
+        run.resume(Some("second")).await.unwrap();
+        run.termination().await.unwrap();
+        let again = Task::new(go_on(&pid, false, Some("here"))).id("once");
+        let (_, outputs) = levels(yard.send(again).await).await;
+        assert_eq!(outputs.unwrap().get("resumed"), Some(&"second".into()), "also after the end");
+    })
+    .await;
+}
+
+/// Its process is someone else's: it owes nothing to whoever wanted another one.
+#[tokio::test]
+async fn a_launch_with_the_id_of_another_process_is_refused_and_nothing_is_owed() {
+    on_stores(async |mut yard| {
+        let pid = ProcessId::from("taken");
+        let (_, taken) = levels(yard.send(Task::new(launch_as("it::Rounds", waiting(), &pid, true, true))).await).await;
+        assert_eq!(taken.unwrap(), Node::from(&pid));
+        let joined = yard.send(Task::new(go_on(&pid, false, None))).await;
+        let Replied::Pending(joined) = joined.await.unwrap() else { panic!("it waits") };
+        for _ in 0..3 {
+            let refused = yard.send(Task::new(launch_as("it::Leaf", vec![("n", 2.into())], &pid, false, true))).await;
+            let (pendings, text) = levels(refused).await;
+            assert_eq!(pendings, 1);
+            let text = text.unwrap_err();
+            assert!(text.contains("it::Rounds"), "{text}");
+        }
+        let owed = yard.world.store.owed(None, 10).await.unwrap();
+        assert_eq!(owed.len(), 1, "but to the one who joined it: {owed:?}");
+        yard.stop().await;
+        yard.start().await;
+        yard.runtime().attach(&pid).await.unwrap().resume("go").await.unwrap();
+        assert_eq!(levels(joined).await, (0, Ok(went())));
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_task_without_a_reply_is_done_and_answered_by_nothing() {
-    on_both(async |yard| {
+    on_all(async |yard| {
         let body = launch("it::Leaf", vec![("n", 2.into()), ("gated", true.into())], false, yard.stored);
         assert!(yard.sender.task_send(Task::new(body).no_reply()).await.unwrap().is_none());
         yard.world.gate.reached().await;

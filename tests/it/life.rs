@@ -2,10 +2,12 @@
 
 use procession::RunError;
 use procession::prelude::*;
+use procession::process::{BoxError, Hooks};
 use procession::spec::{Direction, MISSING_OUTPUT};
 use serde_json::{Value, json};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
 
 use super::support::{World, eventually};
 
@@ -197,6 +199,52 @@ async fn the_same_key_gives_the_same_process() {
         };
         assert_eq!((key.as_str(), process.as_str()), ("a", "it::Sum"));
         runtime.shutdown().await.unwrap();
+    }
+}
+
+/// Meets the other one before either of them exists.
+#[process(name = "it::Meets", hooks, needs(Barrier))]
+#[derive(Default)]
+struct Meets {}
+
+spec! { Meets {} }
+
+outline! { Meets { hold; } }
+
+impl Hooks for Meets {
+    fn on_create(&mut self, cx: &Cx<Self>) -> Result<(), BoxError> {
+        if *cx.pid() == "one".into() {
+            cx.resource::<Barrier>().wait();
+        }
+        Ok(())
+    }
+}
+
+impl Meets {
+    fn hold(&mut self, cx: &mut Cx<Self>) -> Next<Self> {
+        cx.wait("for the test")
+    }
+}
+
+/// Both keys lead to the one process that there is.
+#[tokio::test]
+async fn an_id_that_is_launched_twice_at_once_under_two_keys_is_one_process_that_ends() {
+    let runtime = World::new().volatile().resource(Barrier::new(2)).register::<Meets>().build().await.unwrap();
+    let launches = std::thread::scope(|scope| {
+        let launch = |key: &'static str| {
+            let (runtime, tokio) = (&runtime, tokio::runtime::Handle::current());
+            scope.spawn(move || tokio.block_on(runtime.launch(Meets::inputs()).id("one").key(key).into_future()))
+        };
+        ["a", "b"].map(launch).map(|thread| thread.join().unwrap().unwrap())
+    });
+    let mut handles = Vec::from(launches);
+    for key in ["a", "b"] {
+        handles.push(runtime.launch(Meets::inputs()).key(key).await.unwrap());
+    }
+    handles[0].kill("enough").await.unwrap();
+    for handle in handles {
+        let end = tokio::time::timeout(Duration::from_secs(20), handle.termination()).await.expect("it is told");
+        assert_eq!((handle.pid(), end.unwrap().ended.state()), (&"one".into(), ProcessState::Killed));
     }
 }
 

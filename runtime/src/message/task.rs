@@ -130,7 +130,7 @@ impl TryFrom<&Node> for TaskBody {
                 let pid = call.get("pid");
                 let pid =
                     pid.as_pid().ok_or_else(|| Refusal::Failed(format!("`{pid}` cannot be the id of a process")))?;
-                Ok(Self::Continue { pid, nowait: call.is_true("nowait"), tag: call.get("tag").clone().into_text() })
+                Ok(Self::Continue { pid, nowait: call.is_true("nowait"), tag: call.tag()? })
             }
             _ => {
                 Err(Refusal::Rejected("this worker knows only the tasks `launch`, `create` and `continue`".to_owned()))
@@ -183,6 +183,17 @@ impl<'a> Call<'a> {
 
     fn is_true(&self, name: &str) -> bool {
         self.get(name).is_true()
+    }
+
+    /// The tag of a snapshot. One that is no text is no wish to go on from where the process stands.
+    fn tag(&self) -> Result<Option<String>, Refusal> {
+        match self.get("tag") {
+            Node::Null => Ok(None),
+            tag => match tag.as_text() {
+                Some(text) => Ok(Some(text.to_owned())),
+                None => Err(Refusal::Failed(format!("`{tag}` cannot be the tag of a snapshot"))),
+            },
+        }
     }
 
     fn create(&self) -> Result<Create, Refusal> {

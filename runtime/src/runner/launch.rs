@@ -214,10 +214,14 @@ fn create_volatile(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunError
     {
         return if name == process.name() { Ok(holder) } else { in_use(key.clone(), &holder, name) };
     }
-    Ok(match live {
-        Some(live) => new.adopt(shared, slot, live),
-        None => slot,
-    })
+    let Some(live) = live else { return Ok(slot) };
+    let adopted = new.adopt(shared, Arc::clone(&slot), live);
+    if !Arc::ptr_eq(&adopted, &slot) {
+        // Another launch with this id was faster. The key leads to ours: who has it of the key learns of the same end.
+        let runs = Arc::clone(&adopted);
+        shared.tokio.spawn(async move { slot.fill(runs.wait().await.clone()) });
+    }
+    Ok(adopted)
 }
 
 async fn create_stored(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunError> {
@@ -243,6 +247,10 @@ async fn create_stored(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunE
     };
     let Creation::Exists { pid, process: name } = creation else { return Err(RunError::NotFound(pid.clone())) };
     if name != process.name() && !process.also().contains(&name.as_str()) {
+        // The store knows no other names of a type: it had that process owe the reply, which is refused instead.
+        if let Some(reply) = new.owes {
+            store.settle(shared.env.epoch, vec![(pid.clone(), reply.id)]).await?;
+        }
         return Err(RunError::KeyInUse { key: new.key.unwrap_or_else(|| pid.to_string()), pid, process: name });
     }
     Ok(shared.attach(&pid).await?.0)

@@ -36,7 +36,7 @@
 //!     the same reply, to the latest address. Settling one that is not there is no error. Number and size are bounded by
 //!     [`limits`](crate::limits).
 //! 17. A creation that brings an owed reply stores it in the same transaction. Where the key or the id is known, the
-//!     process that has it owes the reply.
+//!     process that has it owes the reply, of whatever type it is: whoever wanted another one settles it.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;

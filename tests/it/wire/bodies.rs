@@ -64,6 +64,11 @@ fn the_arguments_of_a_task_are_checked_as_python_does() {
             "ProcessLauncher._continue() missing 2 required positional arguments: 'pid' and 'nowait'".to_owned(),
         ),
         ("{task: continue, args: {pid: null, nowait: no}}", "`null` cannot be the id of a process".to_owned()),
+        ("{task: continue, args: {pid: a, nowait: no, tag: 5}}", "`5` cannot be the tag of a snapshot".to_owned()),
+        (
+            "{task: continue, args: {pid: a, nowait: no, tag: [here]}}",
+            "`[\"here\"]` cannot be the tag of a snapshot".to_owned(),
+        ),
         ("{}", "'task'".to_owned()),
         ("null", "'NoneType' object is not subscriptable".to_owned()),
         ("abc", "string indices must be integers, not 'str'".to_owned()),

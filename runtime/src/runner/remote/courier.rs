@@ -1,6 +1,6 @@
 //! The thread that talks to the communicator: makes and removes subscriptions, and tells of transitions.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::Remote;
 use super::answers::{Answers, Orders};
 use super::outbox::{News, Round};
-use crate::communicator::{BroadcastFilter, CommunicatorError, RpcSubscriber};
+use crate::communicator::{BroadcastFilter, BroadcastSubscriber, CommunicatorError, RpcSubscriber};
 use crate::limits;
 use crate::message::{Broadcast, Node};
 use crate::process::ProcessId;
@@ -47,9 +47,10 @@ async fn serve(
     orders: Arc<Orders>,
     closed: watch::Receiver<bool>,
 ) {
-    let mut subscriptions = Subscriptions { remote, answers, reached: HashSet::new(), again: HashSet::new(), at: None };
+    let mut subscriptions =
+        Subscriptions { remote, answers, reached: HashSet::new(), again: HashSet::new(), retries: VecDeque::new() };
     let subscribed = subscriptions.run(closed.clone());
-    let (orders, (), ()) = tokio::join!(listen(remote, orders), tell(remote, closed), subscribed);
+    let (orders, (), ()) = tokio::join!(listen(remote, orders, closed.clone()), tell(remote, closed), subscribed);
     subscriptions.remove_all().await;
     if let Some(identifier) = orders {
         logged("the removal of a subscription", remote.communicator.remove_broadcast_subscriber(&identifier).await);
@@ -67,13 +68,23 @@ impl Drop for Gone {
 }
 
 /// Hears what is asked of all processes; gives the identifier of the subscription.
-async fn listen(remote: &Remote, orders: Arc<Orders>) -> Option<String> {
+async fn listen(remote: &Remote, orders: Arc<Orders>, mut closed: watch::Receiver<bool>) -> Option<String> {
     let filter = BroadcastFilter::all().subject("pause").subject("play").subject("kill");
-    match remote.communicator.add_broadcast_subscriber(orders, filter, None).await {
-        Ok(identifier) => Some(identifier),
-        Err(error) => {
-            logged("a subscription to broadcasts", Err(error));
-            None
+    loop {
+        let orders: Arc<dyn BroadcastSubscriber> = orders.clone();
+        match remote.communicator.add_broadcast_subscriber(orders, filter.clone(), None).await {
+            Ok(identifier) => return Some(identifier),
+            Err(error) => {
+                let again = error.is_retryable() && !*closed.borrow();
+                logged("a subscription to broadcasts", Err(error));
+                if !again {
+                    return None;
+                }
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(limits::RESUBSCRIBE) => {}
+            _ = closed.wait_for(|closed| *closed) => return None,
         }
     }
 }
@@ -125,35 +136,56 @@ struct Subscriptions<'a> {
     reached: HashSet<ProcessId>,
     /// Those whose subscription failed, and is tried again.
     again: HashSet<ProcessId>,
-    /// When.
-    at: Option<Instant>,
+    /// When, the earliest first; one that is no more among them has left.
+    retries: VecDeque<(Instant, ProcessId)>,
 }
 
 impl Subscriptions<'_> {
     /// Makes and removes subscriptions, until the runtime has closed and all is told.
     async fn run(&mut self, mut closed: watch::Receiver<bool>) {
         loop {
+            // Before those that come: however many do, the others are not forgotten.
+            let retried = self.retry().await;
             let round = self.remote.outbox.take_round();
-            if !round.is_empty() {
+            let turned = !round.is_empty();
+            if turned {
                 self.turn(&round).await;
-                self.remote.outbox.finish_round(&round);
                 self.remote.moved();
+            }
+            self.remote.outbox.finish_round(&round);
+            if turned {
                 continue;
             }
             if *closed.borrow() {
                 return self.remote.outbox.give_up_arrivals();
             }
-            let again = self.at.unwrap_or_else(|| Instant::now() + limits::RESUBSCRIBE);
+            if retried {
+                continue;
+            }
+            let next = self.retries.front().map(|(at, _)| *at);
             tokio::select! {
                 () = self.remote.outbox.changed.notified() => {}
                 _ = closed.changed() => {}
-                () = tokio::time::sleep_until(again), if self.at.is_some() => {
-                    self.at = None;
-                    let again = std::mem::take(&mut self.again);
-                    self.add(again.into_iter().collect()).await;
-                }
+                () = tokio::time::sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
             }
         }
+    }
+
+    /// Tries some of those again whose time has come; whether there were any.
+    async fn retry(&mut self) -> bool {
+        let now = Instant::now();
+        let mut pids = Vec::new();
+        while pids.len() < limits::SUBSCRIBING
+            && self.retries.front().is_some_and(|(at, _)| *at <= now)
+            && let Some((_, pid)) = self.retries.pop_front()
+        {
+            if self.again.remove(&pid) {
+                pids.push(pid);
+            }
+        }
+        let any = !pids.is_empty();
+        self.add(pids).await;
+        any
     }
 
     async fn turn(&mut self, round: &Round) {
@@ -176,10 +208,10 @@ impl Subscriptions<'_> {
         while let Some(added) = adding.join_next().await {
             match added {
                 Ok((pid, Ok(_))) => drop(self.reached.insert(pid)),
-                Ok((pid, Err(error))) if error.is_retryable() => {
+                Ok((pid, Err(error))) if may_pass(&error) => {
                     tracing::debug!(%pid, error = &error as &dyn std::error::Error, "a subscription is tried again");
+                    self.retries.push_back((Instant::now() + limits::RESUBSCRIBE, pid.clone()));
                     self.again.insert(pid);
-                    self.at.get_or_insert_with(|| Instant::now() + limits::RESUBSCRIBE);
                 }
                 Ok((pid, Err(error))) => {
                     tracing::warn!(%pid, error = &error as &dyn std::error::Error, "a process cannot be reached");
@@ -215,6 +247,12 @@ impl Subscriptions<'_> {
     }
 }
 
+/// Whether a subscription may succeed later. One that has its identifier may be of an earlier runtime of this program
+/// with the same store and communicator, which was dropped and has yet to remove it.
+fn may_pass(error: &CommunicatorError) -> bool {
+    error.is_retryable() || matches!(error, CommunicatorError::Duplicate(_))
+}
+
 /// A communicator that fails changes nothing for processes (P11).
 fn logged(what: &str, result: Result<(), CommunicatorError>) {
     match result {
@@ -223,3 +261,6 @@ fn logged(what: &str, result: Result<(), CommunicatorError>) {
         Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "{what} failed"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,14 +79,12 @@ pub(super) struct Batch {
 #[derive(Debug, Default)]
 pub(super) struct Round {
     pub(super) arriving: Vec<ProcessId>,
-    /// The place up to which all have arrived then, if that is further than before.
-    pub(super) arrived: Option<u64>,
     pub(super) leaving: Vec<ProcessId>,
 }
 
 impl Round {
     pub(super) fn is_empty(&self) -> bool {
-        self.arriving.is_empty() && self.leaving.is_empty() && self.arrived.is_none()
+        self.arriving.is_empty() && self.leaving.is_empty()
     }
 }
 
@@ -139,14 +137,12 @@ impl Outbox {
         let mut inner = self.lock();
         if let Some(place) = inner.places.remove(pid) {
             inner.arriving.remove(&place);
-            drop(inner);
-            // Who waits until it has arrived need not wait any more.
-            self.changed.notify_one();
-            return;
+        } else {
+            let after = inner.last;
+            inner.leaving.insert(pid.clone(), Leaving { after, last, taken: false });
         }
-        let after = inner.last;
-        inner.leaving.insert(pid.clone(), Leaving { after, last, taken: false });
         drop(inner);
+        // Also of one that never came: those who wait for its place wait for the round that passes over it.
         self.changed.notify_one();
     }
 
@@ -175,9 +171,6 @@ impl Outbox {
             inner.places.remove(&pid);
             round.arriving.push(pid);
         }
-        // All before the next that comes are there after this round, or have ended before they could be reached.
-        let arrived = inner.arriving.first_key_value().map_or(inner.arrived, |(place, _)| place - 1);
-        round.arrived = Some(arrived).filter(|arrived| *arrived > *self.subscribed.borrow());
         for (pid, leaving) in &mut inner.leaving {
             if round.leaving.len() < limits::SUBSCRIBING && !leaving.taken && leaving.after <= published {
                 leaving.taken = true;
@@ -187,7 +180,8 @@ impl Outbox {
         round
     }
 
-    /// What was taken for a round is done.
+    /// What was taken for a round is done. One that is empty is to be finished too: places are passed over that nobody
+    /// has any more.
     pub(super) fn finish_round(&self, round: &Round) {
         let mut inner = self.lock();
         for pid in &round.leaving {
@@ -195,10 +189,13 @@ impl Outbox {
                 inner.leaving.remove(pid);
             }
         }
+        let arrived = inner.arriving.first_key_value().map_or(inner.arrived, |(place, _)| place - 1);
         drop(inner);
-        if let Some(arrived) = round.arrived {
-            self.subscribed.send_replace(arrived);
-        }
+        self.subscribed.send_if_modified(|subscribed| {
+            let moves = *subscribed < arrived;
+            *subscribed = arrived.max(*subscribed);
+            moves
+        });
     }
 
     /// What was taken of the news is out.
@@ -258,13 +255,18 @@ mod tests {
         Transition { pid, from: None, to: Created }
     }
 
+    fn is_ready(future: impl Future<Output = ()>) -> bool {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        std::pin::pin!(future).poll(&mut context).is_ready()
+    }
+
     #[test]
     fn a_process_leaves_when_its_news_are_out_and_comes_back_before() {
         let outbox = Outbox::new();
         let pid = ProcessId::from("p");
         outbox.join(&pid, Some(created(&pid)));
         let round = outbox.take_round();
-        assert_eq!((&round.arriving[..], round.arrived), (&[pid.clone()][..], Some(1)));
+        assert_eq!(round.arriving, std::slice::from_ref(&pid));
         outbox.finish_round(&round);
         outbox.tell(Transition { pid: &pid, from: Some(Running), to: Finished });
         outbox.leave(&pid, None);
@@ -288,13 +290,41 @@ mod tests {
         let pid = ProcessId::from("p");
         outbox.join(&pid, Some(created(&pid)));
         outbox.leave(&pid, None);
+        let batch = outbox.take_news();
+        assert_eq!(batch.news.len(), 1);
+        assert!(!is_ready(outbox.all_arrived()));
         let round = outbox.take_round();
-        assert_eq!((&round.arriving[..], &round.leaving[..], round.arrived), (&[][..], &[][..], Some(1)));
+        assert!(round.is_empty());
         outbox.finish_round(&round);
-        assert_eq!(*outbox.subscribed.borrow(), 1, "nobody waits for it");
-        assert!(outbox.take_round().is_empty());
-        assert_eq!(outbox.take_news().news.len(), 1);
+        assert!(is_ready(outbox.all_arrived()) && is_ready(outbox.arrived(batch.arrived)), "nobody waits for it");
         assert!(outbox.lock().leaving.is_empty() && outbox.lock().places.is_empty());
+    }
+
+    #[test]
+    fn one_that_ends_while_others_come_holds_up_nobody() {
+        let outbox = Outbox::new();
+        let [first, second, third] = [1, 2, 3].map(ProcessId::from);
+        outbox.join(&first, Some(created(&first)));
+        let round = outbox.take_round();
+        outbox.join(&second, Some(created(&second)));
+        assert!(is_ready(outbox.changed.notified()));
+        outbox.leave(&second, None);
+        assert!(is_ready(outbox.changed.notified()), "the thread hears of it");
+        outbox.finish_round(&round);
+        assert!(is_ready(outbox.all_arrived()));
+        outbox.join(&second, Some(created(&second)));
+        outbox.join(&third, Some(created(&third)));
+        outbox.leave(&second, None);
+        outbox.finish_round(&Round::default());
+        assert!(is_ready(outbox.arrived(3)) && !is_ready(outbox.all_arrived()), "the third has yet to come");
+        let round = outbox.take_round();
+        assert_eq!(round.arriving, [third]);
+        outbox.finish_round(&round);
+        assert!(is_ready(outbox.all_arrived()));
+        outbox.give_up();
+        outbox.finish_round(&outbox.take_round());
+        outbox.join(&first, None);
+        assert!(is_ready(outbox.all_arrived()), "it stays given up");
     }
 
     #[test]

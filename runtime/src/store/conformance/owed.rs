@@ -92,8 +92,15 @@ pub async fn a_known_process_owes_what_a_creation_brings(mut subject: Subject) {
         let known = store.create(epoch, new).await.unwrap();
         assert!(matches!(known, Creation::Exists { pid, .. } if pid == "one".into()), "{id}");
     }
+    let mut other = owing("one", reply("c", "there"));
+    "suite::Other".clone_into(&mut other.envelope.process);
+    let Creation::Exists { pid, process } = store.create(epoch, other).await.unwrap() else { panic!("it is known") };
+    assert_eq!((&pid, process.as_str()), (&"one".into(), "suite::Relax"));
+    let both = [pair("one", "a", "there"), pair("one", "b", "there")];
+    assert_eq!(owed(&*store).await[..2], both);
+    store.settle(epoch, vec![(pid, "c".to_owned())]).await.unwrap();
     let (store, _) = subject.reopen(store).await;
-    assert_eq!(owed(&*store).await, [pair("one", "a", "there"), pair("one", "b", "there")]);
+    assert_eq!(owed(&*store).await, both);
     assert_eq!(store.load(&"two".into()).await.unwrap(), None);
 }
 

@@ -12,7 +12,10 @@ use crate::store::rules::Row;
 use crate::store::{Awaiting, Envelope, HistoryEntry, Record, ReportLine, StatusText};
 
 /// The version of the documents, in `store.json`.
-pub(super) const VERSION: u32 = 1;
+///
+/// 2: positions may be `unstarted`, requests `start`, and replies may be owed. An earlier version of this library would
+/// put the former aside and discard the latter; it is to refuse the folder instead.
+pub(super) const VERSION: u32 = 2;
 
 /// What a folder is.
 #[derive(Serialize, Deserialize)]

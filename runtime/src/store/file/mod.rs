@@ -172,7 +172,8 @@ fn of_process(pid: &ProcessId, folder: &Path) -> String {
 }
 
 impl FileStore {
-    /// Opens a folder, and makes it if there is none. Opening does not own it.
+    /// Opens a folder, and makes it if there is none. Opening does not own it. A folder of an earlier version of this
+    /// library is brought up to date, after which that version refuses it; one that is only read stays as it is.
     ///
     /// # Errors
     /// The folder cannot be made or read, holds something else, or was written by a newer version of this library.

@@ -20,39 +20,44 @@ fn refuse_with(disk: &Disk) -> impl Fn(std::io::Error) -> StoreError {
     |error| failed(OPERATION, disk.root().display(), error)
 }
 
-/// Sees whether a folder is a store, and makes it one if it has nothing in it.
+/// Sees whether a folder is a store, brings one of an earlier version up to date, and makes it one if it has nothing in it.
+///
+/// A folder of an earlier version has nothing that this one does not have: it can be read as it is.
 pub(super) fn open(disk: &Disk, options: &FileOptions) -> StoreResult<()> {
     if !options.read_only {
         disk.make_root().map_err(refuse_with(disk))?;
     }
-    if is_store(disk)? {
-        return Ok(());
+    match version(disk)? {
+        Some(VERSION) => Ok(()),
+        Some(_) if options.read_only => Ok(()),
+        None if options.read_only => Err(refuse_with(disk)(ErrorKind::NotFound.into())),
+        Some(_) => match change(disk, options) {
+            // Where nothing can be written, nothing is written that an earlier version does not know.
+            Err(error) if error.kind() == StoreErrorKind::ReadOnly => Ok(()),
+            changed => changed,
+        },
+        // Without the lock: nothing is written into a folder that is someone else's.
+        None if !is_empty(disk)? && version(disk)?.is_none() => Err(refuse(disk, StoreErrorKind::Corrupt)),
+        None => change(disk, options),
     }
-    if options.read_only {
-        return Err(refuse_with(disk)(ErrorKind::NotFound.into()));
-    }
-    make(disk, options)
 }
 
-/// Whether a folder is a store that can be read; no if nothing says so.
-fn is_store(disk: &Disk) -> StoreResult<bool> {
-    let Some(text) = disk.read(MARK).map_err(refuse_with(disk))? else { return Ok(false) };
+/// The version of a folder that is a store that can be read; none if nothing says so.
+fn version(disk: &Disk) -> StoreResult<Option<u32>> {
+    let Some(text) = disk.read(MARK).map_err(refuse_with(disk))? else { return Ok(None) };
     let mark: StoreDocument =
         serde_json::from_str(&text).map_err(|error| refuse(disk, StoreErrorKind::Corrupt).with_source(error))?;
     match mark.version {
         _ if mark.store != "procession" => Err(refuse(disk, StoreErrorKind::Corrupt)),
-        1..=VERSION => Ok(true),
+        version @ 1..=VERSION => Ok(Some(version)),
         0 => Err(refuse(disk, StoreErrorKind::Corrupt)),
         _ => Err(refuse(disk, StoreErrorKind::NewerFormat)),
     }
 }
 
-/// Makes a store of a folder that has nothing in it. Of several who do so at once, one makes it.
-fn make(disk: &Disk, options: &FileOptions) -> StoreResult<()> {
-    // Without the lock: nothing is written into a folder that is someone else's.
-    if !is_empty(disk)? && !is_store(disk)? {
-        return Err(refuse(disk, StoreErrorKind::Corrupt));
-    }
+/// Makes a store of this version of a folder that has nothing in it, or is a store of an earlier one. Of several who do
+/// so at once, one does it.
+fn change(disk: &Disk, options: &FileOptions) -> StoreResult<()> {
     let locked = disk
         .lock_file(CHANGE_LOCK)
         .and_then(|file| lock::take(&file, File::try_lock, options.busy).map(|locked| (file, locked)));
@@ -61,11 +66,10 @@ fn make(disk: &Disk, options: &FileOptions) -> StoreResult<()> {
         return Err(refuse(disk, StoreErrorKind::Busy));
     }
     // Another may have been faster.
-    if is_store(disk)? {
-        return Ok(());
-    }
-    if !is_empty(disk)? {
-        return Err(refuse(disk, StoreErrorKind::Corrupt));
+    match version(disk)? {
+        Some(VERSION) => return Ok(()),
+        None if !is_empty(disk)? => return Err(refuse(disk, StoreErrorKind::Corrupt)),
+        _ => {}
     }
     disk.make_folders(&FOLDERS).map_err(refuse_with(disk))?;
     let mark = write(&StoreDocument { store: "procession".to_owned(), version: VERSION });

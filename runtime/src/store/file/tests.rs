@@ -29,6 +29,8 @@ enum Fails {
     Full,
     /// All, until there is space again.
     StaysFull,
+    /// All: none may write.
+    Forbidden,
 }
 
 impl Fault {
@@ -41,6 +43,7 @@ impl Fault {
             Some((from, Fails::Crash)) if at >= from => Err(io::Error::other("crashed")),
             Some((from, Fails::StaysFull)) if at >= from && operation != Operation::Remove => Err(full()),
             Some((from, Fails::Full)) if at == from => Err(full()),
+            Some((from, Fails::Forbidden)) if at >= from => Err(io::Error::from(ErrorKind::PermissionDenied)),
             _ => Ok(()),
         }
     }
@@ -328,6 +331,37 @@ async fn a_folder_whose_making_was_cut_off_is_made_by_the_next() {
         let store = open(folder.path());
         assert!(store.acquire().await.is_ok());
     }
+}
+
+/// What is written now would be put aside or discarded by an earlier version of this library: it is to refuse the folder.
+#[tokio::test]
+async fn a_folder_of_an_earlier_version_is_brought_up_to_date_by_those_who_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, mark) = (folder.path(), folder.path().join("store.json"));
+    let version = || serde_json::from_str::<document::StoreDocument>(&std::fs::read_to_string(&mark).unwrap());
+    let version = || version().unwrap().version;
+    {
+        let store = open(root);
+        let epoch = store.acquire().await.unwrap();
+        store.create(epoch, new("one")).await.unwrap();
+    }
+    assert_eq!(version(), document::VERSION);
+    std::fs::write(&mark, r#"{"store":"procession","version":1}"#).unwrap();
+    std::fs::remove_dir(root.join("owed")).unwrap();
+    let is_there = async |store: FileStore| store.load(&"one".into()).await.unwrap().is_some();
+    assert!(is_there(FileStore::open_with(root, FileOptions::new().with_read_only(true)).unwrap()).await);
+    for fails in [Fails::Forbidden, Fails::Crash] {
+        let disk = Disk::new(root.to_owned());
+        disk.fault.set(Some((0, fails)));
+        assert_eq!(FileStore::open_on(disk, FileOptions::new()).is_ok(), fails == Fails::Forbidden);
+        assert_eq!(version(), 1, "{fails:?}");
+    }
+    let store = open(root);
+    assert_eq!(version(), document::VERSION);
+    assert!(root.join("owed").exists());
+    let epoch = store.acquire().await.unwrap();
+    store.owe(epoch, &"one".into(), reply("task")).await.unwrap();
+    assert!(is_there(store).await);
 }
 
 #[tokio::test]
