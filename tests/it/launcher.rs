@@ -1,5 +1,7 @@
 //! Tasks: what a launcher does with each, what it replies, and that a task that comes twice is one process.
 
+mod owed;
+
 use procession::communicator::{
     Answer, Answered, Communicator, CommunicatorError, Incoming, LocalCommunicator, Refusal, Replied, Reply, Task,
     TaskSubscriber,
@@ -11,14 +13,14 @@ use procession::{AnyHandle, RunError, RuntimeBuilder};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::children::Leaf;
+use super::children::{Leaf, Tree};
 use super::control::Rounds;
 use super::life::Sum;
 use super::support::{World, eventually};
 
 fn builder(world: &World, stored: bool) -> RuntimeBuilder {
     let builder = if stored { world.builder() } else { world.volatile() };
-    builder.register::<Rounds>().register::<Leaf>().register::<Sum>()
+    builder.register::<Rounds>().register::<Leaf>().register::<Sum>().register::<Tree>()
 }
 
 /// A worker, and someone who sends it tasks.
@@ -38,9 +40,14 @@ impl Yard {
 
     /// A worker on the same store, with a communicator of its own.
     async fn start(&mut self) {
+        self.start_with(Duration::ZERO).await;
+    }
+
+    /// One that lets steps end for this long when it stops.
+    async fn start_with(&mut self, drain: Duration) {
         let communicator = Arc::new(self.sender.another());
         let runtime = builder(&self.world, self.stored).communicator(communicator).build().await.unwrap();
-        self.worker = Some(Worker::new(runtime).drain(Duration::ZERO).start().await.unwrap());
+        self.worker = Some(Worker::new(runtime).drain(drain).start().await.unwrap());
     }
 
     async fn stop(&mut self) {
