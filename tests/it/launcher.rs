@@ -40,14 +40,9 @@ impl Yard {
 
     /// A worker on the same store, with a communicator of its own.
     async fn start(&mut self) {
-        self.start_with(Duration::ZERO).await;
-    }
-
-    /// One that lets steps end for this long when it stops.
-    async fn start_with(&mut self, drain: Duration) {
         let communicator = Arc::new(self.sender.another());
         let runtime = builder(&self.world, self.stored).communicator(communicator).build().await.unwrap();
-        self.worker = Some(Worker::new(runtime).drain(drain).start().await.unwrap());
+        self.worker = Some(Worker::new(runtime).drain(Duration::ZERO).start().await.unwrap());
     }
 
     async fn stop(&mut self) {

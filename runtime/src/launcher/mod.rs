@@ -265,8 +265,11 @@ impl Inner {
 
     /// The reply follows, also if this worker is lost: the store has it.
     fn owed(&self, handle: AnyHandle, reply: OwedReply) -> Answer {
-        let owed = self.owed.clone();
-        Answer::Owed(Box::pin(async move { owed.repay(&handle, reply) }))
+        let (owed, open) = (self.owed.clone(), self.owed.open());
+        Answer::Owed(Box::pin(async move {
+            owed.repay(&handle, reply);
+            drop(open);
+        }))
     }
 
     /// The answer where none is stored: because nobody waits for it, or because there is no store.

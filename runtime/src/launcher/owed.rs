@@ -138,14 +138,11 @@ impl Owed {
         let id = id_of(task, task.reply_to.as_ref().filter(|_| !nowait));
         // Those after the empty id: there is none.
         let rows = store.owed(Some((pid.clone(), String::new())), limits::OWED).await?;
-        for (_, reply) in rows.into_iter().take_while(|(of, _)| of == pid).filter(|(_, reply)| reply.id == id) {
-            let address = Address::read(&reply.address);
-            return match address.and_then(|address| address.goes_back) {
-                Some(goes_back) => self.is_beyond(pid, &goes_back).await,
-                None => Ok(false),
-            };
+        let row = rows.into_iter().find(|(of, reply)| of == pid && reply.id == id);
+        match row.and_then(|(_, reply)| Address::read(&reply.address)?.goes_back) {
+            Some(goes_back) => self.is_beyond(pid, &goes_back).await,
+            None => Ok(false),
         }
-        Ok(false)
     }
 
     async fn is_beyond(&self, pid: &ProcessId, goes_back: &GoesBack) -> Result<bool, RunError> {
@@ -176,12 +173,14 @@ impl Owed {
             let Some(dues) = dues.get_mut(pid) else { return };
             dues.iter_mut().filter_map(|(id, due)| due.renew(handle).then(|| id.clone())).collect()
         };
-        again.into_iter().for_each(|id| self.begin(pid.clone(), id, None));
+        for id in again {
+            self.begin(pid.clone(), id, None);
+        }
     }
 
     /// Waits for a process, unless the answer is known, and replies.
     fn begin(&self, pid: ProcessId, id: String, known: Option<Result<Node, Refusal>>) {
-        let (owed, open) = (self.clone(), Open::new(&self.open));
+        let (owed, open) = (self.clone(), self.open());
         self.runtime.spawn(async move {
             let _open = open;
             let answer = match known {
@@ -227,6 +226,11 @@ impl Owed {
                 dues.remove(pid);
             }
         }
+    }
+
+    /// Counts as a reply that is waited for, while it lives.
+    pub(super) fn open(&self) -> Open {
+        Open::new(&self.open)
     }
 
     /// Waits until nothing is being waited for or sent.
@@ -338,7 +342,7 @@ impl Owed {
 }
 
 /// Counts a reply that is being waited for or sent, while it lives.
-struct Open(watch::Sender<usize>);
+pub(super) struct Open(watch::Sender<usize>);
 
 impl Open {
     fn new(open: &watch::Sender<usize>) -> Self {

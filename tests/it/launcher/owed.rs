@@ -2,11 +2,14 @@
 
 use procession::RunError;
 use procession::communicator::{
-    Answer, Answered, Incoming, LocalCommunicator, Refusal, Replied, Reply, ReplyAddress, Task, TaskSubscriber,
+    Answer, Answered, BroadcastFilter, BroadcastSubscriber, Communicator, CommunicatorResult, Incoming,
+    LocalCommunicator, Refusal, Replied, Reply, ReplyAddress, Rpc, RpcSubscriber, Task, TaskQueue, TaskSubscriber,
 };
-use procession::launcher::ProcessLauncher;
+use procession::launcher::{ProcessLauncher, Worker};
+use procession::message::Broadcast;
 use procession::message::Node;
 use procession::prelude::*;
+use procession::process::BoxFuture;
 use procession::store::{OwedReply, Store};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -241,26 +244,93 @@ async fn what_no_repetition_mends_is_a_failure_and_goes_round_no_more() {
     assert!(matches!(answered, Err(Refusal::Rejected(_))), "another worker has room: {answered:?}");
 }
 
+/// A communicator that takes its time to send a reply.
+#[derive(Debug)]
+struct Slow(LocalCommunicator);
+
+impl Communicator for Slow {
+    fn task_send(&self, task: Task) -> BoxFuture<'_, CommunicatorResult<Option<Reply>>> {
+        self.0.task_send(task)
+    }
+    fn rpc_send(&self, call: Rpc) -> BoxFuture<'_, CommunicatorResult<Reply>> {
+        self.0.rpc_send(call)
+    }
+    fn broadcast_send(&self, broadcast: Broadcast) -> BoxFuture<'_, CommunicatorResult<()>> {
+        self.0.broadcast_send(broadcast)
+    }
+    fn add_task_subscriber(
+        &self,
+        subscriber: Arc<dyn TaskSubscriber>,
+        identifier: Option<String>,
+    ) -> BoxFuture<'_, CommunicatorResult<String>> {
+        self.0.add_task_subscriber(subscriber, identifier)
+    }
+    fn remove_task_subscriber<'a>(&'a self, identifier: &'a str) -> BoxFuture<'a, CommunicatorResult<()>> {
+        self.0.remove_task_subscriber(identifier)
+    }
+    fn add_rpc_subscriber(
+        &self,
+        subscriber: Arc<dyn RpcSubscriber>,
+        identifier: Option<String>,
+    ) -> BoxFuture<'_, CommunicatorResult<String>> {
+        self.0.add_rpc_subscriber(subscriber, identifier)
+    }
+    fn remove_rpc_subscriber<'a>(&'a self, identifier: &'a str) -> BoxFuture<'a, CommunicatorResult<()>> {
+        self.0.remove_rpc_subscriber(identifier)
+    }
+    fn add_broadcast_subscriber(
+        &self,
+        subscriber: Arc<dyn BroadcastSubscriber>,
+        filter: BroadcastFilter,
+        identifier: Option<String>,
+    ) -> BoxFuture<'_, CommunicatorResult<String>> {
+        self.0.add_broadcast_subscriber(subscriber, filter, identifier)
+    }
+    fn remove_broadcast_subscriber<'a>(&'a self, identifier: &'a str) -> BoxFuture<'a, CommunicatorResult<()>> {
+        self.0.remove_broadcast_subscriber(identifier)
+    }
+    fn task_queue<'a>(&'a self, name: &'a str) -> BoxFuture<'a, CommunicatorResult<Arc<dyn TaskQueue>>> {
+        self.0.task_queue(name)
+    }
+    fn reply<'a>(
+        &'a self,
+        to: &'a ReplyAddress,
+        answer: Result<Node, Refusal>,
+    ) -> BoxFuture<'a, CommunicatorResult<()>> {
+        Box::pin(async move {
+            for _ in 0..10_000 {
+                tokio::task::yield_now().await;
+            }
+            self.0.reply(to, answer).await
+        })
+    }
+    fn close(&self) -> BoxFuture<'_, CommunicatorResult<()>> {
+        self.0.close()
+    }
+    fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+    fn closed(&self) -> BoxFuture<'_, ()> {
+        self.0.closed()
+    }
+}
+
 #[tokio::test]
 async fn a_worker_that_stops_sends_the_replies_of_what_has_ended() {
-    let mut yard = Yard::new(true).await;
-    yard.stop().await;
-    yard.start_with(Duration::from_secs(20)).await;
-    let mut replies = Vec::new();
-    for n in 0..20 {
-        let inputs = vec![("n", n.into()), ("gated", true.into())];
-        replies.push(pending(&yard, launch("it::Leaf", inputs, false, true)).await);
-    }
-    for _ in 0..20 {
-        yard.world.gate.reached().await;
-    }
-    let stopping = tokio::spawn(yard.worker.take().unwrap().stop());
-    yard.world.gate.open(20);
-    stopping.await.unwrap().unwrap();
-    assert_eq!(owed(&*yard.world.store).await, 0, "nothing is left to the next worker");
-    for reply in replies {
-        levels(reply).await.1.unwrap();
-    }
+    let (world, sender) = (World::new(), LocalCommunicator::new());
+    let runtime = builder(&world, true).communicator(Arc::new(Slow(sender.another()))).build().await.unwrap();
+    let worker = Worker::new(runtime).start().await.unwrap();
+    let inputs = vec![("n", 2.into()), ("gated", true.into())];
+    let reply = sender.task_send(Task::new(launch("it::Leaf", inputs, false, true))).await.unwrap().unwrap();
+    let Replied::Pending(reply) = reply.await.unwrap() else { panic!("it waits") };
+    world.gate.reached().await;
+    let pid = world.store.owed(None, 1).await.unwrap().remove(0).0;
+    let run = worker.runtime().attach(&pid).await.unwrap();
+    world.gate.open(1);
+    run.termination().await.unwrap();
+    worker.stop().await.unwrap();
+    assert_eq!(owed(&*world.store).await, 0, "nothing is left to the next worker");
+    levels(reply).await.1.unwrap();
 }
 
 #[tokio::test]
