@@ -8,8 +8,8 @@ use procession::store::{
     RequestId, RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult,
 };
 use procession::{Result, RunError};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::children::Tree;
 use super::resume::Path;
@@ -21,6 +21,8 @@ pub(crate) struct Faulty {
     pub(crate) full: AtomicBool,
     /// How many commits still succeed.
     pub(crate) commits: AtomicU64,
+    /// The process whose row is damaged: it cannot be read, nor gone on with.
+    pub(crate) damaged: Mutex<Option<ProcessId>>,
 }
 
 impl Faulty {
@@ -29,7 +31,12 @@ impl Faulty {
     }
 
     pub(crate) fn over(inner: Arc<dyn Store>, commits: u64) -> Arc<Self> {
-        Arc::new(Self { inner, full: AtomicBool::new(false), commits: AtomicU64::new(commits) })
+        Arc::new(Self {
+            inner,
+            full: AtomicBool::new(false),
+            commits: AtomicU64::new(commits),
+            damaged: Mutex::default(),
+        })
     }
 
     fn write<'a, T: Send + 'a>(&'a self, write: BoxFuture<'a, StoreResult<T>>) -> BoxFuture<'a, StoreResult<T>> {
@@ -61,6 +68,9 @@ impl Store for Faulty {
         self.write(self.inner.park(epoch, pid, reason))
     }
     fn load<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Option<Record>>> {
+        if self.damaged.lock().unwrap().as_ref() == Some(pid) {
+            return Box::pin(async move { Err(StoreError::new(StoreErrorKind::Corrupt, "read", pid)) });
+        }
         self.inner.load(pid)
     }
     fn find<'a>(&'a self, key: &'a str) -> BoxFuture<'a, StoreResult<Option<ProcessId>>> {
@@ -70,7 +80,14 @@ impl Store for Faulty {
         self.inner.termination(pid)
     }
     fn unfinished(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {
-        self.inner.unfinished(after, most)
+        Box::pin(async move {
+            let mut page = self.inner.unfinished(after, most).await?;
+            let damaged = self.damaged.lock().unwrap().clone();
+            for record in page.records.iter_mut().filter(|record| Some(&record.pid) == damaged.as_ref()) {
+                record.context = "[".to_owned();
+            }
+            Ok(page)
+        })
     }
     fn children<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<ProcessId>>> {
         self.inner.children(pid)

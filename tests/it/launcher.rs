@@ -1,5 +1,7 @@
 //! Tasks: what a launcher does with each, what it replies, and that a task that comes twice is one process.
 
+mod owed;
+
 use procession::communicator::{
     Answer, Answered, Communicator, CommunicatorError, Incoming, LocalCommunicator, Refusal, Replied, Reply, Task,
     TaskSubscriber,
@@ -13,14 +15,14 @@ use procession::{AnyHandle, RunError, RuntimeBuilder};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::children::Leaf;
+use super::children::{Leaf, Tree};
 use super::control::Rounds;
 use super::life::Sum;
 use super::support::{World, eventually};
 
 fn builder(world: &World, stored: bool) -> RuntimeBuilder {
     let builder = if stored { world.builder() } else { world.volatile() };
-    builder.register::<Rounds>().register::<Leaf>().register::<Sum>()
+    builder.register::<Rounds>().register::<Leaf>().register::<Sum>().register::<Tree>()
 }
 
 /// A worker, and someone who sends it tasks.

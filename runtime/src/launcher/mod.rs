@@ -12,13 +12,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use self::arguments::{Arguments, arguments};
-use self::owed::Owed;
+use self::owed::{Owed, Promise};
 use crate::communicator::{Answer, Answered, Communicator, Incoming, Refusal, TaskSubscriber};
 use crate::limits;
 use crate::message::{Create, Node, TaskBody};
-use crate::process::{BoxFuture, Ended, ProcessId, ProcessState, Termination};
-use crate::runner::{AnyHandle, RunError, Runtime};
-use crate::store::OwedReply;
+use crate::process::{BoxFuture, Ended, ProcessId, Termination};
+use crate::runner::{AnyHandle, LaunchingByName, RunError, Runtime};
+use crate::store::{OwedReply, StoreErrorKind};
 use crate::text::chain;
 
 /// Does the tasks `launch`, `create` and `continue` with the processes of a runtime: the counterpart of plumpy's
@@ -43,9 +43,16 @@ use crate::text::chain;
 ///
 /// A `continue` of a process that runs joins it, and of one that has ended gives its result. With a `tag` it goes back
 /// to that snapshot first, which a process that runs here refuses; a repetition of the same task only joins, as far as
-/// this launcher remembers it.
+/// this launcher remembers it, and so does one that comes again because its worker was lost.
 ///
-/// A store that fails, or a runtime that closes, rejects the task: another worker can do it.
+/// A store that is busy, full or away, or a runtime that closes, rejects the task: another worker can do it. What no
+/// repetition mends, as a damaged record, is a failure with its text.
+///
+/// # One store per queue
+/// A task may come to any worker of its queue, also when it comes again. Give each store a queue of its own, and the
+/// workers on a queue one store: a worker with another store does not know the process, and would run it a second time,
+/// or refuse the `continue` that belongs to another worker's `create`. A store has one owner at a time, so that a queue
+/// has one worker, with others that stand by.
 #[derive(Clone)]
 pub struct ProcessLauncher {
     inner: Arc<Inner>,
@@ -55,6 +62,18 @@ struct Inner {
     runtime: Runtime,
     owed: Owed,
     restored: Mutex<Recent>,
+}
+
+/// A process that a task goes on with, and what is stored of the task if it went back to a snapshot.
+struct Brought {
+    handle: AnyHandle,
+    promise: Option<Promise>,
+}
+
+impl From<AnyHandle> for Brought {
+    fn from(handle: AnyHandle) -> Self {
+        Self { handle, promise: None }
+    }
 }
 
 impl ProcessLauncher {
@@ -70,7 +89,18 @@ impl ProcessLauncher {
     /// # Errors
     /// The store failed.
     pub async fn resume_owed(&self) -> Result<usize, RunError> {
-        self.inner.owed.resume().await
+        let resumed = self.inner.owed.resume().await?;
+        self.inner.recent(|recent| {
+            for task in &resumed.went_back {
+                recent.add(task);
+            }
+        });
+        Ok(resumed.replies)
+    }
+
+    /// Waits until replies of processes that have ended, or are closed, are sent and settled.
+    async fn replied(&self) {
+        self.inner.owed.idle().await;
     }
 }
 
@@ -107,13 +137,19 @@ impl Inner {
             TaskBody::Launch { create, nowait: true } => self.create(&task, create, false).await,
             TaskBody::Create(create) => self.create(&task, create, true).await,
             TaskBody::Continue { pid, nowait, tag } => {
-                let handle = self.bring(&task, &pid, tag).await?;
+                let Brought { handle, promise } = self.bring(&task, &pid, tag, nowait).await?;
+                match promise {
+                    Some(promise) if promise.answers() => return Ok(self.owed(handle, promise.reply)),
+                    // Nobody waits for the end; until then it is known that this task went back.
+                    Some(promise) => self.owed.repay(&handle, promise.reply),
+                    None => {}
+                }
                 if nowait { Ok(at_once(Ok(Node::from(&pid)))) } else { self.wait(task, handle).await }
             }
         }
     }
 
-    fn launching(&self, task: &Incoming, create: Create) -> Result<crate::LaunchingByName, Refusal> {
+    fn launching(&self, task: &Incoming, create: Create) -> Result<LaunchingByName, Refusal> {
         if create.persist && self.runtime.store().is_none() {
             return Err(Refusal::Rejected("a worker without a store cannot persist a process".to_owned()));
         }
@@ -131,6 +167,9 @@ impl Inner {
         let launching = self.launching(task, create)?;
         let launching = if unstarted { launching.unstarted() } else { launching };
         let handle = launching.await.map_err(|error| refusal(&error))?;
+        if !unstarted {
+            self.started(&handle).await.map_err(|error| refusal(&error))?;
+        }
         Ok(at_once(Ok(Node::from(handle.pid()))))
     }
 
@@ -138,43 +177,73 @@ impl Inner {
         let launching = self.launching(&task, create)?;
         let Some(reply) = self.owed.reply_to(&task)? else {
             let handle = launching.await.map_err(|error| refusal(&error))?;
+            self.started(&handle).await.map_err(|error| refusal(&error))?;
             return Ok(self.unowed(handle));
         };
         let handle = launching.owes(reply.clone()).await.map_err(|error| refusal(&error))?;
+        self.started(&handle).await.map_err(|error| refusal(&error))?;
         Ok(self.owed(handle, reply))
     }
 
+    /// Starts a process that a task found unstarted: one that another task had created. One that was suspended may have
+    /// come back: those who waited for it wait again.
+    async fn started(&self, handle: &AnyHandle) -> Result<(), RunError> {
+        self.owed.brought(handle);
+        if handle.may_be_unstarted() {
+            handle.start().await?;
+        }
+        Ok(())
+    }
+
     /// A process that is here or in the store, started.
-    async fn bring(&self, task: &Incoming, pid: &ProcessId, tag: Option<String>) -> Result<AnyHandle, Refusal> {
+    async fn bring(
+        &self,
+        task: &Incoming,
+        pid: &ProcessId,
+        tag: Option<String>,
+        nowait: bool,
+    ) -> Result<Brought, Refusal> {
         let stored = self.runtime.store().is_some();
-        let handle = match tag {
-            None => self.runtime.attach(pid).await,
+        let brought = match tag {
+            None => self.runtime.attach(pid).await.map(Brought::from),
             Some(_) if !stored => {
                 return Err(Refusal::Rejected("a worker without a store has no snapshots".to_owned()));
             }
-            Some(tag) => self.restore(task, pid, &tag).await,
+            Some(tag) => self.restore(task, pid, &tag, nowait).await,
         };
-        let handle = match handle {
+        let brought = match brought {
             Err(RunError::NotFound(pid)) if !stored => {
                 return Err(Refusal::Rejected(format!("a worker without a store cannot continue process {pid}")));
             }
-            handle => handle.map_err(|error| refusal(&error))?,
+            brought => brought.map_err(|error| refusal(&error))?,
         };
-        let status = handle.status().await;
-        if status.is_ok_and(|status| status.state == ProcessState::Created) {
-            handle.start().await.map_err(|error| refusal(&error))?;
-        }
-        Ok(handle)
+        self.started(&brought.handle).await.map_err(|error| refusal(&error))?;
+        Ok(brought)
     }
 
-    async fn restore(&self, task: &Incoming, pid: &ProcessId, tag: &str) -> Result<AnyHandle, RunError> {
-        if !self.recent(|recent| recent.add(&task.id)) {
-            return self.runtime.attach(pid).await;
+    /// Goes back to a snapshot, once per task. What is promised is stored before, so that another worker, to which the
+    /// task comes again, can tell that it was done.
+    async fn restore(&self, task: &Incoming, pid: &ProcessId, tag: &str, nowait: bool) -> Result<Brought, RunError> {
+        let store = self.runtime.store().ok_or(RunError::Volatile { request: "restore" })?;
+        let known = !self.recent(|recent| recent.add(&task.id));
+        if known || (task.redelivered && self.owed.went_back(pid, task, nowait).await?) {
+            return Ok(self.runtime.attach(pid).await?.into());
         }
-        let restored = self.runtime.restore(pid, tag).await;
-        match restored {
+        let restored = async {
+            let record = store.load(pid).await?.ok_or_else(|| RunError::NotFound(pid.clone()))?;
+            let promise = Promise::after(task, nowait, record.steps);
+            self.runtime.owe(pid, promise.reply.clone()).await?;
+            match self.runtime.restore(pid, tag).await {
+                Ok(handle) => Ok(Brought { handle, promise: Some(promise) }),
+                Err(error) => {
+                    self.runtime.settle(pid.clone(), promise.reply.id).await?;
+                    Err(error)
+                }
+            }
+        };
+        match restored.await {
             // It went back before its worker was lost, and runs since.
-            Err(RunError::InvalidState { .. }) if task.redelivered => self.runtime.attach(pid).await,
+            Err(RunError::InvalidState { .. }) if task.redelivered => Ok(self.runtime.attach(pid).await?.into()),
             Err(error) => {
                 self.recent(|recent| recent.remove(&task.id));
                 Err(error)
@@ -196,8 +265,11 @@ impl Inner {
 
     /// The reply follows, also if this worker is lost: the store has it.
     fn owed(&self, handle: AnyHandle, reply: OwedReply) -> Answer {
-        let owed = self.owed.clone();
-        Answer::Owed(Box::pin(async move { owed.repay(handle, reply) }))
+        let (owed, open) = (self.owed.clone(), self.owed.open());
+        Answer::Owed(Box::pin(async move {
+            owed.repay(&handle, reply);
+            drop(open);
+        }))
     }
 
     /// The answer where none is stored: because nobody waits for it, or because there is no store.
@@ -231,9 +303,16 @@ fn closes() -> Refusal {
 fn refusal(error: &RunError) -> Refusal {
     match error {
         RunError::Closed => closes(),
-        RunError::Store(_) | RunError::Busy(_) => Refusal::Rejected(chain(error)),
+        RunError::Busy(_) => Refusal::Rejected(chain(error)),
+        RunError::Store(failed) if may_pass(failed.kind()) => Refusal::Rejected(chain(error)),
         _ => Refusal::Failed(chain(error)),
     }
+}
+
+/// Whether it is a trouble of the worker or of the moment. With any other the task would go round for ever.
+fn may_pass(kind: StoreErrorKind) -> bool {
+    use StoreErrorKind as Kind;
+    matches!(kind, Kind::Busy | Kind::Full | Kind::ReadOnly | Kind::Io | Kind::Closed | Kind::Stale | Kind::InUse)
 }
 
 /// What a task gets at the end of its process (wire.md 8).

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 
 use super::{refusal, result_of};
 use crate::communicator::{Communicator, CommunicatorError, Incoming, Refusal, ReplyAddress};
@@ -10,24 +11,114 @@ use crate::limits;
 use crate::message::Node;
 use crate::process::ProcessId;
 use crate::runner::{AnyHandle, RunError, Runtime};
-use crate::store::OwedReply;
+use crate::store::{OwedReply, StoreErrorKind};
 
 /// Who waits for which process, in memory; the store has the same.
 #[derive(Clone)]
 pub(super) struct Owed {
     runtime: Runtime,
     communicator: Arc<dyn Communicator>,
-    /// By process and id: where the reply goes. One that is there is being waited for.
-    addresses: Arc<Mutex<HashMap<(ProcessId, String), String>>>,
+    /// By process and id.
+    dues: Arc<Mutex<HashMap<ProcessId, HashMap<String, Due>>>>,
+    /// How many of them are being waited for or sent.
+    open: watch::Sender<usize>,
+}
+
+/// A reply that is due at the end of a process.
+struct Due {
+    /// Where it goes, as it is stored.
+    address: String,
+    /// The process that is waited for; none if it is known what is to be said.
+    handle: Option<AnyHandle>,
+    /// Counts the handles: a process that was suspended comes back with another.
+    turn: u64,
+    /// Someone waits. Not while the process is suspended.
+    waiting: bool,
+}
+
+impl Due {
+    /// Waits for this from now on; whether nobody does yet.
+    fn renew(&mut self, handle: &AnyHandle) -> bool {
+        self.handle = Some(handle.clone());
+        self.turn += 1;
+        !std::mem::replace(&mut self.waiting, true)
+    }
+}
+
+/// The address of an owed reply, as it is stored.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Address {
+    /// None where nothing is sent: the row is there for what follows.
+    #[serde(flatten)]
+    to: Option<ReplyAddress>,
+    /// The task goes back to a snapshot. It is not acknowledged when this is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    goes_back: Option<GoesBack>,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct GoesBack {
+    /// The id of the task.
+    task: String,
+    /// The steps of the process before: it has more when it went back.
+    steps: u64,
+}
+
+impl Address {
+    /// One that says nothing is none.
+    fn read(text: &str) -> Option<Self> {
+        let address: Self = serde_json::from_str(text).ok()?;
+        (address.to.is_some() || address.goes_back.is_some()).then_some(address)
+    }
+}
+
+/// What is stored of a task before it goes back to a snapshot.
+pub(super) struct Promise {
+    pub(super) reply: OwedReply,
+    answers: bool,
+}
+
+impl Promise {
+    /// Of a task to a process that has this many steps.
+    pub(super) fn after(task: &Incoming, nowait: bool, steps: u64) -> Self {
+        let to = task.reply_to.as_ref().filter(|_| !nowait);
+        let (id, answers) = (id_of(task, to), to.is_some());
+        let goes_back = Some(GoesBack { task: task.id.clone(), steps });
+        let address = Address { to: to.cloned(), goes_back };
+        let address = serde_json::to_string(&address).unwrap_or_default();
+        Self { reply: OwedReply { id, address }, answers }
+    }
+
+    /// Whether the end of the process is the answer to the task.
+    pub(super) fn answers(&self) -> bool {
+        self.answers
+    }
+}
+
+/// A task that was sent twice is waited for twice; one that only came twice has one address.
+fn id_of(task: &Incoming, to: Option<&ReplyAddress>) -> String {
+    match to {
+        Some(address) => format!("{} {} {}", task.id, address.queue, address.correlation_id),
+        None => task.id.clone(),
+    }
+}
+
+/// What an earlier worker has left.
+#[derive(Default)]
+pub(super) struct Resumed {
+    /// How many replies are owed.
+    pub(super) replies: usize,
+    /// Tasks that went back to a snapshot, and may come again.
+    pub(super) went_back: Vec<String>,
 }
 
 impl Owed {
     pub(super) fn new(runtime: &Runtime, communicator: Arc<dyn Communicator>) -> Self {
-        Self { runtime: runtime.clone(), communicator, addresses: Arc::default() }
+        Self { runtime: runtime.clone(), communicator, dues: Arc::default(), open: watch::Sender::new(0) }
     }
 
-    fn addresses(&self) -> MutexGuard<'_, HashMap<(ProcessId, String), String>> {
-        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    fn dues(&self) -> MutexGuard<'_, HashMap<ProcessId, HashMap<String, Due>>> {
+        self.dues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The reply to a task as it is stored; none if nobody waits, or if there is no store.
@@ -36,57 +127,139 @@ impl Owed {
             return Ok(None);
         }
         let Some(address) = &task.reply_to else { return Ok(None) };
-        // A task that was sent twice is waited for twice; one that only came twice has one address.
-        let id = format!("{} {} {}", task.id, address.queue, address.correlation_id);
+        let id = id_of(task, Some(address));
         let address = serde_json::to_string(address).map_err(Refusal::failed)?;
         Ok(Some(OwedReply { id, address }))
     }
 
-    /// Replies when the process has ended; a second call for the same reply does nothing more.
-    pub(super) fn repay(&self, handle: AnyHandle, reply: OwedReply) {
-        let key = (handle.pid().clone(), reply.id);
-        if self.addresses().insert(key.clone(), reply.address).is_some() {
-            return;
+    /// Whether a process went back to a snapshot for this task, by what is stored.
+    pub(super) async fn went_back(&self, pid: &ProcessId, task: &Incoming, nowait: bool) -> Result<bool, RunError> {
+        let Some(store) = self.runtime.store() else { return Ok(false) };
+        let id = id_of(task, task.reply_to.as_ref().filter(|_| !nowait));
+        // Those after the empty id: there is none.
+        let rows = store.owed(Some((pid.clone(), String::new())), limits::OWED).await?;
+        let row = rows.into_iter().find(|(of, reply)| of == pid && reply.id == id);
+        match row.and_then(|(_, reply)| Address::read(&reply.address)?.goes_back) {
+            Some(goes_back) => self.is_beyond(pid, &goes_back).await,
+            None => Ok(false),
         }
-        let owed = self.clone();
+    }
+
+    async fn is_beyond(&self, pid: &ProcessId, goes_back: &GoesBack) -> Result<bool, RunError> {
+        let Some(store) = self.runtime.store() else { return Ok(false) };
+        Ok(store.load(pid).await?.is_some_and(|record| record.steps > goes_back.steps))
+    }
+
+    /// Replies when the process has ended; a second call for the same reply does nothing more.
+    pub(super) fn repay(&self, handle: &AnyHandle, reply: OwedReply) {
+        let (pid, OwedReply { id, address }) = (handle.pid(), reply);
+        {
+            let mut dues = self.dues();
+            let due = dues.entry(pid.clone()).or_default().entry(id.clone());
+            let due = due.or_insert_with(|| Due { address: String::new(), handle: None, turn: 0, waiting: false });
+            due.address = address;
+            if !due.renew(handle) {
+                return;
+            }
+        }
+        self.begin(pid.clone(), id, None);
+    }
+
+    /// Lets those wait again who waited for a process when it was suspended.
+    pub(super) fn brought(&self, handle: &AnyHandle) {
+        let pid = handle.pid();
+        let again: Vec<_> = {
+            let mut dues = self.dues();
+            let Some(dues) = dues.get_mut(pid) else { return };
+            dues.iter_mut().filter_map(|(id, due)| due.renew(handle).then(|| id.clone())).collect()
+        };
+        for id in again {
+            self.begin(pid.clone(), id, None);
+        }
+    }
+
+    /// Waits for a process, unless the answer is known, and replies.
+    fn begin(&self, pid: ProcessId, id: String, known: Option<Result<Node, Refusal>>) {
+        let (owed, open) = (self.clone(), self.open());
         self.runtime.spawn(async move {
-            let answer = match handle.termination().await {
-                Ok(termination) => Some(result_of(&termination)),
-                Err(error) => owed.lost(&error),
+            let _open = open;
+            let answer = match known {
+                Some(answer) => Some(answer),
+                None => owed.end(&pid, &id).await,
             };
-            let answer = match answer {
-                Some(answer) => owed.reply(&key, answer).await,
-                None => false,
-            };
-            owed.addresses().remove(&key);
-            if answer {
-                owed.settle(key).await;
+            let Some(answer) = answer else { return };
+            let sent = owed.reply(&pid, &id, answer).await;
+            owed.remove(&pid, &id);
+            if sent {
+                owed.settle(pid, id).await;
             }
         });
     }
 
-    /// What is said of a process that cannot go on; nothing if it can with the next worker, which replies then.
-    fn lost(&self, error: &RunError) -> Option<Result<Node, Refusal>> {
-        if self.runtime.is_closing() || !matches!(error, RunError::Parked { .. } | RunError::NotFound(_)) {
-            return None;
+    /// What is said at the end of a process; nothing if it was suspended, or if the next worker has to say it.
+    async fn end(&self, pid: &ProcessId, id: &str) -> Option<Result<Node, Refusal>> {
+        loop {
+            let (handle, turn) = {
+                let dues = self.dues();
+                let due = dues.get(pid)?.get(id)?;
+                (due.handle.clone()?, due.turn)
+            };
+            let error = match handle.termination().await {
+                Ok(termination) => return Some(result_of(&termination)),
+                Err(error) => error,
+            };
+            let lost = self.lost(pid, &error);
+            let mut dues = self.dues();
+            let due = dues.get_mut(pid)?.get_mut(id)?;
+            if due.turn == turn {
+                due.waiting = lost.is_some();
+                return lost;
+            }
         }
-        Some(Err(refusal(error)))
+    }
+
+    fn remove(&self, pid: &ProcessId, id: &str) {
+        let mut dues = self.dues();
+        if let Some(of) = dues.get_mut(pid) {
+            of.remove(id);
+            if of.is_empty() {
+                dues.remove(pid);
+            }
+        }
+    }
+
+    /// Counts as a reply that is waited for, while it lives.
+    pub(super) fn open(&self) -> Open {
+        Open::new(&self.open)
+    }
+
+    /// Waits until nothing is being waited for or sent.
+    pub(super) async fn idle(&self) {
+        // The sender is here: it cannot fail.
+        let _ = self.open.subscribe().wait_for(|open| *open == 0).await;
+    }
+
+    /// What is said of a process that cannot go on; nothing if it can with the next worker, which replies then. Where it
+    /// waits for another process that cannot go on, it goes on when that one does.
+    fn lost(&self, pid: &ProcessId, error: &RunError) -> Option<Result<Node, Refusal>> {
+        let own = matches!(error, RunError::Parked { pid: of, .. } | RunError::NotFound(of) if of == pid);
+        (own && !self.runtime.is_closing()).then(|| Err(refusal(error)))
     }
 
     /// Sends a reply, as often as it takes; whether it was sent.
-    async fn reply(&self, key: &(ProcessId, String), mut answer: Result<Node, Refusal>) -> bool {
+    async fn reply(&self, pid: &ProcessId, id: &str, mut answer: Result<Node, Refusal>) -> bool {
         // What the end led to is heard of before it.
         self.runtime.told().await;
         let mut delay = Duration::ZERO;
         loop {
-            let address =
-                self.addresses().get(key).and_then(|address| serde_json::from_str::<ReplyAddress>(address).ok());
+            let address = self.dues().get(pid).and_then(|dues| Address::read(&dues.get(id)?.address));
             let Some(address) = address else {
-                tracing::error!(pid = %key.0, "the address of a reply cannot be read: it is not sent");
+                tracing::error!(%pid, "the address of a reply cannot be read: it is not sent");
                 return true;
             };
+            let Some(address) = address.to else { return true };
             let Err(error) = self.communicator.reply(&address, answer.clone()).await else { return true };
-            tracing::debug!(pid = %key.0, error = &error as &dyn std::error::Error, "a reply was not sent");
+            tracing::debug!(%pid, error = &error as &dyn std::error::Error, "a reply was not sent");
             match error {
                 // The next worker sends it.
                 CommunicatorError::Closed => return false,
@@ -100,58 +273,86 @@ impl Owed {
                 // It cannot be sent as it is: whoever waits hears at least that.
                 error if answer.is_ok() => answer = Err(Refusal::failed(error)),
                 error => {
-                    tracing::error!(pid = %key.0, error = &error as &dyn std::error::Error, "a reply cannot be sent");
+                    tracing::error!(%pid, error = &error as &dyn std::error::Error, "a reply cannot be sent");
                     return true;
                 }
             }
         }
     }
 
-    async fn settle(&self, (pid, id): (ProcessId, String)) {
+    async fn settle(&self, pid: ProcessId, id: String) {
         if let Err(error) = self.runtime.settle(pid.clone(), id).await {
             // It is sent once more after the next start, and whoever had waited takes no notice.
             tracing::warn!(%pid, error = &error as &dyn std::error::Error, "a reply that was sent stays owed");
         }
     }
 
-    /// Waits for all processes that owe a reply by the store; gives how many replies that are.
-    pub(super) async fn resume(&self) -> Result<usize, RunError> {
-        let Some(store) = self.runtime.store() else { return Ok(0) };
-        let (mut after, mut count) = (None, 0);
+    /// Waits for all processes that owe a reply by the store.
+    pub(super) async fn resume(&self) -> Result<Resumed, RunError> {
+        let mut resumed = Resumed::default();
+        let Some(store) = self.runtime.store() else { return Ok(resumed) };
+        let mut after = None;
         loop {
             let page = store.owed(after.take(), limits::SCAN_PAGE).await?;
-            count += page.len();
             after = page.last().map(|(pid, reply)| (pid.clone(), reply.id.clone()));
             let full = page.len() == limits::SCAN_PAGE;
             for (pid, reply) in page {
-                self.resume_one(pid, reply).await?;
+                match self.resume_one(&pid, reply, &mut resumed).await {
+                    // A row that cannot be read is the trouble of its own process: the others go on.
+                    Err(RunError::Store(error)) if error.kind() == StoreErrorKind::Corrupt => {
+                        tracing::error!(%pid, error = &error as &dyn std::error::Error, "a process owes a reply, and cannot be read");
+                    }
+                    done => done?,
+                }
             }
             if !full {
-                return Ok(count);
+                return Ok(resumed);
             }
         }
     }
 
-    async fn resume_one(&self, pid: ProcessId, reply: OwedReply) -> Result<(), RunError> {
-        match self.runtime.attach(&pid).await {
-            Ok(handle) => self.repay(handle, reply),
+    async fn resume_one(&self, pid: &ProcessId, reply: OwedReply, resumed: &mut Resumed) -> Result<(), RunError> {
+        let address = Address::read(&reply.address);
+        if address.as_ref().is_none_or(|address| address.to.is_some()) {
+            resumed.replies += 1;
+        }
+        if let Some(goes_back) = address.and_then(|address| address.goes_back) {
+            if !self.is_beyond(pid, &goes_back).await? {
+                // It did not go back: it will when the task comes again, and has its answer then.
+                return Ok(());
+            }
+            resumed.went_back.push(goes_back.task);
+        }
+        match self.runtime.attach(pid).await {
+            Ok(handle) => self.repay(&handle, reply),
             Err(error @ RunError::Store(_)) => return Err(error),
             Err(error) => {
-                let Some(answer) = self.lost(&error) else {
+                let Some(answer) = self.lost(pid, &error) else {
                     tracing::error!(%pid, error = &error as &dyn std::error::Error, "a process owes a reply, and cannot go on");
                     return Ok(());
                 };
-                let (owed, key) = (self.clone(), (pid, reply.id));
-                self.addresses().insert(key.clone(), reply.address);
-                self.runtime.spawn(async move {
-                    let sent = owed.reply(&key, answer).await;
-                    owed.addresses().remove(&key);
-                    if sent {
-                        owed.settle(key).await;
-                    }
-                });
+                let OwedReply { id, address } = reply;
+                let due = Due { address, handle: None, turn: 0, waiting: true };
+                self.dues().entry(pid.clone()).or_default().insert(id.clone(), due);
+                self.begin(pid.clone(), id, Some(answer));
             }
         }
         Ok(())
+    }
+}
+
+/// Counts a reply that is being waited for or sent, while it lives.
+pub(super) struct Open(watch::Sender<usize>);
+
+impl Open {
+    fn new(open: &watch::Sender<usize>) -> Self {
+        open.send_modify(|open| *open += 1);
+        Self(open.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.send_modify(|open| *open = open.saturating_sub(1));
     }
 }

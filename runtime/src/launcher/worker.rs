@@ -36,6 +36,7 @@ pub struct Worker {
 #[must_use = "a worker that is dropped is not stopped"]
 pub struct ServingWorker {
     worker: Worker,
+    launcher: ProcessLauncher,
     communicator: Arc<dyn Communicator>,
     identifier: String,
     owed: usize,
@@ -76,8 +77,8 @@ impl Worker {
         let communicator = self.runtime.communicator().cloned().ok_or(WorkerError::NoCommunicator)?;
         let launcher = ProcessLauncher::new(&self.runtime, Arc::clone(&communicator));
         let owed = launcher.resume_owed().await?;
-        let identifier = communicator.add_task_subscriber(Arc::new(launcher), None).await?;
-        Ok(ServingWorker { worker: self, communicator, identifier, owed })
+        let identifier = communicator.add_task_subscriber(Arc::new(launcher.clone()), None).await?;
+        Ok(ServingWorker { worker: self, launcher, communicator, identifier, owed })
     }
 
     /// Serves until a signal, then [stops](ServingWorker::stop).
@@ -102,20 +103,24 @@ impl ServingWorker {
         self.owed
     }
 
-    /// Stops: takes no further task, lets steps that run end within the limit, removes all subscriptions, and closes the
-    /// communicator. What is unfinished goes on with the next worker on the store, which also sends the replies that
+    /// Stops: takes no further task, lets steps that run end within the limit, sends the replies of processes that have
+    /// ended, removes all subscriptions, and closes the communicator. What is unfinished goes on with the next worker on the store, which also sends the replies that
     /// are owed; a task that was not acknowledged goes back to its queue.
     ///
     /// # Errors
     /// The store could not be released, or the communicator could not be closed.
     pub async fn stop(self) -> Result<(), WorkerError> {
-        let Self { worker, communicator, identifier, .. } = self;
+        let Self { worker, launcher, communicator, identifier, .. } = self;
         // A communicator that is away must not keep the steps from being drained.
         let removed = tokio::time::timeout(limits::FAREWELL, communicator.remove_task_subscriber(&identifier)).await;
         if let Ok(Err(error)) = removed {
             tracing::warn!(error = &error as &dyn std::error::Error, "the subscription to tasks was not removed");
         }
-        let stopped = worker.runtime.shutdown_within(worker.drain).await;
+        worker.runtime.drain(worker.drain).await;
+        if tokio::time::timeout(limits::FAREWELL, launcher.replied()).await.is_err() {
+            tracing::warn!("replies that are due are left to the next worker");
+        }
+        let stopped = worker.runtime.leave().await;
         let closed = communicator.close().await;
         stopped?;
         Ok(closed?)

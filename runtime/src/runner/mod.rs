@@ -193,6 +193,12 @@ impl Runtime {
     /// # Errors
     /// The store could not be released.
     pub async fn shutdown_within(&self, limit: Duration) -> Result<(), RunError> {
+        self.drain(limit).await;
+        self.leave().await
+    }
+
+    /// The first half of a shutdown: when it is over, nothing runs, and the store is still owned.
+    pub(crate) async fn drain(&self, limit: Duration) {
         let shared = self.shared();
         shared.close();
         if tokio::time::timeout(limit, shared.drained()).await.is_err() {
@@ -201,6 +207,11 @@ impl Runtime {
             shared.drained().await;
         }
         shared.forget_all();
+    }
+
+    /// The second half: leaves the communicator and the store.
+    pub(crate) async fn leave(&self) -> Result<(), RunError> {
+        let shared = self.shared();
         if let Some(remote) = &shared.remote {
             remote.gone().await;
         }

@@ -3,8 +3,8 @@
 use std::future::Future;
 use tokio::task::JoinHandle;
 
-use super::{RunError, Runtime};
-use crate::process::ProcessId;
+use super::{AnyHandle, RunError, Runtime};
+use crate::process::{ProcessId, ProcessState};
 use crate::store::OwedReply;
 
 impl Runtime {
@@ -42,5 +42,15 @@ impl Runtime {
     pub(crate) async fn settle(&self, pid: ProcessId, id: String) -> Result<(), RunError> {
         let Some(store) = self.store() else { return Ok(()) };
         Ok(store.settle(self.shared().env.epoch, vec![(pid, id)]).await?)
+    }
+}
+
+impl AnyHandle {
+    /// Whether it can be that the process is here and was not started.
+    pub(crate) fn may_be_unstarted(&self) -> bool {
+        let Some(entry) = self.shared.entry(self.pid()) else { return false };
+        let inner = entry.lock();
+        let unstarted = inner.resident.as_ref().is_none_or(|resident| resident.live.is_unstarted());
+        inner.view.state == ProcessState::Created && unstarted
     }
 }
