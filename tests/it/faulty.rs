@@ -84,7 +84,7 @@ impl Store for Faulty {
             let mut page = self.inner.unfinished(after, most).await?;
             let damaged = self.damaged.lock().unwrap().clone();
             for record in page.records.iter_mut().filter(|record| Some(&record.pid) == damaged.as_ref()) {
-                record.context = "[".to_owned();
+                "[".clone_into(&mut record.context);
             }
             Ok(page)
         })
