@@ -82,8 +82,10 @@ where
 
 /// Xorshift: the same numbers for the same seed.
 #[derive(Debug)]
+#[cfg(any(feature = "sqlite", feature = "amqp"))]
 pub(crate) struct Random(u64);
 
+#[cfg(any(feature = "sqlite", feature = "amqp"))]
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed.max(1))

@@ -203,7 +203,7 @@ impl Replier {
     pub fn receive(&self, body: ReplyBody) -> bool {
         match body {
             ReplyBody::Pending => return self.pending(),
-            ReplyBody::Result(node) => self.end(Ok(node)),
+            ReplyBody::Value(node) => self.end(Ok(node)),
             ReplyBody::Exception(text) => self.end(Err(CommunicatorError::Remote(text))),
             ReplyBody::Cancelled(text) => self.end(Err(CommunicatorError::Cancelled { text })),
         }
@@ -246,7 +246,7 @@ impl From<Result<Node, Refusal>> for ReplyBody {
     /// A task or call that ended: a rejection is a failure here (wire.md 5).
     fn from(answer: Result<Node, Refusal>) -> Self {
         match answer {
-            Ok(node) => Self::Result(node),
+            Ok(node) => Self::Value(node),
             Err(Refusal::Rejected(text) | Refusal::Failed(text)) => Self::Exception(text),
             Err(Refusal::Cancelled(text)) => Self::Cancelled(Some(text).filter(|text| !text.is_empty())),
         }

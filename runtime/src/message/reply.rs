@@ -6,7 +6,7 @@ use super::{MessageError, Node};
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReplyBody {
     /// The value.
-    Result(Node),
+    Value(Node),
     /// The other side failed with this text.
     Exception(String),
     /// A further reply follows.
@@ -44,7 +44,7 @@ impl ReplyBody {
 
     fn entry(self) -> (&'static str, Node) {
         match self {
-            Self::Result(node) => ("result", node),
+            Self::Value(node) => ("result", node),
             Self::Exception(text) => ("exception", text.into()),
             Self::Pending => ("pending", Node::Null),
             Self::Cancelled(text) => ("cancelled", text.into()),
@@ -77,7 +77,7 @@ impl TryFrom<Node> for ReplyBody {
             return Ok(Self::Exception(text.into_text().unwrap_or_default()));
         }
         if let Some(node) = take("result") {
-            return Ok(Self::Result(node));
+            return Ok(Self::Value(node));
         }
         if take("pending").is_some() {
             return Ok(Self::Pending);

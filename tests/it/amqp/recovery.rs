@@ -110,6 +110,9 @@ async fn a_task_whose_queue_was_deleted_waits_in_a_new_one() {
     let task = |task: Incoming| async move { Ok(Answer::Value(task.body)) };
     worker.add_task_subscriber(Arc::new(task), None).await.unwrap();
     assert_eq!(soon("the reply to a task", reply.last()).await.unwrap(), Node::from("waits"));
+    broker.ctl(&["delete_queue", &super::task_queue_of(&options)]).await;
+    let reply = sender.task_send(Task::new(Node::from("again"))).await.unwrap().unwrap();
+    assert_eq!(soon("the reply to a task", reply.last()).await.unwrap(), Node::from("again"));
 }
 
 #[tokio::test]

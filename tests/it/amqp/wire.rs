@@ -190,7 +190,7 @@ async fn messages_have_the_properties_of_kiwipy() {
     assert_eq!((pending.exchange.as_str(), pending.routing_key.as_str()), (tasks.as_str(), peer.queue.as_str()));
     let text = String::from_utf8(pending.data).unwrap();
     assert!(text.starts_with("{\"host\": {\"hostname\": ") && text.ends_with("}, \"pending\": null}"), "{text}");
-    assert_eq!(peer.reply().await, ReplyBody::Result(Node::from(5)));
+    assert_eq!(peer.reply().await, ReplyBody::Value(Node::from(5)));
 }
 
 #[tokio::test]
@@ -230,7 +230,7 @@ async fn what_cannot_be_read_is_answered_and_does_not_come_back() {
         peer.send_with(&tasks, &queue, body, BasicProperties::default()).await;
     }
     peer.send(&tasks, &queue, b"[1, false]").await;
-    assert_eq!(peer.reply().await, ReplyBody::Result(Node::from(1)));
+    assert_eq!(peer.reply().await, ReplyBody::Value(Node::from(1)));
     assert_eq!(worker.statistics().dead_lettered, 8);
     eventually(|| async { broker.queues().await[&queue].unacknowledged == 0 }).await;
     assert_eq!(broker.queues().await[&queue].ready, 0);
@@ -524,7 +524,7 @@ async fn a_reply_waits_for_a_sender_that_is_away_for_a_moment() {
         // It is sent at least twice: nobody can have it before.
         tokio::time::sleep(procession::limits::SENDER_AGAIN * 3 / 2).await;
         peer.bind(&tasks, peer.queue.as_str()).await;
-        assert_eq!(peer.reply().await, ReplyBody::Result(Node::from(answer)));
+        assert_eq!(peer.reply().await, ReplyBody::Value(Node::from(answer)));
     }
     worker.remove_task_subscriber(&identifier).await.unwrap();
 }
@@ -564,7 +564,56 @@ async fn a_task_that_two_sent_is_answered_to_both() {
         while reply == ReplyBody::Pending {
             reply = peer.reply().await;
         }
-        assert_eq!(reply, ReplyBody::Result(Node::from(7)));
+        assert_eq!(reply, ReplyBody::Value(Node::from(7)));
     }
     worker.remove_task_subscriber(&identifier).await.unwrap();
+}
+
+/// Calls and broadcasts share a channel; an acknowledgement of one that was acknowledged is an error of that channel.
+#[tokio::test]
+#[ignore = "needs RabbitMQ: cargo xtask test"]
+async fn many_calls_and_broadcasts_at_once_cost_no_connection() {
+    let (broker, options) = (Broker::shared(), options());
+    let (worker, sender) = (connect(&broker, &options).await, connect(&broker, &options).await);
+    echoes(&worker, "echo").await;
+    let mut heard = hears(&worker).await;
+    for round in 0..20 {
+        let calls = (0..100).map(|_| sender.rpc_send(Rpc::new("echo", Node::from(round))));
+        let told = (0..100).map(|_| sender.broadcast_send(Broadcast::new(Node::Null).subject("told")));
+        let (calls, told): (Vec<_>, Vec<_>) = calls.zip(told).unzip();
+        let all = async {
+            let mut replies = Vec::new();
+            for (call, told) in calls.into_iter().zip(told) {
+                let (reply, told) = tokio::join!(call, told);
+                told.unwrap();
+                replies.push(reply.unwrap());
+            }
+            for reply in replies {
+                assert_eq!(reply.last().await.unwrap(), Node::from(round));
+            }
+        };
+        soon("the calls", all).await;
+    }
+    for _ in 0..2_000 {
+        soon("a broadcast", heard.recv()).await.unwrap();
+    }
+    assert_eq!(worker.statistics().reconnects, 0);
+}
+
+/// Whoever waits for the end of a process listens, and stops listening: the last one as another begins.
+#[tokio::test]
+#[ignore = "needs RabbitMQ: cargo xtask test"]
+async fn subscribers_that_come_and_go_cost_no_connection() {
+    let (broker, options) = (Broker::shared(), options());
+    let worker = connect(&broker, &options).await;
+    let come_and_go = async || {
+        for _ in 0..100 {
+            let deaf = |_: Arc<Broadcast>| async {};
+            let filter = procession::communicator::BroadcastFilter::all();
+            let identifier = worker.add_broadcast_subscriber(Arc::new(deaf), filter, None).await.unwrap();
+            worker.remove_broadcast_subscriber(&identifier).await.unwrap();
+        }
+    };
+    soon("all of them", async { tokio::join!(come_and_go(), come_and_go(), come_and_go()) }).await;
+    assert_eq!(worker.statistics().reconnects, 0);
 }

@@ -38,7 +38,7 @@ fn level(reply: &mut Reply) -> Reply {
 #[test]
 fn a_reply_is_what_was_sent_last() {
     let cases = [
-        (ReplyBody::Result(Node::from(5)), Ok(Node::from(5))),
+        (ReplyBody::Value(Node::from(5)), Ok(Node::from(5))),
         (ReplyBody::Exception("it failed".to_owned()), Err("it failed")),
         (ReplyBody::Cancelled(None), Err("the other side was cancelled")),
         (ReplyBody::Cancelled(Some("enough".to_owned())), Err("the other side was cancelled: enough")),
@@ -48,7 +48,7 @@ fn a_reply_is_what_was_sent_last() {
         assert!(poll(&mut reply).is_pending());
         assert!(!replier.receive(ReplyBody::Pending), "more follows");
         assert!(replier.receive(body), "that was the last");
-        assert!(replier.receive(ReplyBody::Result(Node::from("too late"))));
+        assert!(replier.receive(ReplyBody::Value(Node::from("too late"))));
         let mut last = level(&mut reply);
         match (poll(&mut last), expected) {
             (Poll::Ready(Ok(Replied::Value(node))), Ok(expected)) => assert_eq!(node, expected),
@@ -171,7 +171,7 @@ fn what_a_subscriber_refuses_becomes_a_reply() {
         (Err(Refusal::failed("it failed")), ReplyBody::Exception("it failed".to_owned())),
         (Err(Refusal::Cancelled("enough".to_owned())), ReplyBody::Cancelled(Some("enough".to_owned()))),
         (Err(Refusal::Cancelled(String::new())), ReplyBody::Cancelled(None)),
-        (Ok(Node::from(5)), ReplyBody::Result(Node::from(5))),
+        (Ok(Node::from(5)), ReplyBody::Value(Node::from(5))),
     ];
     for (answer, expected) in cases {
         assert_eq!(ReplyBody::from(answer), expected);

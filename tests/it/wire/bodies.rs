@@ -130,7 +130,7 @@ fn the_first_of_the_deciding_keys_of_a_reply_counts() {
         Ok(ReplyBody::Cancelled(Some("b".to_owned())))
     );
     assert_eq!(reply("{pending: 1, result: 2, exception: a}"), Ok(ReplyBody::Exception("a".to_owned())));
-    assert_eq!(reply("{pending: 1, result: null, other: 3}"), Ok(ReplyBody::Result(Node::Null)));
+    assert_eq!(reply("{pending: 1, result: null, other: 3}"), Ok(ReplyBody::Value(Node::Null)));
     assert_eq!(reply("{host: {}, pending: 1}"), Ok(ReplyBody::Pending));
     assert_eq!(reply("{exception: 5}"), Ok(ReplyBody::Exception("5".to_owned())));
     for text in ["{host: {}}", "[]", "null", "result"] {

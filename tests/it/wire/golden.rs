@@ -83,9 +83,9 @@ fn replies_of_kiwipy_are_read() {
     let exception = |text: &str| ReplyBody::Exception(text.to_owned());
     assert_eq!(reply("reply_pending_task"), ReplyBody::Pending);
     assert_eq!(reply("reply_pending"), ReplyBody::Pending);
-    assert_eq!(reply("reply_result_task"), ReplyBody::Result(json!({"sum": 5}).into()));
-    assert_eq!(reply("reply_created"), ReplyBody::Result(Node::tagged(UUID, PID.into())));
-    assert_eq!(reply("reply_true"), ReplyBody::Result(true.into()));
+    assert_eq!(reply("reply_result_task"), ReplyBody::Value(json!({"sum": 5}).into()));
+    assert_eq!(reply("reply_created"), ReplyBody::Value(Node::tagged(UUID, PID.into())));
+    assert_eq!(reply("reply_true"), ReplyBody::Value(true.into()));
     assert_eq!(reply("reply_exception_task"), exception("Great scott!"));
     let folded = "Error occurred validating port 'inputs.a': value 'a' is not of the right type. \
         Got '<class 'str'>', expected '<class 'int'>'";
@@ -96,8 +96,8 @@ fn replies_of_kiwipy_are_read() {
     assert_eq!(reply("reply_cancelled"), ReplyBody::Cancelled(None));
     assert_eq!(reply("reply_cancelled_text"), ReplyBody::Cancelled(Some("enough".to_owned())));
     let smile = json!({"a": 1, "b": [true, null, 1.5], "c": "\u{1f600} /"});
-    assert_eq!(reply("json_reply"), ReplyBody::Result(smile.into()));
-    let ReplyBody::Result(status) = reply("reply_status") else { panic!("a status") };
+    assert_eq!(reply("json_reply"), ReplyBody::Value(smile.into()));
+    let ReplyBody::Value(status) = reply("reply_status") else { panic!("a status") };
     assert_eq!(status.get("ctime"), Some(&Node::Float(1_795_196_633.307_791_7)));
     assert_eq!(status.get("state"), Some(&"ProcessState.WAITING".into()));
 }

@@ -6,6 +6,7 @@ use lapin::{Channel, Consumer};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use tokio::sync::mpsc;
 
@@ -21,6 +22,8 @@ const BATCH: usize = 32;
 
 /// What has come, at least one message; none if nothing comes any more.
 async fn batch(consumer: &mut Consumer) -> Result<Vec<Delivery>, Option<lapin::Error>> {
+    // A consumer that always has more must not keep the others of this thread waiting.
+    tokio::task::yield_now().await;
     let mut batch = Vec::new();
     std::future::poll_fn(|context| {
         while batch.len() < BATCH {
@@ -61,7 +64,13 @@ pub(super) async fn replies(shared: Arc<Shared>, mut consumer: Consumer, failing
     }
 }
 
-pub(super) async fn tasks(shared: Arc<Shared>, acks: Arc<Acks>, mut consumer: Consumer, failing: mpsc::Sender<String>) {
+pub(super) async fn tasks(
+    shared: Arc<Shared>,
+    acks: Arc<Acks>,
+    mut consumer: Consumer,
+    cancelled: Arc<AtomicBool>,
+    failing: mpsc::Sender<String>,
+) {
     loop {
         match batch(&mut consumer).await {
             Ok(batch) => {
@@ -72,7 +81,7 @@ pub(super) async fn tasks(shared: Arc<Shared>, acks: Arc<Acks>, mut consumer: Co
             }
             Err(error) => {
                 // Nobody wants tasks any more, or the broker cancelled the consumer.
-                if error.is_some() || shared.subscribers.wanted().0 {
+                if error.is_some() || !cancelled.load(Ordering::Relaxed) {
                     ended(&failing, "tasks", error);
                 }
                 return;
@@ -99,6 +108,7 @@ pub(super) async fn broadcasts(
     shared: Arc<Shared>,
     channel: Channel,
     mut consumer: Consumer,
+    cancelled: Arc<AtomicBool>,
     failing: mpsc::Sender<String>,
 ) {
     loop {
@@ -119,7 +129,7 @@ pub(super) async fn broadcasts(
                 }
             }
             Err(error) => {
-                if error.is_some() || shared.subscribers.wanted().1 {
+                if error.is_some() || !cancelled.load(Ordering::Relaxed) {
                     ended(&failing, "broadcasts", error);
                 }
                 return;
@@ -147,10 +157,11 @@ pub(super) async fn calls(
     }
 }
 
-/// Calls and broadcasts have arrived when they are here: on their channel, all up to the last one.
+/// Calls and broadcasts have arrived when they are here. One by one: they share a channel, and one acknowledgement for all
+/// up to a tag would be for some of the others, too, which the broker takes for an error when those are acknowledged.
 fn acknowledge(channel: &Channel, batch: &[Delivery]) {
-    if let Some(last) = batch.last() {
-        send(channel.basic_ack(last.delivery_tag, BasicAckOptions { multiple: true }));
+    for delivery in batch {
+        send(channel.basic_ack(delivery.delivery_tag, BasicAckOptions { multiple: false }));
     }
 }
 

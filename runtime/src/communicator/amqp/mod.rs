@@ -156,6 +156,7 @@ impl AmqpCommunicator {
             let left = until.saturating_duration_since(Instant::now());
             match self.shared.request(message.clone(), true, left).await {
                 Err(CommunicatorError::Unroutable { .. }) if Instant::now() < until => {
+                    self.shared.channels(until, left).await?.forget(&message.routing_key);
                     self.declare(&message.routing_key, left).await?;
                 }
                 Err(CommunicatorError::Timeout { what, .. }) => {

@@ -6,6 +6,7 @@ use lapin::{Channel, Connection, ConnectionState, ErrorKind, Event};
 use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use tokio::sync::mpsc;
@@ -55,6 +56,11 @@ impl Channels {
         self.open_task_queue(exchange, queue).await.map(drop)
     }
 
+    /// A queue of tasks that was declared is not there any more.
+    pub(super) fn forget(&self, queue: &ShortString) {
+        self.lock().remove(queue);
+    }
+
     /// Whether the connection is gone.
     pub(super) fn is_lost(&self) -> bool {
         self.connection.upgrade().is_none_or(|connection| !connection.status().connected())
@@ -85,6 +91,8 @@ struct Consumed {
     tag: ShortString,
     /// Ends when nothing comes any more.
     ended: JoinHandle<()>,
+    /// It was cancelled here: its end is no failure.
+    cancelled: Arc<AtomicBool>,
 }
 
 impl Session {
@@ -288,8 +296,10 @@ impl Session {
                 let consumer = topology::broadcasts(&channels.messages, &shared.names.message_exchange, &queue).await?;
                 let tag = consumer.tag();
                 let (messages, failing) = (channels.messages.clone(), self.failing.clone());
-                let hearing = consume::broadcasts(Arc::clone(shared), messages, consumer, failing);
-                self.broadcasts_consumed = Some(Consumed { tag, ended: tokio::spawn(hearing) });
+                let cancelled = Arc::default();
+                let hearing =
+                    consume::broadcasts(Arc::clone(shared), messages, consumer, Arc::clone(&cancelled), failing);
+                self.broadcasts_consumed = Some(Consumed { tag, ended: tokio::spawn(hearing), cancelled });
             }
             (false, Some(consumed)) => cancel(&channels.messages, consumed).await?,
             (_, same) => self.broadcasts_consumed = same,
@@ -299,8 +309,9 @@ impl Session {
                 let consumer = topology::consume(&channels.tasks, &shared.names.task_queue).await?;
                 let tag = consumer.tag();
                 let acks = Arc::clone(&channels.acks);
-                let taking = consume::tasks(Arc::clone(shared), acks, consumer, self.failing.clone());
-                self.tasks_consumed = Some(Consumed { tag, ended: tokio::spawn(taking) });
+                let (cancelled, failing) = (Arc::default(), self.failing.clone());
+                let taking = consume::tasks(Arc::clone(shared), acks, consumer, Arc::clone(&cancelled), failing);
+                self.tasks_consumed = Some(Consumed { tag, ended: tokio::spawn(taking), cancelled });
             }
             (false, Some(consumed)) => cancel(&channels.tasks, consumed).await?,
             (_, same) => self.tasks_consumed = same,
@@ -348,6 +359,7 @@ impl Session {
 
 /// Cancels a consumer, and waits until what had come is dealt with.
 async fn cancel(channel: &Channel, consumed: Consumed) -> lapin::Result<()> {
+    consumed.cancelled.store(true, Ordering::Relaxed);
     topology::cancel(channel, consumed.tag).await?;
     // It ends, or was aborted.
     let _ = consumed.ended.await;

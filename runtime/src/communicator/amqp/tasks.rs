@@ -65,7 +65,8 @@ impl Tasks {
         let mut known = self.lock();
         known.running.remove(id);
         if let Some(before) = known.finished.get_mut(id) {
-            before.senders.extend(done.senders);
+            let new = done.senders.into_iter().filter(|sender| !before.senders.contains(sender)).collect::<Vec<_>>();
+            before.senders.extend(new);
         } else {
             known.finished.insert(id.to_owned(), done);
             known.order.push_back(id.to_owned());
@@ -77,8 +78,11 @@ impl Tasks {
         }
     }
 
-    fn forgotten(&self, id: &str) {
-        self.lock().running.remove(id);
+    fn forgotten(&self, work: &Arc<Work>) {
+        let mut known = self.lock();
+        if known.running.get(&work.id).is_some_and(|running| Arc::ptr_eq(running, work)) {
+            known.running.remove(&work.id);
+        }
     }
 }
 
@@ -213,7 +217,7 @@ async fn perform(shared: Arc<Shared>, work: Arc<Work>, incoming: Incoming, subsc
         tracing::warn!(task = work.id, why, "every subscriber rejected a task; it goes back to its queue");
         tokio::time::sleep(limits::REJECTED).await;
     }
-    shared.tasks.forgotten(&work.id);
+    shared.tasks.forgotten(&work);
     for (acks, tag) in std::mem::take(&mut work.lock().deliveries) {
         acks.requeue(tag);
     }
