@@ -161,5 +161,14 @@ pub const HEARTBEAT: Duration = Duration::from_secs(10);
 /// How long a reply is kept for a sender whose queue is not there: kiwipy connects again after five seconds, or some
 /// times that where its broker takes long to start.
 pub const SENDER_AWAY: Duration = Duration::from_secs(30);
-/// How often such a reply is sent again.
+/// After which pause such a reply is sent again for the first time; the pauses grow.
 pub const SENDER_AGAIN: Duration = Duration::from_millis(500);
+/// The longest of these pauses: a sender that has been away for some seconds can wait as long once more.
+pub const SENDER_AGAIN_MOST: Duration = Duration::from_secs(5);
+/// How often the broker's confirmations are looked at that nobody waits for: often enough that a reply to a sender who is away is tried
+/// again soon, seldom enough that it costs nothing.
+pub const CONFIRMED: Duration = Duration::from_millis(20);
+/// How often confirmations are looked at while many messages are on their way: each by itself would be a switch of threads.
+pub const CONFIRMED_MANY: Duration = Duration::from_millis(1);
+/// Messages on their way from which on the next ones gather, and leave together.
+pub const SENT_AT_ONCE: usize = 8;

@@ -9,7 +9,7 @@ use std::task::Poll;
 use futures_core::Stream;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions};
-use lapin::options::{ConfirmSelectOptions, QueueDeclareOptions};
+use lapin::options::{ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
 use tokio::sync::oneshot;
@@ -26,6 +26,10 @@ pub(crate) enum Kind {
     Tasks,
     /// Transient requests that are confirmed, acknowledged when they have come.
     Calls,
+    /// As tasks, with the messages that wire.md asks for: through a topic exchange, and a reply that says that another follows.
+    WireTasks,
+    /// As calls, through a topic exchange.
+    WireCalls,
 }
 
 impl Kind {
@@ -33,6 +37,8 @@ impl Kind {
         match self {
             Self::Tasks => "raw.tasks",
             Self::Calls => "raw.calls",
+            Self::WireTasks => "raw.wire.tasks",
+            Self::WireCalls => "raw.wire.calls",
         }
     }
 
@@ -40,17 +46,40 @@ impl Kind {
         match self {
             Self::Tasks => "tasks",
             Self::Calls => "calls",
+            Self::WireTasks => "wire-tasks",
+            Self::WireCalls => "wire-calls",
         }
     }
 
     pub(crate) fn of(word: &str) -> Self {
-        [Self::Tasks, Self::Calls].into_iter().find(|kind| kind.word() == word).expect("a kind")
+        [Self::Tasks, Self::Calls, Self::WireTasks, Self::WireCalls].into_iter().find(|kind| kind.word() == word).expect("a kind")
     }
 
     async fn declare(self, channel: &Channel) {
-        let durable = self == Self::Tasks;
+        let durable = self.durable();
         let options = QueueDeclareOptions { durable, exclusive: false, auto_delete: !durable, ..Default::default() };
         channel.queue_declare(self.queue().into(), options, FieldTable::default()).await.expect("a queue");
+        self.bind(channel, self.queue().into()).await;
+    }
+
+    fn durable(self) -> bool {
+        matches!(self, Self::Tasks | Self::WireTasks)
+    }
+
+    /// The default exchange, where none is asked for.
+    fn exchange(self) -> &'static str {
+        match self {
+            Self::Tasks | Self::Calls => "",
+            Self::WireTasks | Self::WireCalls => "amq.topic",
+        }
+    }
+
+    async fn bind(self, channel: &Channel, queue: ShortString) {
+        if !self.exchange().is_empty() {
+            let options = QueueBindOptions::default();
+            let bound = channel.queue_bind(queue.clone(), self.exchange().into(), queue, options, FieldTable::default());
+            bound.await.expect("bound");
+        }
     }
 }
 
@@ -98,22 +127,29 @@ pub(crate) async fn serve(url: &str, kind: Kind) {
         let last = batch.last().expect("not empty").acker.clone();
         for delivery in batch {
             let publishing = publishing.clone();
-            tokio::spawn(async move { reply(&publishing, delivery).await });
+            tokio::spawn(async move { reply(kind, &publishing, delivery).await });
         }
         // While this is written the next batch gathers.
         last.ack(BasicAckOptions { multiple: true }).await.expect("acknowledged");
     }
 }
 
-async fn reply(channel: &Channel, delivery: Delivery) {
+async fn reply(kind: Kind, channel: &Channel, delivery: Delivery) {
     let to = delivery.properties.reply_to().clone().expect("an address");
     let id = delivery.properties.correlation_id().clone().expect("an id");
     let properties = BasicProperties::default().with_delivery_mode(1).with_correlation_id(id);
     let options = BasicPublishOptions::default();
     let body = answer(&delivery.data);
-    let sent = channel.basic_publish("".into(), to, options, body.as_bytes(), properties);
+    if kind == Kind::WireTasks {
+        let (to, properties) = (to.clone(), properties.clone());
+        channel.basic_publish(kind.exchange().into(), to, options, FOLLOWS, properties).await.expect("sent");
+    }
+    let sent = channel.basic_publish(kind.exchange().into(), to, options, body.as_bytes(), properties);
     sent.await.expect("sent");
 }
+
+/// The reply that says that another follows.
+const FOLLOWS: &[u8] = b"{}";
 
 type Waiting = HashMap<u64, oneshot::Sender<Vec<u8>>>;
 
@@ -141,6 +177,7 @@ impl Client {
         let options = QueueDeclareOptions { exclusive: true, ..Default::default() };
         let queue = consuming.queue_declare("".into(), options, FieldTable::default()).await.expect("a queue");
         let reply_to = queue.name().clone();
+        kind.bind(&consuming, reply_to.clone()).await;
         let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
         let consumer = consuming.basic_consume(reply_to.clone(), "".into(), options, FieldTable::default());
         let mut replies = consumer.await.expect("a consumer");
@@ -149,6 +186,9 @@ impl Client {
         tokio::spawn(async move {
             loop {
                 for delivery in next(&mut replies).await {
+                    if delivery.data == FOLLOWS {
+                        continue;
+                    }
                     let id = delivery.properties.correlation_id().as_ref().expect("an id").as_str().parse();
                     let asked = lock(&asked).remove(&id.expect("a number")).expect("asked once");
                     let _ = asked.send(delivery.data);
@@ -162,7 +202,7 @@ impl Client {
         let (asked, replied) = oneshot::channel();
         lock(&self.waiting).insert(number, asked);
         let id: ShortString = number.to_string().into();
-        let mode = if self.kind == Kind::Tasks { 2 } else { 1 };
+        let mode = if self.kind.durable() { 2 } else { 1 };
         let properties = BasicProperties::default()
             .with_delivery_mode(mode)
             .with_correlation_id(id)
@@ -170,7 +210,7 @@ impl Client {
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
         let body = request(number);
         let sent =
-            self.channel.basic_publish("".into(), self.kind.queue().into(), options, body.as_bytes(), properties);
+            self.channel.basic_publish(self.kind.exchange().into(), self.kind.queue().into(), options, body.as_bytes(), properties);
         let confirm = sent.await.expect("sent").await.expect("confirmed");
         assert!(!confirm.is_nack() && confirm.take_message().is_none(), "routed");
         let reply = replied.await.expect("a reply");

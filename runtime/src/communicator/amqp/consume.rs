@@ -157,11 +157,10 @@ pub(super) async fn calls(
     }
 }
 
-/// Calls and broadcasts have arrived when they are here. One by one: they share a channel, and one acknowledgement for all
-/// up to a tag would be for some of the others, too, which the broker takes for an error when those are acknowledged.
+/// Calls and broadcasts have arrived when they are here. One for all: nothing else is acknowledged on the channel.
 fn acknowledge(channel: &Channel, batch: &[Delivery]) {
-    for delivery in batch {
-        send(channel.basic_ack(delivery.delivery_tag, BasicAckOptions { multiple: false }));
+    if let Some(last) = batch.last() {
+        send(channel.basic_ack(last.delivery_tag, BasicAckOptions { multiple: true }));
     }
 }
 

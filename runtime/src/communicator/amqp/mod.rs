@@ -40,7 +40,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
-use self::publish::{Message, Offer, ReplyTo};
+use self::publish::{Done, Message, Offer, ReplyTo};
 use self::shared::Shared;
 use super::{
     BroadcastFilter, BroadcastSubscriber, Communicator, CommunicatorError, CommunicatorResult, Refusal, Reply,
@@ -222,7 +222,7 @@ impl AmqpCommunicator {
         if shared.publisher.offer(Offer {
             message: Arc::new(message),
             again: true,
-            done: None,
+            done: Done::Nobody,
             away_until: None,
             place,
         }) {
@@ -246,17 +246,7 @@ impl AmqpCommunicator {
         }
         let body = ReplyBody::from(answer).with_host(&shared.host);
         let message = wire::reply(to, wire::encode(&body)?)?;
-        let until = shared::until(shared.options.sender_away);
-        loop {
-            match shared.request(message.clone(), true, limits::SEND).await {
-                // A sender whose connection was lost, too, comes back under the same name.
-                Err(CommunicatorError::Unroutable { .. }) if Instant::now() < until => {
-                    sleep(limits::SENDER_AGAIN).await;
-                }
-                Err(CommunicatorError::Unroutable { .. }) => return Ok(()),
-                sent => return sent,
-            }
-        }
+        shared.send_reply(message).await
     }
 }
 

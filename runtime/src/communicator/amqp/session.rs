@@ -28,8 +28,9 @@ type Events = Pin<Box<dyn futures_core::Stream<Item = Event> + Send>>;
 
 /// What others use of a connection.
 pub(super) struct Channels {
-    /// Calls and broadcasts, and replies.
+    /// Broadcasts, replies, and what is declared.
     messages: Channel,
+    calls: Channel,
     tasks: Channel,
     outlet: Outlet,
     pub(super) acks: Arc<Acks>,
@@ -108,10 +109,13 @@ impl Session {
         let failed = wire::broker;
         let publish = link.channel().await.map_err(failed("opening a channel"))?;
         let messages = link.channel().await.map_err(failed("opening a channel"))?;
+        let calls = link.channel().await.map_err(failed("opening a channel"))?;
         let tasks = link.channel().await.map_err(failed("opening a channel"))?;
         publish.confirm_select(ConfirmSelectOptions::default()).await.map_err(failed("asking for confirmations"))?;
         let qos = BasicQosOptions::default();
-        messages.basic_qos(limits::MESSAGE_PREFETCH, qos).await.map_err(failed("setting a prefetch"))?;
+        for channel in [&messages, &calls] {
+            channel.basic_qos(limits::MESSAGE_PREFETCH, qos).await.map_err(failed("setting a prefetch"))?;
+        }
         tasks.basic_qos(shared.options.prefetch, qos).await.map_err(failed("setting a prefetch"))?;
         let names = &shared.names;
         topology::exchange(&messages, &names.message_exchange).await.map_err(failed("declaring an exchange"))?;
@@ -130,7 +134,7 @@ impl Session {
         };
         let connection = Arc::downgrade(link.connection());
         let acks = Arc::new(Acks::new(tasks.clone()));
-        let channels = Arc::new(Channels { messages, acks, tasks, outlet, connection, declared: Mutex::default() });
+        let channels = Arc::new(Channels { messages, calls, acks, tasks, outlet, connection, declared: Mutex::default() });
         let (failing, failures) = mpsc::channel(1);
         let mut session = Self {
             shared: Arc::clone(shared),
@@ -214,8 +218,8 @@ impl Session {
     }
 
     fn healthy(&self) -> bool {
-        let Channels { messages, tasks, outlet, .. } = &*self.channels;
-        let all = [messages, tasks, &*outlet.channel];
+        let Channels { messages, calls, tasks, outlet, .. } = &*self.channels;
+        let all = [messages, calls, tasks, &*outlet.channel];
         self.link.connection().status().connected() && all.iter().all(|channel| channel.status().connected())
     }
 
@@ -257,8 +261,9 @@ impl Session {
         let Some(last) = identifiers.len().checked_sub(1) else { return Ok(()) };
         let messages = &self.channels.messages;
         if !self.calls_consumed {
-            let consumer = topology::calls(messages, &self.calls).await?;
-            let calls = consume::calls(Arc::clone(&self.shared), messages.clone(), consumer, self.failing.clone());
+            let calls = &self.channels.calls;
+            let consumer = topology::calls(calls, &self.calls).await?;
+            let calls = consume::calls(Arc::clone(&self.shared), calls.clone(), consumer, self.failing.clone());
             self.consumers.spawn(calls);
             self.calls_consumed = true;
         }

@@ -1,5 +1,6 @@
 //! What outlives connections.
 
+use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::ShortString;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::acks::Acks;
 use super::heard::Heard;
 use super::options::AmqpOptions;
-use super::publish::{Message, Offer, Publisher, ReplyTo, Sent};
+use super::publish::{Done, Message, Offer, Publisher, ReplyTo, Sent};
 use super::replies::Replies;
 use super::session::Channels;
 use super::statistics::Statistics;
@@ -42,7 +43,7 @@ pub(super) struct Shared {
     pub(super) replies: Arc<Replies>,
     pub(super) subscribers: Subscribers,
     pub(super) tasks: Tasks,
-    pub(super) statistics: Statistics,
+    pub(super) statistics: Arc<Statistics>,
     pub(super) connection: watch::Sender<AmqpConnection>,
     /// Set once, to end the thread.
     pub(super) stop: watch::Sender<bool>,
@@ -78,14 +79,14 @@ impl Shared {
     pub(super) fn new(options: AmqpOptions) -> CommunicatorResult<Self> {
         let this = Host::this();
         let host = Host { hostname: options.host_name.clone().unwrap_or(this.hostname), pid: this.pid };
-        let replies: Arc<Replies> = Arc::default();
+        let (replies, statistics): (Arc<Replies>, Arc<Statistics>) = (Arc::default(), Arc::default());
         Ok(Self {
-            publisher: Publisher::new(Arc::clone(&replies)),
+            publisher: Publisher::new(Arc::clone(&replies), Arc::clone(&statistics)),
             replies,
             subscribers: Subscribers::default(),
             tasks: Tasks::default(),
             heard: Mutex::default(),
-            statistics: Statistics::default(),
+            statistics,
             connection: watch::Sender::new(AmqpConnection::Connecting),
             stop: watch::Sender::new(false),
             channels: Mutex::default(),
@@ -128,20 +129,40 @@ impl Shared {
 
     /// Sends a request, and waits for what becomes of it.
     pub(super) async fn request(&self, message: Message, again: bool, within: Duration) -> CommunicatorResult<()> {
+        self.send(message, again, within, None).await
+    }
+
+    /// Sends a reply, and waits for what becomes of it: at last one that nobody is there for is so, too.
+    pub(super) async fn send_reply(&self, message: Message) -> CommunicatorResult<()> {
+        let away = self.options.sender_away;
+        match self.send(message, true, limits::SEND.saturating_add(away), Some(until(away))).await {
+            Err(CommunicatorError::Unroutable { .. }) => Ok(()),
+            sent => sent,
+        }
+    }
+
+    async fn send(
+        &self,
+        message: Message,
+        again: bool,
+        within: Duration,
+        away_until: Option<Instant>,
+    ) -> CommunicatorResult<()> {
         let recipient = message.routing_key.clone();
         let timeout = || CommunicatorError::Timeout { what: "sending", within };
         let until = until(within);
         let place = timeout_at(until, Arc::clone(&self.requests).acquire_owned()).await.map_err(|_| timeout())?;
         let place = place.map_err(|_| CommunicatorError::Closed)?;
         let (done, sent) = oneshot::channel();
-        if !self.publisher.offer(Offer { message: Arc::new(message), again, done: Some(done), away_until: None, place })
-        {
+        if !self.publisher.offer(Offer { message: Arc::new(message), again, done: Done::Waits(done), away_until, place }) {
             return Err(CommunicatorError::Closed);
         }
+        let refused = |reason: String| Err(CommunicatorError::DeliveryFailed { reason });
         match timeout_at(until, sent).await.map_err(|_| timeout())? {
             Ok(Sent::Confirmed) => Ok(()),
             Ok(Sent::Returned) => Err(unroutable(&recipient)),
-            Ok(Sent::Refused) => Err(CommunicatorError::DeliveryFailed { reason: "the broker refused it".to_owned() }),
+            Ok(Sent::Refused(None)) => refused("the broker refused it".to_owned()),
+            Ok(Sent::Refused(Some(error))) => refused(format!("the broker refused it: {error}")),
             Ok(Sent::Lost(error)) => Err(CommunicatorError::Disconnected(error.map(|error| Arc::new(error) as _))),
             Err(_) => Err(CommunicatorError::Closed),
         }
@@ -185,7 +206,7 @@ impl Shared {
             return;
         };
         let away_until = Some(until(self.options.sender_away));
-        self.publisher.offer(Offer { message, again: true, done: None, away_until, place });
+        self.publisher.offer(Offer { message, again: true, done: Done::Nobody, away_until, place });
     }
 
     /// A reply; a value that cannot be written is told as such.
@@ -210,11 +231,26 @@ impl Shared {
             routing_key: queue,
             mandatory: true,
             reply_to: ReplyTo::Nowhere,
-            properties: delivery.properties.clone().with_delivery_mode(2),
+            properties: parked(&delivery.properties),
             body: Arc::from(delivery.data.as_slice()),
         }));
         true
     }
+}
+
+/// The properties of a message that is put aside: without those on which the broker would act, or for which it would refuse it.
+fn parked(properties: &BasicProperties) -> BasicProperties {
+    let mut parked = BasicProperties::default().with_delivery_mode(2);
+    if let Some(id) = properties.message_id() {
+        parked = parked.with_message_id(id.clone());
+    }
+    if let Some(id) = properties.correlation_id() {
+        parked = parked.with_correlation_id(id.clone());
+    }
+    if let Some(to) = properties.reply_to() {
+        parked = parked.with_reply_to(to.clone());
+    }
+    parked
 }
 
 pub(super) fn unroutable(routing_key: &ShortString) -> CommunicatorError {
