@@ -240,6 +240,7 @@ async fn stored(world: &World, change: impl Fn(&mut Record)) -> ProcessId {
         defaulted: None,
         listeners: None,
         owes: None,
+        begun: None,
         at: record.created_at,
     };
     world.store.create(epoch, new).await.unwrap();

@@ -26,9 +26,10 @@ pub(crate) enum Kind {
     Tasks,
     /// Transient requests that are confirmed, acknowledged when they have come.
     Calls,
-    /// As tasks, with the messages that wire.md asks for: through a topic exchange, and a reply that says that another follows.
+    /// The messages of kiwipy, and no more: tasks through a topic exchange, a reply that says that another follows, and that;
+    /// everything is confirmed.
     WireTasks,
-    /// As calls, through a topic exchange.
+    /// Calls through a topic exchange; everything is confirmed.
     WireCalls,
 }
 
@@ -52,7 +53,10 @@ impl Kind {
     }
 
     pub(crate) fn of(word: &str) -> Self {
-        [Self::Tasks, Self::Calls, Self::WireTasks, Self::WireCalls].into_iter().find(|kind| kind.word() == word).expect("a kind")
+        [Self::Tasks, Self::Calls, Self::WireTasks, Self::WireCalls]
+            .into_iter()
+            .find(|kind| kind.word() == word)
+            .expect("a kind")
     }
 
     async fn declare(self, channel: &Channel) {
@@ -66,6 +70,10 @@ impl Kind {
         matches!(self, Self::Tasks | Self::WireTasks)
     }
 
+    fn confirms_replies(self) -> bool {
+        matches!(self, Self::WireTasks | Self::WireCalls)
+    }
+
     /// The default exchange, where none is asked for.
     fn exchange(self) -> &'static str {
         match self {
@@ -77,7 +85,8 @@ impl Kind {
     async fn bind(self, channel: &Channel, queue: ShortString) {
         if !self.exchange().is_empty() {
             let options = QueueBindOptions::default();
-            let bound = channel.queue_bind(queue.clone(), self.exchange().into(), queue, options, FieldTable::default());
+            let bound =
+                channel.queue_bind(queue.clone(), self.exchange().into(), queue, options, FieldTable::default());
             bound.await.expect("bound");
         }
     }
@@ -116,6 +125,9 @@ pub(crate) async fn serve(url: &str, kind: Kind) {
     let (consuming, publishing) =
         (connection.create_channel().await.expect("a channel"), connection.create_channel().await.expect("a channel"));
     kind.declare(&consuming).await;
+    if kind.confirms_replies() {
+        publishing.confirm_select(ConfirmSelectOptions::default()).await.expect("confirms");
+    }
     consuming.basic_qos(PREFETCH, BasicQosOptions::default()).await.expect("a prefetch");
     let mut consumer = consuming
         .basic_consume(kind.queue().into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
@@ -140,12 +152,15 @@ async fn reply(kind: Kind, channel: &Channel, delivery: Delivery) {
     let properties = BasicProperties::default().with_delivery_mode(1).with_correlation_id(id);
     let options = BasicPublishOptions::default();
     let body = answer(&delivery.data);
+    let publish = |body| channel.basic_publish(kind.exchange().into(), to.clone(), options, body, properties.clone());
+    let mut confirms = Vec::new();
     if kind == Kind::WireTasks {
-        let (to, properties) = (to.clone(), properties.clone());
-        channel.basic_publish(kind.exchange().into(), to, options, FOLLOWS, properties).await.expect("sent");
+        confirms.push(publish(FOLLOWS).await.expect("sent"));
     }
-    let sent = channel.basic_publish(kind.exchange().into(), to, options, body.as_bytes(), properties);
-    sent.await.expect("sent");
+    confirms.push(publish(body.as_bytes()).await.expect("sent"));
+    for confirm in confirms {
+        confirm.await.expect("confirmed");
+    }
 }
 
 /// The reply that says that another follows.
@@ -209,8 +224,13 @@ impl Client {
             .with_reply_to(self.reply_to.clone());
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
         let body = request(number);
-        let sent =
-            self.channel.basic_publish(self.kind.exchange().into(), self.kind.queue().into(), options, body.as_bytes(), properties);
+        let sent = self.channel.basic_publish(
+            self.kind.exchange().into(),
+            self.kind.queue().into(),
+            options,
+            body.as_bytes(),
+            properties,
+        );
         let confirm = sent.await.expect("sent").await.expect("confirmed");
         assert!(!confirm.is_nack() && confirm.take_message().is_none(), "routed");
         let reply = replied.await.expect("a reply");

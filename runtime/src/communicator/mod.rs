@@ -319,6 +319,12 @@ impl<T: Into<Node>> From<T> for Answer {
 pub trait TaskSubscriber: Send + Sync + 'static {
     /// A task has arrived.
     fn receive(&self, task: Incoming) -> BoxFuture<'static, Answered>;
+
+    /// The tokio runtime on which it works, if it has one: a communicator with a thread of its own may read and hand over
+    /// tasks there, and so need not wake another thread for each.
+    fn runtime(&self) -> Option<tokio::runtime::Handle> {
+        None
+    }
 }
 
 /// Answers calls. Closures that take an [`IncomingRpc`] and return a future of [`Answered`] are subscribers.

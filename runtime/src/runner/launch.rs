@@ -36,6 +36,7 @@ pub struct LaunchingByName {
     listeners: Result<Vec<Attached>, RunError>,
     unstarted: bool,
     owes: Option<OwedReply>,
+    undisturbed: bool,
 }
 
 impl<P: Process> Launching<P> {
@@ -87,6 +88,7 @@ impl LaunchingByName {
             listeners: Ok(Vec::new()),
             unstarted: false,
             owes: None,
+            undisturbed: false,
         }
     }
 
@@ -129,6 +131,12 @@ impl LaunchingByName {
         self
     }
 
+    /// Whoever awaits it does so to its end, where drivers run: it needs no task of its own.
+    pub(crate) fn undisturbed(mut self) -> Self {
+        self.undisturbed = true;
+        self
+    }
+
     async fn launch(self) -> Result<AnyHandle, RunError> {
         let process = self.process?;
         if self.shared.is_closing() {
@@ -142,7 +150,11 @@ impl LaunchingByName {
         }
         let (at, unstarted, owes) = (self.shared.env.clock.now(), self.unstarted, self.owes);
         let new = New { process: Arc::clone(&process), pid, key: self.key, inputs, listeners, unstarted, owes, at };
-        let slot = if self.shared.store().is_some() {
+        let slot = if self.shared.store().is_none() {
+            create_volatile(&self.shared, new)?
+        } else if self.undisturbed {
+            create_stored(&self.shared, new).await?
+        } else {
             // On a task of its own: if the caller goes away meanwhile, what the store has is run all the same.
             let shared = Arc::clone(&self.shared);
             let creation = self.shared.tokio.spawn(async move { create_stored(&shared, new).await });
@@ -150,8 +162,6 @@ impl LaunchingByName {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(_) => Err(RunError::Closed),
             })?
-        } else {
-            create_volatile(&self.shared, new)?
         };
         if let Some(remote) = &self.shared.remote {
             remote.arrived().await;
@@ -187,9 +197,19 @@ impl New {
         Ok(live)
     }
 
+    /// Whether the process can begin with its creation, which saves a commit: where nobody takes part in the transition, and a slot is
+    /// free.
+    fn begins_at_once(&self, shared: &Shared, live: &mut dyn Live) -> bool {
+        let unwatched = shared.listeners.is_empty() && self.listeners.is_empty() && live.hooks().is_none();
+        unwatched && !self.unstarted && shared.slots.available_permits() > 0
+    }
+
     /// Tells that the process exists, and lets it run.
-    fn adopt(self, shared: &Arc<Shared>, slot: Arc<Slot>, live: Box<dyn Live>) -> Arc<Slot> {
+    fn adopt(self, shared: &Arc<Shared>, slot: Arc<Slot>, live: Box<dyn Live>, begun: bool) -> Arc<Slot> {
         let mut resident = Resident::new(live);
+        if begun {
+            resident.begin();
+        }
         if !self.listeners.is_empty() {
             resident.extra_mut().listeners = self.listeners;
         }
@@ -215,7 +235,7 @@ fn create_volatile(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunError
         return if name == process.name() { Ok(holder) } else { in_use(key.clone(), &holder, name) };
     }
     let Some(live) = live else { return Ok(slot) };
-    let adopted = new.adopt(shared, Arc::clone(&slot), live);
+    let adopted = new.adopt(shared, Arc::clone(&slot), live, false);
     if !Arc::ptr_eq(&adopted, &slot) {
         // Another launch with this id was faster. The key leads to ours: who has it of the key learns of the same end.
         let runs = Arc::clone(&adopted);
@@ -230,6 +250,10 @@ async fn create_stored(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunE
     let mut live = new.live(shared)?;
     let mut row = new_process(pid.clone(), live.as_mut(), process, &new.inputs, new.at)
         .map_err(|error| unwritable(process, &error))?;
+    if new.begins_at_once(shared, live.as_mut()) {
+        row.begun = Some(live.at());
+    }
+    let begun = row.begun.is_some();
     row.key.clone_from(&new.key);
     row.owes.clone_from(&new.owes);
     if !new.listeners.is_empty() {
@@ -241,7 +265,7 @@ async fn create_stored(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunE
         let creation = store.create(shared.env.epoch, row).await?;
         if creation == Creation::Created {
             let slot = Slot::new(pid.clone());
-            return Ok(new.adopt(shared, slot, live));
+            return Ok(new.adopt(shared, slot, live, begun));
         }
         creation
     };

@@ -71,16 +71,18 @@ impl Acks {
         self.lock().unacked.open.insert(tag);
     }
 
-    /// It is to be acknowledged. False: the channel is gone, and the task comes again.
+    /// It is to be acknowledged, with the next flush. False: the channel is gone, and the task comes again.
     pub(super) fn settle(&self, tag: u64) -> bool {
         let mut state = self.lock();
         if state.unacked.open.remove(&tag) {
             state.unacked.settled.push(tag);
         }
-        let alive = !state.dead;
-        drop(state);
+        !state.dead
+    }
+
+    /// Has the thread of the communicator flush what gathers until it gets there.
+    pub(super) fn flush_soon(&self) {
         self.some.notify_one();
-        alive
     }
 
     /// It goes back to its queue.
@@ -99,19 +101,18 @@ impl Acks {
         }
     }
 
-    /// Sends a message after the acknowledgements that were made before; gives it back if there is no channel for them any more.
+    /// Sends a message with the next flush, after the acknowledgements that were made before; gives it back if there is no channel for them
+    /// any more.
     pub(super) fn after(&self, message: Arc<Message>) -> Option<Arc<Message>> {
         let mut state = self.lock();
         if state.dead {
             return Some(message);
         }
         state.after.push(message);
-        drop(state);
-        self.some.notify_one();
         None
     }
 
-    /// Ends when there is something to flush.
+    /// Ends when something is to be flushed by the thread of the communicator.
     pub(super) async fn some(&self) {
         self.some.notified().await;
     }

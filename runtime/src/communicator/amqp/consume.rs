@@ -64,29 +64,39 @@ pub(super) async fn replies(shared: Arc<Shared>, mut consumer: Consumer, failing
     }
 }
 
-pub(super) async fn tasks(
-    shared: Arc<Shared>,
-    acks: Arc<Acks>,
-    mut consumer: Consumer,
-    cancelled: Arc<AtomicBool>,
-    failing: mpsc::Sender<String>,
-) {
-    loop {
+/// Whoever reads tasks. Where he goes away with the runtime on which he does, the session learns of it, and others take over.
+pub(super) struct TaskReader {
+    pub(super) shared: Arc<Shared>,
+    pub(super) cancelled: Arc<AtomicBool>,
+    pub(super) failing: mpsc::Sender<String>,
+}
+
+impl Drop for TaskReader {
+    fn drop(&mut self) {
+        if !self.cancelled.swap(true, Ordering::Relaxed) {
+            self.shared.deserted.store(true, Ordering::Relaxed);
+            let _ = self.failing.try_send("the runtime of the subscribers to tasks has ended".to_owned());
+        }
+    }
+}
+
+/// Reads tasks until there is no consumer any more, on whichever runtime this is polled.
+pub(super) async fn tasks(reader: TaskReader, acks: Arc<Acks>, mut consumer: Consumer) {
+    let shared = &reader.shared;
+    let error = loop {
         match batch(&mut consumer).await {
             Ok(batch) => {
                 for delivery in batch {
-                    tasks::arrived(&shared, &acks, delivery).await;
+                    tasks::arrived(shared, &acks, delivery).await;
                 }
-                flush(&shared, &acks);
+                shared.flush(&acks);
             }
-            Err(error) => {
-                // Nobody wants tasks any more, or the broker cancelled the consumer.
-                if error.is_some() || !cancelled.load(Ordering::Relaxed) {
-                    ended(&failing, "tasks", error);
-                }
-                return;
-            }
+            Err(error) => break error,
         }
+    };
+    // Nobody wants tasks any more, or the broker cancelled the consumer.
+    if !reader.cancelled.swap(true, Ordering::Relaxed) || error.is_some() {
+        ended(&reader.failing, "tasks", error);
     }
 }
 
@@ -94,13 +104,7 @@ pub(super) async fn tasks(
 pub(super) async fn acknowledgements(shared: Arc<Shared>, acks: Arc<Acks>) {
     loop {
         acks.some().await;
-        flush(&shared, &acks);
-    }
-}
-
-fn flush(shared: &Shared, acks: &Acks) {
-    for message in acks.flush() {
-        shared.answer(message);
+        shared.flush(&acks);
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::acks::Acks;
-use super::consume;
+use super::consume::{self, TaskReader};
 use super::link::Link;
 use super::publish::Outlet;
 use super::shared::{AmqpConnection, Shared};
@@ -134,7 +134,8 @@ impl Session {
         };
         let connection = Arc::downgrade(link.connection());
         let acks = Arc::new(Acks::new(tasks.clone()));
-        let channels = Arc::new(Channels { messages, calls, acks, tasks, outlet, connection, declared: Mutex::default() });
+        let channels =
+            Arc::new(Channels { messages, calls, acks, tasks, outlet, connection, declared: Mutex::default() });
         let (failing, failures) = mpsc::channel(1);
         let mut session = Self {
             shared: Arc::clone(shared),
@@ -314,9 +315,15 @@ impl Session {
                 let consumer = topology::consume(&channels.tasks, &shared.names.task_queue).await?;
                 let tag = consumer.tag();
                 let acks = Arc::clone(&channels.acks);
-                let (cancelled, failing) = (Arc::default(), self.failing.clone());
-                let taking = consume::tasks(Arc::clone(shared), acks, consumer, Arc::clone(&cancelled), failing);
-                self.tasks_consumed = Some(Consumed { tag, ended: tokio::spawn(taking), cancelled });
+                let (cancelled, failing) = (Arc::<AtomicBool>::default(), self.failing.clone());
+                let reader = TaskReader { shared: Arc::clone(shared), cancelled: Arc::clone(&cancelled), failing };
+                let taking = consume::tasks(reader, acks, consumer);
+                let runtime = shared.subscribers.task_runtime().filter(|_| !shared.deserted.load(Ordering::Relaxed));
+                let ended = match runtime {
+                    Some(runtime) => runtime.spawn(taking),
+                    None => tokio::spawn(taking),
+                };
+                self.tasks_consumed = Some(Consumed { tag, ended, cancelled });
             }
             (false, Some(consumed)) => cancel(&channels.tasks, consumed).await?,
             (_, same) => self.tasks_consumed = same,
@@ -327,9 +334,7 @@ impl Session {
     /// Takes nothing more, and waits until what was sent is confirmed.
     pub(super) async fn finish(&mut self) {
         self.stop_consuming();
-        for message in self.channels.acks.flush() {
-            self.shared.answer(message);
-        }
+        self.shared.flush(&self.channels.acks);
         if timeout(limits::CLOSE, self.shared.publisher.settled()).await.is_err() {
             tracing::warn!("the communicator is closed although not everything that was sent is confirmed");
         }
@@ -338,6 +343,7 @@ impl Session {
     fn stop_consuming(&mut self) {
         self.consumers.abort_all();
         for consumed in [self.tasks_consumed.take(), self.broadcasts_consumed.take()].into_iter().flatten() {
+            consumed.cancelled.store(true, Ordering::Relaxed);
             consumed.ended.abort();
         }
     }

@@ -3,6 +3,7 @@
 use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::ShortString;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
@@ -55,6 +56,8 @@ pub(super) struct Shared {
     answers: Arc<Semaphore>,
     /// Broadcasts that have come lately.
     heard: Mutex<Heard>,
+    /// The runtime of the subscribers to tasks has ended: tasks are read on the thread of the communicator from then on.
+    pub(super) deserted: AtomicBool,
     pub(super) host: Host,
 }
 
@@ -86,6 +89,7 @@ impl Shared {
             subscribers: Subscribers::default(),
             tasks: Tasks::default(),
             heard: Mutex::default(),
+            deserted: AtomicBool::new(false),
             statistics,
             connection: watch::Sender::new(AmqpConnection::Connecting),
             stop: watch::Sender::new(false),
@@ -154,7 +158,13 @@ impl Shared {
         let place = timeout_at(until, Arc::clone(&self.requests).acquire_owned()).await.map_err(|_| timeout())?;
         let place = place.map_err(|_| CommunicatorError::Closed)?;
         let (done, sent) = oneshot::channel();
-        if !self.publisher.offer(Offer { message: Arc::new(message), again, done: Done::Waits(done), away_until, place }) {
+        if !self.publisher.offer(Offer {
+            message: Arc::new(message),
+            again,
+            done: Done::Waits(done),
+            away_until,
+            place,
+        }) {
             return Err(CommunicatorError::Closed);
         }
         let refused = |reason: String| Err(CommunicatorError::DeliveryFailed { reason });
@@ -187,6 +197,21 @@ impl Shared {
             None => Some(message),
         };
         if let Some(message) = message {
+            self.answer(message);
+        }
+    }
+
+    /// Acknowledges what was settled, and sends what waits for that: at once, or with all that gathers where much is on its way.
+    pub(super) fn acknowledge(&self, acks: &Acks) {
+        if self.publisher.is_busy() {
+            acks.flush_soon();
+        } else {
+            self.flush(acks);
+        }
+    }
+
+    pub(super) fn flush(&self, acks: &Acks) {
+        for message in acks.flush() {
             self.answer(message);
         }
     }

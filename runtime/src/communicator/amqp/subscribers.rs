@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
 use super::statistics::Statistics;
@@ -190,6 +191,11 @@ impl Subscribers {
     pub(super) fn wanted(&self) -> (bool, bool) {
         let desired = self.lock();
         (!desired.tasks.is_empty(), !desired.broadcasts.is_empty())
+    }
+
+    /// The runtime on which the subscribers to tasks work, if they say so.
+    pub(super) fn task_runtime(&self) -> Option<Handle> {
+        self.tasks().iter().find_map(|(_, subscription)| caught(|| subscription.subscriber.runtime()).ok().flatten())
     }
 
     /// An identifier has no route any more.

@@ -150,6 +150,7 @@ fn begin(shared: &Shared, acks: &Arc<Acks>, tag: u64, incoming: Incoming) -> Opt
                 let text = "the task was done when it came first, and its answer went there".to_owned();
                 shared.task_reply(sender, ReplyBody::Exception(text), Some(acks));
             }
+            shared.acknowledge(acks);
             return None;
         }
     }
@@ -163,6 +164,7 @@ fn join(shared: &Shared, work: &Work, acks: &Arc<Acks>, tag: u64, incoming: Inco
     state.acks = Arc::clone(acks);
     if state.taken {
         acks.settle(tag);
+        shared.acknowledge(acks);
     } else {
         state.deliveries.push((Arc::clone(acks), tag));
     }
@@ -183,6 +185,7 @@ fn unreadable(shared: &Shared, acks: &Acks, delivery: &Delivery, sender: Option<
     tracing::error!(reason, body, "a task cannot be read");
     if shared.park(delivery) {
         acks.settle(delivery.delivery_tag);
+        shared.acknowledge(acks);
     } else {
         acks.reject(delivery.delivery_tag);
     }
@@ -249,6 +252,9 @@ fn pending(shared: &Shared, work: &Work, taken: bool) {
     for sender in &state.senders {
         shared.task_reply(sender, ReplyBody::Pending, None);
     }
+    if taken {
+        shared.acknowledge(&state.acks);
+    }
 }
 
 /// Acknowledged first, answered second: what is lost between is the reply, not the task.
@@ -264,16 +270,15 @@ fn finish(shared: &Arc<Shared>, work: &Work, answer: Option<Result<Node, Refusal
         // The subscriber answers the first sender himself, and is asked to do so for each of the others.
         let (others, acks) = (std::mem::take(&mut state.others), Arc::clone(&state.acks));
         drop(state);
+        shared.acknowledge(&acks);
         for other in others {
             let subscribers = shared.subscribers.tasks();
             tokio::spawn(again(Arc::clone(shared), Work::new(&other, &acks, Vec::new()), other, subscribers));
         }
         return;
     };
-    if let [sender] = state.senders.as_slice() {
-        return shared.task_reply(sender, body, Some(&state.acks));
-    }
     for sender in &state.senders {
         shared.task_reply(sender, body.clone(), Some(&state.acks));
     }
+    shared.acknowledge(&state.acks);
 }

@@ -128,6 +128,7 @@ fn process(pid: impl Into<ProcessId>) -> NewProcess {
         defaulted: None,
         listeners: None,
         owes: None,
+        begun: None,
         at: AT,
     }
 }

@@ -134,6 +134,11 @@ impl Publisher {
         true
     }
 
+    /// Whether so much is on its way that more gathers.
+    pub(super) fn is_busy(&self) -> bool {
+        self.lock().flying.len() >= limits::SENT_AT_ONCE
+    }
+
     /// Whether there is a connection.
     pub(super) fn connected(&self) -> bool {
         self.lock().channel.is_some()
@@ -197,7 +202,8 @@ impl Publisher {
         loop {
             let next = {
                 let state = self.lock();
-                let tick = if state.flying.len() < limits::SENT_AT_ONCE { limits::CONFIRMED } else { limits::CONFIRMED_MANY };
+                let tick =
+                    if state.flying.len() < limits::SENT_AT_ONCE { limits::CONFIRMED } else { limits::CONFIRMED_MANY };
                 let tick = state.ticking.then(|| Instant::now() + tick);
                 [state.away.next(), tick].into_iter().flatten().min()
             };
