@@ -1,6 +1,11 @@
 //! The communicator over RabbitMQ.
 
+mod broadcasts;
+mod calls;
+mod life;
+mod peer;
 mod recovery;
+mod tasks;
 mod wire;
 
 use crate::broker::Broker;
