@@ -3,7 +3,8 @@
 use super::peer::Peer;
 use super::{connect, echoes, hears, options, soon, task_queue_of};
 use crate::broker::Broker;
-use procession::communicator::{Answer, Communicator, CommunicatorError, IncomingRpc, Rpc};
+use procession::communicator::{Answer, Answered, Communicator, CommunicatorError, IncomingRpc, Rpc};
+use procession::limits;
 use procession::message::{self, Broadcast, Node};
 use std::sync::Arc;
 
@@ -119,4 +120,32 @@ async fn many_calls_and_broadcasts_at_once_cost_no_connection() {
         soon("a broadcast", heard.recv()).await.unwrap();
     }
     assert_eq!(worker.statistics().reconnects, 0);
+}
+
+#[tokio::test]
+#[ignore = "needs RabbitMQ: cargo xtask test"]
+async fn calls_that_are_being_answered_are_bounded() {
+    let (broker, options) = (Broker::shared(), options());
+    let (sender, worker) = (connect(&broker, &options).await, connect(&broker, &options).await);
+    let never = |_: IncomingRpc| std::future::pending::<Answered>();
+    worker.add_rpc_subscriber(Arc::new(never), Some("silent".to_owned())).await.unwrap();
+    echoes(&worker, "echo").await;
+    let sender = Arc::new(sender);
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let sender = Arc::clone(&sender);
+        callers.spawn(async move {
+            for _ in 0..limits::CALLS_AT_ONCE / 100 {
+                // Whether anybody waits for the answer makes no difference.
+                drop(sender.rpc_send(Rpc::new("silent", Node::Null)).await.unwrap());
+            }
+        });
+    }
+    soon("the calls", callers.join_all()).await;
+    // They come in order: all of them have come when this one has.
+    let one_more = sender.rpc_send(Rpc::new("echo", Node::Null)).await.unwrap();
+    let refused = soon("the refusal", one_more.last()).await;
+    assert!(matches!(&refused, Err(CommunicatorError::Remote(text)) if text.contains("too many")), "{refused:?}");
+    worker.remove_rpc_subscriber("silent").await.unwrap();
+    assert!(worker.is_connected());
 }

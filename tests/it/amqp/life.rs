@@ -2,10 +2,12 @@
 
 use super::{connect, echoes, options, soon};
 use crate::broker::Broker;
-use crate::support::eventually;
+use crate::network::Network;
+use crate::support::{Gate, eventually};
 use procession::communicator::{AmqpCommunicator, Answer, Communicator, Incoming, Rpc, Task};
 use procession::message::Node;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 #[test]
@@ -89,4 +91,39 @@ fn nothing_is_left_of_communicators_that_are_closed_or_dropped() {
         })
         .await;
     });
+}
+
+/// A link that carries nothing any more and says so to nobody: the broker goes on holding what was given over it.
+#[tokio::test]
+#[ignore = "needs RabbitMQ: cargo xtask test"]
+async fn a_connection_that_is_lost_in_silence_is_noticed_and_replaced() {
+    let broker = Broker::shared();
+    let network = Network::to(broker.port()).await;
+    let options = options().heartbeat(Duration::from_secs(1));
+    let url = broker.url().replace(&format!(":{}/", broker.port()), &format!(":{}/", network.port()));
+    let worker = AmqpCommunicator::connect(&url, options.clone()).await.unwrap();
+    let sender = connect(&broker, &options).await;
+    echoes(&worker, "echo").await;
+    let (gate, runs) = (Gate::new(), Arc::new(AtomicU32::new(0)));
+    let (at, counted) = (gate.clone(), Arc::clone(&runs));
+    let does = move |task: Incoming| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        let at = at.clone();
+        async move {
+            at.pass().await;
+            Ok(Answer::Value(task.body))
+        }
+    };
+    worker.add_task_subscriber(Arc::new(does), None).await.unwrap();
+    let task = sender.task_send(Task::new(Node::from("begun before"))).await.unwrap().unwrap();
+    gate.reached().await;
+    network.lose();
+    eventually(|| async { worker.statistics().reconnects == 1 && worker.is_connected() }).await;
+    let call = sender.rpc_send(Rpc::new("echo", Node::from("again"))).await.unwrap();
+    assert_eq!(soon("a reply", call.last()).await.unwrap(), Node::from("again"));
+    // The broker notices by its own heartbeats, and gives the task again, which is still being done.
+    eventually(|| async { worker.statistics().joined == 1 }).await;
+    gate.open(1);
+    assert_eq!(soon("a reply", task.last()).await.unwrap(), Node::from("begun before"));
+    assert_eq!((runs.load(Ordering::SeqCst), sender.statistics().reconnects), (1, 0));
 }

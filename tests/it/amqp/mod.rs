@@ -2,6 +2,7 @@
 
 mod broadcasts;
 mod calls;
+mod closing;
 mod life;
 mod peer;
 mod recovery;

@@ -39,6 +39,12 @@ impl Peer {
         self.send_with(exchange, key, body, properties).await;
     }
 
+    /// The same as a task with this id.
+    pub(super) async fn send_as(&self, exchange: &str, key: &str, body: &[u8], id: &str) {
+        let properties = BasicProperties::default().with_reply_to(self.queue.clone()).with_message_id(id.into());
+        self.send_with(exchange, key, body, properties.with_correlation_id("mine".into())).await;
+    }
+
     pub(super) async fn send_with(&self, exchange: &str, key: &str, body: &[u8], properties: BasicProperties) {
         let options = BasicPublishOptions::default();
         self.channel.basic_publish(exchange.into(), key.into(), options, body, properties).await.unwrap();
@@ -61,5 +67,21 @@ impl Peer {
         let delivery = self.next(&self.queue).await;
         assert_eq!(delivery.properties.correlation_id().as_ref().unwrap().as_str(), "mine");
         ReplyBody::try_from(message::decode(&delivery.data).unwrap()).unwrap()
+    }
+
+    /// The reply after all that say that it follows.
+    pub(super) async fn last_reply(&self) -> ReplyBody {
+        loop {
+            let reply = self.reply().await;
+            if reply != ReplyBody::Pending {
+                return reply;
+            }
+        }
+    }
+
+    /// Declares a durable queue.
+    pub(super) async fn declare(&self, queue: &str) {
+        let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        self.channel.queue_declare(queue.into(), options, FieldTable::default()).await.unwrap();
     }
 }

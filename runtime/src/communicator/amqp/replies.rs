@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::wire;
 use crate::communicator::reply::Replier;
+use crate::communicator::subscription::Room;
 use crate::communicator::{CommunicatorError, CommunicatorResult, Reply};
-use crate::limits;
 use crate::message::ReplyBody;
 
 #[derive(Default)]
@@ -15,6 +15,7 @@ pub(super) struct Replies(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
+    room: Room,
     closed: bool,
     replies: HashMap<String, Outstanding>,
 }
@@ -44,9 +45,7 @@ impl Replies {
         if waiting.closed {
             return Err(CommunicatorError::Closed);
         }
-        if waiting.replies.len() >= limits::REPLIES {
-            return Err(CommunicatorError::Limit("too many replies are waited for"));
-        }
+        waiting.room.for_reply(waiting.replies.len())?;
         waiting.replies.insert(correlation_id.to_owned(), Outstanding { replier: Arc::new(replier), sent: false });
         Ok(reply)
     }
@@ -146,5 +145,19 @@ mod tests {
             woken += 1;
             assert_eq!(looks.free.load(Ordering::Relaxed), woken);
         }
+    }
+
+    #[test]
+    fn replies_that_are_waited_for_are_bounded() {
+        let replies: Arc<Replies> = Arc::default();
+        replies.lock().room.replies = 2;
+        let expect = |id: &str| replies.expect(id, Duration::from_secs(1));
+        let (first, _second) = (expect("first").expect("there is room"), expect("second").expect("there is room"));
+        let refused = expect("third").expect_err("there is no room");
+        assert!(matches!(refused, CommunicatorError::Limit(_)), "{refused:?}");
+        // One that nobody awaits any more makes room for another.
+        drop(first);
+        expect("third").map(drop).expect("there is room again");
+        assert_eq!(Room::default().replies, crate::limits::REPLIES);
     }
 }
