@@ -1,6 +1,12 @@
 //! The communicator over RabbitMQ.
 
+mod broadcasts;
+mod calls;
+mod closing;
+mod life;
+mod peer;
 mod recovery;
+mod tasks;
 mod wire;
 
 use crate::broker::Broker;

@@ -10,8 +10,10 @@
 //! [`Disconnected`](CommunicatorError::Disconnected). A task whose arrival was not confirmed is sent again under the same id.
 
 mod acks;
+mod at_work;
 mod connection;
 mod consume;
+mod finished;
 mod greeting;
 mod heard;
 mod link;
@@ -35,12 +37,13 @@ use lapin::types::ShortString;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
-use self::publish::{Done, Message, Offer, ReplyTo};
+use self::publish::{Message, Offer, ReplyTo};
 use self::shared::Shared;
 use super::{
     BroadcastFilter, BroadcastSubscriber, Communicator, CommunicatorError, CommunicatorResult, Refusal, Reply,
@@ -50,7 +53,8 @@ use crate::limits;
 use crate::message::{Broadcast, Node, ReplyBody, TaskEnvelope};
 use crate::process::BoxFuture;
 
-/// A [`Communicator`] over RabbitMQ. Dropped, it is closed, without waiting for what was sent.
+/// A [`Communicator`] over RabbitMQ. Closed, it waits for its subscribers that are at work and for what was sent, each for at most
+/// [`limits::CLOSE`]. Dropped, it is closed without waiting.
 pub struct AmqpCommunicator {
     shared: Arc<Shared>,
     uri: AMQPUri,
@@ -222,7 +226,7 @@ impl AmqpCommunicator {
         if shared.publisher.offer(Offer {
             message: Arc::new(message),
             again: true,
-            done: Done::Nobody,
+            done: None,
             away_until: None,
             place,
         }) {
@@ -380,6 +384,7 @@ impl Communicator for AmqpCommunicator {
 
 impl Drop for AmqpCommunicator {
     fn drop(&mut self) {
+        self.shared.dropped.store(true, Ordering::Relaxed);
         self.shared.stop.send_replace(true);
     }
 }

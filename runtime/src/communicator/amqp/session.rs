@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::acks::Acks;
@@ -331,12 +331,36 @@ impl Session {
         Ok(())
     }
 
-    /// Takes nothing more, and waits until what was sent is confirmed.
+    /// Takes nothing more, and waits until what was taken is answered, and what was sent is confirmed.
     pub(super) async fn finish(&mut self) {
+        if !self.shared.dropped.load(Ordering::Relaxed) {
+            self.finish_work().await;
+        }
         self.stop_consuming();
         self.shared.flush(&self.channels.acks);
         if timeout(limits::CLOSE, self.shared.publisher.settled()).await.is_err() {
             tracing::warn!("the communicator is closed although not everything that was sent is confirmed");
+        }
+    }
+
+    /// Lets subscribers end what they are at work on; meanwhile tasks go back and calls are refused.
+    async fn finish_work(&mut self) {
+        let (shared, tasks) = (Arc::clone(&self.shared), self.tasks_consumed.take());
+        let channel = self.channels.tasks.clone();
+        let work = async {
+            if let Some(consumed) = tasks
+                && let Err(error) = cancel(&channel, consumed).await
+            {
+                tracing::warn!(%error, "the consumer of tasks cannot be cancelled");
+            }
+            shared.tasks.ended().await;
+            shared.calls.ended().await;
+        };
+        tokio::select! {
+            () = work => {}
+            // Nothing can be acknowledged any more.
+            _ = self.failed.recv() => {}
+            () = sleep(limits::CLOSE) => tracing::warn!("the communicator is closed although its subscribers are at work"),
         }
     }
 

@@ -10,9 +10,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::acks::Acks;
+use super::at_work::AtWork;
 use super::heard::Heard;
 use super::options::AmqpOptions;
-use super::publish::{Done, Message, Offer, Publisher, ReplyTo, Sent};
+use super::publish::{Message, Offer, Publisher, ReplyTo, Sent};
 use super::replies::Replies;
 use super::session::Channels;
 use super::statistics::Statistics;
@@ -44,10 +45,14 @@ pub(super) struct Shared {
     pub(super) replies: Arc<Replies>,
     pub(super) subscribers: Subscribers,
     pub(super) tasks: Tasks,
+    /// Calls that are being answered.
+    pub(super) calls: AtWork,
     pub(super) statistics: Arc<Statistics>,
     pub(super) connection: watch::Sender<AmqpConnection>,
     /// Set once, to end the thread.
     pub(super) stop: watch::Sender<bool>,
+    /// It was dropped: nobody waits for its end.
+    pub(super) dropped: AtomicBool,
     /// The channels of the connection, while there is one.
     pub(super) channels: Mutex<Option<Arc<Channels>>>,
     pub(super) names: Names,
@@ -87,12 +92,14 @@ impl Shared {
             publisher: Publisher::new(Arc::clone(&replies), Arc::clone(&statistics)),
             replies,
             subscribers: Subscribers::default(),
-            tasks: Tasks::default(),
+            tasks: Tasks::new(options.prefetch),
+            calls: AtWork::default(),
             heard: Mutex::default(),
             deserted: AtomicBool::new(false),
             statistics,
             connection: watch::Sender::new(AmqpConnection::Connecting),
             stop: watch::Sender::new(false),
+            dropped: AtomicBool::new(false),
             channels: Mutex::default(),
             names: Names::new(&options)?,
             requests: Arc::new(Semaphore::new(limits::UNCONFIRMED)),
@@ -158,13 +165,7 @@ impl Shared {
         let place = timeout_at(until, Arc::clone(&self.requests).acquire_owned()).await.map_err(|_| timeout())?;
         let place = place.map_err(|_| CommunicatorError::Closed)?;
         let (done, sent) = oneshot::channel();
-        if !self.publisher.offer(Offer {
-            message: Arc::new(message),
-            again,
-            done: Done::Waits(done),
-            away_until,
-            place,
-        }) {
+        if !self.publisher.offer(Offer { message: Arc::new(message), again, done: Some(done), away_until, place }) {
             return Err(CommunicatorError::Closed);
         }
         let refused = |reason: String| Err(CommunicatorError::DeliveryFailed { reason });
@@ -191,7 +192,19 @@ impl Shared {
 
     /// Sends a reply to a task, with where it comes from; after the acknowledgements that were made before.
     pub(super) fn task_reply(&self, to: &ReplyAddress, body: ReplyBody, acks: Option<&Arc<Acks>>) {
-        let Some(message) = self.reply(to, |body| body.with_host(&self.host), body) else { return };
+        if let Some(written) = self.task_answer(body) {
+            self.send_task_answer(to, written, acks);
+        }
+    }
+
+    /// A reply to a task as it is sent, with where it comes from.
+    pub(super) fn task_answer(&self, body: ReplyBody) -> Option<Arc<[u8]>> {
+        written(|body| body.with_host(&self.host), body)
+    }
+
+    /// Sends one that is written; after the acknowledgements that were made before.
+    pub(super) fn send_task_answer(&self, to: &ReplyAddress, written: Arc<[u8]>, acks: Option<&Arc<Acks>>) {
+        let Some(message) = reply(to, written) else { return };
         let message = match acks {
             Some(acks) => acks.after(message),
             None => Some(message),
@@ -218,7 +231,7 @@ impl Shared {
 
     /// Sends a reply to a call.
     pub(super) fn call_reply(&self, to: &ReplyAddress, body: ReplyBody) {
-        if let Some(message) = self.reply(to, Node::from, body) {
+        if let Some(message) = written(Node::from, body).and_then(|written| reply(to, written)) {
             self.answer(message);
         }
     }
@@ -231,51 +244,54 @@ impl Shared {
             return;
         };
         let away_until = Some(until(self.options.sender_away));
-        self.publisher.offer(Offer { message, again: true, done: Done::Nobody, away_until, place });
+        self.publisher.offer(Offer { message, again: true, done: None, away_until, place });
     }
 
-    /// A reply; a value that cannot be written is told as such.
-    fn reply(&self, to: &ReplyAddress, form: impl Fn(ReplyBody) -> Node, body: ReplyBody) -> Option<Arc<Message>> {
-        let written = wire::encode(&form(body))
-            .or_else(|error| wire::encode(&form(ReplyBody::Exception(error.to_string()))))
-            .and_then(|body| wire::reply(to, body));
-        match written {
-            Ok(message) => Some(Arc::new(message)),
-            Err(error) => {
-                tracing::error!(%error, to = to.queue, "a reply cannot be sent");
-                None
-            }
-        }
-    }
-
-    /// Puts what cannot be read aside, if there is a queue for it.
-    pub(super) fn park(&self, delivery: &Delivery) -> bool {
-        let Some(Ok(queue)) = self.options.parking.as_ref().map(wire::short) else { return false };
-        self.answer(Arc::new(Message {
+    /// What cannot be read, on its way aside; none if there is no queue for it.
+    pub(super) fn parking(&self, delivery: &Delivery) -> Option<Message> {
+        let queue = wire::short(self.options.parking.as_ref()?).ok()?;
+        Some(Message {
             exchange: ShortString::default(),
             routing_key: queue,
             mandatory: true,
             reply_to: ReplyTo::Nowhere,
-            properties: parked(&delivery.properties),
+            properties: parked(&delivery.properties)?,
             body: Arc::from(delivery.data.as_slice()),
-        }));
-        true
+        })
+    }
+
+    /// Waits for this long, or until the communicator is closed.
+    pub(super) async fn pause(&self, within: Duration) {
+        let mut stop = self.stop.subscribe();
+        // Either end is one: too late, or closed.
+        let _ = tokio::time::timeout(within, stop.wait_for(|stop| *stop)).await;
     }
 }
 
+/// The body of a reply; a value that cannot be written is told as such.
+fn written(form: impl Fn(ReplyBody) -> Node, body: ReplyBody) -> Option<Arc<[u8]>> {
+    let written =
+        wire::encode(&form(body)).or_else(|error| wire::encode(&form(ReplyBody::Exception(error.to_string()))));
+    written.inspect_err(|error| tracing::error!(%error, "a reply cannot be written")).ok()
+}
+
+fn reply(to: &ReplyAddress, written: Arc<[u8]>) -> Option<Arc<Message>> {
+    let message = wire::reply(to, written);
+    message.inspect_err(|error| tracing::error!(%error, to = to.queue, "a reply cannot be sent")).ok().map(Arc::new)
+}
+
 /// The properties of a message that is put aside: without those on which the broker would act, or for which it would refuse it.
-fn parked(properties: &BasicProperties) -> BasicProperties {
-    let mut parked = BasicProperties::default().with_delivery_mode(2);
-    if let Some(id) = properties.message_id() {
-        parked = parked.with_message_id(id.clone());
-    }
+fn parked(properties: &BasicProperties) -> Option<BasicProperties> {
+    // What comes back is known by its id.
+    let id = properties.message_id().clone().or_else(|| wire::short(wire::message_id()).ok())?;
+    let mut parked = BasicProperties::default().with_delivery_mode(2).with_message_id(id);
     if let Some(id) = properties.correlation_id() {
         parked = parked.with_correlation_id(id.clone());
     }
     if let Some(to) = properties.reply_to() {
         parked = parked.with_reply_to(to.clone());
     }
-    parked
+    Some(parked)
 }
 
 pub(super) fn unroutable(routing_key: &ShortString) -> CommunicatorError {

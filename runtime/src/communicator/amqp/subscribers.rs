@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
 use super::statistics::Statistics;
-use crate::communicator::subscription::{Subscription, identifier_or_new};
+use crate::communicator::subscription::{Room, Subscription, identifier_or_new};
 use crate::communicator::{
     BroadcastFilter, BroadcastSubscriber, CommunicatorError, CommunicatorResult, RpcSubscriber, TaskSubscriber,
 };
@@ -41,12 +41,20 @@ pub(super) struct Subscribers {
 
 #[derive(Default)]
 struct Desired {
+    room: Room,
     /// There is a connection that takes changes.
     accepting: bool,
     calls: HashMap<String, Called>,
     tasks: TaskSubscribers,
     broadcasts: Vec<Arc<Hearer>>,
     changes: Vec<Wanted>,
+}
+
+impl Desired {
+    /// Refuses one subscriber more than there may be.
+    fn check_room(&self) -> CommunicatorResult<()> {
+        self.room.for_subscriber(self.calls.len() + self.tasks.len() + self.broadcasts.len())
+    }
 }
 
 struct Called {
@@ -70,7 +78,7 @@ impl Subscribers {
         if desired.tasks.iter().any(|(taken, _)| *taken == identifier) {
             return Err(CommunicatorError::Duplicate(identifier));
         }
-        room(desired.tasks.len())?;
+        desired.check_room()?;
         let added = (identifier.clone(), Arc::new(Subscription::new(subscriber)));
         desired.tasks = desired.tasks.iter().cloned().chain([added]).collect();
         let done = (desired.tasks.len() == 1).then(|| self.want(&mut desired, Change::Consumers)).flatten();
@@ -97,7 +105,7 @@ impl Subscribers {
         if desired.calls.contains_key(&identifier) {
             return Err(CommunicatorError::Duplicate(identifier));
         }
-        room(desired.calls.len())?;
+        desired.check_room()?;
         desired.calls.insert(
             identifier.clone(),
             Called { subscription: Arc::new(Subscription::new(subscriber)), leaving: false },
@@ -133,7 +141,7 @@ impl Subscribers {
         if desired.broadcasts.iter().any(|hearer| hearer.identifier == identifier) {
             return Err(CommunicatorError::Duplicate(identifier));
         }
-        room(desired.broadcasts.len())?;
+        desired.check_room()?;
         desired.broadcasts.push(Arc::new(Hearer {
             identifier: identifier.clone(),
             subscription: Arc::new(Subscription::new(subscriber)),
@@ -279,9 +287,29 @@ async fn hear(hearer: Arc<Hearer>) {
     }
 }
 
-fn room(taken: usize) -> CommunicatorResult<()> {
-    if taken < limits::SUBSCRIBERS {
-        return Ok(());
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::communicator::{Incoming, IncomingRpc, Refusal};
+
+    /// Of all kinds together.
+    #[test]
+    fn subscribers_are_bounded() {
+        let subscribers = Subscribers::default();
+        subscribers.lock().room.subscribers = 3;
+        let no = || std::future::ready(Err(Refusal::failed("no")));
+        let (does, answers) = (Arc::new(move |_: Incoming| no()), Arc::new(move |_: IncomingRpc| no()));
+        let hears = Arc::new(|_: Arc<Broadcast>| std::future::ready(()));
+        let task = || subscribers.add_task(does.clone(), None).map(|(identifier, _)| identifier);
+        let call = || subscribers.add_rpc(answers.clone(), None).map(|(identifier, _)| identifier);
+        let broadcast =
+            || subscribers.add_broadcast(hears.clone(), BroadcastFilter::all(), None).map(|(added, _)| added);
+        let added = task().and_then(|_| call()).and_then(|_| broadcast()).expect("there is room");
+        for refused in [task(), call(), broadcast()] {
+            assert!(matches!(refused, Err(CommunicatorError::Limit(_))), "{refused:?}");
+        }
+        subscribers.remove_broadcast(&added).map(drop).expect("it is there");
+        call().expect("there is room again");
+        assert_eq!(Room::default().subscribers, limits::SUBSCRIBERS);
     }
-    Err(CommunicatorError::Limit("too many subscribers"))
 }

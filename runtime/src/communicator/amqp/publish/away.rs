@@ -90,10 +90,4 @@ impl Away {
         }
         (tried, expired)
     }
-
-    /// Everything that waits, where there is no connection any more: it is tried on the next one.
-    pub(super) fn drain(&mut self) -> Vec<Offer> {
-        self.due.clear();
-        self.queues.drain().flat_map(|(_, queue)| queue.waiting).collect()
-    }
 }

@@ -2,7 +2,6 @@
 
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel};
-use std::fmt;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
@@ -49,44 +48,14 @@ pub(in super::super) enum Sent {
     Lost(Option<lapin::Error>),
 }
 
-/// Who learns what becomes of a message.
-pub(in super::super) enum Done {
-    /// Nobody; that it was refused is logged.
-    Nobody,
-    /// Someone waits. Nobody does any more if this is closed.
-    Waits(oneshot::Sender<Sent>),
-    /// This is called, on the thread of the communicator.
-    Calls(Box<dyn FnOnce(Sent) + Send>),
-}
-
-impl Done {
-    /// Whether it is soon enough to look for the confirmation now and then.
-    pub(super) fn has_time(&self) -> bool {
-        !matches!(self, Self::Waits(_))
-    }
-
-    pub(super) fn is_given_up(&self) -> bool {
-        matches!(self, Self::Waits(waits) if waits.is_closed())
-    }
-}
-
-impl fmt::Debug for Done {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Nobody => "Nobody",
-            Self::Waits(_) => "Waits",
-            Self::Calls(_) => "Calls",
-        })
-    }
-}
-
 /// A message that was offered.
 #[derive(Debug)]
 pub(in super::super) struct Offer {
     pub(in super::super) message: Arc<Message>,
     /// Whether it is sent again if the connection is lost before it is confirmed.
     pub(in super::super) again: bool,
-    pub(in super::super) done: Done,
+    /// Who waits for what becomes of it; nobody does any more if this is closed. Where nobody waits, that it was refused is logged.
+    pub(in super::super) done: Option<oneshot::Sender<Sent>>,
     /// A reply whose queue is not there is sent again until then: a sender whose connection was lost, too, comes back under the same name.
     pub(in super::super) away_until: Option<Instant>,
     /// Its place among those of its kind.

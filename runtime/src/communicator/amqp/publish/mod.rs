@@ -7,7 +7,7 @@
 mod away;
 mod message;
 
-pub(super) use message::{Done, Message, Offer, Outlet, ReplyTo, Sent};
+pub(super) use message::{Message, Offer, Outlet, ReplyTo, Sent};
 
 use lapin::message::BasicReturnMessage;
 use lapin::options::BasicPublishOptions;
@@ -19,7 +19,7 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use self::away::Away;
@@ -238,12 +238,12 @@ impl Publisher {
             let Some(offer) = state.backlog.pop_front() else { return };
             state.suspects = state.suspects.saturating_sub(1);
             // A reply is awaited by others behind it, whoever has given up here.
-            if offer.done.is_given_up() && offer.away_until.is_none() {
+            if offer.done.as_ref().is_some_and(oneshot::Sender::is_closed) && offer.away_until.is_none() {
                 continue;
             }
             let number = state.next;
             let mut confirming = confirming(channel, Arc::clone(&offer.message));
-            let quiet = offer.done.has_time() || state.flying.len() >= limits::SENT_AT_ONCE;
+            let quiet = offer.done.is_none() || state.flying.len() >= limits::SENT_AT_ONCE;
             let bell = Bell { number, quiet, ready: Arc::clone(&self.ready) };
             let waker = Waker::from(Arc::new(bell));
             match confirming.as_mut().poll(&mut Context::from_waker(&waker)) {
@@ -343,17 +343,15 @@ impl Publisher {
     fn tell(&self, told: Vec<(Offer, Sent)>) {
         for (offer, sent) in told {
             drop(offer.place);
-            match offer.done {
-                Done::Waits(waits) => {
-                    if let (Sent::Confirmed, Some(id)) = (&sent, offer.message.properties.correlation_id()) {
-                        self.replies.sent(id.as_str());
-                    }
-                    // Who waited may have gone.
-                    let _ = waits.send(sent);
-                }
-                Done::Calls(call) => call(sent),
-                Done::Nobody => self.unheard(&offer.message, &sent),
+            let Some(done) = offer.done else {
+                self.unheard(&offer.message, &sent);
+                continue;
+            };
+            if let (Sent::Confirmed, Some(id)) = (&sent, offer.message.properties.correlation_id()) {
+                self.replies.sent(id.as_str());
             }
+            // Who waited may have gone.
+            let _ = done.send(sent);
         }
     }
 
@@ -423,7 +421,7 @@ fn confirming(outlet: &Outlet, message: Arc<Message>) -> Confirming {
 mod tests {
     use super::*;
     use lapin::BasicProperties;
-    use tokio::sync::{Semaphore, oneshot};
+    use tokio::sync::Semaphore;
 
     /// A message that flies, and what becomes of it.
     async fn flying(publisher: &Publisher, confirming: Confirming, again: bool) -> oneshot::Receiver<Sent> {
@@ -441,7 +439,7 @@ mod tests {
         let number = state.next;
         state.next += 1;
         let waker = Waker::from(Arc::new(Bell { number, quiet: false, ready: Arc::clone(&publisher.ready) }));
-        let offer = Offer { message, again, done: Done::Waits(done), away_until: None, place };
+        let offer = Offer { message, again, done: Some(done), away_until: None, place };
         state.flying.insert(number, Flying { offer, confirming, waker: waker.clone() });
         waker.wake();
         sent
