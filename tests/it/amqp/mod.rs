@@ -6,6 +6,7 @@ mod closing;
 mod life;
 mod peer;
 mod recovery;
+mod refused;
 mod tasks;
 mod wire;
 

@@ -168,12 +168,13 @@ impl Shared {
         if !self.publisher.offer(Offer { message: Arc::new(message), again, done: Some(done), away_until, place }) {
             return Err(CommunicatorError::Closed);
         }
-        let refused = |reason: String| Err(CommunicatorError::DeliveryFailed { reason });
         match timeout_at(until, sent).await.map_err(|_| timeout())? {
             Ok(Sent::Confirmed) => Ok(()),
             Ok(Sent::Returned) => Err(unroutable(&recipient)),
-            Ok(Sent::Refused(None)) => refused("the broker refused it".to_owned()),
-            Ok(Sent::Refused(Some(error))) => refused(format!("the broker refused it: {error}")),
+            Ok(Sent::Refused(None)) => {
+                Err(CommunicatorError::DeliveryFailed { reason: "the broker did not take it".to_owned() })
+            }
+            Ok(Sent::Refused(Some(error))) => Err(CommunicatorError::Refused { reason: error.to_string() }),
             Ok(Sent::Lost(error)) => Err(CommunicatorError::Disconnected(error.map(|error| Arc::new(error) as _))),
             Err(_) => Err(CommunicatorError::Closed),
         }

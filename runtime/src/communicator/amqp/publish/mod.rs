@@ -25,7 +25,9 @@ use tokio::time::{Instant, sleep_until};
 use self::away::Away;
 use super::replies::Replies;
 use super::statistics::Statistics;
+use super::wire;
 use crate::limits;
+use crate::message::{Node, ReplyBody};
 
 type Confirming = Pin<Box<dyn Future<Output = lapin::Result<Confirmation>> + Send>>;
 
@@ -128,9 +130,6 @@ impl Publisher {
             // handed over by itself is a switch of threads here and a packet for the broker.
             self.ready.some.notify_one();
         }
-        if !state.flying.is_empty() && !std::mem::replace(&mut state.ticking, true) {
-            self.ready.some.notify_one();
-        }
         true
     }
 
@@ -149,7 +148,6 @@ impl Publisher {
         let mut state = self.lock();
         state.channel = Some(channel);
         self.fly(&mut state);
-        self.ready.some.notify_one();
     }
 
     /// The connection is gone.
@@ -250,6 +248,9 @@ impl Publisher {
                 Poll::Pending => {
                     state.next += 1;
                     state.flying.insert(number, Flying { offer, confirming, waker });
+                    if !std::mem::replace(&mut state.ticking, true) {
+                        self.ready.some.notify_one();
+                    }
                 }
                 Poll::Ready(Ok(confirmation)) => {
                     state.next += 1;
@@ -341,10 +342,9 @@ impl Publisher {
     }
 
     fn tell(&self, told: Vec<(Offer, Sent)>) {
-        for (offer, sent) in told {
-            drop(offer.place);
-            let Some(done) = offer.done else {
-                self.unheard(&offer.message, &sent);
+        for (mut offer, sent) in told {
+            let Some(done) = offer.done.take() else {
+                self.unheard(offer, &sent);
                 continue;
             };
             if let (Sent::Confirmed, Some(id)) = (&sent, offer.message.properties.correlation_id()) {
@@ -355,14 +355,20 @@ impl Publisher {
         }
     }
 
-    /// What nobody waits for is at least counted.
-    fn unheard(&self, message: &Message, sent: &Sent) {
+    /// What nobody waits for is at least counted. Who waits for a reply that the broker refuses hears that.
+    fn unheard(&self, offer: Offer, sent: &Sent) {
+        let Offer { message, away_until, place, .. } = offer;
         let (to, exchange) = (message.routing_key.as_str(), message.exchange.as_str());
         match sent {
             Sent::Refused(error) => {
                 self.statistics.refused();
-                let error = error.as_ref().map(tracing::field::display);
+                let error = error.as_ref().map(ToString::to_string);
                 tracing::error!(to, exchange, error, "the broker refused a message that nobody waits for");
+                let Some((error, _)) = error.zip(away_until) else { return };
+                let text = format!("the broker refused the reply: {error}");
+                let Ok(body) = wire::encode(&Node::from(ReplyBody::Exception(text))) else { return };
+                let message = Arc::new(Message { body, ..Message::clone(&message) });
+                self.offer(Offer { message, again: true, done: None, away_until: None, place });
             }
             Sent::Returned if message.mandatory => tracing::debug!(to, exchange, "nobody is there for a message"),
             _ => {}
