@@ -4,11 +4,12 @@ use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::caught::caught;
 use super::commit::new_process;
 use super::entry::{Entry, Resident};
 use super::handle::{AnyHandle, Handle};
 use super::hooks::{created, creating};
-use super::instance::Live;
+use super::instance::{Chosen, Live};
 use super::shared::Shared;
 use super::{ProcessType, RunError};
 use crate::clock::Timestamp;
@@ -199,7 +200,7 @@ impl New {
 
     /// Whether the process can begin with its creation, which saves a commit: where nobody takes part in the transition, and a slot is
     /// free.
-    fn begins_at_once(&self, shared: &Shared, live: &mut dyn Live) -> bool {
+    fn may_begin_at_once(&self, shared: &Shared, live: &mut dyn Live) -> bool {
         let unwatched = shared.listeners.is_empty() && self.listeners.is_empty() && live.hooks().is_none();
         unwatched && !self.unstarted && shared.slots.available_permits() > 0
     }
@@ -248,12 +249,15 @@ async fn create_stored(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunE
     let Some(store) = shared.store() else { return Err(RunError::NoStore) };
     let New { process, pid, .. } = &new;
     let mut live = new.live(shared)?;
+    let mut begun = new.may_begin_at_once(shared, live.as_mut());
+    // What is chosen is stored with it, so that it is not chosen again.
+    if begun && !matches!(caught(|| live.choose()), Ok(Ok(Chosen::Step))) {
+        // It ends at once, or a predicate failed, which is to fail where it runs.
+        (live, begun) = (new.live(shared)?, false);
+    }
     let mut row = new_process(pid.clone(), live.as_mut(), process, &new.inputs, new.at)
         .map_err(|error| unwritable(process, &error))?;
-    if new.begins_at_once(shared, live.as_mut()) {
-        row.begun = Some(live.at());
-    }
-    let begun = row.begun.is_some();
+    row.begun = begun.then(|| live.at());
     row.key.clone_from(&new.key);
     row.owes.clone_from(&new.owes);
     if !new.listeners.is_empty() {

@@ -172,6 +172,7 @@ macro_rules! __store_conformance {
     ($name:ident, $factory:expr) => {
         $crate::__store_conformance! { $name, $factory;
             a_created_process_is_read_as_it_was_given
+            a_process_may_begin_with_its_creation
             an_unknown_process_is_not_found
             a_known_id_gives_the_process_that_has_it
             a_known_key_gives_the_process_that_has_it
