@@ -132,6 +132,9 @@ pub const RECONNECT_MOST: Duration = Duration::from_secs(2);
 pub const LASTING: Duration = Duration::from_secs(1);
 /// How long one attempt to connect to a broker, or to set things up on it, may take.
 pub const CONNECT: Duration = Duration::from_secs(10);
+/// Routes of calls that are made or removed together: few enough that a slow broker answers within [`CONNECT`], enough that one
+/// round trip more does not matter.
+pub const BINDINGS: usize = 1_000;
 /// Messages that were sent and are not confirmed: as many as a broker confirms in some milliseconds.
 pub const UNCONFIRMED: usize = 1_024;
 /// Broadcasts that wait for a connection or for confirmation: what 1,000 processes say in ten steps.

@@ -23,7 +23,8 @@
 //!    [`Unknown`](CommunicatorError::Unknown). What [`check_identifier`] refuses is
 //!    [`Identifier`](CommunicatorError::Identifier), wherever it is given.
 //! 8. When a subscription returned, what is sent to it arrives; when a removal returned, nothing arrives any more, and what
-//!    had arrived goes on.
+//!    had arrived goes on. Neither waits for a broker that is away, takes nothing, or needs longer than [`limits::CONNECT`]:
+//!    it returns all the same, and what others send arrives, or is refused, as soon as the broker has caught up.
 //! 9. After [`close`](Communicator::close) every call is [`Closed`](CommunicatorError::Closed), replies that are
 //!    outstanding among them, and tasks that were not answered go back to their queue. What its subscribers were doing may be
 //!    cut off. One that is dropped is closed.

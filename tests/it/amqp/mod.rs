@@ -1,5 +1,7 @@
 //! The communicator over RabbitMQ.
 
+mod alarm;
+mod crowd;
 mod recovery;
 mod wire;
 

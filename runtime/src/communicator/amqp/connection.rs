@@ -97,7 +97,9 @@ async fn serve(shared: &Arc<Shared>, mut session: Session, first: Option<First>,
     let mut watched = shared.connection.subscribe();
     let announce = async {
         // It is there when everything is set up.
-        if watched.wait_for(|connection| *connection == AmqpConnection::Connected).await.is_ok() {
+        let there =
+            |connection: &AmqpConnection| matches!(connection, AmqpConnection::Connected | AmqpConnection::Blocked);
+        if watched.wait_for(there).await.is_ok() {
             connected.store(true, Ordering::Relaxed);
             match first {
                 Some(first) => drop(first.send(Ok(()))),

@@ -5,6 +5,9 @@
 //! any failure the connection is given up as a whole, and a new one is set up for what is desired then, after a pause that grows from
 //! [`limits::RECONNECT_LEAST`] to [`limits::RECONNECT_MOST`].
 //!
+//! A broker that lacks memory or disk reads nothing from a connection over which something was sent, and says so. What is desired is set
+//! up when that is over; nobody waits for it meanwhile, and a communicator that is closed or dropped ends.
+//!
 //! While there is no connection, what is sent waits: tasks, calls and replies until their deadlines, broadcasts up to
 //! [`limits::BROADCASTS_UNSENT`], then they are dropped and counted. Replies that were outstanding when the connection was lost fail with
 //! [`Disconnected`](CommunicatorError::Disconnected). A task whose arrival was not confirmed is sent again under the same id.
@@ -20,6 +23,7 @@ mod publish;
 mod pull;
 mod replies;
 mod session;
+mod setup;
 mod shared;
 mod statistics;
 mod subscribers;
@@ -68,14 +72,17 @@ impl AmqpCommunicator {
         let (first, connected) = oneshot::channel();
         let (supervised, address) = (Arc::clone(&shared), uri.clone());
         let run = move || {
-            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(first.send(Err(starting(error)))),
+            };
+            // It was never set before.
+            let _ = supervised.thread.set(runtime.handle().clone());
             runtime.block_on(connection::supervise(supervised, address, first));
             runtime.shutdown_timeout(connection::END);
         };
         let thread = std::thread::Builder::new().name("procession-amqp".to_owned());
-        thread
-            .spawn(run)
-            .map_err(|error| CommunicatorError::Broker { action: "starting its thread", source: Arc::new(error) })?;
+        thread.spawn(run).map_err(starting)?;
         // Dropped on the way out, it ends the thread.
         let communicator = Self { shared, uri };
         connected.await.unwrap_or(Err(CommunicatorError::Closed))?;
@@ -111,7 +118,8 @@ impl AmqpCommunicator {
         if uri.scheme == AMQPScheme::AMQPS {
             return Err(failed(std::io::ErrorKind::Unsupported.into()));
         }
-        let asked = tokio::task::spawn_blocking(move || greeting::properties(&uri)).await;
+        let asking = async { tokio::task::spawn_blocking(move || greeting::properties(&uri)).await };
+        let asked = self.shared.on_own_thread(asking).await?;
         asked.map_err(|error| failed(std::io::Error::other(error)))?.map_err(failed)
     }
 
@@ -260,10 +268,15 @@ impl AmqpCommunicator {
     }
 }
 
-/// Waits until a change is set up. Without a connection it is set up with the next one.
+fn starting(error: std::io::Error) -> CommunicatorError {
+    CommunicatorError::Broker { action: "starting its thread", source: Arc::new(error) }
+}
+
+/// Waits until a change is set up. Without a connection it is set up with the next one, and one that the broker does not listen to has it
+/// later: nobody waits for that.
 async fn set_up(done: Option<oneshot::Receiver<()>>) {
     if let Some(done) = done {
-        // Nothing is ever sent: it is dropped when it is done, or when the connection is lost.
+        // Nothing is ever sent: it is dropped when there is nothing to wait for any more.
         let _ = done.await;
     }
 }
