@@ -2,6 +2,7 @@
 
 mod alarm;
 mod crowd;
+mod pull;
 mod recovery;
 mod wire;
 
