@@ -34,7 +34,8 @@ pub(super) struct Setup {
 
 /// A consumer that may be cancelled.
 struct Consumed {
-    queue: ShortString,
+    /// Which is deleted with it; none if it is not our own.
+    private: Option<ShortString>,
     tag: ShortString,
     /// Ends when nothing comes any more.
     ended: JoinHandle<()>,
@@ -156,7 +157,7 @@ impl Setup {
         let (shared, channels) = (&self.shared, &self.channels);
         match (broadcasts, self.broadcasts_consumed.take()) {
             (true, None) => {
-                // The one before may be deleted only now.
+                // Another name each time: nothing depends on whether the one before is gone.
                 let queue = wire::short(format!("broadcast-{}", Uuid::new_v4().simple())).unwrap_or_default();
                 let exchange = &shared.names.message_exchange;
                 let consumer = answer(shared, topology::broadcasts(&channels.messages, exchange, &queue)).await?;
@@ -165,20 +166,20 @@ impl Setup {
                 let cancelled = Arc::default();
                 let hearing =
                     consume::broadcasts(Arc::clone(shared), messages, consumer, Arc::clone(&cancelled), failing);
-                self.broadcasts_consumed = Some(Consumed { queue, tag, ended: tokio::spawn(hearing), cancelled });
+                self.broadcasts_consumed =
+                    Some(Consumed { private: Some(queue), tag, ended: tokio::spawn(hearing), cancelled });
             }
             (false, Some(consumed)) => answer(shared, cancel(&channels.messages, consumed)).await?,
             (_, same) => self.broadcasts_consumed = same,
         }
         match (tasks, self.tasks_consumed.take()) {
             (true, None) => {
-                let queue = shared.names.task_queue.clone();
-                let consumer = answer(shared, topology::consume(&channels.tasks, &queue)).await?;
+                let consumer = answer(shared, topology::consume(&channels.tasks, &shared.names.task_queue)).await?;
                 let tag = consumer.tag();
                 let acks = Arc::clone(&channels.acks);
                 let (cancelled, failing) = (Arc::default(), self.failing.clone());
                 let taking = consume::tasks(Arc::clone(shared), acks, consumer, Arc::clone(&cancelled), failing);
-                self.tasks_consumed = Some(Consumed { queue, tag, ended: tokio::spawn(taking), cancelled });
+                self.tasks_consumed = Some(Consumed { private: None, tag, ended: tokio::spawn(taking), cancelled });
             }
             (false, Some(consumed)) => answer(shared, cancel(&channels.tasks, consumed)).await?,
             (_, same) => self.tasks_consumed = same,
@@ -202,13 +203,16 @@ async fn answer<T>(shared: &Shared, asking: impl Future<Output = lapin::Result<T
     }
 }
 
-/// Cancels a consumer, and waits until what had come is dealt with.
+/// Cancels a consumer, waits until what had come is dealt with, and deletes its queue if nobody else has it.
 async fn cancel(channel: &Channel, mut consumed: Consumed) -> lapin::Result<()> {
     consumed.cancelled.store(true, Ordering::Relaxed);
     topology::cancel(channel, consumed.tag.clone()).await?;
     // It ends, or was aborted.
     let _ = (&mut consumed.ended).await;
-    Ok(())
+    match &consumed.private {
+        Some(queue) => topology::delete(channel, queue).await,
+        None => Ok(()),
+    }
 }
 
 fn key_of(identifier: &str) -> ShortString {
