@@ -270,7 +270,7 @@ pub enum Answer {
     Taken(BoxFuture<'static, Answered>),
     /// Nothing yet; the sender is told that it follows. The task is acknowledged now: whoever answers so sends the
     /// [reply](Communicator::reply), and knows then that it was sent. The future runs when the sender was told, so
-    /// that no reply is before it. To a call it is a failure.
+    /// that no reply is before it. To a call it is a failure, and the future never runs.
     Owed(BoxFuture<'static, ()>),
 }
 

@@ -80,28 +80,48 @@ impl<S: ?Sized> Subscription<S> {
     }
 }
 
-/// Goes through an answer to its end; none if the subscriber sends that itself. That the answer follows is told each time, with
-/// whether the task is taken over.
+/// Goes through the answer to a task to its end; none if the subscriber sends that itself. That the answer follows is told each time,
+/// with whether the task is taken over.
 pub(crate) async fn follow(first: Answered, mut follows: impl FnMut(bool) + Send) -> Option<Result<Node, Refusal>> {
+    let begin = match follow_to_value(first, &mut follows).await {
+        End::Value(value) => return Some(value),
+        End::Owed(begin) => begin,
+    };
+    follows(true);
+    if let Err(panic) = caught_async(begin).await {
+        tracing::error!(%panic, "a subscriber panicked, and its reply may be lost");
+    }
+    None
+}
+
+/// Goes through the answer to a call to its end. That it follows is told each time. It cannot be owed: a call has no address
+/// that outlives it.
+pub(crate) async fn follow_call(first: Answered, mut follows: impl FnMut() + Send) -> Result<Node, Refusal> {
+    match follow_to_value(first, &mut |_| follows()).await {
+        End::Value(value) => value,
+        End::Owed(_) => Err(Refusal::Failed("the answer to a call cannot be owed".to_owned())),
+    }
+}
+
+enum End {
+    Value(Result<Node, Refusal>),
+    Owed(BoxFuture<'static, ()>),
+}
+
+async fn follow_to_value(first: Answered, follows: &mut (impl FnMut(bool) + Send)) -> End {
     let mut answered = first;
     for _ in 0..=limits::REPLY_LEVELS {
         let (future, taken) = match answered {
-            Ok(Answer::Value(node)) => return Some(Ok(node)),
-            Err(refusal) => return Some(Err(refusal)),
+            Ok(Answer::Value(node)) => return End::Value(Ok(node)),
+            Err(refusal) => return End::Value(Err(refusal)),
             Ok(Answer::Later(future)) => (future, false),
             Ok(Answer::Taken(future)) => (future, true),
-            Ok(Answer::Owed(begin)) => {
-                follows(true);
-                if let Err(panic) = caught_async(begin).await {
-                    tracing::error!(%panic, "a subscriber panicked, and its reply may be lost");
-                }
-                return None;
-            }
+            Ok(Answer::Owed(begin)) => return End::Owed(begin),
         };
         follows(taken);
         answered = caught_async(future).await.unwrap_or_else(|panic| Err(Refusal::Failed(panicked(&panic))));
     }
-    Some(Err(Refusal::Failed("the subscriber went on saying that its answer follows".to_owned())))
+    End::Value(Err(Refusal::Failed("the subscriber went on saying that its answer follows".to_owned())))
 }
 
 fn panicked(panic: &ErrorInfo) -> String {

@@ -13,8 +13,8 @@ use tokio::sync::mpsc;
 use super::acks::{Acks, send};
 use super::shared::Shared;
 use super::{tasks, wire};
-use crate::communicator::subscription::{Subscription, follow};
-use crate::communicator::{Answer, IncomingRpc, Refusal, ReplyAddress, RpcSubscriber};
+use crate::communicator::subscription::{Subscription, follow_call};
+use crate::communicator::{IncomingRpc, Refusal, ReplyAddress, RpcSubscriber};
 use crate::message::ReplyBody;
 
 /// Messages that are dealt with in one go; acknowledgements wait for the end of it.
@@ -211,12 +211,7 @@ async fn answer(
         Some(Err(panic)) => Err(Refusal::Failed(panic)),
         None => Err(Refusal::Failed(gone(&recipient))),
     };
-    if matches!(answered, Ok(Answer::Owed(_))) {
-        return reply(ReplyBody::Exception("the answer to a call cannot be owed".to_owned()));
-    }
-    let outcome = follow(answered, |_| reply(ReplyBody::Pending)).await;
-    let owed = || Err(Refusal::Failed("the answer to a call cannot be owed".to_owned()));
-    reply(outcome.unwrap_or_else(owed).into());
+    reply(follow_call(answered, || reply(ReplyBody::Pending)).await.into());
 }
 
 fn gone(recipient: &str) -> String {
