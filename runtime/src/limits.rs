@@ -71,7 +71,7 @@ pub const REPLY_LEVELS: u32 = 1_000;
 /// How long a task that every subscriber rejected is held before it goes back: it may be for another worker, and this
 /// one would get it again at once.
 pub const REJECTED: Duration = Duration::from_secs(1);
-/// Bytes of an identifier: with `[rpc].` before it, it is a routing key, which has at most 255.
+/// Bytes of an identifier, and of the name of a task queue: with `[rpc].` before it, it is a routing key, which has at most 255.
 pub const IDENTIFIER_BYTES: usize = 240;
 /// Bytes of a message's body: far more than inputs that are sent by message should have.
 pub const BODY_BYTES: usize = 64 << 20;
@@ -143,8 +143,8 @@ pub const BROADCASTS_UNSENT: usize = 10_000;
 pub const REPLIES_WAITING: usize = 100_000;
 /// Tasks that were finished and whose acknowledgement may have been lost: they are known when they come again.
 pub const FINISHED_TASKS: usize = 4_096;
-/// Bytes of the name of a queue or an exchange: names that are built of it have at most 255.
-pub const QUEUE_NAME_BYTES: usize = 200;
+/// Bytes of the name of an exchange: the names of reply queues are built of it, with 43 more, and have at most 255.
+pub const EXCHANGE_NAME_BYTES: usize = 200;
 /// How long closing waits for what was sent to be confirmed.
 pub const CLOSE: Duration = Duration::from_secs(5);
 /// How often an empty queue is asked for a task that is pulled: a question costs a broker less than a message.

@@ -21,7 +21,8 @@
 //! 7. An identifier belongs to one subscriber of its kind and communicator: a second one is
 //!    [`Duplicate`](CommunicatorError::Duplicate), the removal of one that is not there
 //!    [`Unknown`](CommunicatorError::Unknown). What [`check_identifier`] refuses is
-//!    [`Identifier`](CommunicatorError::Identifier), wherever it is given.
+//!    [`Identifier`](CommunicatorError::Identifier), wherever it is given, as is what [`check_queue_name`] refuses as the name of
+//!    a queue.
 //! 8. When a subscription returned, what is sent to it arrives; when a removal returned, nothing arrives any more, and what
 //!    had arrived goes on. Neither waits for a broker that is away, takes nothing, or needs longer than [`limits::CONNECT`]:
 //!    it returns all the same, and what others send arrives, or is refused, as soon as the broker has caught up.
@@ -54,7 +55,7 @@ pub use filter::BroadcastFilter;
 pub use local::LocalCommunicator;
 pub use pull::{Hold, ProcessingError, PulledTask, TaskOutcome, TaskQueue};
 pub use reply::{Replied, Replier, Reply, ReplyAddress};
-pub use subscription::check_identifier;
+pub use subscription::{check_identifier, check_queue_name};
 
 use std::fmt;
 use std::sync::Arc;

@@ -12,7 +12,7 @@ use crate::message::Node;
 use crate::process::{BoxFuture, ErrorInfo};
 use crate::runner::{caught, caught_async};
 
-/// Whether a text can be the identifier of a subscriber or the name of a task queue: both are routing keys.
+/// Whether a text can be the identifier of a subscriber, which is a routing key.
 ///
 /// # Errors
 /// [`Identifier`](CommunicatorError::Identifier): it is empty, longer than [`limits::IDENTIFIER_BYTES`], or has a `*` or a `#` alone
@@ -27,7 +27,43 @@ pub fn check_identifier(identifier: &str) -> CommunicatorResult<()> {
     } else {
         return Ok(());
     };
-    Err(CommunicatorError::Identifier { identifier: identifier.chars().take(300).collect(), reason })
+    Err(refused(identifier, reason))
+}
+
+/// Whether a text can be the name of a task queue, which is a routing key, too: the same wherever a queue is named.
+///
+/// # Errors
+/// [`Identifier`](CommunicatorError::Identifier): as [`check_identifier`] says, or it begins with `amq.`, as names do that a broker keeps to
+/// itself, or has a line break, which a broker leaves out.
+pub fn check_queue_name(name: &str) -> CommunicatorResult<()> {
+    check_identifier(name)?;
+    check_name(name)
+}
+
+/// Whether a text can be the name of an exchange. It is no routing key, but part of the names of reply queues.
+#[cfg(feature = "amqp")]
+pub(crate) fn check_exchange_name(name: &str) -> CommunicatorResult<()> {
+    if name.is_empty() {
+        return Err(refused(name, "it is empty"));
+    }
+    if name.len() > limits::EXCHANGE_NAME_BYTES {
+        return Err(refused(name, "it is too long"));
+    }
+    check_name(name)
+}
+
+fn check_name(name: &str) -> CommunicatorResult<()> {
+    if name.starts_with("amq.") {
+        return Err(refused(name, "a broker keeps names that begin with `amq.` to itself"));
+    }
+    if name.contains(['\r', '\n']) {
+        return Err(refused(name, "a broker leaves line breaks out"));
+    }
+    Ok(())
+}
+
+fn refused(identifier: &str, reason: &'static str) -> CommunicatorError {
+    CommunicatorError::Identifier { identifier: identifier.chars().take(300).collect(), reason }
 }
 
 /// The identifier that was given, or a new one.

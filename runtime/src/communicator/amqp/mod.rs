@@ -48,7 +48,7 @@ use self::publish::{Message, Offer, ReplyTo};
 use self::shared::Shared;
 use super::{
     BroadcastFilter, BroadcastSubscriber, Communicator, CommunicatorError, CommunicatorResult, Refusal, Reply,
-    ReplyAddress, Rpc, RpcSubscriber, Task, TaskQueue, TaskSubscriber, check_identifier,
+    ReplyAddress, Rpc, RpcSubscriber, Task, TaskQueue, TaskSubscriber, check_identifier, check_queue_name,
 };
 use crate::limits;
 use crate::message::{Broadcast, Node, ReplyBody, TaskEnvelope};
@@ -134,7 +134,7 @@ impl AmqpCommunicator {
         let Task { body, no_reply, id, queue, deadlines } = task;
         let routing_key = match queue {
             Some(name) => {
-                check_identifier(&name)?;
+                check_queue_name(&name)?;
                 let name = wire::short(name)?;
                 self.declare(&name, deadlines.send).await?;
                 name

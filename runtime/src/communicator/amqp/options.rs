@@ -3,7 +3,8 @@
 use lapin::uri::AMQPUri;
 use std::time::Duration;
 
-use crate::communicator::{CommunicatorError, CommunicatorResult};
+use crate::communicator::subscription::check_exchange_name;
+use crate::communicator::{CommunicatorError, CommunicatorResult, check_queue_name};
 use crate::limits;
 
 /// How an [`AmqpCommunicator`](super::AmqpCommunicator) uses its broker. The names are those of kiwipy unless others are given.
@@ -139,10 +140,10 @@ impl AmqpOptions {
         } else if uri.query.heartbeat.is_none() {
             uri.query.heartbeat = u16::try_from(limits::HEARTBEAT.as_secs()).ok();
         }
-        for name in [&self.message_exchange, &self.task_exchange, &self.task_queue] {
-            check_name(name)?;
-        }
-        self.parking.as_ref().map_or(Ok(()), |name| check_name(name))?;
+        check_exchange_name(&self.message_exchange)?;
+        check_exchange_name(&self.task_exchange)?;
+        check_queue_name(&self.task_queue)?;
+        self.parking.as_deref().map_or(Ok(()), check_queue_name)?;
         Ok(uri)
     }
 }
@@ -159,20 +160,6 @@ fn address_error(url: &str, reason: &str) -> CommunicatorError {
         action: "reading its address",
         source: std::sync::Arc::new(std::io::Error::new(std::io::ErrorKind::InvalidInput, reason)),
     }
-}
-
-/// Whether a queue or an exchange can have this name. A name ends up in names that are built of it.
-pub(super) fn check_name(name: &str) -> CommunicatorResult<()> {
-    let reason = if name.is_empty() {
-        "it is empty"
-    } else if name.len() > limits::QUEUE_NAME_BYTES {
-        "it is too long"
-    } else if name.starts_with("amq.") {
-        "the broker keeps names that begin with `amq.` to itself"
-    } else {
-        return Ok(());
-    };
-    Err(CommunicatorError::Identifier { identifier: name.to_owned(), reason })
 }
 
 impl Backoff {
@@ -216,10 +203,20 @@ mod tests {
 
     #[test]
     fn names_are_checked_before_anything_is_sent() {
-        let long = "q".repeat(limits::QUEUE_NAME_BYTES + 1);
-        for wrong in ["", "amq.topic", &long] {
-            let refused = AmqpOptions::new().task_queue(wrong).address("amqp://localhost");
+        let refused = |options: AmqpOptions, wrong: &str| {
+            let refused = options.address("amqp://localhost");
             assert!(matches!(refused, Err(CommunicatorError::Identifier { .. })), "{wrong}");
+        };
+        let (queue, exchange) = ("q".repeat(limits::IDENTIFIER_BYTES), "e".repeat(limits::EXCHANGE_NAME_BYTES));
+        let options = AmqpOptions::new().task_queue(&queue).parking_queue(&queue).message_exchange(&exchange);
+        assert!(options.task_exchange(&exchange).address("amqp://localhost").is_ok());
+        for wrong in ["", "amq.topic", "a.#", "two\nlines", &format!("{queue}q")] {
+            refused(AmqpOptions::new().task_queue(wrong), wrong);
+            refused(AmqpOptions::new().parking_queue(wrong), wrong);
+        }
+        for wrong in ["", "amq.topic", "two\r", &format!("{exchange}e")] {
+            refused(AmqpOptions::new().task_exchange(wrong), wrong);
+            refused(AmqpOptions::new().message_exchange(wrong), wrong);
         }
     }
 }

@@ -26,7 +26,7 @@ use super::shared::{Shared, until};
 use super::wire;
 use crate::communicator::pull::Hold;
 use crate::communicator::{
-    CommunicatorError, CommunicatorResult, Incoming, PulledTask, Refusal, ReplyAddress, TaskQueue, check_identifier,
+    CommunicatorError, CommunicatorResult, Incoming, PulledTask, Refusal, ReplyAddress, TaskQueue, check_queue_name,
 };
 use crate::limits;
 use crate::message::{Node, ReplyBody, TaskEnvelope};
@@ -40,7 +40,7 @@ type Pulled = CommunicatorResult<Option<PulledTask>>;
 
 impl PullQueue {
     pub(super) async fn open(shared: &Arc<Shared>, name: &str) -> CommunicatorResult<Self> {
-        check_identifier(name)?;
+        check_queue_name(name)?;
         let line = Arc::new(Line {
             shared: Arc::clone(shared),
             name: name.to_owned(),

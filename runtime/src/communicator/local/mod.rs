@@ -18,7 +18,7 @@ use self::medium::Medium;
 use self::pull::LocalTaskQueue;
 use super::{
     BroadcastFilter, BroadcastSubscriber, Communicator, CommunicatorResult, Refusal, Reply, ReplyAddress, Rpc,
-    RpcSubscriber, Task, TaskQueue, TaskSubscriber, check_identifier,
+    RpcSubscriber, Task, TaskQueue, TaskSubscriber, check_identifier, check_queue_name,
 };
 use crate::message::{Broadcast, Node};
 use crate::process::BoxFuture;
@@ -108,7 +108,7 @@ impl Communicator for LocalCommunicator {
     fn task_send(&self, task: Task) -> BoxFuture<'_, CommunicatorResult<Option<Reply>>> {
         let (medium, id) = self.medium();
         Box::pin(async move {
-            task.queue.as_deref().map_or(Ok(()), check_identifier)?;
+            task.queue.as_deref().map_or(Ok(()), check_queue_name)?;
             check_body(&task.body)?;
             medium.send_task(id, task)
         })
@@ -187,7 +187,7 @@ impl Communicator for LocalCommunicator {
         let (medium, id) = self.medium();
         Box::pin(async move {
             medium.check_open(id)?;
-            check_identifier(name)?;
+            check_queue_name(name)?;
             Ok(Arc::new(LocalTaskQueue::new(Arc::clone(&self.connection), name)) as _)
         })
     }
