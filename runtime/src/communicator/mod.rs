@@ -70,6 +70,9 @@ pub type CommunicatorResult<T> = Result<T, CommunicatorError>;
 
 /// Carries tasks, calls and broadcasts. See the [module](self) for the contract.
 ///
+/// What has a deadline needs a clock: sends, replies and pulls are awaited on a tokio runtime with its time enabled, and may panic
+/// elsewhere. Those who subscribe, unsubscribe and close need no runtime.
+///
 /// Outside of this crate it is implemented with [`Reply::new`], [`PulledTask::new`], [`Incoming::new`] and [`IncomingRpc::new`].
 pub trait Communicator: fmt::Debug + Send + Sync + 'static {
     /// Sends a task. With `Ok`, whoever carries it has it for good. None if no reply was wanted.

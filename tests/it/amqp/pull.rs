@@ -153,11 +153,12 @@ async fn an_answer_that_was_begun_is_given_and_one_that_was_not_is_not() {
 async fn who_subscribes_and_pulls_needs_no_runtime() {
     let broker = Broker::shared();
     let options = options();
-    let (worker, sender) = (connect(&broker, &options).await, connect(&broker, &options).await);
+    let sender = connect(&broker, &options).await;
     let name = super::task_queue_of(&options).replace(".queue", ".own");
     let task = sender.task_send(Task::new(Node::from("to do")).queue(&*name)).await.unwrap().unwrap();
     let working = std::thread::spawn(move || {
         without_runtime(async {
+            let worker = AmqpCommunicator::connect(&broker.url(), options).await.unwrap();
             let call = |call: IncomingRpc| async move { Ok(Answer::Value(call.body)) };
             let rpc = worker.add_rpc_subscriber(Arc::new(call), None).await.unwrap();
             let hear = |_: Arc<Broadcast>| async {};

@@ -55,6 +55,9 @@ use crate::message::{Broadcast, Node, ReplyBody, TaskEnvelope};
 use crate::process::BoxFuture;
 
 /// A [`Communicator`] over RabbitMQ. Dropped, it is closed, without waiting for what was sent.
+///
+/// It has a thread of its own, and so is used from any runtime. Sends and replies need the clock of a tokio runtime; all else, from
+/// [`connect`](Self::connect) to pulled tasks, needs none.
 pub struct AmqpCommunicator {
     shared: Arc<Shared>,
     uri: AMQPUri,
@@ -65,7 +68,8 @@ impl AmqpCommunicator {
     ///
     /// # Errors
     /// The address cannot be read, the broker refuses the connection, or cannot be reached
-    /// [in time](AmqpOptions::connect_within) and the options do not say to [go on trying](AmqpOptions::go_on_trying).
+    /// [in time](AmqpOptions::connect_within) and the options do not say to [go on trying](AmqpOptions::go_on_trying). An `amqps` address
+    /// needs the feature `amqp-tls`, and a broker whose certificate is vouched for by an authority that is trusted.
     pub async fn connect(url: &str, options: AmqpOptions) -> CommunicatorResult<Self> {
         let uri = options.address(url)?;
         let shared = Arc::new(Shared::new(options)?);

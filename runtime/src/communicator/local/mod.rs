@@ -29,7 +29,7 @@ use crate::process::BoxFuture;
 /// it at a broker. Tasks are in memory, and are gone when the last communicator over their queues is.
 ///
 /// Subscribers run on the tokio runtime on which the communicator was made; those who send, subscribe and pull may be on
-/// others. A communicator whose runtime has ended is as lost as one whose process was killed: its tasks are given to others.
+/// others, or on none; a pull that waits needs the clock of one. A communicator whose runtime has ended is as lost as one whose process was killed: its tasks are given to others.
 ///
 /// It is closed when the last clone is dropped. A subscriber that holds a clone keeps it open, until [`close`](Communicator::close).
 #[derive(Clone)]
