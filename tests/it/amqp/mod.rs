@@ -4,6 +4,8 @@ mod alarm;
 mod crowd;
 mod pull;
 mod recovery;
+#[cfg(feature = "amqp-tls")]
+mod tls;
 mod wire;
 
 use crate::broker::Broker;

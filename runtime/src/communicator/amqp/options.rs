@@ -1,6 +1,9 @@
 //! How to reach the broker, and the names used on it.
 
-use lapin::uri::AMQPUri;
+use lapin::tcp::OwnedTLSConfig;
+use lapin::uri::{AMQPScheme, AMQPUri};
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::communicator::subscription::check_exchange_name;
@@ -22,6 +25,7 @@ pub struct AmqpOptions {
     pub(super) host_name: Option<String>,
     pub(super) parking: Option<String>,
     pub(super) sender_away: Duration,
+    ca_certificates: Option<String>,
 }
 
 /// How long to wait before the next attempt to connect.
@@ -46,6 +50,7 @@ impl Default for AmqpOptions {
             host_name: None,
             parking: None,
             sender_away: limits::SENDER_AWAY,
+            ca_certificates: None,
         }
     }
 }
@@ -131,9 +136,29 @@ impl AmqpOptions {
         self
     }
 
+    /// Trusts these certificates of authorities, too, beside those that the system trusts: in PEM form, one or several. A broker behind an
+    /// `amqps` address needs one that such an authority vouches for, for the host of the address.
+    #[cfg(feature = "amqp-tls")]
+    pub fn ca_certificates(mut self, pem: impl Into<String>) -> Self {
+        self.ca_certificates = Some(pem.into());
+        self
+    }
+
+    /// Whom to trust where the address is one of `amqps`.
+    pub(super) fn tls(&self) -> OwnedTLSConfig {
+        OwnedTLSConfig { identity: None, cert_chain: self.ca_certificates.clone() }
+    }
+
     /// The address with what these options say about it.
     pub(super) fn address(&self, url: &str) -> CommunicatorResult<AMQPUri> {
         let mut uri: AMQPUri = url.parse().map_err(|reason: String| address_error(url, &reason))?;
+        if uri.scheme == AMQPScheme::AMQPS && cfg!(not(feature = "amqp-tls")) {
+            return Err(address_refused(io::ErrorKind::Unsupported, "`amqps` needs the feature `amqp-tls`".to_owned()));
+        }
+        if self.ca_certificates.as_ref().is_some_and(|pem| !pem.contains("-----BEGIN CERTIFICATE-----")) {
+            let reason = "there is no certificate in PEM form among those that are to be trusted";
+            return Err(address_refused(io::ErrorKind::InvalidInput, reason.to_owned()));
+        }
         if let Some(every) = self.heartbeat {
             let seconds = u16::try_from(every.as_secs()).unwrap_or(u16::MAX);
             uri.query.heartbeat = Some(seconds.max(1));
@@ -156,10 +181,11 @@ fn address_error(url: &str, reason: &str) -> CommunicatorError {
     } else {
         "an address begins with `amqp://` or `amqps://`".to_owned()
     };
-    CommunicatorError::Broker {
-        action: "reading its address",
-        source: std::sync::Arc::new(std::io::Error::new(std::io::ErrorKind::InvalidInput, reason)),
-    }
+    address_refused(io::ErrorKind::InvalidInput, reason)
+}
+
+fn address_refused(kind: io::ErrorKind, reason: String) -> CommunicatorError {
+    CommunicatorError::Broker { action: "reading its address", source: Arc::new(io::Error::new(kind, reason)) }
 }
 
 impl Backoff {
@@ -199,6 +225,13 @@ mod tests {
             let shown = format!("{error} {:?}", std::error::Error::source(&error).map(ToString::to_string));
             assert!(!shown.contains("secret"), "{shown}");
         }
+    }
+
+    #[cfg(not(feature = "amqp-tls"))]
+    #[test]
+    fn an_address_of_tls_needs_its_feature() {
+        let refused = AmqpOptions::new().address("amqps://localhost").expect_err("there is no TLS");
+        assert!(matches!(refused, CommunicatorError::Broker { .. }), "{refused:?}");
     }
 
     #[test]
