@@ -120,7 +120,12 @@ pub(super) async fn broadcasts(
                         continue;
                     }
                     match wire::read_broadcast(&delivery.data) {
-                        Ok(broadcast) => shared.subscribers.broadcast(&Arc::new(broadcast), &shared.statistics),
+                        Ok(broadcast) => {
+                            let broadcast = Arc::new(broadcast);
+                            for hearer in shared.subscribers.hearers() {
+                                hearer.tell(&broadcast, &shared.statistics);
+                            }
+                        }
                         Err(reason) => {
                             let body = wire::excerpt(&delivery.data);
                             tracing::error!(reason, body, "a broadcast cannot be read");

@@ -17,6 +17,7 @@ mod connection;
 mod consume;
 mod greeting;
 mod heard;
+mod hearer;
 mod link;
 mod options;
 mod publish;

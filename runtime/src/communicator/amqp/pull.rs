@@ -116,9 +116,8 @@ impl Line {
             // A broker that is there is given the time to answer.
             let left = deadline.saturating_duration_since(Instant::now()).max(limits::CONNECT);
             match self.ask(Asked::Task, &channels, left).await {
-                Ok(None) => {}
-                // It comes back, as the queue does if someone has deleted it.
-                Err(CommunicatorError::Disconnected(_)) => {}
+                // What is lost comes back, as does a queue that someone has deleted.
+                Ok(None) | Err(CommunicatorError::Disconnected(_)) => {}
                 asked => return asked,
             }
             let left = deadline.saturating_duration_since(Instant::now());

@@ -1,19 +1,17 @@
 //! Who is subscribed: what every connection is set up for.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use super::hearer::Hearer;
 use super::shared::until;
-use super::statistics::Statistics;
 use crate::communicator::subscription::{Subscription, identifier_or_new};
 use crate::communicator::{
     BroadcastFilter, BroadcastSubscriber, CommunicatorError, CommunicatorResult, RpcSubscriber, TaskSubscriber,
 };
 use crate::limits;
-use crate::message::Broadcast;
-use crate::runner::caught;
 
 /// What is to be set up on the broker, as it is desired now.
 #[derive(Debug, Default)]
@@ -181,12 +179,7 @@ impl Subscribers {
             return Err(CommunicatorError::Duplicate(identifier));
         }
         room(desired.broadcasts.len())?;
-        desired.broadcasts.push(Arc::new(Hearer {
-            identifier: identifier.clone(),
-            subscription: Arc::new(Subscription::new(subscriber)),
-            filter,
-            queue: Mutex::default(),
-        }));
+        desired.broadcasts.push(Arc::new(Hearer::new(&identifier, subscriber, filter)));
         // Also where others listen: their queue may not be bound yet.
         let done = self.want_consumers(&mut desired);
         Ok((identifier, done))
@@ -354,31 +347,9 @@ impl Subscribers {
         self.lock().calls.get(identifier).and_then(|called| called.subscription.clone())
     }
 
-    /// Gives a broadcast to whom it concerns; each hears theirs in order, beside the others.
-    pub(super) fn broadcast(&self, broadcast: &Arc<Broadcast>, statistics: &Statistics) {
-        // Filters are code of others: the lock is not held for them.
-        let hearers = self.lock().broadcasts.clone();
-        for hearer in hearers {
-            match caught(|| hearer.filter.passes(broadcast)) {
-                Ok(true) => {}
-                Ok(false) => continue,
-                Err(panic) => {
-                    tracing::error!(subscriber = hearer.identifier, %panic, "a filter of broadcasts panicked");
-                    continue;
-                }
-            }
-            let mut queue = hearer.lock();
-            if queue.waiting.len() >= limits::BROADCASTS_WAITING {
-                statistics.dropped_broadcast();
-                tracing::warn!(subscriber = hearer.identifier, "a broadcast is dropped: its subscriber is too slow");
-                continue;
-            }
-            queue.waiting.push_back(Arc::clone(broadcast));
-            if !std::mem::replace(&mut queue.busy, true) {
-                drop(queue);
-                tokio::spawn(hear(hearer));
-            }
-        }
+    /// Who hears broadcasts.
+    pub(super) fn hearers(&self) -> Vec<Arc<Hearer>> {
+        self.lock().broadcasts.clone()
     }
 }
 
@@ -390,46 +361,108 @@ impl Desired {
     }
 }
 
-/// A subscriber to broadcasts, and what it has not heard.
-struct Hearer {
-    identifier: String,
-    subscription: Subscribed<dyn BroadcastSubscriber>,
-    filter: BroadcastFilter,
-    queue: Mutex<Unheard>,
-}
-
-#[derive(Default)]
-struct Unheard {
-    waiting: VecDeque<Arc<Broadcast>>,
-    /// Someone reads the queue to its subscriber.
-    busy: bool,
-}
-
-impl Hearer {
-    fn lock(&self) -> MutexGuard<'_, Unheard> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn next(&self) -> Option<Arc<Broadcast>> {
-        let mut queue = self.lock();
-        let next = queue.waiting.pop_front();
-        queue.busy = next.is_some();
-        next
-    }
-}
-
-async fn hear(hearer: Arc<Hearer>) {
-    while let Some(broadcast) = hearer.next() {
-        let heard = hearer.subscription.enter(|subscriber| subscriber.receive(broadcast)).await;
-        if let Some(Err(panic)) = heard {
-            tracing::error!(subscriber = hearer.identifier, panic, "a subscriber to broadcasts failed");
-        }
-    }
-}
-
 fn room(taken: usize) -> CommunicatorResult<()> {
     if taken < limits::SUBSCRIBERS {
         return Ok(());
     }
     Err(CommunicatorError::Limit("too many subscribers"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::communicator::{Answer, IncomingRpc};
+
+    fn add(subscribers: &Subscribers, identifier: &str) -> Option<oneshot::Receiver<()>> {
+        let subscriber = |call: IncomingRpc| async move { Ok(Answer::Value(call.body)) };
+        subscribers.add_rpc(Arc::new(subscriber), Some(identifier.to_owned())).expect("it is free").1
+    }
+
+    fn remove(subscribers: &Subscribers, identifier: &str) -> Option<oneshot::Receiver<()>> {
+        subscribers.remove_rpc(identifier).expect("it is there").1
+    }
+
+    /// Whose routes are made and removed next.
+    fn next(subscribers: &Subscribers) -> Option<(Changes, [Vec<String>; 2])> {
+        let changes = subscribers.changes()?;
+        let routes = [changes.bind.clone(), changes.unbind.clone()];
+        Some((changes, routes))
+    }
+
+    fn connected() -> Subscribers {
+        let subscribers = Subscribers::default();
+        subscribers.accept();
+        let (changes, _) = next(&subscribers).expect("the consumers");
+        assert!(changes.consumers && subscribers.changes().is_none());
+        subscribers
+    }
+
+    fn ended(done: Option<oneshot::Receiver<()>>) -> bool {
+        done.is_none_or(|mut done| done.try_recv() == Err(oneshot::error::TryRecvError::Closed))
+    }
+
+    #[test]
+    fn one_that_is_back_before_its_route_is_removed_keeps_it() {
+        let subscribers = connected();
+        let [a, none] = [vec!["a".to_owned()], Vec::new()];
+        let added = add(&subscribers, "a");
+        let (changes, routes) = next(&subscribers).expect("an addition");
+        assert_eq!(routes, [a.clone(), none.clone()]);
+        let removed = remove(&subscribers, "a");
+        subscribers.applied(&changes);
+        assert!(ended(added) && !ended(removed));
+        // Back before it was begun to be removed, and before that was done.
+        drop(add(&subscribers, "a"));
+        assert_eq!(next(&subscribers).expect("an addition").1, [a.clone(), none.clone()]);
+        drop(remove(&subscribers, "a"));
+        let (changes, routes) = next(&subscribers).expect("a removal");
+        assert_eq!(routes, [none.clone(), a.clone()]);
+        let back = add(&subscribers, "a");
+        subscribers.applied(&changes);
+        assert!(subscribers.rpc("a").is_some());
+        let (changes, routes) = next(&subscribers).expect("an addition");
+        assert_eq!(routes, [a, none]);
+        subscribers.applied(&changes);
+        assert!(ended(back));
+    }
+
+    #[test]
+    fn nothing_is_left_of_those_who_come_and_go_while_the_broker_hears_nothing() {
+        let subscribers = connected();
+        let kept = add(&subscribers, "kept");
+        subscribers.hold();
+        assert!(ended(kept), "nobody waits");
+        for number in 0..100 {
+            let identifier = number.to_string();
+            assert!(ended(add(&subscribers, &identifier)) && ended(remove(&subscribers, &identifier)));
+        }
+        let desired = subscribers.lock();
+        assert_eq!((desired.changes.len(), desired.calls.len(), desired.waiting.len()), (1, 1, 0));
+    }
+
+    #[test]
+    fn a_new_connection_is_set_up_in_parts() {
+        let subscribers = Subscribers::default();
+        let all = 2 * limits::BINDINGS + 1;
+        for number in 0..all {
+            assert!(add(&subscribers, &number.to_string()).is_none());
+        }
+        subscribers.accept();
+        let parts: Vec<_> = std::iter::from_fn(|| subscribers.changes()).collect();
+        let sizes: Vec<_> = parts.iter().map(|part| part.bind.len()).collect();
+        assert_eq!(sizes, [limits::BINDINGS, limits::BINDINGS, 1]);
+        assert!(parts.last().is_some_and(|part| part.consumers));
+    }
+
+    #[tokio::test]
+    async fn who_waits_too_long_is_let_go() {
+        let subscribers = connected();
+        let added = add(&subscribers, "a").expect("there is something to wait for");
+        subscribers.lock().waiting[0].until = Instant::now();
+        tokio::select! {
+            () = subscribers.impatience() => {}
+            _ = added => {}
+        }
+        assert!(subscribers.lock().waiting.is_empty() && subscribers.rpc("a").is_some());
+    }
 }

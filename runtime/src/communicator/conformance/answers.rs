@@ -148,8 +148,8 @@ pub async fn a_rejection_that_nobody_else_can_take_is_a_failure(subject: Subject
 pub async fn an_owed_answer_to_a_call_is_a_failure(subject: Subject) {
     let (outbox, mut begun) = inbox();
     let owe = move |body: Node| {
-        let begin = outbox.clone();
-        let owed = Ok(Answer::Owed(Box::pin(async move { begin.put(()) })));
+        let outbox = outbox.clone();
+        let owed = Ok(Answer::Owed(Box::pin(async move { outbox.put(()) })));
         if body == Node::text("later") { later(async { owed }) } else { owed }
     };
     let (sender, _worker) = answering(&subject, owe).await;
