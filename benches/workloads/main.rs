@@ -4,12 +4,13 @@
 //! cargo xtask bench [WORKLOAD…] [--quick]
 //! ```
 //!
-//! Workloads: W1, W2a, W2b, W3, W4, W5, W6, W7, resume, broadcasts. `--quick` takes one short round of each, to see that all still runs;
+//! Workloads: W1, W2a, W2b, W3, W4, W5, W6, W7, resume, broadcasts, decode. `--quick` takes one short round of each, to see that all still runs;
 //! its figures are not judged.
 
 #[allow(dead_code)] // The tests disturb it in more ways.
 #[path = "../../tests/it/broker.rs"]
 mod broker;
+mod decode;
 mod measure;
 mod remote;
 mod report;
@@ -28,7 +29,7 @@ use report::Row;
 
 type Workload = fn(&Bench) -> Vec<Row>;
 
-const WORKLOADS: [(&str, Workload); 10] = [
+const WORKLOADS: [(&str, Workload); 11] = [
     ("W1", w1::outline),
     ("W2a", w2::one),
     ("W2b", w2::thousand),
@@ -39,6 +40,7 @@ const WORKLOADS: [(&str, Workload); 10] = [
     ("W7", w7::load),
     ("resume", resume::resume),
     ("broadcasts", remote::broadcasts),
+    ("decode", decode::decode_launch),
 ];
 
 fn main() {

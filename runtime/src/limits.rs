@@ -103,8 +103,7 @@ pub const TASKS_WAITING: usize = 100_000;
 /// Tasks that a communicator in this process has been given and has not answered: more than run at the same time, and
 /// few enough to leave some to others.
 pub const TASKS_AT_ONCE: usize = 10_000;
-/// Calls that the subscribers of a communicator in this process are answering: each is a task of tokio, and most wait for
-/// a step.
+/// Calls that the subscribers of a communicator are answering: each is a task of tokio, and most wait for a step.
 pub const CALLS_AT_ONCE: usize = 20_000;
 /// Replies that a communicator waits for: at about 500 bytes each.
 pub const REPLIES: usize = 1_000_000;
@@ -141,11 +140,16 @@ pub const UNCONFIRMED: usize = 1_024;
 pub const BROADCASTS_UNSENT: usize = 10_000;
 /// Replies that wait for a connection: one for each process that may end meanwhile.
 pub const REPLIES_WAITING: usize = 100_000;
-/// Tasks that were finished and whose acknowledgement may have been lost: they are known when they come again.
+/// Tasks that were finished and are known when they come again, since their acknowledgement was lost or their sender repeats them; as
+/// many as a communicator holds unacknowledged where that is more.
 pub const FINISHED_TASKS: usize = 4_096;
+/// Bytes of the answers to these, which are sent again to a sender that repeats its task: 4 KiB each.
+pub const FINISHED_BYTES: usize = 16 << 20;
+/// Senders of one task who wait for its answer: one that repeats it after each lost connection is another each time.
+pub const TASK_SENDERS: usize = 1_000;
 /// Bytes of the name of an exchange: the names of reply queues are built of it, with 43 more, and have at most 255.
 pub const EXCHANGE_NAME_BYTES: usize = 200;
-/// How long closing waits for what was sent to be confirmed.
+/// How long closing waits for subscribers that are at work, and then for what was sent to be confirmed.
 pub const CLOSE: Duration = Duration::from_secs(5);
 /// How often an empty queue is asked for a task that is pulled: a question costs a broker less than a message.
 pub const PULL: Duration = Duration::from_millis(50);

@@ -72,6 +72,37 @@ pub(crate) fn identifier_or_new(given: Option<String>) -> CommunicatorResult<Str
     check_identifier(&identifier).map(|()| identifier)
 }
 
+/// How much there may be of what a communicator keeps for its users.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    pub(crate) subscribers: usize,
+    pub(crate) replies: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { subscribers: limits::SUBSCRIBERS, replies: limits::REPLIES }
+    }
+}
+
+impl Room {
+    /// Whether there may be a subscriber more than these.
+    pub(crate) fn for_subscriber(self, subscribers: usize) -> CommunicatorResult<()> {
+        if subscribers < self.subscribers {
+            return Ok(());
+        }
+        Err(CommunicatorError::Limit("the communicator has too many subscribers"))
+    }
+
+    /// Whether a reply more than these may be waited for.
+    pub(crate) fn for_reply(self, replies: usize) -> CommunicatorResult<()> {
+        if replies < self.replies {
+            return Ok(());
+        }
+        Err(CommunicatorError::Limit("too many replies are waited for"))
+    }
+}
+
 /// A subscriber, and whether it is one still. Messages enter it until its removal has returned, and none later.
 #[derive(Debug)]
 pub(crate) struct Subscription<S: ?Sized> {
@@ -147,14 +178,13 @@ enum End {
 async fn follow_to_value(first: Answered, follows: &mut (impl FnMut(bool) + Send)) -> End {
     let mut answered = first;
     for _ in 0..=limits::REPLY_LEVELS {
-        let (future, taken) = match answered {
+        let future = match answered {
             Ok(Answer::Value(node)) => return End::Value(Ok(node)),
             Err(refusal) => return End::Value(Err(refusal)),
-            Ok(Answer::Later(future)) => (future, false),
-            Ok(Answer::Taken(future)) => (future, true),
+            Ok(Answer::Later(future)) => future,
             Ok(Answer::Owed(begin)) => return End::Owed(begin),
         };
-        follows(taken);
+        follows(false);
         answered = caught_async(future).await.unwrap_or_else(|panic| Err(Refusal::Failed(panicked(&panic))));
     }
     End::Value(Err(Refusal::Failed("the subscriber went on saying that its answer follows".to_owned())))

@@ -1,9 +1,15 @@
 //! The communicator over RabbitMQ.
 
 mod alarm;
+mod broadcasts;
+mod calls;
+mod closing;
 mod crowd;
+mod life;
+mod peer;
 mod pull;
 mod recovery;
+mod tasks;
 #[cfg(feature = "amqp-tls")]
 mod tls;
 mod wire;

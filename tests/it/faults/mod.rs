@@ -6,7 +6,6 @@
 mod account;
 mod fault;
 mod load;
-mod network;
 mod report;
 mod sabotage;
 mod scene;

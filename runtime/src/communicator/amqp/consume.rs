@@ -11,10 +11,12 @@ use std::task::Poll;
 use tokio::sync::mpsc;
 
 use super::acks::{Acks, send};
+use super::at_work::Place;
 use super::shared::Shared;
 use super::{tasks, wire};
 use crate::communicator::subscription::{Subscription, follow_call};
 use crate::communicator::{IncomingRpc, Refusal, ReplyAddress, RpcSubscriber};
+use crate::limits;
 use crate::message::ReplyBody;
 
 /// Messages that are dealt with in one go; acknowledgements wait for the end of it.
@@ -182,6 +184,13 @@ async fn called(shared: &Arc<Shared>, delivery: Delivery) {
     let Some(subscriber) = shared.subscribers.rpc(recipient) else {
         return refuse(gone(recipient));
     };
+    if shared.is_closed() {
+        return refuse(gone(recipient));
+    }
+    let Some(place) = shared.calls.begin(limits::CALLS_AT_ONCE) else {
+        tracing::warn!(recipient, "a call is refused: too many are being answered");
+        return refuse("too many calls are being answered".to_owned());
+    };
     let body = match wire::decode(&delivery.data) {
         Ok(body) => body,
         Err(reason) => {
@@ -191,7 +200,7 @@ async fn called(shared: &Arc<Shared>, delivery: Delivery) {
         }
     };
     let call = IncomingRpc { recipient: recipient.to_owned(), body };
-    let mut answering = Box::pin(answer(Arc::clone(shared), subscriber, call, to));
+    let mut answering = Box::pin(answer(Arc::clone(shared), subscriber, call, to, place));
     let done = std::future::poll_fn(|context| Poll::Ready(answering.as_mut().poll(context).is_ready())).await;
     if !done {
         tokio::spawn(answering);
@@ -204,6 +213,7 @@ async fn answer(
     subscription: Arc<Subscription<dyn RpcSubscriber>>,
     call: IncomingRpc,
     to: Option<ReplyAddress>,
+    _place: Place,
 ) {
     let reply = |body| {
         if let Some(to) = &to {

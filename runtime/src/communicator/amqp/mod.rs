@@ -13,8 +13,10 @@
 //! [`Disconnected`](CommunicatorError::Disconnected). A task whose arrival was not confirmed is sent again under the same id.
 
 mod acks;
+mod at_work;
 mod connection;
 mod consume;
+mod finished;
 mod greeting;
 mod heard;
 mod hearer;
@@ -40,6 +42,7 @@ use lapin::types::ShortString;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -55,7 +58,8 @@ use crate::limits;
 use crate::message::{Broadcast, Node, ReplyBody, TaskEnvelope};
 use crate::process::BoxFuture;
 
-/// A [`Communicator`] over RabbitMQ. Dropped, it is closed, without waiting for what was sent.
+/// A [`Communicator`] over RabbitMQ. Closed, it waits for its subscribers that are at work and for what was sent, each for at most
+/// [`limits::CLOSE`]. Dropped, it is closed without waiting.
 ///
 /// It has a thread of its own, and so is used from any runtime. Sends and replies need the clock of a tokio runtime; all else, from
 /// [`connect`](Self::connect) to pulled tasks, needs none.
@@ -408,6 +412,7 @@ impl Communicator for AmqpCommunicator {
 
 impl Drop for AmqpCommunicator {
     fn drop(&mut self) {
+        self.shared.dropped.store(true, Ordering::Relaxed);
         self.shared.stop.send_replace(true);
     }
 }

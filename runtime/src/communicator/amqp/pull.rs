@@ -159,13 +159,16 @@ impl Line {
         loop {
             let message = channel.basic_get(self.queue.clone(), BasicGetOptions::default()).await.map_err(lost)?;
             let Some(message) = message else { return Ok(None) };
-            if let Some(task) = self.pulled(channel.clone(), &message.delivery) {
-                return Ok(Some(task));
+            match self.pulled(channel.clone(), &message.delivery).await {
+                Came::Task(task) => return Ok(Some(task)),
+                Came::Aside => {}
+                // It would be given again and again.
+                Came::Back => return Ok(None),
             }
         }
     }
 
-    fn pulled(&self, channel: Channel, delivery: &Delivery) -> Option<PulledTask> {
+    async fn pulled(&self, channel: Channel, delivery: &Delivery) -> Came {
         let sender = wire::reply_address(delivery);
         let hold = Held { shared: Arc::clone(&self.shared), channel, tag: delivery.delivery_tag, sender, open: true };
         if delivery.redelivered {
@@ -177,13 +180,12 @@ impl Line {
                 hold.sender = hold.sender.take().filter(|_| !no_reply);
                 let (id, reply_to) = (wire::task_id(delivery), hold.sender.clone());
                 let incoming = Incoming { body, id, redelivered: delivery.redelivered, reply_to };
-                Some(PulledTask::new(incoming, Box::new(hold)))
+                Came::Task(PulledTask::new(incoming, Box::new(hold)))
             }
             Err(reason) => {
                 self.shared.statistics.dead_lettered();
                 tracing::error!(reason, body = wire::excerpt(&delivery.data), "a task cannot be read");
-                hold.unreadable(delivery, &reason);
-                None
+                hold.unreadable(delivery, &reason).await
             }
         }
     }
@@ -205,6 +207,15 @@ impl fmt::Debug for PullQueue {
     }
 }
 
+/// What came of a message.
+enum Came {
+    Task(PulledTask),
+    /// It could not be read, and does not come again.
+    Aside,
+    /// It could not be read, and is in its queue.
+    Back,
+}
+
 /// A task that was pulled.
 struct Held {
     shared: Arc<Shared>,
@@ -224,17 +235,25 @@ impl Held {
             .map_err(|error| if self.shared.is_closed() { CommunicatorError::Closed } else { lost(error) })
     }
 
-    fn unreadable(mut self, delivery: &Delivery, reason: &str) {
-        self.open = false;
-        if self.shared.park(delivery) {
+    /// It is none that can ever be done: it goes aside, and stays where it is until the broker has it there.
+    async fn unreadable(mut self, delivery: &Delivery, reason: &str) -> Came {
+        if let Some(aside) = self.shared.parking(delivery) {
+            if let Err(error) = self.shared.request(aside, false, limits::SEND).await {
+                tracing::error!(%error, "a task that cannot be read cannot be put aside; it goes back to its queue");
+                self.shared.pause(limits::REJECTED).await;
+                return Came::Back;
+            }
+            self.open = false;
             send(self.channel.basic_ack(self.tag, BasicAckOptions::default()));
         } else {
+            self.open = false;
             send(self.channel.basic_nack(self.tag, BasicNackOptions::default()));
         }
         if let Some(sender) = &self.sender {
             let text = format!("the task cannot be read: {reason}");
             self.shared.task_reply(sender, ReplyBody::Exception(text), None);
         }
+        Came::Aside
     }
 }
 

@@ -5,9 +5,10 @@ use lapin::types::ShortString;
 use lapin::{Channel, Connection, ConnectionState, ErrorKind, Event};
 use std::collections::HashSet;
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::acks::Acks;
@@ -111,14 +112,33 @@ impl Session {
         }
     }
 
-    /// Takes nothing more, and waits until what was sent is confirmed.
+    /// Takes nothing more, and waits until what was taken is answered, and what was sent is confirmed.
     pub(super) async fn finish(&mut self) {
+        if !self.shared.dropped.load(Ordering::Relaxed) {
+            self.finish_work().await;
+        }
         self.setup.stop_consuming();
         for message in self.channels.acks.flush() {
             self.shared.answer(message);
         }
         if timeout(limits::CLOSE, self.shared.publisher.settled()).await.is_err() {
             tracing::warn!("the communicator is closed although not everything that was sent is confirmed");
+        }
+    }
+
+    /// Lets subscribers end what they are at work on; meanwhile tasks go back and calls are refused.
+    async fn finish_work(&mut self) {
+        let Self { shared, link, channels, setup, events, failed } = self;
+        let work = async {
+            setup.stop_taking_tasks().await;
+            shared.tasks.ended().await;
+            shared.calls.ended().await;
+        };
+        tokio::select! {
+            () = work => {}
+            // Nothing can be acknowledged any more.
+            why = failure(shared, link, channels, events, failed) => tracing::warn!(why, "the connection is lost while it is closed"),
+            () = sleep(limits::CLOSE) => tracing::warn!("the communicator is closed although its subscribers are at work"),
         }
     }
 

@@ -85,6 +85,14 @@ impl Setup {
         (self.tasks_consumed, self.broadcasts_consumed) = (None, None);
     }
 
+    /// Takes no further tasks; those that had come and were not begun go back.
+    pub(super) async fn stop_taking_tasks(&mut self) {
+        let Some(consumed) = self.tasks_consumed.take() else { return };
+        if let Err(error) = cancel(&self.channels.tasks, consumed).await {
+            tracing::warn!(%error, "the consumer of tasks cannot be cancelled");
+        }
+    }
+
     /// Sets up what is desired, says that the connection is there, and goes on with what changes. Ends where that fails, and gives why.
     pub(super) async fn keep_in_step(&mut self) -> String {
         let shared = Arc::clone(&self.shared);

@@ -2,6 +2,7 @@
 
 use lapin::message::Delivery;
 use lapin::types::ShortString;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -9,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::acks::Acks;
+use super::at_work::AtWork;
 use super::heard::Heard;
 use super::options::AmqpOptions;
 use super::publish::{Message, Offer, Publisher, ReplyTo, Sent};
@@ -43,10 +45,14 @@ pub(super) struct Shared {
     pub(super) replies: Arc<Replies>,
     pub(super) subscribers: Subscribers,
     pub(super) tasks: Tasks,
+    /// Calls that are being answered.
+    pub(super) calls: AtWork,
     pub(super) statistics: Statistics,
     pub(super) connection: watch::Sender<AmqpConnection>,
     /// Set once, to end the thread.
     pub(super) stop: watch::Sender<bool>,
+    /// It was dropped: nobody waits for its end.
+    pub(super) dropped: AtomicBool,
     /// The channels of the connection, while there is one.
     pub(super) channels: Mutex<Option<Arc<Channels>>>,
     pub(super) names: Names,
@@ -86,11 +92,13 @@ impl Shared {
             publisher: Publisher::new(Arc::clone(&replies)),
             replies,
             subscribers: Subscribers::default(),
-            tasks: Tasks::default(),
+            tasks: Tasks::new(options.prefetch),
+            calls: AtWork::default(),
             heard: Mutex::default(),
             statistics: Statistics::default(),
             connection: watch::Sender::new(AmqpConnection::Connecting),
             stop: watch::Sender::new(false),
+            dropped: AtomicBool::new(false),
             channels: Mutex::default(),
             names: Names::new(&options)?,
             requests: Arc::new(Semaphore::new(limits::UNCONFIRMED)),
@@ -184,7 +192,19 @@ impl Shared {
 
     /// Sends a reply to a task, with where it comes from; after the acknowledgements that were made before.
     pub(super) fn task_reply(&self, to: &ReplyAddress, body: ReplyBody, acks: Option<&Arc<Acks>>) {
-        let Some(message) = self.reply(to, |body| body.with_host(&self.host), body) else { return };
+        if let Some(written) = self.task_answer(body) {
+            self.send_task_answer(to, written, acks);
+        }
+    }
+
+    /// A reply to a task as it is sent, with where it comes from.
+    pub(super) fn task_answer(&self, body: ReplyBody) -> Option<Arc<[u8]>> {
+        written(|body| body.with_host(&self.host), body)
+    }
+
+    /// Sends one that is written; after the acknowledgements that were made before.
+    pub(super) fn send_task_answer(&self, to: &ReplyAddress, written: Arc<[u8]>, acks: Option<&Arc<Acks>>) {
+        let Some(message) = reply(to, written) else { return };
         let message = match acks {
             Some(acks) => acks.after(message),
             None => Some(message),
@@ -196,7 +216,7 @@ impl Shared {
 
     /// Sends a reply to a call.
     pub(super) fn call_reply(&self, to: &ReplyAddress, body: ReplyBody) {
-        if let Some(message) = self.reply(to, Node::from, body) {
+        if let Some(message) = written(Node::from, body).and_then(|written| reply(to, written)) {
             self.answer(message);
         }
     }
@@ -212,33 +232,42 @@ impl Shared {
         self.publisher.offer(Offer { message, again: true, done: None, away_until, place });
     }
 
-    /// A reply; a value that cannot be written is told as such.
-    fn reply(&self, to: &ReplyAddress, form: impl Fn(ReplyBody) -> Node, body: ReplyBody) -> Option<Arc<Message>> {
-        let written = wire::encode(&form(body))
-            .or_else(|error| wire::encode(&form(ReplyBody::Exception(error.to_string()))))
-            .and_then(|body| wire::reply(to, body));
-        match written {
-            Ok(message) => Some(Arc::new(message)),
-            Err(error) => {
-                tracing::error!(%error, to = to.queue, "a reply cannot be sent");
-                None
-            }
+    /// What cannot be read, on its way aside; none if there is no queue for it.
+    pub(super) fn parking(&self, delivery: &Delivery) -> Option<Message> {
+        let queue = wire::short(self.options.parking.as_ref()?).ok()?;
+        let mut properties = delivery.properties.clone().with_delivery_mode(2);
+        if properties.message_id().is_none() {
+            // What comes back is known by its id.
+            properties = properties.with_message_id(wire::short(wire::message_id()).ok()?);
         }
-    }
-
-    /// Puts what cannot be read aside, if there is a queue for it.
-    pub(super) fn park(&self, delivery: &Delivery) -> bool {
-        let Some(Ok(queue)) = self.options.parking.as_ref().map(wire::short) else { return false };
-        self.answer(Arc::new(Message {
+        Some(Message {
             exchange: ShortString::default(),
             routing_key: queue,
             mandatory: true,
             reply_to: ReplyTo::Nowhere,
-            properties: delivery.properties.clone().with_delivery_mode(2),
+            properties,
             body: Arc::from(delivery.data.as_slice()),
-        }));
-        true
+        })
     }
+
+    /// Waits for this long, or until the communicator is closed.
+    pub(super) async fn pause(&self, within: Duration) {
+        let mut stop = self.stop.subscribe();
+        // Either end is one: too late, or closed.
+        let _ = tokio::time::timeout(within, stop.wait_for(|stop| *stop)).await;
+    }
+}
+
+/// The body of a reply; a value that cannot be written is told as such.
+fn written(form: impl Fn(ReplyBody) -> Node, body: ReplyBody) -> Option<Arc<[u8]>> {
+    let written =
+        wire::encode(&form(body)).or_else(|error| wire::encode(&form(ReplyBody::Exception(error.to_string()))));
+    written.inspect_err(|error| tracing::error!(%error, "a reply cannot be written")).ok()
+}
+
+fn reply(to: &ReplyAddress, written: Arc<[u8]>) -> Option<Arc<Message>> {
+    let message = wire::reply(to, written);
+    message.inspect_err(|error| tracing::error!(%error, to = to.queue, "a reply cannot be sent")).ok().map(Arc::new)
 }
 
 pub(super) fn unroutable(routing_key: &ShortString) -> CommunicatorError {

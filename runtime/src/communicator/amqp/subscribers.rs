@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::hearer::Hearer;
 use super::shared::until;
-use crate::communicator::subscription::{Subscription, identifier_or_new};
+use crate::communicator::subscription::{Room, Subscription, identifier_or_new};
 use crate::communicator::{
     BroadcastFilter, BroadcastSubscriber, CommunicatorError, CommunicatorResult, RpcSubscriber, TaskSubscriber,
 };
@@ -42,6 +42,7 @@ pub(super) struct Subscribers {
 
 #[derive(Default)]
 struct Desired {
+    room: Room,
     broker: Broker,
     calls: HashMap<String, Called>,
     tasks: TaskSubscribers,
@@ -83,6 +84,13 @@ struct Waiting {
     _done: oneshot::Sender<()>,
 }
 
+impl Desired {
+    /// Refuses one subscriber more than there may be.
+    fn check_room(&self) -> CommunicatorResult<()> {
+        self.room.for_subscriber(self.calls.len() + self.tasks.len() + self.broadcasts.len())
+    }
+}
+
 struct Called {
     /// None: it was removed, and its route is to be.
     subscription: Option<Subscribed<dyn RpcSubscriber>>,
@@ -107,7 +115,7 @@ impl Subscribers {
         if desired.tasks.iter().any(|(taken, _)| *taken == identifier) {
             return Err(CommunicatorError::Duplicate(identifier));
         }
-        room(desired.tasks.len())?;
+        desired.check_room()?;
         let added = (identifier.clone(), Arc::new(Subscription::new(subscriber)));
         desired.tasks = desired.tasks.iter().cloned().chain([added]).collect();
         let done = (desired.tasks.len() == 1).then(|| self.want_consumers(&mut desired)).flatten();
@@ -134,7 +142,7 @@ impl Subscribers {
         if desired.calls.get(&identifier).is_some_and(|called| called.subscription.is_some()) {
             return Err(CommunicatorError::Duplicate(identifier));
         }
-        room(desired.calls.len())?;
+        desired.check_room()?;
         let called = desired.calls.entry(identifier.clone()).or_insert(Called {
             subscription: None,
             change: None,
@@ -178,7 +186,7 @@ impl Subscribers {
         if desired.broadcasts.iter().any(|hearer| hearer.identifier == identifier) {
             return Err(CommunicatorError::Duplicate(identifier));
         }
-        room(desired.broadcasts.len())?;
+        desired.check_room()?;
         desired.broadcasts.push(Arc::new(Hearer::new(&identifier, subscriber, filter)));
         // Also where others listen: their queue may not be bound yet.
         let done = self.want_consumers(&mut desired);
@@ -361,17 +369,10 @@ impl Desired {
     }
 }
 
-fn room(taken: usize) -> CommunicatorResult<()> {
-    if taken < limits::SUBSCRIBERS {
-        return Ok(());
-    }
-    Err(CommunicatorError::Limit("too many subscribers"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::communicator::{Answer, IncomingRpc};
+    use crate::communicator::{Answer, Incoming, IncomingRpc, Refusal};
 
     fn add(subscribers: &Subscribers, identifier: &str) -> Option<oneshot::Receiver<()>> {
         let subscriber = |call: IncomingRpc| async move { Ok(Answer::Value(call.body)) };
@@ -464,5 +465,26 @@ mod tests {
             _ = added => {}
         }
         assert!(subscribers.lock().waiting.is_empty() && subscribers.rpc("a").is_some());
+    }
+
+    /// Of all kinds together.
+    #[test]
+    fn subscribers_are_bounded() {
+        let subscribers = Subscribers::default();
+        subscribers.lock().room.subscribers = 3;
+        let no = || std::future::ready(Err(Refusal::failed("no")));
+        let (does, answers) = (Arc::new(move |_: Incoming| no()), Arc::new(move |_: IncomingRpc| no()));
+        let hears = Arc::new(|_: Arc<Broadcast>| std::future::ready(()));
+        let task = || subscribers.add_task(does.clone(), None).map(|(identifier, _)| identifier);
+        let call = || subscribers.add_rpc(answers.clone(), None).map(|(identifier, _)| identifier);
+        let broadcast =
+            || subscribers.add_broadcast(hears.clone(), BroadcastFilter::all(), None).map(|(added, _)| added);
+        let added = task().and_then(|_| call()).and_then(|_| broadcast()).expect("there is room");
+        for refused in [task(), call(), broadcast()] {
+            assert!(matches!(refused, Err(CommunicatorError::Limit(_))), "{refused:?}");
+        }
+        subscribers.remove_broadcast(&added).map(drop).expect("it is there");
+        call().expect("there is room again");
+        assert_eq!(Room::default().subscribers, limits::SUBSCRIBERS);
     }
 }

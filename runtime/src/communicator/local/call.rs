@@ -46,12 +46,13 @@ impl Medium {
         identifier: Option<String>,
     ) -> CommunicatorResult<String> {
         let mut state = self.lock();
+        let room = state.room;
         let member = state.member(id)?;
         let identifier = identifier_or_new(identifier)?;
         if member.calls.contains(&identifier) {
             return Err(CommunicatorError::Duplicate(identifier));
         }
-        member.check_subscribers()?;
+        member.check_subscribers(room)?;
         member.calls.insert(identifier.clone());
         let callee = Callee { member: id, subscription: Arc::new(Subscription::new(subscriber)) };
         state.callees.entry(identifier.clone()).or_default().push(callee);
