@@ -71,7 +71,7 @@ pub const REPLY_LEVELS: u32 = 1_000;
 /// How long a task that every subscriber rejected is held before it goes back: it may be for another worker, and this
 /// one would get it again at once.
 pub const REJECTED: Duration = Duration::from_secs(1);
-/// Bytes of an identifier: with `[rpc].` before it, it is a routing key, which has at most 255.
+/// Bytes of an identifier, and of the name of a task queue: with `[rpc].` before it, it is a routing key, which has at most 255.
 pub const IDENTIFIER_BYTES: usize = 240;
 /// Bytes of a message's body: far more than inputs that are sent by message should have.
 pub const BODY_BYTES: usize = 64 << 20;
@@ -131,6 +131,9 @@ pub const RECONNECT_MOST: Duration = Duration::from_secs(2);
 pub const LASTING: Duration = Duration::from_secs(1);
 /// How long one attempt to connect to a broker, or to set things up on it, may take.
 pub const CONNECT: Duration = Duration::from_secs(10);
+/// Routes of calls that are made or removed together: few enough that a slow broker answers within [`CONNECT`], enough that one
+/// round trip more does not matter.
+pub const BINDINGS: usize = 1_000;
 /// Messages that were sent and are not confirmed: as many as a broker confirms in some milliseconds.
 pub const UNCONFIRMED: usize = 1_024;
 /// Broadcasts that wait for a connection or for confirmation: what 1,000 processes say in ten steps.
@@ -144,11 +147,11 @@ pub const FINISHED_TASKS: usize = 4_096;
 pub const FINISHED_BYTES: usize = 16 << 20;
 /// Senders of one task who wait for its answer: one that repeats it after each lost connection is another each time.
 pub const TASK_SENDERS: usize = 1_000;
-/// Bytes of the name of a queue or an exchange: names that are built of it have at most 255.
-pub const QUEUE_NAME_BYTES: usize = 200;
+/// Bytes of the name of an exchange: the names of reply queues are built of it, with 43 more, and have at most 255.
+pub const EXCHANGE_NAME_BYTES: usize = 200;
 /// How long closing waits for subscribers that are at work, and then for what was sent to be confirmed.
 pub const CLOSE: Duration = Duration::from_secs(5);
-/// How often an empty queue is asked for a task that is pulled.
+/// How often an empty queue is asked for a task that is pulled: a question costs a broker less than a message.
 pub const PULL: Duration = Duration::from_millis(50);
 /// How often the status of a process elsewhere is asked for while its end is waited for: seldom, since the end is announced.
 pub const STATUS_POLL: Duration = Duration::from_secs(10);

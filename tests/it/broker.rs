@@ -318,7 +318,7 @@ pub(crate) fn programs() -> Option<PathBuf> {
     folders.find(|folder| folder.join("rabbitmq-server").exists())
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     let ports = (0..2_000).map(|_| {

@@ -47,8 +47,8 @@ pub enum CommunicatorError {
     /// No subscriber of this kind has the identifier.
     #[error("no subscriber has the identifier `{0}`")]
     Unknown(String),
-    /// The identifier cannot be one.
-    #[error("`{identifier}` cannot be an identifier: {reason}")]
+    /// The identifier of a subscriber, or the name of a queue, cannot be one.
+    #[error("`{identifier}` cannot be an identifier or a name: {reason}")]
     Identifier {
         /// What was given.
         identifier: String,

@@ -23,10 +23,13 @@
 //! 7. An identifier belongs to one subscriber of its kind and communicator: a second one is
 //!    [`Duplicate`](CommunicatorError::Duplicate), the removal of one that is not there
 //!    [`Unknown`](CommunicatorError::Unknown). What [`check_identifier`] refuses is
-//!    [`Identifier`](CommunicatorError::Identifier), wherever it is given.
+//!    [`Identifier`](CommunicatorError::Identifier), wherever it is given, as is what [`check_queue_name`] refuses as the name of
+//!    a queue.
 //! 8. When a subscription returned, what is sent to it arrives; when a removal returned, nothing arrives any more, and what
 //!    had arrived goes on. A call that was under way then is refused: as unroutable, or as
-//!    [`Remote`](CommunicatorError::Remote) where a broker had told its caller already that it was on its way.
+//!    [`Remote`](CommunicatorError::Remote) where a broker had told its caller already that it was on its way. Neither waits for a
+//!    broker that is away, takes nothing, or needs longer than [`limits::CONNECT`]: it returns all the same, and what others send
+//!    arrives, or is refused, as soon as the broker has caught up.
 //! 9. After [`close`](Communicator::close) every call is [`Closed`](CommunicatorError::Closed), replies that are
 //!    outstanding among them, and tasks that were not answered go back to their queue. What its subscribers were doing may be
 //!    cut off; what ends before the close has returned is acknowledged and answered. One that is dropped is closed.
@@ -56,7 +59,7 @@ pub use filter::BroadcastFilter;
 pub use local::LocalCommunicator;
 pub use pull::{Hold, ProcessingError, PulledTask, TaskOutcome, TaskQueue};
 pub use reply::{Replied, Replier, Reply, ReplyAddress};
-pub use subscription::check_identifier;
+pub use subscription::{check_identifier, check_queue_name};
 
 use std::fmt;
 use std::sync::Arc;
@@ -70,6 +73,9 @@ use crate::process::BoxFuture;
 pub type CommunicatorResult<T> = Result<T, CommunicatorError>;
 
 /// Carries tasks, calls and broadcasts. See the [module](self) for the contract.
+///
+/// What has a deadline needs a clock: sends, replies and pulls are awaited on a tokio runtime with its time enabled, and may panic
+/// elsewhere. Those who subscribe, unsubscribe and close need no runtime.
 ///
 /// Outside of this crate it is implemented with [`Reply::new`], [`PulledTask::new`], [`Incoming::new`] and [`IncomingRpc::new`].
 pub trait Communicator: fmt::Debug + Send + Sync + 'static {
@@ -269,7 +275,7 @@ pub enum Answer {
     Later(BoxFuture<'static, Answered>),
     /// Nothing yet; the sender is told that it follows. The task is acknowledged now: whoever answers so has made sure that it is not
     /// lost, sends the [reply](Communicator::reply), and knows then that it was sent. The future runs when the sender was told, so
-    /// that no reply is before it. To a call it is a failure.
+    /// that no reply is before it. To a call it is a failure, and the future never runs.
     Owed(BoxFuture<'static, ()>),
 }
 

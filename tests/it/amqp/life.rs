@@ -68,10 +68,9 @@ fn nothing_is_left_of_communicators_that_are_closed_or_dropped() {
     runtime.block_on(async {
         // lapin's way to tokio has a thread for all that stays.
         AmqpCommunicator::connect(&url, options()).await.unwrap().close().await.unwrap();
-        eventually(|| async {
-            !threads().iter().any(|name| name.starts_with("procession") || name.starts_with("lapin"))
-        })
-        .await;
+        let ending = ["procession", "lapin", "tokio-rt-worker"];
+        eventually(|| async { !threads().iter().any(|name| ending.iter().any(|thread| name.starts_with(thread))) })
+            .await;
         let before = (threads(), files());
         for round in 0..8 {
             let communicator = AmqpCommunicator::connect(&url, options()).await.unwrap();

@@ -94,10 +94,13 @@ async fn a_task_that_two_sent_is_answered_to_both() {
     worker.remove_task_subscriber(&identifier).await.unwrap();
 }
 
-/// How a subscriber counts what it does, and does it.
+/// How a task is answered.
+type Answering = fn(Incoming) -> Answered;
+
+/// A subscriber that counts what it does.
 fn counting(
     runs: &Arc<AtomicU32>,
-    answer: fn(Incoming) -> Answered,
+    answer: Answering,
 ) -> Arc<impl Fn(Incoming) -> std::future::Ready<Answered> + use<>> {
     let runs = Arc::clone(runs);
     Arc::new(move |task: Incoming| {
@@ -116,7 +119,7 @@ async fn a_task_that_is_sent_again_is_answered_as_it_was_and_not_done_again() {
     let peers = [Peer::new(&broker).await, Peer::new(&broker).await];
     let queue = task_queue_of(&options);
     let tasks = queue.replace(".queue", ".tasks");
-    let answers: [(&str, fn(Incoming) -> Answered); 3] = [
+    let answers: [(&str, Answering); 3] = [
         ("value", |task| Ok(Answer::Value(task.body))),
         ("later", |task| Ok(Answer::Later(Box::pin(async { Ok(Answer::Value(task.body)) })))),
         ("error", |_| Err(Refusal::failed("as it should"))),

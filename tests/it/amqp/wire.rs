@@ -9,7 +9,8 @@ use lapin::message::Delivery;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use procession::communicator::{
-    AmqpCommunicator, AmqpOptions, Answer, Communicator, CommunicatorError, Incoming, IncomingRpc, Rpc, Task,
+    AmqpCommunicator, AmqpOptions, Answer, BroadcastFilter, Communicator, CommunicatorError, Incoming, IncomingRpc,
+    Rpc, Task,
 };
 use procession::message::{Broadcast, Node, ReplyBody};
 use std::sync::Arc;
@@ -40,7 +41,9 @@ fn has_properties(delivery: &Delivery, delivery_mode: u8, request: Option<&str>)
 async fn exchanges_queues_and_bindings_are_those_of_kiwipy() {
     let broker = Broker::start(&[]);
     let communicator = connect(&broker, &AmqpOptions::new()).await;
-    let _heard = hears(&communicator).await;
+    let hearing = |_: Arc<Broadcast>| async {};
+    let all = BroadcastFilter::all();
+    let hearer = communicator.add_broadcast_subscriber(Arc::new(hearing), all, None).await.unwrap();
     echoes(&communicator, "one").await;
     echoes(&communicator, "two").await;
     communicator.task_queue("extra").await.unwrap();
@@ -59,12 +62,12 @@ async fn exchanges_queues_and_bindings_are_those_of_kiwipy() {
         [&row[1], &row[2], &row[3], &row[4]].map(String::as_str)
     };
     let shared = ["true", "false", "false", "[{\"x-message-ttl\",604800000}]"];
-    let replies = ["false", "true", "true", "[{\"x-expires\",60000}]"];
+    let replies = ["false", "true", "false", "[{\"x-expires\",60000}]"];
     assert_eq!(row("extra"), shared);
     assert_eq!(row("kiwipy.tasks-reply-"), replies);
     assert_eq!(row("kiwipy.messages-reply-"), replies);
-    assert_eq!(row("amq_"), ["false", "true", "true", "[{\"x-expires\",60000},{\"x-message-ttl\",66000}]"]);
-    assert_eq!(row("broadcast-"), ["false", "true", "true", "[{\"x-message-ttl\",66000}]"]);
+    assert_eq!(row("amq_"), ["false", "true", "false", "[{\"x-expires\",60000},{\"x-message-ttl\",66000}]"]);
+    assert_eq!(row("broadcast-"), ["false", "true", "false", "[{\"x-message-ttl\",66000}]"]);
     let tasks = queues.iter().find(|row| row[0] == "kiwipy.tasks").unwrap();
     assert_eq!(tasks[1..], shared);
     assert_eq!(queues.len(), 6, "{queues:?}");
@@ -87,6 +90,8 @@ async fn exchanges_queues_and_bindings_are_those_of_kiwipy() {
     communicator.remove_rpc_subscriber("one").await.unwrap();
     let bindings = broker.list("list_bindings", &columns).await;
     assert!(!bindings.iter().any(|row| row[2] == "[rpc].one"), "no route remains");
+    communicator.remove_broadcast_subscriber(&hearer).await.unwrap();
+    assert!(!broker.queues().await.keys().any(|name| name.starts_with("broadcast-")), "nobody hears them any more");
     communicator.close().await.unwrap();
     let left = broker.queues().await;
     let left: Vec<_> = left.keys().map(String::as_str).collect();

@@ -14,8 +14,8 @@ use super::acks::{Acks, send};
 use super::at_work::Place;
 use super::shared::Shared;
 use super::{tasks, wire};
-use crate::communicator::subscription::{Subscription, follow};
-use crate::communicator::{Answer, IncomingRpc, Refusal, ReplyAddress, RpcSubscriber};
+use crate::communicator::subscription::{Subscription, follow_call};
+use crate::communicator::{IncomingRpc, Refusal, ReplyAddress, RpcSubscriber};
 use crate::limits;
 use crate::message::ReplyBody;
 
@@ -126,7 +126,12 @@ pub(super) async fn broadcasts(
                         continue;
                     }
                     match wire::read_broadcast(&delivery.data) {
-                        Ok(broadcast) => shared.subscribers.broadcast(&Arc::new(broadcast), &shared.statistics),
+                        Ok(broadcast) => {
+                            let broadcast = Arc::new(broadcast);
+                            for hearer in shared.subscribers.hearers() {
+                                hearer.tell(&broadcast, &shared.statistics);
+                            }
+                        }
                         Err(reason) => {
                             let body = wire::excerpt(&delivery.data);
                             tracing::error!(reason, body, "a broadcast cannot be read");
@@ -224,12 +229,7 @@ async fn answer(
         Some(Err(panic)) => Err(Refusal::Failed(panic)),
         None => Err(Refusal::Failed(gone(&recipient))),
     };
-    if matches!(answered, Ok(Answer::Owed(_))) {
-        return reply(ReplyBody::Exception("the answer to a call cannot be owed".to_owned()));
-    }
-    let outcome = follow(answered, |_| reply(ReplyBody::Pending)).await;
-    let owed = || Err(Refusal::Failed("the answer to a call cannot be owed".to_owned()));
-    reply(outcome.unwrap_or_else(owed).into());
+    reply(follow_call(answered, || reply(ReplyBody::Pending)).await.into());
 }
 
 fn gone(recipient: &str) -> String {

@@ -4,8 +4,9 @@ use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::ShortString;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
@@ -64,6 +65,8 @@ pub(super) struct Shared {
     /// The runtime of the subscribers to tasks has ended: tasks are read on the thread of the communicator from then on.
     pub(super) deserted: AtomicBool,
     pub(super) host: Host,
+    /// The thread of the communicator.
+    pub(super) thread: OnceLock<Handle>,
 }
 
 /// Names that are used in every message.
@@ -106,8 +109,17 @@ impl Shared {
             broadcasts: Arc::new(Semaphore::new(limits::BROADCASTS_UNSENT)),
             answers: Arc::new(Semaphore::new(limits::REPLIES_WAITING)),
             host,
+            thread: OnceLock::new(),
             options,
         })
+    }
+
+    /// Says how the connection stands, once it is there.
+    pub(super) fn stands(&self, connection: AmqpConnection) {
+        self.connection.send_if_modified(|stands| {
+            let there = matches!(stands, AmqpConnection::Connected | AmqpConnection::Blocked);
+            there && std::mem::replace(stands, connection) != connection
+        });
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -135,6 +147,18 @@ impl Shared {
             }
             let changed = timeout_at(until, connection.changed()).await;
             changed.map_err(|_| CommunicatorError::Timeout { what: "connecting", within })?.ok();
+        }
+    }
+
+    /// Runs something on the thread of the communicator, from now on and to its end, also where nobody waits for that.
+    pub(super) fn on_own_thread<T: Send + 'static, W: Future<Output = T> + Send + 'static>(
+        &self,
+        work: W,
+    ) -> impl Future<Output = CommunicatorResult<T>> + use<T, W> {
+        let running = self.thread.get().map(|thread| thread.spawn(work));
+        async move {
+            let Some(running) = running else { return Err(CommunicatorError::Closed) };
+            running.await.map_err(|_| CommunicatorError::Closed)
         }
     }
 

@@ -170,13 +170,11 @@ fn begin(
 }
 
 fn answer_again(shared: &Shared, acks: &Arc<Acks>, sender: &ReplyAddress, answer: Option<Arc<[u8]>>) {
-    match answer {
-        Some(answer) => shared.send_task_answer(sender, answer, Some(acks)),
-        None => {
-            let text = "the task was done when it came first, and its answer went there".to_owned();
-            shared.task_reply(sender, ReplyBody::Exception(text), Some(acks));
-        }
+    if let Some(answer) = answer {
+        return shared.send_task_answer(sender, answer, Some(acks));
     }
+    let text = "the task was done when it came first, and its answer went there".to_owned();
+    shared.task_reply(sender, ReplyBody::Exception(text), Some(acks));
 }
 
 fn join(shared: &Shared, work: &Work, acks: &Arc<Acks>, tag: u64, incoming: Incoming) {
