@@ -241,6 +241,7 @@ impl AmqpCommunicator {
             again: true,
             done: None,
             away_until: None,
+            order: 0,
             place,
         }) {
             Ok(())

@@ -189,7 +189,7 @@ impl Shared {
         let place = timeout_at(until, Arc::clone(&self.requests).acquire_owned()).await.map_err(|_| timeout())?;
         let place = place.map_err(|_| CommunicatorError::Closed)?;
         let (done, sent) = oneshot::channel();
-        if !self.publisher.offer(Offer { message: Arc::new(message), again, done: Some(done), away_until, place }) {
+        if !self.publisher.offer(Offer { message: Arc::new(message), again, done: Some(done), away_until, order: 0, place }) {
             return Err(CommunicatorError::Closed);
         }
         match timeout_at(until, sent).await.map_err(|_| timeout())? {
@@ -269,7 +269,7 @@ impl Shared {
             return;
         };
         let away_until = Some(until(self.options.sender_away));
-        self.publisher.offer(Offer { message, again: true, done: None, away_until, place });
+        self.publisher.offer(Offer { message, again: true, done: None, away_until, order: 0, place });
     }
 
     /// What cannot be read, on its way aside; none if there is no queue for it.

@@ -332,9 +332,10 @@ fn finish(shared: &Arc<Shared>, work: &Work, answer: Option<Result<Node, Refusal
         }
         return;
     }
-    let Some(answer) = answer else { return };
-    for sender in &state.senders {
-        shared.send_task_answer(sender, Arc::clone(&answer), Some(&state.acks));
+    if let Some(answer) = answer {
+        for sender in &state.senders {
+            shared.send_task_answer(sender, Arc::clone(&answer), Some(&state.acks));
+        }
     }
     shared.acknowledge(&state.acks);
 }

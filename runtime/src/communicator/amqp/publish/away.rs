@@ -1,7 +1,7 @@
 //! Replies whose queues are not there: kept in order until the sender is back under the same name, or long enough.
 
 use lapin::types::ShortString;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -16,24 +16,24 @@ pub(super) struct Away {
 }
 
 struct Queue {
-    waiting: VecDeque<Offer>,
+    /// In the order in which they were offered.
+    waiting: BTreeMap<u64, Offer>,
     pause: Duration,
     /// None while the first is on its way.
     due: Option<Instant>,
 }
 
 impl Away {
-    /// Keeps a reply that came back, at its place before those that were offered later.
-    pub(super) fn came_back(&mut self, mut offers: Vec<Offer>, now: Instant) {
-        offers.reverse();
+    /// Keeps replies that came back, at their places before those that were offered later.
+    pub(super) fn came_back(&mut self, offers: Vec<Offer>, now: Instant) {
         for offer in offers {
             let key = offer.message.routing_key.clone();
             let queue = self.queues.entry(key.clone()).or_insert_with(|| Queue {
-                waiting: VecDeque::new(),
+                waiting: BTreeMap::new(),
                 pause: limits::SENDER_AGAIN,
                 due: None,
             });
-            queue.waiting.push_front(offer);
+            queue.waiting.insert(offer.order, offer);
             if queue.due.is_none() {
                 let due = now + queue.pause;
                 queue.pause = (queue.pause * 2).min(limits::SENDER_AGAIN_MOST);
@@ -50,7 +50,7 @@ impl Away {
         }
         match self.queues.get_mut(&offer.message.routing_key) {
             Some(queue) => {
-                queue.waiting.push_back(offer);
+                queue.waiting.insert(offer.order, offer);
                 None
             }
             None => Some(offer),
@@ -58,12 +58,12 @@ impl Away {
     }
 
     /// A reply has arrived: those that waited for its queue follow.
-    pub(super) fn arrived(&mut self, key: &ShortString) -> VecDeque<Offer> {
-        let Some(queue) = self.queues.remove(key) else { return VecDeque::new() };
-        if let Some(due) = queue.due {
+    pub(super) fn arrived(&mut self, key: &ShortString) -> impl Iterator<Item = Offer> + use<> {
+        let queue = self.queues.remove(key);
+        if let Some(due) = queue.as_ref().and_then(|queue| queue.due) {
             self.due.remove(&(due, key.clone()));
         }
-        queue.waiting
+        queue.into_iter().flat_map(|queue| queue.waiting.into_values())
     }
 
     /// When the next is to be tried.
@@ -79,12 +79,11 @@ impl Away {
         {
             let Some(queue) = self.queues.get_mut(&key) else { continue };
             queue.due = None;
-            let (late, rest): (VecDeque<_>, _) =
-                queue.waiting.drain(..).partition(|offer| offer.away_until.is_some_and(|until| until <= now));
-            expired.extend(late);
-            queue.waiting = rest;
-            match queue.waiting.pop_front() {
-                Some(first) => tried.push(first),
+            let late = |offer: &Offer| offer.away_until.is_some_and(|until| until <= now);
+            let gone: Vec<_> = queue.waiting.iter().filter(|(_, offer)| late(offer)).map(|(order, _)| *order).collect();
+            expired.extend(gone.iter().filter_map(|order| queue.waiting.remove(order)));
+            match queue.waiting.pop_first() {
+                Some((_, first)) => tried.push(first),
                 None => drop(self.queues.remove(&key)),
             }
         }

@@ -58,6 +58,8 @@ pub(in super::super) struct Offer {
     pub(in super::super) done: Option<oneshot::Sender<Sent>>,
     /// A reply whose queue is not there is sent again until then: a sender whose connection was lost, too, comes back under the same name.
     pub(in super::super) away_until: Option<Instant>,
+    /// Its place in the order in which messages were offered; given by the publisher.
+    pub(in super::super) order: u64,
     /// Its place among those of its kind.
     pub(in super::super) place: OwnedSemaphorePermit,
 }

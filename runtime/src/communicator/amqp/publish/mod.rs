@@ -41,6 +41,8 @@ struct Flying {
 struct State {
     channel: Option<Outlet>,
     closed: bool,
+    /// So many were offered.
+    offered: u64,
     /// By number, in the order in which they were sent.
     flying: BTreeMap<u64, Flying>,
     next: u64,
@@ -116,11 +118,13 @@ impl Publisher {
     }
 
     /// Sends a message now, or as soon as it can be. False: closed.
-    pub(super) fn offer(&self, offer: Offer) -> bool {
+    pub(super) fn offer(&self, mut offer: Offer) -> bool {
         let mut state = self.lock();
         if state.closed {
             return false;
         }
+        state.offered += 1;
+        offer.order = state.offered;
         let Some(offer) = state.away.keep(offer) else { return true };
         state.backlog.push_back(offer);
         if state.flying.len() < limits::SENT_AT_ONCE {
@@ -368,7 +372,7 @@ impl Publisher {
                 let text = format!("the broker refused the reply: {error}");
                 let Ok(body) = wire::encode(&Node::from(ReplyBody::Exception(text))) else { return };
                 let message = Arc::new(Message { body, ..Message::clone(&message) });
-                self.offer(Offer { message, again: true, done: None, away_until: None, place });
+                self.offer(Offer { message, again: true, done: None, away_until: None, order: 0, place });
             }
             Sent::Returned if message.mandatory => tracing::debug!(to, exchange, "nobody is there for a message"),
             _ => {}
@@ -445,7 +449,7 @@ mod tests {
         let number = state.next;
         state.next += 1;
         let waker = Waker::from(Arc::new(Bell { number, quiet: false, ready: Arc::clone(&publisher.ready) }));
-        let offer = Offer { message, again, done: Some(done), away_until: None, place };
+        let offer = Offer { message, again, done: Some(done), away_until: None, order: 0, place };
         state.flying.insert(number, Flying { offer, confirming, waker: waker.clone() });
         waker.wake();
         sent
