@@ -189,7 +189,14 @@ impl Shared {
         let place = timeout_at(until, Arc::clone(&self.requests).acquire_owned()).await.map_err(|_| timeout())?;
         let place = place.map_err(|_| CommunicatorError::Closed)?;
         let (done, sent) = oneshot::channel();
-        if !self.publisher.offer(Offer { message: Arc::new(message), again, done: Some(done), away_until, order: 0, place }) {
+        if !self.publisher.offer(Offer {
+            message: Arc::new(message),
+            again,
+            done: Some(done),
+            away_until,
+            order: 0,
+            place,
+        }) {
             return Err(CommunicatorError::Closed);
         }
         match timeout_at(until, sent).await.map_err(|_| timeout())? {
@@ -230,12 +237,12 @@ impl Shared {
     /// Sends one that is written; after the acknowledgements that were made before.
     pub(super) fn send_task_answer(&self, to: &ReplyAddress, written: Arc<[u8]>, acks: Option<&Arc<Acks>>) {
         let Some(message) = reply(to, written) else { return };
-        let message = match acks {
-            Some(acks) => acks.after(message),
-            None => Some(message),
-        };
-        if let Some(message) = message {
-            self.answer(message);
+        match acks {
+            Some(acks) => match acks.after(message) {
+                Some(message) => self.answer(message),
+                None => self.acknowledge(acks),
+            },
+            None => self.answer(message),
         }
     }
 
