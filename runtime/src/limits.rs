@@ -177,5 +177,5 @@ pub const SENDER_AGAIN_MOST: Duration = Duration::from_secs(5);
 pub const CONFIRMED: Duration = Duration::from_millis(20);
 /// How often confirmations are looked at while many messages are on their way: each by itself would be a switch of threads.
 pub const CONFIRMED_MANY: Duration = Duration::from_millis(1);
-/// Messages on their way from which on the next ones gather, and leave together.
-pub const SENT_AT_ONCE: usize = 8;
+/// Messages on their way from which on confirmations and acknowledgements gather, and are dealt with together.
+pub const MANY_SENT: usize = 8;

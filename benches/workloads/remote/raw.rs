@@ -14,6 +14,8 @@ use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
 use tokio::sync::oneshot;
 
+use procession::message::{self, Create, Node, ReplyBody, TaskBody, TaskEnvelope};
+
 use super::worker::{Worker, ready};
 
 /// Twice as many as are in flight.
@@ -70,6 +72,18 @@ impl Kind {
         matches!(self, Self::Tasks | Self::WireTasks)
     }
 
+    /// What kiwipy's messages have, or nothing that need not be there.
+    fn properties(self, delivery_mode: u8, number: u64) -> BasicProperties {
+        let properties = BasicProperties::default().with_delivery_mode(delivery_mode);
+        match self {
+            Self::Tasks | Self::Calls => properties,
+            Self::WireTasks | Self::WireCalls => properties
+                .with_priority(0)
+                .with_headers(FieldTable::default())
+                .with_message_id(format!("{number:032x}").into()),
+        }
+    }
+
     fn confirms_replies(self) -> bool {
         matches!(self, Self::WireTasks | Self::WireCalls)
     }
@@ -109,14 +123,58 @@ pub(super) async fn next(consumer: &mut Consumer) -> Vec<Delivery> {
     batch
 }
 
-/// What is asked, and what comes back.
-fn request(number: u64) -> String {
-    format!("{{\"a\": {number}, \"b\": 1}}")
+/// The number that stands for another in a body that was written before.
+const NUMBER: u64 = 424_242_424_242;
+
+/// What is asked, and what comes back: as short as can be, or as long as kiwipy's.
+struct Bodies {
+    request: String,
+    answer: String,
 }
 
-fn answer(request: &[u8]) -> String {
-    let request: HashMap<&str, u64> = serde_json::from_slice(request).expect("a request");
-    (request["a"] + request["b"]).to_string()
+/// No other number of a body has as many digits.
+const FIRST: u64 = 100_000_000_000;
+
+impl Bodies {
+    fn of(kind: Kind) -> Self {
+        let text = |node: &Node| String::from_utf8(message::encode(node).expect("it can be written")).expect("a text");
+        let value = |node: Node| text(&Node::from(ReplyBody::Value(node)));
+        let sum = |name: &'static str| Node::mapping([(name, Node::Integer(NUMBER.into()))]);
+        match kind {
+            Kind::Tasks | Kind::Calls => {
+                Self { request: format!("{{\"a\": {NUMBER}, \"b\": 1}}"), answer: NUMBER.to_string() }
+            }
+            Kind::WireTasks => {
+                let mut create = Create::new("workloads::remote::ours::Add");
+                create.init_kwargs.push((Node::text("inputs"), sum("a")));
+                let payload = Node::from(&TaskBody::Launch { create, nowait: false });
+                Self {
+                    request: text(&Node::from(TaskEnvelope { payload, no_reply: false })),
+                    answer: value(sum("sum")),
+                }
+            }
+            Kind::WireCalls => {
+                let status = Node::mapping([
+                    ("ctime", Node::Integer(NUMBER.into())),
+                    ("paused", false.into()),
+                    ("process_string", "<Rest> (ProcessState.WAITING)".into()),
+                    ("state", "ProcessState.WAITING".into()),
+                ]);
+                let request = Node::mapping([("intent", "status".into()), ("message", Node::Integer(NUMBER.into()))]);
+                Self { request: text(&request), answer: value(status) }
+            }
+        }
+    }
+
+    fn with(text: &str, number: u64) -> String {
+        text.replace(&NUMBER.to_string(), &number.to_string())
+    }
+
+    /// The only long number of a body.
+    fn number(body: &[u8]) -> u64 {
+        let digits = body.split(|byte| !byte.is_ascii_digit()).max_by_key(|digits| digits.len());
+        std::str::from_utf8(digits.expect("there is one")).expect("digits").parse().expect("a number")
+    }
 }
 
 /// Answers in another OS process.
@@ -133,25 +191,26 @@ pub(crate) async fn serve(url: &str, kind: Kind) {
         .basic_consume(kind.queue().into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
         .await
         .expect("a consumer");
+    let bodies = Arc::new(Bodies::of(kind));
     ready("");
     loop {
         let batch = next(&mut consumer).await;
         let last = batch.last().expect("not empty").acker.clone();
         for delivery in batch {
-            let publishing = publishing.clone();
-            tokio::spawn(async move { reply(kind, &publishing, delivery).await });
+            let (publishing, bodies) = (publishing.clone(), Arc::clone(&bodies));
+            tokio::spawn(async move { reply(kind, &bodies, &publishing, delivery).await });
         }
         // While this is written the next batch gathers.
         last.ack(BasicAckOptions { multiple: true }).await.expect("acknowledged");
     }
 }
 
-async fn reply(kind: Kind, channel: &Channel, delivery: Delivery) {
+async fn reply(kind: Kind, bodies: &Bodies, channel: &Channel, delivery: Delivery) {
     let to = delivery.properties.reply_to().clone().expect("an address");
     let id = delivery.properties.correlation_id().clone().expect("an id");
-    let properties = BasicProperties::default().with_delivery_mode(1).with_correlation_id(id);
+    let properties = kind.properties(1, Bodies::number(&delivery.data)).with_correlation_id(id);
     let options = BasicPublishOptions::default();
-    let body = answer(&delivery.data);
+    let body = Bodies::with(&bodies.answer, Bodies::number(&delivery.data) + 1);
     let publish = |body| channel.basic_publish(kind.exchange().into(), to.clone(), options, body, properties.clone());
     let mut confirms = Vec::new();
     if kind == Kind::WireTasks {
@@ -164,7 +223,7 @@ async fn reply(kind: Kind, channel: &Channel, delivery: Delivery) {
 }
 
 /// The reply that says that another follows.
-const FOLLOWS: &[u8] = b"{}";
+const FOLLOWS: &[u8] = b"{\"pending\": null}";
 
 type Waiting = HashMap<u64, oneshot::Sender<Vec<u8>>>;
 
@@ -174,6 +233,7 @@ pub(crate) struct Client {
     kind: Kind,
     channel: Channel,
     reply_to: ShortString,
+    bodies: Bodies,
     waiting: Arc<Mutex<Waiting>>,
     _connection: Connection,
 }
@@ -210,20 +270,23 @@ impl Client {
                 }
             }
         });
-        Self { _worker: worker, kind, channel, reply_to, waiting, _connection: connection }
+        Self { _worker: worker, kind, channel, reply_to, bodies: Bodies::of(kind), waiting, _connection: connection }
     }
 
     pub(crate) async fn call(&self, number: u64) {
         let (asked, replied) = oneshot::channel();
         lock(&self.waiting).insert(number, asked);
-        let id: ShortString = number.to_string().into();
+        // As long as a UUID, where kiwipy has one.
+        let id: ShortString = match self.kind {
+            Kind::Tasks | Kind::Calls => number.to_string().into(),
+            Kind::WireTasks | Kind::WireCalls => format!("{number:036}").into(),
+        };
         let mode = if self.kind.durable() { 2 } else { 1 };
-        let properties = BasicProperties::default()
-            .with_delivery_mode(mode)
-            .with_correlation_id(id)
-            .with_reply_to(self.reply_to.clone());
+        let properties =
+            self.kind.properties(mode, number).with_correlation_id(id).with_reply_to(self.reply_to.clone());
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-        let body = request(number);
+        let number = number + FIRST;
+        let body = Bodies::with(&self.bodies.request, number);
         let sent = self.channel.basic_publish(
             self.kind.exchange().into(),
             self.kind.queue().into(),
@@ -234,6 +297,6 @@ impl Client {
         let confirm = sent.await.expect("sent").await.expect("confirmed");
         assert!(!confirm.is_nack() && confirm.take_message().is_none(), "routed");
         let reply = replied.await.expect("a reply");
-        assert_eq!(reply, (number + 1).to_string().as_bytes());
+        assert_eq!(Bodies::number(&reply), number + 1);
     }
 }

@@ -127,19 +127,13 @@ impl Publisher {
         offer.order = state.offered;
         let Some(offer) = state.away.keep(offer) else { return true };
         state.backlog.push_back(offer);
-        if state.flying.len() < limits::SENT_AT_ONCE {
-            self.fly(&mut state);
-        } else if state.backlog.len() == 1 {
-            // Many are on their way: this one leaves with all that gather until the pump runs. Each frame that is
-            // handed over by itself is a switch of threads here and a packet for the broker.
-            self.ready.some.notify_one();
-        }
+        self.fly(&mut state);
         true
     }
 
     /// Whether so much is on its way that more gathers.
     pub(super) fn is_busy(&self) -> bool {
-        self.lock().flying.len() >= limits::SENT_AT_ONCE
+        self.lock().flying.len() >= limits::MANY_SENT
     }
 
     /// Whether there is a connection.
@@ -205,7 +199,7 @@ impl Publisher {
             let next = {
                 let state = self.lock();
                 let tick =
-                    if state.flying.len() < limits::SENT_AT_ONCE { limits::CONFIRMED } else { limits::CONFIRMED_MANY };
+                    if state.flying.len() < limits::MANY_SENT { limits::CONFIRMED } else { limits::CONFIRMED_MANY };
                 let tick = state.ticking.then(|| Instant::now() + tick);
                 [state.away.next(), tick].into_iter().flatten().min()
             };
@@ -245,7 +239,7 @@ impl Publisher {
             }
             let number = state.next;
             let mut confirming = confirming(channel, Arc::clone(&offer.message));
-            let quiet = offer.done.is_none() || state.flying.len() >= limits::SENT_AT_ONCE;
+            let quiet = offer.done.is_none() || state.flying.len() >= limits::MANY_SENT;
             let bell = Bell { number, quiet, ready: Arc::clone(&self.ready) };
             let waker = Waker::from(Arc::new(bell));
             match confirming.as_mut().poll(&mut Context::from_waker(&waker)) {
