@@ -297,9 +297,9 @@ impl Owed {
 
     /// Has a reply that was sent forgotten, with all that are sent until the store gets there: nobody waits for that.
     fn settle(&self, pid: ProcessId, id: String) {
-        let mut paid = self.paid();
-        paid.replies.push((pid, id));
-        if std::mem::replace(&mut paid.settling, true) {
+        let mut sent = self.paid();
+        sent.replies.push((pid, id));
+        if std::mem::replace(&mut sent.settling, true) {
             return;
         }
         let (owed, open) = (self.clone(), self.open());
