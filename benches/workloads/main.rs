@@ -11,6 +11,8 @@
 #[path = "../../tests/it/broker.rs"]
 mod broker;
 mod measure;
+#[path = "../../tests/it/private.rs"]
+mod private;
 mod remote;
 mod report;
 mod resume;

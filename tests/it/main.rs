@@ -40,6 +40,12 @@ mod parity;
 mod points;
 mod ports;
 mod position;
+#[cfg(all(unix, feature = "postgres"))]
+mod postgres;
+#[cfg(all(unix, feature = "postgres"))]
+mod postgres_store;
+#[cfg(all(unix, any(feature = "amqp", feature = "postgres")))]
+mod private;
 mod registry;
 mod remote;
 mod resume;
