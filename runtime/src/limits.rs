@@ -168,6 +168,9 @@ pub const SENDER_AGAIN: Duration = Duration::from_millis(500);
 pub const POSTGRES_CONNECTIONS: usize = 8;
 /// How long one statement may take on a server: many times what any of ours takes, and no longer than a person waits.
 pub const STATEMENT: Duration = Duration::from_secs(30);
+/// How long a transaction may stand still on a server between two statements: one of a worker that was stopped in between
+/// keeps others from its rows for so long.
+pub const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
 /// How long a call goes on trying while its server is away: longer than a server takes to start again after a crash.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// How long the tables of a store may take to be brought up to date, those that others are at included.

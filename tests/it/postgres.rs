@@ -181,8 +181,8 @@ impl Server {
         let server = fs::read_to_string(self.folder.join("server")).expect("it runs").trim().to_owned();
         let children = fs::read_to_string(format!("/proc/{server}/task/{server}/children")).unwrap_or_default();
         let children = children.split_whitespace().filter(|_| all);
-        let sent = Command::new("kill").args(signal).arg(&server).args(children).status();
-        assert!(sent.is_ok_and(|status| status.success()), "it can be signalled");
+        // Some may be gone before their turn: what counts is the end of the server.
+        let _ = Command::new("kill").args(signal).arg(&server).args(children).stderr(Stdio::null()).status();
         let until = Instant::now() + START;
         while !self.folder.join("ended").exists() {
             assert!(Instant::now() < until, "PostgreSQL does not end");

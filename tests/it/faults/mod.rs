@@ -6,7 +6,7 @@
 mod account;
 mod fault;
 mod load;
-mod network;
+pub(crate) mod network;
 mod report;
 mod sabotage;
 mod scene;

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::Fault;
+use super::outcome::marks;
 use super::read::get;
 use super::server::{Patience, Server};
 use crate::limits;
 use crate::store::{RequestId, StoreResult};
 
 /// The row is locked until the transaction ends: who asks at the same time, anywhere, waits for it.
-const ORDER: &str = "UPDATE request_order SET last = last + $1 RETURNING last - $1, pg_current_xact_id()::text::bigint";
+const ORDER: &str =
+    concat!("WITH ", marks!("$2", "$3"), " UPDATE request_order SET last = last + $1 RETURNING last - $1");
 
 const ASK: &str = "INSERT INTO request (id, pid, request)
     SELECT $1 + place, pid, request FROM unnest($2::bytea[], $3::bytea[]) WITH ORDINALITY AS j(pid, request, place)";
@@ -72,17 +74,21 @@ async fn store(server: &Server, batch: Vec<Asked>) {
 /// Gives the id before the first.
 async fn attempt(server: &Server, batch: &[Asked], patience: &mut Patience) -> Result<i64, Fault> {
     let session = server.session().await?;
+    let (token, spent) = server.spent.take();
     let number = i64::try_from(batch.len()).unwrap_or(i64::MAX);
-    let rows = server.timed(session.begin(ORDER, &[&number])).await?;
+    let rows = server.timed(session.begin(ORDER, &[&number, &token, &spent])).await?;
     let row = rows.first().ok_or_else(|| Fault::damaged("no order of requests"))?;
-    let (before, transaction): (i64, i64) = (get(row, 0)?, get(row, 1)?);
+    let before: i64 = get(row, 0)?;
     let pids: Vec<&[u8]> = batch.iter().map(|asked| &*asked.pid).collect();
     let requests: Vec<&[u8]> = batch.iter().map(|asked| &*asked.request).collect();
     match server.timed(session.finish(ASK, &[&before, &pids, &requests])).await {
-        Ok(_) => session.keep(),
+        Ok(_) => {
+            session.keep();
+            server.spent.add(token);
+        }
         Err(fault) if fault.lost => {
             drop(session);
-            server.outcome(transaction, fault, patience).await?;
+            server.outcome(token, fault, patience).await?;
         }
         Err(fault) => return Err(fault),
     }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::job::{Done, Job, Work};
 use super::known::Known;
 use super::look::{Found, Seen, Wanted};
-use super::write::{Writing, bytes, json};
+use super::write::{Boundaries, Writing, bytes, json};
 use crate::process::ProcessId;
 use crate::store::record::some_listeners;
 use crate::store::rules::Retention;
@@ -42,10 +42,9 @@ pub(super) fn wanted(jobs: &[Job]) -> Wanted {
         match &job.work {
             Work::Create { process, .. } => created(&mut wanted, process),
             Work::Commit(commit) => {
+                wanted.process(&commit.pid);
                 if commit.to.is_terminal() {
-                    wanted.with_parent(&commit.pid)
-                } else {
-                    wanted.process(&commit.pid)
+                    wanted.parent_of(&commit.pid);
                 }
                 commit.children.iter().for_each(|child| created(&mut wanted, child));
                 let awaited = commit.awaiting.iter().flat_map(|awaiting| &awaiting.children);
@@ -156,26 +155,8 @@ impl<'a, 's> Batch<'a, 's> {
         // From here on nothing is refused.
         self.children(commit, own, &parents)?;
         let (transitions, reports) = self.rows(commit, own);
-        let envelope = commit.envelope.as_ref();
-        let b = &mut self.decided.writing.boundaries;
-        b.id.push(own.id);
-        b.state.push(commit.to.as_str());
-        b.paused.push(commit.paused);
-        b.steps.push(commit.steps.cast_signed());
-        b.at.push(commit.at.as_millis());
-        b.transitions.push(transitions);
-        b.reports.push(reports);
-        b.version.push(envelope.map(|envelope| envelope.version.into()));
-        b.format.push(envelope.map(|envelope| envelope.format.into()));
-        b.process.push(envelope.map(|envelope| envelope.process.as_bytes()));
-        b.fingerprint.push(envelope.map(|envelope| envelope.fingerprint.as_bytes()));
-        b.status.push(status);
-        b.awaiting.push(awaiting);
-        b.listeners.push(commit.listeners.as_deref().map(|text| some_listeners(text).unwrap_or_default().as_bytes()));
-        b.position.push(bytes(commit.position.as_ref()));
-        b.context.push(bytes(commit.context.as_ref()));
-        b.outputs.push(bytes(commit.outputs.as_ref()));
-        b.ended.push(bytes(commit.ended.as_ref()));
+        let row = Row { id: own.id, transitions, reports, status, awaiting };
+        row.push(commit, &mut self.decided.writing.boundaries);
         if !commit.to.is_terminal() {
             self.decided.news.push((&commit.pid, Some(Known { revision: known.revision + 1, ..known })));
             return Ok(Verdict::Done(Done::Committed(Committed::default())));
@@ -228,7 +209,9 @@ impl<'a, 's> Batch<'a, 's> {
             open.extend(child.filter(|(_, parent)| *parent == Some(own.id)).map(|(id, _)| id));
         }
         if !ended {
-            open.into_iter().for_each(|child| self.decided.writing.opened.push(own.id, child));
+            for child in open {
+                self.decided.writing.opened.push(own.id, child);
+            }
         }
         Ok(())
     }
@@ -271,6 +254,41 @@ impl<'a, 's> Batch<'a, 's> {
         }
         writing.applied.extend(commit.applied.iter().map(|request| request.0));
         (transitions, reports)
+    }
+}
+
+/// What a boundary writes beside what the commit says.
+struct Row {
+    id: i64,
+    transitions: i64,
+    reports: i64,
+    status: Option<Vec<u8>>,
+    awaiting: Option<Vec<u8>>,
+}
+
+impl Row {
+    fn push<'a>(self, commit: &'a Commit, boundaries: &mut Boundaries<'a>) {
+        let envelope = commit.envelope.as_ref();
+        boundaries.id.push(self.id);
+        boundaries.state.push(commit.to.as_str());
+        boundaries.paused.push(commit.paused);
+        boundaries.steps.push(commit.steps.cast_signed());
+        boundaries.at.push(commit.at.as_millis());
+        boundaries.transitions.push(self.transitions);
+        boundaries.reports.push(self.reports);
+        boundaries.version.push(envelope.map(|envelope| envelope.version.into()));
+        boundaries.format.push(envelope.map(|envelope| envelope.format.into()));
+        boundaries.process.push(envelope.map(|envelope| envelope.process.as_bytes()));
+        boundaries.fingerprint.push(envelope.map(|envelope| envelope.fingerprint.as_bytes()));
+        boundaries.status.push(self.status);
+        boundaries.awaiting.push(self.awaiting);
+        boundaries
+            .listeners
+            .push(commit.listeners.as_deref().map(|text| some_listeners(text).unwrap_or_default().as_bytes()));
+        boundaries.position.push(bytes(commit.position.as_ref()));
+        boundaries.context.push(bytes(commit.context.as_ref()));
+        boundaries.outputs.push(bytes(commit.outputs.as_ref()));
+        boundaries.ended.push(bytes(commit.ended.as_ref()));
     }
 }
 

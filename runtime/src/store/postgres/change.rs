@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::error::Fault;
 use super::look::{Found, Seen, Wanted};
+use super::outcome::Token;
 use super::read::{self, LOAD_WITHIN, SNAPSHOT, get, text_of};
 use super::server::{Patience, Server, Session};
 use crate::clock::Timestamp;
@@ -76,12 +77,11 @@ impl Server {
     ) -> Result<Changed, Fault> {
         let session = self.session().await?;
         let mut wanted = Wanted::default();
+        wanted.process(pid);
         if matches!(change, Change::Delete | Change::Restore { .. }) {
-            wanted.with_parent(pid);
-        } else {
-            wanted.process(pid);
+            wanted.parent_of(pid);
         }
-        let seen = self.timed(wanted.look(&session, &[])).await?;
+        let seen = self.timed(wanted.look(&session, &[], &self.spent)).await?;
         let done = match seen.holds(epoch) {
             Ok(()) => {
                 let transaction = Transaction { session: &session, seen: &seen, pid };
@@ -91,7 +91,7 @@ impl Server {
         };
         match done {
             Ok(changed) => {
-                self.end(session, seen.transaction, patience).await?;
+                self.end(session, seen.token, patience).await?;
                 Ok(changed)
             }
             Err(fault) => {
@@ -104,15 +104,16 @@ impl Server {
     }
 
     /// Commits.
-    pub(super) async fn end(&self, session: Session, transaction: i64, patience: &mut Patience) -> Result<(), Fault> {
+    pub(super) async fn end(&self, session: Session, token: Token, patience: &mut Patience) -> Result<(), Fault> {
         match self.timed(session.run("COMMIT")).await {
             Ok(()) => {
                 session.keep();
+                self.spent.add(token);
                 Ok(())
             }
             Err(fault) if fault.lost => {
                 drop(session);
-                self.outcome(transaction, fault, patience).await
+                self.outcome(token, fault, patience).await
             }
             Err(fault) => Err(fault),
         }

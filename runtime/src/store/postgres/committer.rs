@@ -13,7 +13,7 @@ use super::job::{Claims, Done, Job, Taken, Work};
 use super::known::{Known, Memory};
 use super::plain;
 use super::read::text;
-use super::server::{COMMITTERS, Patience, Server, Session};
+use super::server::{COMMITTERS, Patience, Server};
 use crate::limits;
 use crate::process::ProcessId;
 use crate::store::rules::Retention;
@@ -204,7 +204,7 @@ impl Committer {
         let session = self.server.committer().await?;
         let wanted = batch::wanted(jobs);
         let known = self.memory.get(wanted.pids().iter());
-        let mut seen = self.server.timed(wanted.look(&session, &known)).await?;
+        let mut seen = self.server.timed(wanted.look(&session, &known, &self.server.spent)).await?;
         let retention = Retention::new(self.history, self.reports);
         let Decided { verdicts, writing, news } = batch::decide(jobs, &mut seen, retention);
         let told = if writing.is_nothing() {
@@ -215,11 +215,12 @@ impl Committer {
             match self.server.timed(writing.finish(&session)).await {
                 Ok(told) => {
                     session.keep();
+                    self.server.spent.add(seen.token);
                     told
                 }
                 Err(fault) if fault.lost => {
                     drop(session);
-                    self.server.outcome(seen.transaction, fault, patience).await?;
+                    self.server.outcome(seen.token, fault, patience).await?;
                     self.told(&writing.ended.other).await?
                 }
                 Err(fault) => {
@@ -262,31 +263,4 @@ fn answers(verdicts: Vec<Verdict>, mut told: Vec<(i64, ProcessId)>) -> Vec<Resul
         Verdict::Left(child) => Ok(Done::Committed(Committed { ready_parent: told.remove(&child) })),
     };
     verdicts.into_iter().map(answer).collect()
-}
-
-impl Server {
-    /// What became of a transaction whose end was not heard: nothing more if it was written; else the fault, by which
-    /// it is known not to be.
-    pub(super) async fn outcome(&self, transaction: i64, fault: Fault, patience: &mut Patience) -> Result<(), Fault> {
-        const OUTCOME: &str = "SELECT pg_xact_status($1::bigint::text::xid8)";
-        let mut fault = fault;
-        loop {
-            patience.with(fault).await?;
-            fault = match self.ask(OUTCOME, &[&transaction]).await {
-                Ok(Some(told)) if told == "committed" => return Ok(()),
-                Ok(Some(told)) if told == "aborted" => return Err(Fault::again()),
-                // Its connection is not given up yet by the server.
-                Ok(_) => Fault::silent(),
-                // Still nobody knows.
-                Err(asking) => Fault { lost: true, ..asking },
-            };
-        }
-    }
-
-    async fn ask(&self, sql: &str, params: super::server::Params<'_>) -> Result<Option<String>, Fault> {
-        let session: Session = self.session().await?;
-        let rows = self.timed(session.query(sql, params)).await?;
-        session.keep();
-        Ok(rows.first().map(|row| row.try_get(0)).transpose()?.flatten())
-    }
 }

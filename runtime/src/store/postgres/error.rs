@@ -89,7 +89,7 @@ impl From<Error> for Fault {
         // One that ends the connection may have come between a commit and its answer.
         let lost = told.severity() != "ERROR";
         let (kind, passing) = if lost { fatal(told.code()) } else { told_kind(told) };
-        let source = error.into_source().map(Source::from);
+        let source = error.into_source();
         Self { kind, lost, passing, source }
     }
 }

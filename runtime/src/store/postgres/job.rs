@@ -1,6 +1,6 @@
 //! What is committed in batches, and what must not stand in one batch.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tokio::sync::oneshot;
 
@@ -120,20 +120,18 @@ impl Claims {
     pub(super) fn take(&mut self, before: &mut Self, work: &Work, taken: &mut Taken) -> bool {
         let mut claims = work.claims();
         // One job may name a process more than once.
-        claims.sort_by_key(|(_, alone)| !alone);
-        let mut own: Vec<(Claim, bool)> = Vec::with_capacity(claims.len());
-        let mut seen = HashMap::new();
         if claims.len() > 1 {
-            claims.retain(|(claim, _)| seen.insert(claim.clone(), ()).is_none());
+            claims.sort_by_key(|(_, alone)| !alone);
+            let mut seen = HashSet::new();
+            claims.retain(|(claim, _)| seen.insert(claim.clone()));
         }
         let free = claims.iter().all(|(claim, alone)| self.is_free(claim, *alone) && before.is_free(claim, *alone));
-        own.append(&mut claims);
         let into = if free { &mut *self } else { before };
-        for (claim, alone) in &own {
+        for (claim, alone) in &claims {
             into.hold(claim.clone(), *alone);
         }
         if free {
-            taken.0.append(&mut own);
+            taken.0.append(&mut claims);
         }
         free
     }

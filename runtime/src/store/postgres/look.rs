@@ -7,6 +7,7 @@ use tokio_postgres::Row;
 use super::error::Fault;
 use super::fence::fence;
 use super::known::Known;
+use super::outcome::{Spent, Token, marks};
 use super::read::text;
 use super::server::Session;
 use crate::process::ProcessId;
@@ -24,8 +25,9 @@ const LOOK: &str = concat!(
     ), locked AS MATERIALIZED (
         SELECT id, revision, transitions, reports, ended IS NOT NULL AS ended, process FROM checkpoint
         WHERE id IN (SELECT id FROM found UNION SELECT parent FROM found WHERE ends) ORDER BY id FOR NO KEY UPDATE
-    )
-    SELECT 'fence' AS what, (SELECT epoch FROM fence) AS id, pg_current_xact_id()::text::bigint AS one,
+    ), ",
+    marks!("$6", "$7"),
+    " SELECT 'fence' AS what, (SELECT epoch FROM fence) AS id, NULL::bigint AS one,
         NULL::bigint AS two, NULL::bigint AS three, NULL::boolean AS ended, NULL::bytea AS pid, NULL::bytea AS process
     UNION ALL SELECT 'found', id, place, parent, NULL, NULL, NULL, NULL FROM found
     UNION ALL SELECT 'row', id, revision, transitions, reports, ended, NULL, process FROM locked
@@ -55,9 +57,8 @@ impl Wanted {
         }
     }
 
-    /// One that ends, or is deleted: its parent is locked with it.
-    pub(super) fn with_parent(&mut self, pid: &ProcessId) {
-        self.process(pid);
+    /// Of a process that is wanted and ends, or is deleted: its parent is locked with it.
+    pub(super) fn parent_of(&mut self, pid: &ProcessId) {
         if let Some(place) = self.places.get(pid) {
             self.ends[*place] = true;
         }
@@ -73,7 +74,8 @@ impl Wanted {
     }
 
     /// Begins a transaction.
-    pub(super) async fn look(self, session: &Session, known: &[Option<Known>]) -> Result<Seen, Fault> {
+    pub(super) async fn look(self, session: &Session, known: &[Option<Known>], spent: &Spent) -> Result<Seen, Fault> {
+        let (token, spent) = spent.take();
         let mut ids = known.iter().map(|known| known.map(|known| known.id)).collect::<Vec<Option<i64>>>();
         ids.resize(self.pids.len(), None);
         let text = |(pid, id): (&ProcessId, &Option<i64>)| id.is_none().then(|| pid.to_string().into_bytes());
@@ -82,8 +84,8 @@ impl Wanted {
         for (key, place) in &self.keys {
             keys[*place] = key.as_bytes();
         }
-        let rows = session.begin(LOOK, &[&ids, &pids, &self.ends, &keys, &self.free]).await?;
-        let mut seen = Seen { wanted: self, ..Seen::default() };
+        let rows = session.begin(LOOK, &[&ids, &pids, &self.ends, &keys, &self.free, &token, &spent]).await?;
+        let mut seen = Seen { wanted: self, token, ..Seen::default() };
         for row in &rows {
             seen.read(row)?;
         }
@@ -115,8 +117,8 @@ pub(super) struct Locked {
 pub(super) struct Seen {
     wanted: Wanted,
     epoch: Option<i64>,
-    /// The number of the transaction, by which its outcome can be asked for.
-    pub(super) transaction: i64,
+    /// The name of the transaction, by which its outcome can be asked for.
+    pub(super) token: Token,
     found: HashMap<usize, (i64, Option<i64>)>,
     rows: HashMap<i64, Locked>,
     keys: HashMap<usize, (ProcessId, String)>,
@@ -132,7 +134,7 @@ impl Seen {
             usize::try_from(place - 1).map_err(Fault::damaged)
         };
         match (what, id) {
-            ("fence", epoch) => (self.epoch, self.transaction) = (epoch, row.try_get(2)?),
+            ("fence", epoch) => self.epoch = epoch,
             ("found", Some(id)) => drop(self.found.insert(place()?, (id, row.try_get(3)?))),
             ("row", Some(id)) => {
                 let locked = Locked {

@@ -10,6 +10,7 @@ mod job;
 mod known;
 mod look;
 mod options;
+mod outcome;
 mod plain;
 mod read;
 mod schema;

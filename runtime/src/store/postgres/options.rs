@@ -96,13 +96,13 @@ impl PostgresOptions {
 
     /// Runs on every connection before anything else.
     pub(super) fn session(&self) -> String {
-        let statement = self.statement.as_millis().max(1);
+        let (statement, idle) = (self.statement.as_millis().max(1), limits::IDLE_IN_TRANSACTION.as_millis());
         // Names are found in the schema and nowhere else. What is not durable is never called committed. A lock that is
         // held by someone who is gone is free again after the third setting.
         format!(
             "SET search_path TO \"{schema}\", pg_temp;
             SET statement_timeout TO {statement};
-            SET idle_in_transaction_session_timeout TO {statement};
+            SET idle_in_transaction_session_timeout TO {idle};
             SET default_transaction_isolation TO 'read committed';
             SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
             schema = self.schema

@@ -1,9 +1,8 @@
 //! The tables: how they are recognised, made and brought up to date.
 
-use tokio_postgres::types::Oid;
-
 use super::error::Fault;
 use super::options::PostgresOptions;
+use super::outcome::SWEEP;
 use super::server::{Server, Session};
 use crate::limits;
 use crate::store::{StoreErrorKind, StoreResult};
@@ -30,16 +29,22 @@ async fn attempt(server: &Server, options: &PostgresOptions) -> Result<(), Fault
     if server.timed(version(&session, &options.schema)).await? < MIGRATIONS.len() {
         migrate(&session, &options.schema).await?;
     }
+    match server.timed(session.query(SWEEP, &[])).await {
+        Ok(_) => {}
+        // Who may only read leaves it to others.
+        Err(fault) if fault.kind == StoreErrorKind::ReadOnly => {}
+        Err(fault) => return Err(fault),
+    }
     session.keep();
     Ok(())
 }
 
 /// The version of the tables; 0 where there are none.
 async fn version(session: &Session, schema: &str) -> Result<usize, Fault> {
-    let name = format!("\"{schema}\".migration");
-    let rows = session.query("SELECT to_regclass($1)::oid", &[&name]).await?;
-    let there = rows.first().map(|row| row.try_get::<_, Option<Oid>>(0)).transpose()?.flatten();
-    if there.is_none() {
+    // As a row of a table: `to_regclass` may answer from what the connection knew before it waited for a lock.
+    let sql = "SELECT c.oid FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE n.nspname = $1 AND c.relname = 'migration'";
+    if session.query(sql, &[&schema]).await?.is_empty() {
         return Ok(0);
     }
     let rows = session.query("SELECT coalesce(max(version), 0) FROM migration", &[]).await?;

@@ -10,6 +10,7 @@ use tokio_postgres::{Config, NoTls, Row};
 
 use super::error::Fault;
 use super::options::PostgresOptions;
+use super::outcome::Spent;
 use crate::limits;
 use crate::store::{StoreError, StoreErrorKind, StoreResult};
 
@@ -31,6 +32,7 @@ pub(super) struct Server {
     name: String,
     statement: Duration,
     patience: Duration,
+    pub(super) spent: Spent,
 }
 
 impl Server {
@@ -63,6 +65,7 @@ impl Server {
             name: name(&config, &options.schema),
             statement: options.statement,
             patience: options.patience,
+            spent: Spent::default(),
         })
     }
 

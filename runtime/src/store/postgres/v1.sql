@@ -142,3 +142,12 @@ CREATE TABLE owed (
 );
 CREATE UNIQUE INDEX owed_id ON owed (process, sha256(id));
 CREATE INDEX owed_order ON owed (substr(pid, 1, 64));
+
+-- Transactions whose end may be asked for, by a name that whoever began them gave them: a row is there if it was committed.
+-- Who asks adds one that says no, so that the answer stays true. A number of a transaction would not do: after a crash
+-- another one may get it.
+CREATE TABLE outcome (
+    token bytea PRIMARY KEY,
+    committed boolean NOT NULL,
+    at timestamptz NOT NULL DEFAULT now()
+);

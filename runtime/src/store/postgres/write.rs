@@ -1,6 +1,7 @@
 //! The second statement of a transaction that writes a batch: all that was decided, by the ids of rows.
 
 use serde::Serialize;
+use tokio_postgres::types::ToSql;
 
 use super::error::Fault;
 use super::server::Session;
@@ -69,6 +70,9 @@ const WRITE: &str = "WITH written AS (
     )";
 
 type Text<'a> = &'a [u8];
+type Parameter<'a> = &'a (dyn ToSql + Sync);
+
+// The columns of each stand in the order of the statement's parameters.
 
 /// Boundaries.
 #[derive(Debug, Default)]
@@ -93,6 +97,31 @@ pub(super) struct Boundaries<'a> {
     pub(super) ended: Vec<Option<Text<'a>>>,
 }
 
+impl Boundaries<'_> {
+    fn parameters(&self) -> [Parameter<'_>; 18] {
+        [
+            &self.id,
+            &self.state,
+            &self.paused,
+            &self.steps,
+            &self.at,
+            &self.transitions,
+            &self.reports,
+            &self.version,
+            &self.format,
+            &self.process,
+            &self.fingerprint,
+            &self.status,
+            &self.awaiting,
+            &self.listeners,
+            &self.position,
+            &self.context,
+            &self.outputs,
+            &self.ended,
+        ]
+    }
+}
+
 /// Rows of histories.
 #[derive(Debug, Default)]
 pub(super) struct History<'a> {
@@ -105,6 +134,12 @@ pub(super) struct History<'a> {
     pub(super) point: Vec<Text<'a>>,
 }
 
+impl History<'_> {
+    fn parameters(&self) -> [Parameter<'_>; 7] {
+        [&self.process, &self.ordinal, &self.at, &self.steps, &self.left, &self.entered, &self.point]
+    }
+}
+
 /// Lines of reports.
 #[derive(Debug, Default)]
 pub(super) struct Reports<'a> {
@@ -112,6 +147,12 @@ pub(super) struct Reports<'a> {
     pub(super) ordinal: Vec<i64>,
     pub(super) at: Vec<i64>,
     pub(super) text: Vec<Text<'a>>,
+}
+
+impl Reports<'_> {
+    fn parameters(&self) -> [Parameter<'_>; 4] {
+        [&self.process, &self.ordinal, &self.at, &self.text]
+    }
 }
 
 /// Processes.
@@ -134,6 +175,28 @@ pub(super) struct Created<'a> {
     pub(super) context: Vec<Text<'a>>,
 }
 
+impl Created<'_> {
+    fn parameters(&self) -> [Parameter<'_>; 15] {
+        [
+            &self.id,
+            &self.pid,
+            &self.key,
+            &self.parent,
+            &self.follows,
+            &self.at,
+            &self.inputs,
+            &self.defaulted,
+            &self.version,
+            &self.format,
+            &self.process,
+            &self.fingerprint,
+            &self.listeners,
+            &self.position,
+            &self.context,
+        ]
+    }
+}
+
 /// Replies.
 #[derive(Debug, Default)]
 pub(super) struct Owed<'a> {
@@ -141,6 +204,12 @@ pub(super) struct Owed<'a> {
     pub(super) pid: Vec<Vec<u8>>,
     pub(super) id: Vec<Text<'a>>,
     pub(super) address: Vec<Text<'a>>,
+}
+
+impl Owed<'_> {
+    fn parameters(&self) -> [Parameter<'_>; 4] {
+        [&self.process, &self.pid, &self.id, &self.address]
+    }
 }
 
 /// Pairs: a process and the last row that is removed, or a parent and a child.
@@ -151,6 +220,10 @@ pub(super) struct Pairs {
 }
 
 impl Pairs {
+    fn parameters(&self) -> [Parameter<'_>; 2] {
+        [&self.one, &self.other]
+    }
+
     pub(super) fn push(&mut self, one: i64, other: i64) {
         self.one.push(one);
         self.other.push(other);
@@ -185,74 +258,20 @@ impl Writing<'_> {
     /// Writes, and ends the transaction. Gives the processes that were the last that their parents waited for, and the
     /// parents.
     pub(super) async fn finish(&self, session: &Session) -> Result<Vec<(i64, ProcessId)>, Fault> {
-        let Self { boundaries: b, history: h, cut, reports: r, shortened, created: c, opened, owed: o, ended, .. } =
-            self;
-        let rows = session
-            .finish(
-                WRITE,
-                &[
-                    &b.id,
-                    &b.state,
-                    &b.paused,
-                    &b.steps,
-                    &b.at,
-                    &b.transitions,
-                    &b.reports,
-                    &b.version,
-                    &b.format,
-                    &b.process,
-                    &b.fingerprint,
-                    &b.status,
-                    &b.awaiting,
-                    &b.listeners,
-                    &b.position,
-                    &b.context,
-                    &b.outputs,
-                    &b.ended,
-                    &h.process,
-                    &h.ordinal,
-                    &h.at,
-                    &h.steps,
-                    &h.left,
-                    &h.entered,
-                    &h.point,
-                    &cut.one,
-                    &cut.other,
-                    &r.process,
-                    &r.ordinal,
-                    &r.at,
-                    &r.text,
-                    &shortened.one,
-                    &shortened.other,
-                    &self.forgotten,
-                    &self.applied,
-                    &c.id,
-                    &c.pid,
-                    &c.key,
-                    &c.parent,
-                    &c.follows,
-                    &c.at,
-                    &c.inputs,
-                    &c.defaulted,
-                    &c.version,
-                    &c.format,
-                    &c.process,
-                    &c.fingerprint,
-                    &c.listeners,
-                    &c.position,
-                    &c.context,
-                    &self.closed,
-                    &opened.one,
-                    &opened.other,
-                    &o.process,
-                    &o.pid,
-                    &o.id,
-                    &o.address,
-                    &ended.one,
-                    &ended.other,
-                ],
-            )
-            .await?;
+        let parameters = [
+            &self.boundaries.parameters()[..],
+            &self.history.parameters(),
+            &self.cut.parameters(),
+            &self.reports.parameters(),
+            &self.shortened.parameters(),
+            &[&self.forgotten, &self.applied],
+            &self.created.parameters(),
+            &[&self.closed],
+            &self.opened.parameters(),
+            &self.owed.parameters(),
+            &self.ended.parameters(),
+        ];
+        let rows = session.finish(WRITE, &parameters.concat()).await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, super::read::text(row, 1)?.into()))).collect()
     }
 }
