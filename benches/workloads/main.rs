@@ -4,13 +4,16 @@
 //! cargo xtask bench [WORKLOAD…] [--quick]
 //! ```
 //!
-//! Workloads: W1, W2a, W2b, W3, W4, W5, W6, W7, resume, broadcasts. `--quick` takes one short round of each, to see that all still runs;
+//! Workloads: W1, W2a, W2b, W2c, W3, W4, W5, W6, W7, resume, broadcasts. `--quick` takes one short round of each, to see that all still runs;
 //! its figures are not judged.
 
 #[allow(dead_code)] // The tests disturb it in more ways.
 #[path = "../../tests/it/broker.rs"]
 mod broker;
 mod measure;
+#[allow(dead_code)] // As above.
+#[path = "../../tests/it/postgres.rs"]
+mod postgres;
 #[path = "../../tests/it/private.rs"]
 mod private;
 mod remote;
@@ -19,6 +22,7 @@ mod resume;
 mod small;
 mod w1;
 mod w2;
+mod w2c;
 mod w4;
 mod w5;
 mod w7;
@@ -30,10 +34,11 @@ use report::Row;
 
 type Workload = fn(&Bench) -> Vec<Row>;
 
-const WORKLOADS: [(&str, Workload); 10] = [
+const WORKLOADS: [(&str, Workload); 11] = [
     ("W1", w1::outline),
     ("W2a", w2::one),
     ("W2b", w2::thousand),
+    ("W2c", w2c::thousand),
     ("W3", remote::launches),
     ("W4", w4::resident),
     ("W5", w5::start),

@@ -112,14 +112,10 @@ impl Postgres {
         self.client().await.query(sql, &[&application]).await.expect("it may").len()
     }
 
-    /// Stops the server in order: who is connected is cut.
-    pub(crate) async fn stop(&self) {
-        self.blocking(|server| server.end(&["-INT"], false)).await;
-    }
-
-    /// Ends the server, and all its processes, as a failure of power would.
-    pub(crate) async fn kill(&self) {
-        self.blocking(|server| server.end(&["-KILL"], true)).await;
+    /// Ends the server, and all its processes, as a failure of power would; or stops it in order: who is connected is cut.
+    pub(crate) async fn end(&self, kill: bool) {
+        let signal = if kill { "-KILL" } else { "-INT" };
+        self.blocking(move |server| server.end(signal, kill)).await;
     }
 
     /// Starts it again after that, in the same folder and on the same port.
@@ -147,7 +143,9 @@ impl Server {
         assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
         let folder = self.folder.display();
         let mut lines = format!("{SETTINGS}port = {}\nunix_socket_directories = '{folder}'\n", self.port);
-        settings.iter().for_each(|line| lines.extend([line, "\n"]));
+        for line in settings {
+            lines.extend([line, "\n"]);
+        }
         let file = self.folder.join("data/postgresql.auto.conf");
         fs::write(file, lines).expect("room for a file");
     }
@@ -176,13 +174,13 @@ impl Server {
     }
 
     /// Sends a signal to the server, or to all its processes, and keeps its folder.
-    fn end(&self, signal: &[&str], all: bool) {
+    fn end(&self, signal: &str, all: bool) {
         fs::write(self.folder.join("keep"), "").expect("room for a file");
         let server = fs::read_to_string(self.folder.join("server")).expect("it runs").trim().to_owned();
         let children = fs::read_to_string(format!("/proc/{server}/task/{server}/children")).unwrap_or_default();
         let children = children.split_whitespace().filter(|_| all);
         // Some may be gone before their turn: what counts is the end of the server.
-        let _ = Command::new("kill").args(signal).arg(&server).args(children).stderr(Stdio::null()).status();
+        let _ = Command::new("kill").arg(signal).arg(&server).args(children).stderr(Stdio::null()).status();
         let until = Instant::now() + START;
         while !self.folder.join("ended").exists() {
             assert!(Instant::now() < until, "PostgreSQL does not end");
@@ -251,11 +249,7 @@ async fn a_server_is_stopped_and_killed_and_comes_back_with_what_is_committed() 
     server.client().await.batch_execute("CREATE TABLE kept (n int); INSERT INTO kept VALUES (1)").await.unwrap();
     assert!(server.log().contains("INSERT INTO kept"));
     for kill in [true, false, true] {
-        if kill {
-            server.kill().await
-        } else {
-            server.stop().await
-        }
+        server.end(kill).await;
         assert!(!server.0.answers());
         server.restart().await;
         let rows = server.client().await.query("UPDATE kept SET n = n + 1 RETURNING n", &[]).await.unwrap();

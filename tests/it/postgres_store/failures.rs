@@ -20,20 +20,12 @@ async fn a_server_that_comes_back_is_found_again() {
     let mut steps = 0;
     for kill in [false, true] {
         // Away before the call, and back before the next.
-        if kill {
-            server.kill().await
-        } else {
-            server.stop().await
-        }
+        server.end(kill).await;
         server.restart().await;
         steps += 1;
         store.commit(step(&pid, epoch, steps)).await.unwrap();
         // Away before the call, and back within.
-        if kill {
-            server.kill().await
-        } else {
-            server.stop().await
-        }
+        server.end(kill).await;
         steps += 1;
         let (committed, loaded, ()) =
             tokio::join!(store.commit(step(&pid, epoch, steps)), store.load(&pid), server.restart());
@@ -55,7 +47,7 @@ async fn a_server_that_stays_away_is_told_as_unreachable_and_the_store_goes_on_w
     let epoch = store.acquire().await.unwrap();
     let pid = ProcessId::from("one");
     store.create(epoch, process("one")).await.unwrap();
-    server.stop().await;
+    server.end(false).await;
     let errors = [
         store.commit(step(&pid, epoch, 1)).await.unwrap_err(),
         store.create(epoch, process("two")).await.unwrap_err(),

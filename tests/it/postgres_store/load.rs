@@ -44,9 +44,9 @@ async fn disturbed(server: &Postgres, faults: usize, fault: impl AsyncFn(usize))
     let parent = ProcessId::from("parent");
     store.create(epoch, process("parent")).await.unwrap();
     let done = Arc::new(AtomicU64::new(0));
-    let mut lives = JoinSet::new();
+    let mut running = JoinSet::new();
     for number in 0..PROCESSES {
-        lives.spawn(live(Arc::clone(&store), epoch, parent.clone(), number, Arc::clone(&done)));
+        running.spawn(live(Arc::clone(&store), epoch, parent.clone(), number, Arc::clone(&done)));
     }
     let all = PROCESSES * (STEPS - 1);
     for number in 0..faults {
@@ -54,7 +54,7 @@ async fn disturbed(server: &Postgres, faults: usize, fault: impl AsyncFn(usize))
         eventually(|| async { done.load(Ordering::Relaxed) >= at }).await;
         fault(number).await;
     }
-    let told = lives.join_all().await;
+    let told = running.join_all().await;
     assert!(told.into_iter().any(|told| told), "the parent is told of the last end");
     assert_eq!(store.load(&parent).await.unwrap().unwrap().open_children, 0);
     assert_eq!(store.requests(None).await.unwrap(), []);
@@ -98,11 +98,7 @@ async fn nothing_is_lost_or_written_twice_while_connections_are_cut() {
 async fn nothing_is_lost_or_written_twice_while_the_server_is_stopped_and_killed() {
     let server = Postgres::start(&[]);
     disturbed(&server, 6, async |number| {
-        if number % 2 == 0 {
-            server.kill().await
-        } else {
-            server.stop().await
-        }
+        server.end(number % 2 == 0).await;
         server.restart().await;
     })
     .await;

@@ -26,14 +26,14 @@ const GATE: &str = "
 #[derive(Debug, Clone, Copy)]
 enum Fails {
     /// After the commit, before its answer.
-    AfterCommit,
+    After,
     /// Before the commit, which never comes: the server has ended the connection.
-    InsteadOfCommit,
+    Never,
     /// Before the commit, which comes while the store is asking for it.
-    BeforeCommit,
+    Meanwhile,
 }
 
-const ALL: [Fails; 3] = [Fails::AfterCommit, Fails::InsteadOfCommit, Fails::BeforeCommit];
+const ALL: [Fails; 3] = [Fails::After, Fails::Never, Fails::Meanwhile];
 
 struct Scene {
     network: Network,
@@ -73,19 +73,19 @@ impl Scene {
         let fault = async {
             eventually(|| async { self.count("wait_event = 'advisory'").await == 1 }).await;
             match fails {
-                Fails::AfterCommit => {
+                Fails::After => {
                     self.network.deafen();
                     self.client.batch_execute(&lock("pg_advisory_unlock")).await.unwrap();
                     eventually(|| async { self.count("backend_xid IS NOT NULL").await == 0 }).await;
                     self.network.cut();
                 }
-                Fails::InsteadOfCommit => {
+                Fails::Never => {
                     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                         WHERE application_name = $1 AND wait_event = 'advisory'";
                     self.client.query(end, &[&self.schema]).await.unwrap();
                     self.client.batch_execute(&lock("pg_advisory_unlock")).await.unwrap();
                 }
-                Fails::BeforeCommit => {
+                Fails::Meanwhile => {
                     let before = self.asked().await;
                     self.network.cut();
                     self.network.open();
