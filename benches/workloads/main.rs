@@ -4,12 +4,13 @@
 //! cargo xtask bench [WORKLOAD…] [--quick]
 //! ```
 //!
-//! Workloads: W1, W2a, W2b, W2c, W3, W4, W5, W6, W7, resume, broadcasts. `--quick` takes one short round of each, to see that all still runs;
+//! Workloads: W1, W2a, W2b, W2c, W3, W4, W5, W6, W7, resume, broadcasts, decode. `--quick` takes one short round of each, to see that all still runs;
 //! its figures are not judged.
 
 #[allow(dead_code)] // The tests disturb it in more ways.
 #[path = "../../tests/it/broker.rs"]
 mod broker;
+mod decode;
 mod measure;
 #[allow(dead_code)] // As above.
 #[path = "../../tests/it/postgres.rs"]
@@ -34,7 +35,7 @@ use report::Row;
 
 type Workload = fn(&Bench) -> Vec<Row>;
 
-const WORKLOADS: [(&str, Workload); 11] = [
+const WORKLOADS: [(&str, Workload); 12] = [
     ("W1", w1::outline),
     ("W2a", w2::one),
     ("W2b", w2::thousand),
@@ -46,6 +47,7 @@ const WORKLOADS: [(&str, Workload); 11] = [
     ("W7", w7::load),
     ("resume", resume::resume),
     ("broadcasts", remote::broadcasts),
+    ("decode", decode::decode_launch),
 ];
 
 fn main() {

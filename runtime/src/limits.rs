@@ -71,7 +71,7 @@ pub const REPLY_LEVELS: u32 = 1_000;
 /// How long a task that every subscriber rejected is held before it goes back: it may be for another worker, and this
 /// one would get it again at once.
 pub const REJECTED: Duration = Duration::from_secs(1);
-/// Bytes of an identifier: with `[rpc].` before it, it is a routing key, which has at most 255.
+/// Bytes of an identifier, and of the name of a task queue: with `[rpc].` before it, it is a routing key, which has at most 255.
 pub const IDENTIFIER_BYTES: usize = 240;
 /// Bytes of a message's body: far more than inputs that are sent by message should have.
 pub const BODY_BYTES: usize = 64 << 20;
@@ -103,8 +103,7 @@ pub const TASKS_WAITING: usize = 100_000;
 /// Tasks that a communicator in this process has been given and has not answered: more than run at the same time, and
 /// few enough to leave some to others.
 pub const TASKS_AT_ONCE: usize = 10_000;
-/// Calls that the subscribers of a communicator in this process are answering: each is a task of tokio, and most wait for
-/// a step.
+/// Calls that the subscribers of a communicator are answering: each is a task of tokio, and most wait for a step.
 pub const CALLS_AT_ONCE: usize = 20_000;
 /// Replies that a communicator waits for: at about 500 bytes each.
 pub const REPLIES: usize = 1_000_000;
@@ -132,19 +131,27 @@ pub const RECONNECT_MOST: Duration = Duration::from_secs(2);
 pub const LASTING: Duration = Duration::from_secs(1);
 /// How long one attempt to connect to a broker, or to set things up on it, may take.
 pub const CONNECT: Duration = Duration::from_secs(10);
+/// Routes of calls that are made or removed together: few enough that a slow broker answers within [`CONNECT`], enough that one
+/// round trip more does not matter.
+pub const BINDINGS: usize = 1_000;
 /// Messages that were sent and are not confirmed: as many as a broker confirms in some milliseconds.
 pub const UNCONFIRMED: usize = 1_024;
 /// Broadcasts that wait for a connection or for confirmation: what 1,000 processes say in ten steps.
 pub const BROADCASTS_UNSENT: usize = 10_000;
 /// Replies that wait for a connection: one for each process that may end meanwhile.
 pub const REPLIES_WAITING: usize = 100_000;
-/// Tasks that were finished and whose acknowledgement may have been lost: they are known when they come again.
+/// Tasks that were finished and are known when they come again, since their acknowledgement was lost or their sender repeats them; as
+/// many as a communicator holds unacknowledged where that is more.
 pub const FINISHED_TASKS: usize = 4_096;
-/// Bytes of the name of a queue or an exchange: names that are built of it have at most 255.
-pub const QUEUE_NAME_BYTES: usize = 200;
-/// How long closing waits for what was sent to be confirmed.
+/// Bytes of the answers to these, which are sent again to a sender that repeats its task: 4 KiB each.
+pub const FINISHED_BYTES: usize = 16 << 20;
+/// Senders of one task who wait for its answer: one that repeats it after each lost connection is another each time.
+pub const TASK_SENDERS: usize = 1_000;
+/// Bytes of the name of an exchange: the names of reply queues are built of it, with 43 more, and have at most 255.
+pub const EXCHANGE_NAME_BYTES: usize = 200;
+/// How long closing waits for subscribers that are at work, and then for what was sent to be confirmed.
 pub const CLOSE: Duration = Duration::from_secs(5);
-/// How often an empty queue is asked for a task that is pulled.
+/// How often an empty queue is asked for a task that is pulled: a question costs a broker less than a message.
 pub const PULL: Duration = Duration::from_millis(50);
 /// How often the status of a process elsewhere is asked for while its end is waited for: seldom, since the end is announced.
 pub const STATUS_POLL: Duration = Duration::from_secs(10);
@@ -161,7 +168,7 @@ pub const HEARTBEAT: Duration = Duration::from_secs(10);
 /// How long a reply is kept for a sender whose queue is not there: kiwipy connects again after five seconds, or some
 /// times that where its broker takes long to start.
 pub const SENDER_AWAY: Duration = Duration::from_secs(30);
-/// How often such a reply is sent again.
+/// After which pause such a reply is sent again for the first time; the pauses grow.
 pub const SENDER_AGAIN: Duration = Duration::from_millis(500);
 /// Connections of a PostgreSQL store beside those that commit: reading is bound by the server's processors, and a server
 /// has 100 connections for all its clients.
@@ -188,3 +195,12 @@ pub const POSTGRES_RECORD_BYTES: usize = 128 << 20;
 pub const SERVER_AGAIN: Duration = Duration::from_millis(10);
 /// The longest such pause: no longer than a server shall stand idle once it is back.
 pub const SERVER_AGAIN_MOST: Duration = Duration::from_millis(500);
+/// The longest of these pauses: a sender that has been away for some seconds can wait as long once more.
+pub const SENDER_AGAIN_MOST: Duration = Duration::from_secs(5);
+/// How often the broker's confirmations are looked at that nobody waits for: often enough that a reply to a sender who is away is tried
+/// again soon, seldom enough that it costs nothing.
+pub const CONFIRMED: Duration = Duration::from_millis(20);
+/// How often confirmations are looked at while many messages are on their way: each by itself would be a switch of threads.
+pub const CONFIRMED_MANY: Duration = Duration::from_millis(1);
+/// Messages on their way from which on the next ones gather, and leave together.
+pub const SENT_AT_ONCE: usize = 8;

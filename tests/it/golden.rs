@@ -48,6 +48,7 @@ fn new(pid: &str) -> NewProcess {
         defaulted: None,
         listeners: None,
         owes: None,
+        begun: None,
         at: at(0),
     }
 }

@@ -334,6 +334,7 @@ async fn moved(world: &World, to: &dyn Store, change: impl Fn(&mut Record)) -> P
         defaulted: record.defaulted,
         listeners: record.listeners,
         owes: None,
+        begun: None,
         at: record.created_at,
     };
     to.create(epoch, new).await.unwrap();
@@ -410,6 +411,7 @@ async fn a_process_that_is_stored_as_created_starts() -> Result<()> {
         defaulted: None,
         listeners: None,
         owes: None,
+        begun: None,
         at: record.created_at,
     };
     world.store.create(epoch, new).await?;

@@ -34,6 +34,8 @@ mod launcher;
 mod life;
 mod loading;
 mod model;
+#[cfg(all(unix, any(feature = "amqp", feature = "postgres")))]
+mod network;
 mod outcome;
 mod parity;
 #[cfg(feature = "sqlite")]

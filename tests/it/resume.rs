@@ -1,12 +1,14 @@
 //! Going on after a restart: at every program point, after a sleep, after a crash in a step, and not at all.
 
 use procession::prelude::*;
-use procession::store::Record;
+use procession::store::{MemoryStore, Record, Store};
 use procession::{Result, RunError};
 use serde_json::json;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use super::faulty::Faulty;
 use super::life::{Greet, Sum};
 use super::support::{Gate, World, eventually};
 
@@ -240,6 +242,7 @@ async fn stored(world: &World, change: impl Fn(&mut Record)) -> ProcessId {
         defaulted: None,
         listeners: None,
         owes: None,
+        begun: None,
         at: record.created_at,
     };
     world.store.create(epoch, new).await.unwrap();
@@ -391,4 +394,16 @@ async fn the_status_text_and_the_envelope_survive() {
     let record = world.store.load(run.pid()).await.unwrap().unwrap();
     let envelope = (record.envelope.process.as_str(), record.envelope.version, record.envelope.format);
     assert_eq!(envelope, ("it::Talker", 3, procession::store::FORMAT));
+}
+
+/// One commit for each step, and none for the beginning.
+#[tokio::test]
+async fn a_process_begins_with_its_creation_where_nobody_takes_part() {
+    let store = Faulty::over(Arc::new(MemoryStore::new()), u64::MAX);
+    let world = World::new();
+    let builder = Runtime::builder().shared_store(Arc::clone(&store) as Arc<dyn Store>).clock(world.clock.clone());
+    let runtime = builder.resource(world.gate.clone()).register::<Sum>().build().await.unwrap();
+    let run = runtime.launch(Sum::inputs().to(2)).await.unwrap();
+    run.outcome().await.unwrap();
+    assert_eq!(u64::MAX - store.commits.load(Ordering::SeqCst), 3);
 }

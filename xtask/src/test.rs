@@ -63,6 +63,11 @@ fn checks(report: &mut Report, quick: bool) {
     report.check("clippy, no default features", || {
         succeed(&mut cargo(&format!("clippy --workspace --all-targets --no-default-features {DENIED}")))
     });
+    report.check("clippy, the target of libFuzzer", || {
+        // A workspace of its own: nothing else compiles it.
+        let command = "clippy --manifest-path fuzz/Cargo.toml --target-dir target/fuzz -- -D warnings";
+        succeed(&mut cargo(command))
+    });
     report.check("docs", || {
         let mut doc = cargo("doc --workspace --no-deps --all-features");
         succeed(doc.env("RUSTDOCFLAGS", "-D warnings"))

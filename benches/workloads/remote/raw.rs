@@ -9,7 +9,7 @@ use std::task::Poll;
 use futures_core::Stream;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions};
-use lapin::options::{ConfirmSelectOptions, QueueDeclareOptions};
+use lapin::options::{ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
 use tokio::sync::oneshot;
@@ -26,6 +26,11 @@ pub(crate) enum Kind {
     Tasks,
     /// Transient requests that are confirmed, acknowledged when they have come.
     Calls,
+    /// The messages of kiwipy, and no more: tasks through a topic exchange, a reply that says that another follows, and that;
+    /// everything is confirmed.
+    WireTasks,
+    /// Calls through a topic exchange; everything is confirmed.
+    WireCalls,
 }
 
 impl Kind {
@@ -33,6 +38,8 @@ impl Kind {
         match self {
             Self::Tasks => "raw.tasks",
             Self::Calls => "raw.calls",
+            Self::WireTasks => "raw.wire.tasks",
+            Self::WireCalls => "raw.wire.calls",
         }
     }
 
@@ -40,17 +47,48 @@ impl Kind {
         match self {
             Self::Tasks => "tasks",
             Self::Calls => "calls",
+            Self::WireTasks => "wire-tasks",
+            Self::WireCalls => "wire-calls",
         }
     }
 
     pub(crate) fn of(word: &str) -> Self {
-        [Self::Tasks, Self::Calls].into_iter().find(|kind| kind.word() == word).expect("a kind")
+        [Self::Tasks, Self::Calls, Self::WireTasks, Self::WireCalls]
+            .into_iter()
+            .find(|kind| kind.word() == word)
+            .expect("a kind")
     }
 
     async fn declare(self, channel: &Channel) {
-        let durable = self == Self::Tasks;
+        let durable = self.durable();
         let options = QueueDeclareOptions { durable, exclusive: false, auto_delete: !durable, ..Default::default() };
         channel.queue_declare(self.queue().into(), options, FieldTable::default()).await.expect("a queue");
+        self.bind(channel, self.queue().into()).await;
+    }
+
+    fn durable(self) -> bool {
+        matches!(self, Self::Tasks | Self::WireTasks)
+    }
+
+    fn confirms_replies(self) -> bool {
+        matches!(self, Self::WireTasks | Self::WireCalls)
+    }
+
+    /// The default exchange, where none is asked for.
+    fn exchange(self) -> &'static str {
+        match self {
+            Self::Tasks | Self::Calls => "",
+            Self::WireTasks | Self::WireCalls => "amq.topic",
+        }
+    }
+
+    async fn bind(self, channel: &Channel, queue: ShortString) {
+        if !self.exchange().is_empty() {
+            let options = QueueBindOptions::default();
+            let bound =
+                channel.queue_bind(queue.clone(), self.exchange().into(), queue, options, FieldTable::default());
+            bound.await.expect("bound");
+        }
     }
 }
 
@@ -87,6 +125,9 @@ pub(crate) async fn serve(url: &str, kind: Kind) {
     let (consuming, publishing) =
         (connection.create_channel().await.expect("a channel"), connection.create_channel().await.expect("a channel"));
     kind.declare(&consuming).await;
+    if kind.confirms_replies() {
+        publishing.confirm_select(ConfirmSelectOptions::default()).await.expect("confirms");
+    }
     consuming.basic_qos(PREFETCH, BasicQosOptions::default()).await.expect("a prefetch");
     let mut consumer = consuming
         .basic_consume(kind.queue().into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
@@ -98,22 +139,32 @@ pub(crate) async fn serve(url: &str, kind: Kind) {
         let last = batch.last().expect("not empty").acker.clone();
         for delivery in batch {
             let publishing = publishing.clone();
-            tokio::spawn(async move { reply(&publishing, delivery).await });
+            tokio::spawn(async move { reply(kind, &publishing, delivery).await });
         }
         // While this is written the next batch gathers.
         last.ack(BasicAckOptions { multiple: true }).await.expect("acknowledged");
     }
 }
 
-async fn reply(channel: &Channel, delivery: Delivery) {
+async fn reply(kind: Kind, channel: &Channel, delivery: Delivery) {
     let to = delivery.properties.reply_to().clone().expect("an address");
     let id = delivery.properties.correlation_id().clone().expect("an id");
     let properties = BasicProperties::default().with_delivery_mode(1).with_correlation_id(id);
     let options = BasicPublishOptions::default();
     let body = answer(&delivery.data);
-    let sent = channel.basic_publish("".into(), to, options, body.as_bytes(), properties);
-    sent.await.expect("sent");
+    let publish = |body| channel.basic_publish(kind.exchange().into(), to.clone(), options, body, properties.clone());
+    let mut confirms = Vec::new();
+    if kind == Kind::WireTasks {
+        confirms.push(publish(FOLLOWS).await.expect("sent"));
+    }
+    confirms.push(publish(body.as_bytes()).await.expect("sent"));
+    for confirm in confirms {
+        confirm.await.expect("confirmed");
+    }
 }
+
+/// The reply that says that another follows.
+const FOLLOWS: &[u8] = b"{}";
 
 type Waiting = HashMap<u64, oneshot::Sender<Vec<u8>>>;
 
@@ -141,6 +192,7 @@ impl Client {
         let options = QueueDeclareOptions { exclusive: true, ..Default::default() };
         let queue = consuming.queue_declare("".into(), options, FieldTable::default()).await.expect("a queue");
         let reply_to = queue.name().clone();
+        kind.bind(&consuming, reply_to.clone()).await;
         let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
         let consumer = consuming.basic_consume(reply_to.clone(), "".into(), options, FieldTable::default());
         let mut replies = consumer.await.expect("a consumer");
@@ -149,6 +201,9 @@ impl Client {
         tokio::spawn(async move {
             loop {
                 for delivery in next(&mut replies).await {
+                    if delivery.data == FOLLOWS {
+                        continue;
+                    }
                     let id = delivery.properties.correlation_id().as_ref().expect("an id").as_str().parse();
                     let asked = lock(&asked).remove(&id.expect("a number")).expect("asked once");
                     let _ = asked.send(delivery.data);
@@ -162,15 +217,20 @@ impl Client {
         let (asked, replied) = oneshot::channel();
         lock(&self.waiting).insert(number, asked);
         let id: ShortString = number.to_string().into();
-        let mode = if self.kind == Kind::Tasks { 2 } else { 1 };
+        let mode = if self.kind.durable() { 2 } else { 1 };
         let properties = BasicProperties::default()
             .with_delivery_mode(mode)
             .with_correlation_id(id)
             .with_reply_to(self.reply_to.clone());
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
         let body = request(number);
-        let sent =
-            self.channel.basic_publish("".into(), self.kind.queue().into(), options, body.as_bytes(), properties);
+        let sent = self.channel.basic_publish(
+            self.kind.exchange().into(),
+            self.kind.queue().into(),
+            options,
+            body.as_bytes(),
+            properties,
+        );
         let confirm = sent.await.expect("sent").await.expect("confirmed");
         assert!(!confirm.is_nack() && confirm.take_message().is_none(), "routed");
         let reply = replied.await.expect("a reply");

@@ -14,9 +14,15 @@ pub enum CommunicatorError {
     /// The connection was lost while this was on its way, or before its reply came: whether it arrived is not known.
     #[error("the connection was lost; whether the message arrived is not known")]
     Disconnected(#[source] Option<Source>),
-    /// The broker refused the message.
+    /// The broker did not take the message.
     #[error("the message was not delivered: {reason}")]
     DeliveryFailed {
+        /// What the broker said.
+        reason: String,
+    },
+    /// The broker refuses this message, and would do so again: it is too large, say, or its exchange is not there.
+    #[error("the broker refuses the message: {reason}")]
+    Refused {
         /// What the broker said.
         reason: String,
     },
@@ -41,8 +47,8 @@ pub enum CommunicatorError {
     /// No subscriber of this kind has the identifier.
     #[error("no subscriber has the identifier `{0}`")]
     Unknown(String),
-    /// The identifier cannot be one.
-    #[error("`{identifier}` cannot be an identifier: {reason}")]
+    /// The identifier of a subscriber, or the name of a queue, cannot be one.
+    #[error("`{identifier}` cannot be an identifier or a name: {reason}")]
     Identifier {
         /// What was given.
         identifier: String,

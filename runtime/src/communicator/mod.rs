@@ -9,24 +9,30 @@
 //!
 //! 1. A task goes to one subscriber. One that rejects it leaves it to the next of the same communicator, in the order in
 //!    which they were added; rejected by all, it goes back to its queue, no sooner than after [`limits::REJECTED`].
-//! 2. A task without a subscriber waits. One that a worker has not answered when it is lost is given to another.
+//! 2. A task without a subscriber waits. One that a worker has not answered when it is lost is given to another. One that is
+//!    sent again under its id ([`Task::id`]) is the same task: whoever has it answers as before, whether or not it asks the
+//!    subscriber again.
 //! 3. A call goes to the subscriber of its identifier; without one it fails as [`Unroutable`](CommunicatorError::Unroutable).
 //! 4. A broadcast goes to every subscriber whose filter lets it pass, the sender's own among them; no subscriber is no error.
 //!    A subscriber hears broadcasts one after the other, in the order in which they were sent; a panic in it is logged.
 //! 5. What a subscriber answers arrives at the sender: a value, an error as [`Remote`](CommunicatorError::Remote) with its
 //!    text, a cancellation as [`Cancelled`](CommunicatorError::Cancelled). An answer that follows later arrives as one
 //!    level of [`Reply`] more, as often as that happens.
-//! 6. A task is acknowledged when its answer is final, or as soon as its subscriber has taken it over
-//!    ([`Answer::Taken`], [`Answer::Owed`]); a call and a broadcast when they have arrived.
+//! 6. A task is acknowledged when its answer is final, or as soon as its subscriber has taken it over ([`Answer::Owed`]); a
+//!    call and a broadcast when they have arrived.
 //! 7. An identifier belongs to one subscriber of its kind and communicator: a second one is
 //!    [`Duplicate`](CommunicatorError::Duplicate), the removal of one that is not there
 //!    [`Unknown`](CommunicatorError::Unknown). What [`check_identifier`] refuses is
-//!    [`Identifier`](CommunicatorError::Identifier), wherever it is given.
+//!    [`Identifier`](CommunicatorError::Identifier), wherever it is given, as is what [`check_queue_name`] refuses as the name of
+//!    a queue.
 //! 8. When a subscription returned, what is sent to it arrives; when a removal returned, nothing arrives any more, and what
-//!    had arrived goes on.
+//!    had arrived goes on. A call that was under way then is refused: as unroutable, or as
+//!    [`Remote`](CommunicatorError::Remote) where a broker had told its caller already that it was on its way. Neither waits for a
+//!    broker that is away, takes nothing, or needs longer than [`limits::CONNECT`]: it returns all the same, and what others send
+//!    arrives, or is refused, as soon as the broker has caught up.
 //! 9. After [`close`](Communicator::close) every call is [`Closed`](CommunicatorError::Closed), replies that are
 //!    outstanding among them, and tasks that were not answered go back to their queue. What its subscribers were doing may be
-//!    cut off. One that is dropped is closed.
+//!    cut off; what ends before the close has returned is acknowledged and answered. One that is dropped is closed.
 //! 10. Every send and every reply has a deadline: past it, it is [`Timeout`](CommunicatorError::Timeout).
 //! 11. A task that was pulled ([`TaskQueue::next_task`]) and is dropped without an answer goes back to its queue.
 //! 12. Nothing is unbounded: what would exceed a limit is refused with an error, or waits.
@@ -53,7 +59,7 @@ pub use filter::BroadcastFilter;
 pub use local::LocalCommunicator;
 pub use pull::{Hold, ProcessingError, PulledTask, TaskOutcome, TaskQueue};
 pub use reply::{Replied, Replier, Reply, ReplyAddress};
-pub use subscription::check_identifier;
+pub use subscription::{check_identifier, check_queue_name};
 
 use std::fmt;
 use std::sync::Arc;
@@ -67,6 +73,9 @@ use crate::process::BoxFuture;
 pub type CommunicatorResult<T> = Result<T, CommunicatorError>;
 
 /// Carries tasks, calls and broadcasts. See the [module](self) for the contract.
+///
+/// What has a deadline needs a clock: sends, replies and pulls are awaited on a tokio runtime with its time enabled, and may panic
+/// elsewhere. Those who subscribe, unsubscribe and close need no runtime.
 ///
 /// Outside of this crate it is implemented with [`Reply::new`], [`PulledTask::new`], [`Incoming::new`] and [`IncomingRpc::new`].
 pub trait Communicator: fmt::Debug + Send + Sync + 'static {
@@ -264,12 +273,9 @@ pub enum Answer {
     Value(Node),
     /// What the future gives; the sender is told that it follows. A task stays unacknowledged until then.
     Later(BoxFuture<'static, Answered>),
-    /// What the future gives; the sender is told that it follows. The task is acknowledged now: whoever answers so has made sure that it
-    /// is not lost, and that its [reply](Communicator::reply) is sent also if the future is lost.
-    Taken(BoxFuture<'static, Answered>),
-    /// Nothing yet; the sender is told that it follows. The task is acknowledged now: whoever answers so sends the
-    /// [reply](Communicator::reply), and knows then that it was sent. The future runs when the sender was told, so
-    /// that no reply is before it. To a call it is a failure.
+    /// Nothing yet; the sender is told that it follows. The task is acknowledged now: whoever answers so has made sure that it is not
+    /// lost, sends the [reply](Communicator::reply), and knows then that it was sent. The future runs when the sender was told, so
+    /// that no reply is before it. To a call it is a failure, and the future never runs.
     Owed(BoxFuture<'static, ()>),
 }
 
@@ -303,7 +309,6 @@ impl fmt::Debug for Answer {
         match self {
             Self::Value(node) => f.debug_tuple("Value").field(node).finish(),
             Self::Later(_) => f.write_str("Later"),
-            Self::Taken(_) => f.write_str("Taken"),
             Self::Owed(_) => f.write_str("Owed"),
         }
     }
@@ -319,6 +324,12 @@ impl<T: Into<Node>> From<T> for Answer {
 pub trait TaskSubscriber: Send + Sync + 'static {
     /// A task has arrived.
     fn receive(&self, task: Incoming) -> BoxFuture<'static, Answered>;
+
+    /// The tokio runtime on which it works, if it has one: a communicator with a thread of its own may read and hand over
+    /// tasks there, and so need not wake another thread for each.
+    fn runtime(&self) -> Option<tokio::runtime::Handle> {
+        None
+    }
 }
 
 /// Answers calls. Closures that take an [`IncomingRpc`] and return a future of [`Answered`] are subscribers.

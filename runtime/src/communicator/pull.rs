@@ -14,12 +14,15 @@ pub trait TaskQueue: fmt::Debug + Send + Sync + 'static {
     /// The name.
     fn name(&self) -> &str;
 
-    /// Takes the next task; none if there is none for this long. A call that is dropped takes none.
+    /// Takes the next task; none if there is none for this long. A call that is dropped takes none, whatever becomes of the runtime on
+    /// which it was made. A broker that is there has [`limits::CONNECT`](crate::limits::CONNECT) to answer, also where that is longer;
+    /// one that does not is [`Timeout`](super::CommunicatorError::Timeout).
     fn next_task(&self, wait: Duration) -> BoxFuture<'_, CommunicatorResult<Option<PulledTask>>>;
 }
 
 /// What a [`Communicator`](super::Communicator) does with a task that was pulled: whoever implements one gives it to
-/// [`PulledTask::new`]. One of the calls is made at most; dropped without any, it puts the task back.
+/// [`PulledTask::new`]. One of the calls is made at most; dropped without any, it puts the task back. What a call gives may be dropped,
+/// too: before it was polled, the task goes back, from then on all of it is done.
 pub trait Hold: Send + Sync + 'static {
     /// Acknowledges the task, and sends the reply if one is wanted.
     fn finish(self: Box<Self>, answer: Result<Node, Refusal>) -> BoxFuture<'static, CommunicatorResult<()>>;
@@ -92,7 +95,8 @@ impl PulledTask {
 }
 
 impl TaskOutcome {
-    /// Acknowledges the task and answers.
+    /// Acknowledges the task and answers. A future that is dropped has done both, or, if it was never polled, neither: then the task
+    /// goes back.
     ///
     /// # Errors
     /// The connection was lost: the task may come again.
@@ -100,7 +104,7 @@ impl TaskOutcome {
         self.hold.finish(answer).await
     }
 
-    /// Acknowledges the task now; the answer is sent later to [`Incoming::reply_to`].
+    /// Acknowledges the task now; the answer is sent later to [`Incoming::reply_to`]. Dropped, it is as with [`finish`](Self::finish).
     ///
     /// # Errors
     /// The connection was lost: the task may come again.

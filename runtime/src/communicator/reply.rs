@@ -64,11 +64,16 @@ struct State {
     outcome: Option<CommunicatorResult<Node>>,
     /// Of the lowest level, which alone is awaited.
     waker: Option<Waker>,
+    /// Whoever awaits it wants the end: that it follows wakes nobody.
+    last: bool,
     /// Levels that exist; none is left when nobody awaits the reply any more.
     levels: u32,
     /// Runs then.
     forget: Option<Box<dyn FnOnce() + Send>>,
 }
+
+/// What a level says that was given on.
+const SPENT: &str = "the next level of this reply was given already";
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -79,7 +84,7 @@ impl Shared {
 impl Reply {
     /// A reply that must be there after a time, and what fills it.
     pub fn new(within: Duration) -> (Replier, Self) {
-        let state = State { pending: 0, outcome: None, waker: None, levels: 1, forget: None };
+        let state = State { pending: 0, outcome: None, waker: None, last: false, levels: 1, forget: None };
         let shared = Arc::new(Shared(Mutex::new(state)));
         (Replier(Arc::clone(&shared)), Self::level(shared, 0, within, Instant::now().checked_add(within)))
     }
@@ -92,14 +97,14 @@ impl Reply {
     ///
     /// # Errors
     /// The other side failed or was cancelled, the connection was lost, the communicator closed, or the deadline passed.
-    pub async fn last(self) -> CommunicatorResult<Node> {
-        let mut reply = self;
-        loop {
-            match reply.await? {
-                Replied::Value(node) => return Ok(node),
-                Replied::Pending(next) => reply = next,
+    pub async fn last(mut self) -> CommunicatorResult<Node> {
+        std::future::poll_fn(|context| {
+            if let Some(outcome) = self.take_last(context) {
+                return Poll::Ready(outcome);
             }
-        }
+            self.poll_deadline(context).map(Err)
+        })
+        .await
     }
 
     /// Another deadline, from now on.
@@ -114,7 +119,7 @@ impl Reply {
     fn take(&mut self, context: &Context<'_>) -> Option<CommunicatorResult<Replied>> {
         let mut state = self.shared.lock();
         if self.spent {
-            return Some(Err(CommunicatorError::Limit("the next level of this reply was given already")));
+            return Some(Err(CommunicatorError::Limit(SPENT)));
         }
         if state.pending > self.level {
             state.levels += 1;
@@ -126,20 +131,34 @@ impl Reply {
         if let Some(outcome) = &state.outcome {
             return Some(outcome.clone().map(Replied::Value));
         }
-        state.waker = Some(context.waker().clone());
+        (state.waker, state.last) = (Some(context.waker().clone()), false);
+        None
+    }
+
+    /// The end, if it is there; otherwise whoever polls is woken when it is.
+    fn take_last(&mut self, context: &Context<'_>) -> Option<CommunicatorResult<Node>> {
+        let mut state = self.shared.lock();
+        if self.spent {
+            return Some(Err(CommunicatorError::Limit(SPENT)));
+        }
+        if let Some(outcome) = &state.outcome {
+            return Some(outcome.clone());
+        }
+        (state.waker, state.last) = (Some(context.waker().clone()), true);
         None
     }
 
     /// Ends at the deadline.
-    fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<CommunicatorError> {
         let Some(deadline) = self.deadline else { return Poll::Pending };
+        let timeout = CommunicatorError::Timeout { what: "the reply", within: self.within };
         if deadline <= Instant::now() {
-            return Poll::Ready(());
+            return Poll::Ready(timeout);
         }
         if self.sleep.is_none() && tokio::runtime::Handle::try_current().is_ok() {
             self.sleep = Some(Box::pin(tokio::time::sleep_until(deadline)));
         }
-        self.sleep.as_mut().map_or(Poll::Pending, |sleep| sleep.as_mut().poll(context))
+        self.sleep.as_mut().map_or(Poll::Pending, |sleep| sleep.as_mut().poll(context).map(|()| timeout))
     }
 }
 
@@ -150,8 +169,7 @@ impl Future for Reply {
         if let Some(replied) = self.take(context) {
             return Poll::Ready(replied);
         }
-        let within = self.within;
-        self.poll_deadline(context).map(|()| Err(CommunicatorError::Timeout { what: "the reply", within }))
+        self.poll_deadline(context).map(Err)
     }
 }
 
@@ -222,7 +240,9 @@ impl Replier {
             }
         }
         let ended = state.outcome.is_some();
-        Self::wake(state);
+        if ended || !state.last {
+            Self::wake(state);
+        }
         ended
     }
 

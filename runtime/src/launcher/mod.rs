@@ -10,6 +10,7 @@ pub use worker::{ServingWorker, Worker, WorkerError};
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::runtime::Handle;
 
 use self::arguments::{Arguments, arguments};
 use self::owed::{Owed, Promise};
@@ -17,7 +18,7 @@ use crate::communicator::{Answer, Answered, Communicator, Incoming, Refusal, Tas
 use crate::limits;
 use crate::message::{Create, Node, TaskBody};
 use crate::process::{BoxFuture, Ended, ProcessId, Termination};
-use crate::runner::{AnyHandle, LaunchingByName, RunError, Runtime};
+use crate::runner::{AnyHandle, LaunchingByName, RunError, Runtime, caught_async};
 use crate::store::{OwedReply, StoreErrorKind};
 use crate::text::chain;
 
@@ -113,17 +114,37 @@ impl TaskSubscriber for ProcessLauncher {
                 Err(refusal) => return Ok(at_once(Err(refusal))),
                 Ok(body) => body,
             };
+            let tokio = inner.runtime.tokio();
+            if Handle::try_current().is_ok_and(|here| here.id() == tokio.id()) {
+                return match caught_async(inner.perform(task, body)).await {
+                    Ok(performed) => answered(performed),
+                    Err(_) => Ok(at_once(Err(Refusal::failed(PANICKED)))),
+                };
+            }
             let work = Arc::clone(&inner);
             // Constructors and hooks are the user's: they run where steps do.
-            let work = inner.runtime.spawn(async move { work.perform(task, body).await });
+            let work = tokio.spawn(async move { work.perform(task, body).await });
             match work.await {
-                Ok(Err(Refusal::Rejected(why))) => Err(Refusal::Rejected(why)),
-                Ok(Err(refusal)) => Ok(at_once(Err(refusal))),
-                Ok(Ok(answer)) => Ok(answer),
-                Err(failed) if failed.is_panic() => Ok(at_once(Err(Refusal::failed("the launcher panicked")))),
+                Ok(performed) => answered(performed),
+                Err(failed) if failed.is_panic() => Ok(at_once(Err(Refusal::failed(PANICKED)))),
                 Err(_) => Err(closes()),
             }
         })
+    }
+
+    fn runtime(&self) -> Option<Handle> {
+        Some(self.inner.runtime.tokio().clone())
+    }
+}
+
+const PANICKED: &str = "the launcher panicked";
+
+/// A failure follows, as from plumpy; a rejection does not.
+fn answered(performed: Answered) -> Answered {
+    match performed {
+        Err(Refusal::Rejected(why)) => Err(Refusal::Rejected(why)),
+        Err(refusal) => Ok(at_once(Err(refusal))),
+        Ok(answer) => Ok(answer),
     }
 }
 
@@ -156,6 +177,7 @@ impl Inner {
         let process = create.process.clone();
         let Arguments { inputs, pid } = arguments(create)?;
         let launching = self.runtime.launch_by_name(&process, inputs).key(format!("task/{}", task.id));
+        let launching = launching.undisturbed();
         Ok(match pid {
             Some(pid) => launching.id(pid),
             None => launching,
@@ -236,7 +258,7 @@ impl Inner {
             match self.runtime.restore(pid, tag).await {
                 Ok(handle) => Ok(Brought { handle, promise: Some(promise) }),
                 Err(error) => {
-                    self.runtime.settle(pid.clone(), promise.reply.id).await?;
+                    self.runtime.settle(vec![(pid.clone(), promise.reply.id)]).await?;
                     Err(error)
                 }
             }

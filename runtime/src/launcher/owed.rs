@@ -22,6 +22,15 @@ pub(super) struct Owed {
     dues: Arc<Mutex<HashMap<ProcessId, HashMap<String, Due>>>>,
     /// How many of them are being waited for or sent.
     open: watch::Sender<usize>,
+    paid: Arc<Mutex<Paid>>,
+}
+
+/// Replies that were sent, and are to be forgotten in the store.
+#[derive(Default)]
+struct Paid {
+    replies: Vec<(ProcessId, String)>,
+    /// Someone settles them.
+    settling: bool,
 }
 
 /// A reply that is due at the end of a process.
@@ -114,7 +123,13 @@ pub(super) struct Resumed {
 
 impl Owed {
     pub(super) fn new(runtime: &Runtime, communicator: Arc<dyn Communicator>) -> Self {
-        Self { runtime: runtime.clone(), communicator, dues: Arc::default(), open: watch::Sender::new(0) }
+        Self {
+            runtime: runtime.clone(),
+            communicator,
+            dues: Arc::default(),
+            open: watch::Sender::new(0),
+            paid: Arc::default(),
+        }
     }
 
     fn dues(&self) -> MutexGuard<'_, HashMap<ProcessId, HashMap<String, Due>>> {
@@ -191,7 +206,7 @@ impl Owed {
             let sent = owed.reply(&pid, &id, answer).await;
             owed.remove(&pid, &id);
             if sent {
-                owed.settle(pid, id).await;
+                owed.settle(pid, id);
             }
         });
     }
@@ -280,11 +295,34 @@ impl Owed {
         }
     }
 
-    async fn settle(&self, pid: ProcessId, id: String) {
-        if let Err(error) = self.runtime.settle(pid.clone(), id).await {
-            // It is sent once more after the next start, and whoever had waited takes no notice.
-            tracing::warn!(%pid, error = &error as &dyn std::error::Error, "a reply that was sent stays owed");
+    /// Has a reply that was sent forgotten, with all that are sent until the store gets there: nobody waits for that.
+    fn settle(&self, pid: ProcessId, id: String) {
+        let mut paid = self.paid();
+        paid.replies.push((pid, id));
+        if std::mem::replace(&mut paid.settling, true) {
+            return;
         }
+        let (owed, open) = (self.clone(), self.open());
+        self.runtime.spawn(async move {
+            let _open = open;
+            while let Some(replies) = owed.take_paid() {
+                if let Err(error) = owed.runtime.settle(replies).await {
+                    // They are sent once more after the next start, and whoever had waited takes no notice.
+                    tracing::warn!(error = &error as &dyn std::error::Error, "replies that were sent stay owed");
+                }
+            }
+        });
+    }
+
+    fn paid(&self) -> MutexGuard<'_, Paid> {
+        self.paid.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_paid(&self) -> Option<Vec<(ProcessId, String)>> {
+        let mut paid = self.paid();
+        let replies = std::mem::take(&mut paid.replies);
+        paid.settling = !replies.is_empty();
+        paid.settling.then_some(replies)
     }
 
     /// Waits for all processes that owe a reply by the store.

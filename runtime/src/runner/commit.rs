@@ -139,6 +139,7 @@ pub(super) fn new_process(
         defaulted: inputs.defaulted_text(),
         listeners: None,
         owes: None,
+        begun: None,
         at,
     })
 }

@@ -113,6 +113,12 @@ impl Resident {
         })
     }
 
+    /// It was created as running.
+    pub(crate) fn begin(&mut self) {
+        self.machine = Machine::new(ProcessState::Running, false);
+        self.committed = ProcessState::Running;
+    }
+
     pub(crate) fn extra(&self) -> Option<&Extra> {
         self.extra.as_deref()
     }

@@ -4,11 +4,12 @@ use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::caught::caught;
 use super::commit::new_process;
 use super::entry::{Entry, Resident};
 use super::handle::{AnyHandle, Handle};
 use super::hooks::{created, creating};
-use super::instance::Live;
+use super::instance::{Chosen, Live};
 use super::shared::Shared;
 use super::{ProcessType, RunError};
 use crate::clock::Timestamp;
@@ -36,6 +37,7 @@ pub struct LaunchingByName {
     listeners: Result<Vec<Attached>, RunError>,
     unstarted: bool,
     owes: Option<OwedReply>,
+    undisturbed: bool,
 }
 
 impl<P: Process> Launching<P> {
@@ -87,6 +89,7 @@ impl LaunchingByName {
             listeners: Ok(Vec::new()),
             unstarted: false,
             owes: None,
+            undisturbed: false,
         }
     }
 
@@ -129,6 +132,12 @@ impl LaunchingByName {
         self
     }
 
+    /// Whoever awaits it does so to its end, where drivers run: it needs no task of its own.
+    pub(crate) fn undisturbed(mut self) -> Self {
+        self.undisturbed = true;
+        self
+    }
+
     async fn launch(self) -> Result<AnyHandle, RunError> {
         let process = self.process?;
         if self.shared.is_closing() {
@@ -142,7 +151,11 @@ impl LaunchingByName {
         }
         let (at, unstarted, owes) = (self.shared.env.clock.now(), self.unstarted, self.owes);
         let new = New { process: Arc::clone(&process), pid, key: self.key, inputs, listeners, unstarted, owes, at };
-        let slot = if self.shared.store().is_some() {
+        let slot = if self.shared.store().is_none() {
+            create_volatile(&self.shared, new)?
+        } else if self.undisturbed {
+            create_stored(&self.shared, new).await?
+        } else {
             // On a task of its own: if the caller goes away meanwhile, what the store has is run all the same.
             let shared = Arc::clone(&self.shared);
             let creation = self.shared.tokio.spawn(async move { create_stored(&shared, new).await });
@@ -150,8 +163,6 @@ impl LaunchingByName {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(_) => Err(RunError::Closed),
             })?
-        } else {
-            create_volatile(&self.shared, new)?
         };
         if let Some(remote) = &self.shared.remote {
             remote.arrived().await;
@@ -187,9 +198,19 @@ impl New {
         Ok(live)
     }
 
+    /// Whether the process can begin with its creation, which saves a commit: where nobody takes part in the transition, and a slot is
+    /// free.
+    fn may_begin_at_once(&self, shared: &Shared, live: &mut dyn Live) -> bool {
+        let unwatched = shared.listeners.is_empty() && self.listeners.is_empty() && live.hooks().is_none();
+        unwatched && !self.unstarted && shared.slots.available_permits() > 0
+    }
+
     /// Tells that the process exists, and lets it run.
-    fn adopt(self, shared: &Arc<Shared>, slot: Arc<Slot>, live: Box<dyn Live>) -> Arc<Slot> {
+    fn adopt(self, shared: &Arc<Shared>, slot: Arc<Slot>, live: Box<dyn Live>, begun: bool) -> Arc<Slot> {
         let mut resident = Resident::new(live);
+        if begun {
+            resident.begin();
+        }
         if !self.listeners.is_empty() {
             resident.extra_mut().listeners = self.listeners;
         }
@@ -215,7 +236,7 @@ fn create_volatile(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunError
         return if name == process.name() { Ok(holder) } else { in_use(key.clone(), &holder, name) };
     }
     let Some(live) = live else { return Ok(slot) };
-    let adopted = new.adopt(shared, Arc::clone(&slot), live);
+    let adopted = new.adopt(shared, Arc::clone(&slot), live, false);
     if !Arc::ptr_eq(&adopted, &slot) {
         // Another launch with this id was faster. The key leads to ours: who has it of the key learns of the same end.
         let runs = Arc::clone(&adopted);
@@ -228,8 +249,15 @@ async fn create_stored(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunE
     let Some(store) = shared.store() else { return Err(RunError::NoStore) };
     let New { process, pid, .. } = &new;
     let mut live = new.live(shared)?;
+    let mut begun = new.may_begin_at_once(shared, live.as_mut());
+    // What is chosen is stored with it, so that it is not chosen again.
+    if begun && !matches!(caught(|| live.choose()), Ok(Ok(Chosen::Step))) {
+        // It ends at once, or a predicate failed, which is to fail where it runs.
+        (live, begun) = (new.live(shared)?, false);
+    }
     let mut row = new_process(pid.clone(), live.as_mut(), process, &new.inputs, new.at)
         .map_err(|error| unwritable(process, &error))?;
+    row.begun = begun.then(|| live.at());
     row.key.clone_from(&new.key);
     row.owes.clone_from(&new.owes);
     if !new.listeners.is_empty() {
@@ -241,7 +269,7 @@ async fn create_stored(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunE
         let creation = store.create(shared.env.epoch, row).await?;
         if creation == Creation::Created {
             let slot = Slot::new(pid.clone());
-            return Ok(new.adopt(shared, slot, live));
+            return Ok(new.adopt(shared, slot, live, begun));
         }
         creation
     };

@@ -1,6 +1,7 @@
 //! What a launcher asks of a runtime beside what users ask: replies that are owed, and tasks of its own.
 
 use std::future::Future;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::{AnyHandle, RunError, Runtime};
@@ -14,6 +15,11 @@ impl Runtime {
         F: Future<Output: Send> + Send + 'static,
     {
         self.shared().tokio.spawn(work)
+    }
+
+    /// Where drivers run.
+    pub(crate) fn tokio(&self) -> &Handle {
+        &self.shared().tokio
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -38,10 +44,10 @@ impl Runtime {
         Ok(store.owe(self.shared().env.epoch, pid, reply).await?)
     }
 
-    /// Forgets a reply that was sent.
-    pub(crate) async fn settle(&self, pid: ProcessId, id: String) -> Result<(), RunError> {
+    /// Forgets replies that were sent.
+    pub(crate) async fn settle(&self, replies: Vec<(ProcessId, String)>) -> Result<(), RunError> {
         let Some(store) = self.store() else { return Ok(()) };
-        Ok(store.settle(self.shared().env.epoch, vec![(pid, id)]).await?)
+        Ok(store.settle(self.shared().env.epoch, replies).await?)
     }
 }
 

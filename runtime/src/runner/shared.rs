@@ -134,7 +134,12 @@ impl Shared {
             return Arc::clone(&known.slot);
         }
         if let Some(remote) = &self.remote {
+            let new = creation.is_some();
             remote.join(entry.pid(), creation);
+            let to = entry.lock().view.state;
+            if new && to != ProcessState::Created {
+                remote.tell(Transition { pid: entry.pid(), from: Some(ProcessState::Created), to });
+            }
         }
         if !self.adopt_at_rest(entry) {
             self.wake_entry(entry);

@@ -190,8 +190,18 @@ pub struct NewProcess {
     pub listeners: Option<String>,
     /// The reply that it owes at its end to whoever had it created. Not for a child, which its parent waits for.
     pub owes: Option<OwedReply>,
+    /// The step that is about to run, if the process begins at once: it is created as running, and its history has that
+    /// transition. None if it is to be begun by a commit.
+    pub begun: Option<&'static str>,
     /// When.
     pub at: Timestamp,
+}
+
+impl NewProcess {
+    /// The state in which it is created.
+    pub fn state(&self) -> ProcessState {
+        if self.begun.is_some() { ProcessState::Running } else { ProcessState::Created }
+    }
 }
 
 /// A reply that a process owes at its end to someone elsewhere, who sent a task and waits.

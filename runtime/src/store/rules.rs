@@ -126,7 +126,8 @@ fn add(table: &mut impl Table, process: NewProcess) -> StoreResult<Creation> {
             row.count_open();
         }
     }
-    table.insert(Row::new(process));
+    let row = Row::new(process, table.retention());
+    table.insert(row);
     Ok(Creation::Created)
 }
 
@@ -323,14 +324,22 @@ pub(super) fn delete(table: &mut impl Table, pid: &ProcessId) -> StoreResult<boo
 }
 
 impl Row {
-    fn new(process: NewProcess) -> Self {
+    fn new(process: NewProcess, retention: Retention) -> Self {
+        let state = process.state();
+        let begun = process.begun.map(|point| HistoryEntry {
+            at: process.at,
+            from: ProcessState::Created,
+            to: state,
+            steps: 0,
+            point: point.to_owned(),
+        });
         let record = Record {
             pid: process.pid,
             envelope: process.envelope,
             key: process.key,
             follows: process.parent.as_ref().is_some_and(|parent| parent.follows),
             parent: process.parent.map(|parent| parent.pid),
-            state: ProcessState::Created,
+            state,
             paused: false,
             status: StatusText::default(),
             position: process.position,
@@ -347,7 +356,7 @@ impl Row {
             created_at: process.at,
             updated_at: process.at,
         };
-        Self {
+        let mut row = Self {
             order: 0,
             record,
             children: Vec::new(),
@@ -355,7 +364,11 @@ impl Row {
             history: VecDeque::new(),
             report: VecDeque::new(),
             memos: BTreeMap::new(),
+        };
+        if let Some(begun) = begun {
+            row.push(begun, retention);
         }
+        row
     }
 
     /// Neither terminal nor put aside.

@@ -1,6 +1,18 @@
 //! The communicator over RabbitMQ.
 
+mod alarm;
+mod broadcasts;
+mod calls;
+mod closing;
+mod crowd;
+mod life;
+mod peer;
+mod pull;
 mod recovery;
+mod refused;
+mod tasks;
+#[cfg(feature = "amqp-tls")]
+mod tls;
 mod wire;
 
 use crate::broker::Broker;

@@ -232,19 +232,24 @@ async fn a_memory_alarm_holds_what_is_sent_until_its_deadline() {
 async fn a_task_beyond_the_consumer_timeout_is_joined_and_one_that_is_taken_over_is_not_concerned() {
     let broker = Broker::start(&["consumer_timeout = 1000", "{channel_tick_interval, 200}"]);
     let options = options();
-    let (sender, worker) = (connect(&broker, &options).await, connect(&broker, &options).await);
+    let (sender, worker) = (connect(&broker, &options).await, Arc::new(connect(&broker, &options).await));
     let (gate, runs) = (Gate::new(), Arc::new(AtomicU32::new(0)));
-    let (held, counted) = (gate.clone(), Arc::clone(&runs));
+    let (held, counted, owing) = (gate.clone(), Arc::clone(&runs), Arc::downgrade(&worker));
     let waits = move |task: Incoming| {
         counted.fetch_add(1, Ordering::SeqCst);
-        let gate = held.clone();
+        let (gate, owing) = (held.clone(), owing.clone());
         async move {
-            let taken = task.body.as_text() == Some("taken");
-            let done = Box::pin(async move {
+            if task.body.as_text() == Some("taken") {
+                let address = task.reply_to.unwrap();
+                return Ok(Answer::Owed(Box::pin(async move {
+                    gate.pass().await;
+                    owing.upgrade().unwrap().reply(&address, Ok(task.body)).await.unwrap();
+                })));
+            }
+            Ok(Answer::Later(Box::pin(async move {
                 gate.pass().await;
                 Ok(Answer::Value(task.body))
-            });
-            Ok(if taken { Answer::Taken(done) } else { Answer::Later(done) })
+            })))
         }
     };
     worker.add_task_subscriber(Arc::new(waits), None).await.unwrap();

@@ -1,73 +1,19 @@
-//! What a peer sees: topology, properties, bodies. It is a bare client of AMQP.
+//! What a peer sees: topology, properties, bodies.
 
+use super::peer::Peer;
 use super::{connect, echoes, hears, options, soon, task_queue_of};
 use crate::broker::Broker;
 use crate::support::eventually;
+use lapin::BasicProperties;
 use lapin::message::Delivery;
-use lapin::options::{BasicGetOptions, BasicPublishOptions, QueueBindOptions, QueueDeclareOptions};
-use lapin::types::{FieldTable, ShortString};
-use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
 use procession::communicator::{
-    AmqpCommunicator, AmqpOptions, Answer, Communicator, CommunicatorError, Incoming, IncomingRpc, Rpc, Task,
+    AmqpCommunicator, AmqpOptions, Answer, BroadcastFilter, Communicator, CommunicatorError, Incoming, IncomingRpc,
+    Rpc, Task,
 };
-use procession::message::{self, Broadcast, Node, ReplyBody};
+use procession::message::{Broadcast, Node, ReplyBody};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// A peer that speaks AMQP only.
-struct Peer {
-    channel: Channel,
-    queue: ShortString,
-    _connection: Connection,
-}
-
-impl Peer {
-    async fn new(broker: &Broker) -> Self {
-        let connection = Connection::connect(&broker.url(), ConnectionProperties::default()).await.unwrap();
-        let channel = connection.create_channel().await.unwrap();
-        let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
-        let queue = channel.queue_declare("".into(), options, FieldTable::default()).await.unwrap();
-        Self { channel, queue: queue.name().clone(), _connection: connection }
-    }
-
-    async fn bind(&self, exchange: &str, key: &str) {
-        let options = QueueBindOptions::default();
-        let bound =
-            self.channel.queue_bind(self.queue.clone(), exchange.into(), key.into(), options, FieldTable::default());
-        bound.await.unwrap();
-    }
-
-    /// Sends a body, with a reply to its own queue.
-    async fn send(&self, exchange: &str, key: &str, body: &[u8]) {
-        let properties =
-            BasicProperties::default().with_reply_to(self.queue.clone()).with_correlation_id("mine".into());
-        self.send_with(exchange, key, body, properties).await;
-    }
-
-    async fn send_with(&self, exchange: &str, key: &str, body: &[u8], properties: BasicProperties) {
-        let options = BasicPublishOptions::default();
-        self.channel.basic_publish(exchange.into(), key.into(), options, body, properties).await.unwrap();
-    }
-
-    /// The next message in its queue, or in another.
-    async fn next(&self, queue: &ShortString) -> Delivery {
-        let get = || self.channel.basic_get(queue.clone(), BasicGetOptions { no_ack: true });
-        let mut got = None;
-        soon("a message", async {
-            while got.is_none() {
-                got = get().await.unwrap();
-            }
-        })
-        .await;
-        got.unwrap().delivery
-    }
-
-    async fn reply(&self) -> ReplyBody {
-        let delivery = self.next(&self.queue).await;
-        assert_eq!(delivery.properties.correlation_id().as_ref().unwrap().as_str(), "mine");
-        ReplyBody::try_from(message::decode(&delivery.data).unwrap()).unwrap()
-    }
-}
 
 #[track_caller]
 fn has_properties(delivery: &Delivery, delivery_mode: u8, request: Option<&str>) {
@@ -95,7 +41,9 @@ fn has_properties(delivery: &Delivery, delivery_mode: u8, request: Option<&str>)
 async fn exchanges_queues_and_bindings_are_those_of_kiwipy() {
     let broker = Broker::start(&[]);
     let communicator = connect(&broker, &AmqpOptions::new()).await;
-    let _heard = hears(&communicator).await;
+    let hearing = |_: Arc<Broadcast>| async {};
+    let all = BroadcastFilter::all();
+    let hearer = communicator.add_broadcast_subscriber(Arc::new(hearing), all, None).await.unwrap();
     echoes(&communicator, "one").await;
     echoes(&communicator, "two").await;
     communicator.task_queue("extra").await.unwrap();
@@ -114,12 +62,12 @@ async fn exchanges_queues_and_bindings_are_those_of_kiwipy() {
         [&row[1], &row[2], &row[3], &row[4]].map(String::as_str)
     };
     let shared = ["true", "false", "false", "[{\"x-message-ttl\",604800000}]"];
-    let replies = ["false", "true", "true", "[{\"x-expires\",60000}]"];
+    let replies = ["false", "true", "false", "[{\"x-expires\",60000}]"];
     assert_eq!(row("extra"), shared);
     assert_eq!(row("kiwipy.tasks-reply-"), replies);
     assert_eq!(row("kiwipy.messages-reply-"), replies);
-    assert_eq!(row("amq_"), ["false", "true", "true", "[{\"x-expires\",60000},{\"x-message-ttl\",66000}]"]);
-    assert_eq!(row("broadcast-"), ["false", "true", "true", "[{\"x-message-ttl\",66000}]"]);
+    assert_eq!(row("amq_"), ["false", "true", "false", "[{\"x-expires\",60000},{\"x-message-ttl\",66000}]"]);
+    assert_eq!(row("broadcast-"), ["false", "true", "false", "[{\"x-message-ttl\",66000}]"]);
     let tasks = queues.iter().find(|row| row[0] == "kiwipy.tasks").unwrap();
     assert_eq!(tasks[1..], shared);
     assert_eq!(queues.len(), 6, "{queues:?}");
@@ -142,6 +90,8 @@ async fn exchanges_queues_and_bindings_are_those_of_kiwipy() {
     communicator.remove_rpc_subscriber("one").await.unwrap();
     let bindings = broker.list("list_bindings", &columns).await;
     assert!(!bindings.iter().any(|row| row[2] == "[rpc].one"), "no route remains");
+    communicator.remove_broadcast_subscriber(&hearer).await.unwrap();
+    assert!(!broker.queues().await.keys().any(|name| name.starts_with("broadcast-")), "nobody hears them any more");
     communicator.close().await.unwrap();
     let left = broker.queues().await;
     let left: Vec<_> = left.keys().map(String::as_str).collect();
@@ -236,26 +186,6 @@ async fn what_cannot_be_read_is_answered_and_does_not_come_back() {
     assert_eq!(broker.queues().await[&queue].ready, 0);
 }
 
-/// One that was not confirmed is sent again over the next connection, also if it had arrived.
-#[tokio::test]
-#[ignore = "needs RabbitMQ: cargo xtask test"]
-async fn a_broadcast_that_comes_twice_is_heard_once() {
-    let broker = Broker::shared();
-    let options = options();
-    let listener = connect(&broker, &options).await;
-    let mut heard = hears(&listener).await;
-    let peer = Peer::new(&broker).await;
-    let messages = task_queue_of(&options).replace(".queue", ".messages");
-    for (subject, id) in [("one", "1"), ("one", "1"), ("two", "2"), ("one", "1"), ("three", ""), ("three", "")] {
-        let properties = BasicProperties::default();
-        let properties = if id.is_empty() { properties } else { properties.with_message_id(id.into()) };
-        peer.send_with(&messages, "[broadcast]", format!("subject: {subject}\n").as_bytes(), properties).await;
-    }
-    for subject in ["one", "two", "three", "three"] {
-        assert_eq!(soon("a broadcast", heard.recv()).await.unwrap().as_deref(), Some(subject));
-    }
-}
-
 #[tokio::test]
 #[ignore = "needs RabbitMQ: cargo xtask test"]
 async fn a_request_without_an_address_is_done_and_not_answered() {
@@ -292,172 +222,6 @@ async fn a_request_without_an_address_is_done_and_not_answered() {
 
 #[tokio::test]
 #[ignore = "needs RabbitMQ: cargo xtask test"]
-async fn calls_to_nobody_are_told_apart_from_those_that_arrive() {
-    let broker = Broker::shared();
-    let options = options();
-    let (sender, worker) = (Arc::new(connect(&broker, &options).await), connect(&broker, &options).await);
-    echoes(&worker, "somebody").await;
-    // Beside one another, so that the broker acknowledges many at once.
-    let mut calls = tokio::task::JoinSet::new();
-    for number in 0..2_000_i64 {
-        let sender = Arc::clone(&sender);
-        calls.spawn(async move {
-            let somebody = number % 3 != 0;
-            let recipient = if somebody { "somebody" } else { "nobody" };
-            let sent = sender.rpc_send(Rpc::new(recipient, Node::from(number))).await;
-            match sent {
-                Ok(reply) => somebody && reply.last().await.unwrap() == Node::from(number),
-                Err(CommunicatorError::Unroutable { recipient }) => !somebody && recipient == "nobody",
-                Err(error) => panic!("{error}"),
-            }
-        });
-    }
-    let right = soon("all calls", calls.join_all()).await;
-    assert!(right.into_iter().all(|right| right));
-}
-
-#[tokio::test]
-#[ignore = "needs RabbitMQ: cargo xtask test"]
-async fn a_broadcast_arrives_before_the_reply_that_follows_from_it() {
-    let broker = Broker::shared();
-    let options = options();
-    let (peer, worker) = (Peer::new(&broker).await, Arc::new(connect(&broker, &options).await));
-    let tells = Arc::downgrade(&worker);
-    let answer = move |call: IncomingRpc| {
-        let tells = tells.upgrade();
-        async move {
-            let told = Broadcast::new(call.body.clone()).subject("done");
-            tells.unwrap().broadcast_send(told).await.unwrap();
-            Ok(Answer::Value(call.body))
-        }
-    };
-    worker.add_rpc_subscriber(Arc::new(answer), Some("called".to_owned())).await.unwrap();
-    let messages = task_queue_of(&options).replace(".queue", ".messages");
-    peer.bind(&messages, peer.queue.as_str()).await;
-    peer.bind(&messages, "[broadcast]").await;
-    for number in 0..200 {
-        peer.send(&messages, "[rpc].called", number.to_string().as_bytes()).await;
-    }
-    let mut told = 0;
-    for _ in 0..400 {
-        let delivery = peer.next(&peer.queue).await;
-        let node = message::decode(&delivery.data).unwrap();
-        if delivery.routing_key.as_str() == "[broadcast]" {
-            told += 1;
-        } else {
-            let number = node.get("result").cloned().unwrap();
-            assert!(matches!(number, Node::Integer(number) if number < told), "{number} of {told}");
-        }
-    }
-    assert_eq!(told, 200);
-}
-
-#[tokio::test]
-#[ignore = "needs RabbitMQ: cargo xtask test"]
-async fn an_idle_worker_answers_ten_thousand_calls() {
-    let broker = Broker::shared();
-    let options = options();
-    let (sender, worker) = (Arc::new(connect(&broker, &options).await), connect(&broker, &options).await);
-    echoes(&worker, "idle").await;
-    let mut callers = tokio::task::JoinSet::new();
-    for caller in 0..50_i64 {
-        let sender = Arc::clone(&sender);
-        callers.spawn(async move {
-            for number in 0..200 {
-                let body = Node::from(caller * 200 + number);
-                let reply = sender.rpc_send(Rpc::new("idle", body.clone())).await.unwrap();
-                assert_eq!(reply.last().await.unwrap(), body);
-            }
-        });
-    }
-    soon("all replies", callers.join_all()).await;
-}
-
-#[test]
-#[ignore = "needs RabbitMQ: cargo xtask test"]
-fn a_thread_that_is_blocked_stops_neither_calls_nor_tasks_nor_heartbeats() {
-    let broker = Broker::shared();
-    let options = options().heartbeat(Duration::from_secs(1));
-    let blocked = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let worker = blocked.block_on(async {
-        let worker = connect(&broker, &options).await;
-        echoes(&worker, "echo").await;
-        let task = |task: Incoming| async move { Ok(Answer::Value(task.body)) };
-        worker.add_task_subscriber(Arc::new(task), None).await.unwrap();
-        worker
-    });
-    // Nobody drives the runtime on which it was made.
-    let other = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    other.block_on(async {
-        let sender = connect(&broker, &options).await;
-        for round in 0..40 {
-            let reply = sender.rpc_send(Rpc::new("echo", Node::from(round))).await.unwrap();
-            assert_eq!(soon("a reply", reply.last()).await.unwrap(), Node::from(round));
-            let reply = sender.task_send(Task::new(Node::from(round))).await.unwrap().unwrap();
-            assert_eq!(soon("a reply", reply.last()).await.unwrap(), Node::from(round));
-            // Heartbeats that are missed for two seconds would end the connection.
-            tokio::time::sleep(Duration::from_millis(75)).await;
-        }
-        assert_eq!((sender.statistics().reconnects, worker.statistics().reconnects), (0, 0));
-    });
-}
-
-/// Threads that only this test has: it runs itself once more, alone.
-#[cfg(target_os = "linux")]
-#[test]
-#[ignore = "needs RabbitMQ: cargo xtask test"]
-fn nothing_is_left_of_communicators_that_are_closed_or_dropped() {
-    const ALONE: &str = "PROCESSION_TEST_ALONE";
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let Ok(url) = std::env::var(ALONE) else {
-        let broker = Broker::start(&[]);
-        let thread = std::thread::current();
-        let this = thread.name().expect("a test's thread has its name");
-        let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
-        alone.args(["--include-ignored", "--exact", this]).env(ALONE, broker.url());
-        let output = alone.output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-        let none = || async { broker.list("list_connections", &["pid"]).await.iter().all(|row| row[0].is_empty()) };
-        return runtime.block_on(eventually(none));
-    };
-    let threads = || {
-        let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
-        let mut names: Vec<_> =
-            tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok()).collect();
-        names.sort();
-        names
-    };
-    let files = || std::fs::read_dir("/proc/self/fd").unwrap().count();
-    runtime.block_on(async {
-        // lapin's way to tokio has a thread for all that stays.
-        AmqpCommunicator::connect(&url, options()).await.unwrap().close().await.unwrap();
-        eventually(|| async {
-            !threads().iter().any(|name| name.starts_with("procession") || name.starts_with("lapin"))
-        })
-        .await;
-        let before = (threads(), files());
-        for round in 0..8 {
-            let communicator = AmqpCommunicator::connect(&url, options()).await.unwrap();
-            echoes(&communicator, "echo").await;
-            let refused = AmqpCommunicator::connect(&url.replace("guest:guest", "guest:wrong"), options()).await;
-            assert!(refused.is_err());
-            if round % 2 == 0 {
-                communicator.close().await.unwrap();
-            }
-        }
-        eventually(|| async {
-            let now = (threads(), files());
-            if now != before {
-                println!("{before:?} was, {now:?} is");
-            }
-            now == before
-        })
-        .await;
-    });
-}
-
-#[tokio::test]
-#[ignore = "needs RabbitMQ: cargo xtask test"]
 async fn a_broker_with_other_properties_is_told_at_once() {
     let broker = Broker::shared();
     let options = options();
@@ -478,142 +242,4 @@ async fn the_broker_tells_what_it_is() {
     assert!(properties.get("version").and_then(Node::as_text).is_some_and(|version| version.contains('.')));
     let capabilities = properties.get("capabilities").unwrap();
     assert_eq!(capabilities.get("publisher_confirms").and_then(Node::as_bool), Some(true));
-}
-
-/// The sender's queue for replies is bound again, as kiwipy does after its own connection was lost.
-#[tokio::test]
-#[ignore = "needs RabbitMQ: cargo xtask test"]
-async fn a_reply_waits_for_a_sender_that_is_away_for_a_moment() {
-    let broker = Broker::shared();
-    let options = options();
-    let worker = Arc::new(connect(&broker, &options).await);
-    let (begun, mut begins) = tokio::sync::mpsc::channel(2);
-    let go_on = Arc::new(tokio::sync::Semaphore::new(0));
-    let (owing, released) = (Arc::clone(&worker), Arc::clone(&go_on));
-    let subscriber = move |task: Incoming| {
-        let (owing, released, begun) = (Arc::clone(&owing), Arc::clone(&released), begun.clone());
-        async move {
-            let work = async move {
-                begun.send(()).await.unwrap();
-                released.acquire().await.unwrap().forget();
-            };
-            if task.body == Node::from("later") {
-                return Ok(Answer::Later(Box::pin(async move {
-                    work.await;
-                    Ok(Answer::from("late"))
-                })));
-            }
-            let address = task.reply_to.unwrap();
-            Ok(Answer::Owed(Box::pin(async move {
-                work.await;
-                owing.reply(&address, Ok(Node::from("owed"))).await.unwrap();
-            })))
-        }
-    };
-    let identifier = worker.add_task_subscriber(Arc::new(subscriber), None).await.unwrap();
-    let (peer, queue) = (Peer::new(&broker).await, task_queue_of(&options));
-    let tasks = queue.replace(".queue", ".tasks");
-    for (body, answer) in [("later", "late"), ("owe", "owed")] {
-        peer.bind(&tasks, peer.queue.as_str()).await;
-        peer.send(&tasks, &queue, format!("[{body}, false]").as_bytes()).await;
-        assert_eq!(peer.reply().await, ReplyBody::Pending);
-        soon("the work", begins.recv()).await.unwrap();
-        let (exchange, key) = (ShortString::from(tasks.as_str()), peer.queue.clone());
-        peer.channel.queue_unbind(peer.queue.clone(), exchange, key, FieldTable::default()).await.unwrap();
-        go_on.add_permits(1);
-        // It is sent at least twice: nobody can have it before.
-        tokio::time::sleep(procession::limits::SENDER_AGAIN * 3 / 2).await;
-        peer.bind(&tasks, peer.queue.as_str()).await;
-        assert_eq!(peer.reply().await, ReplyBody::Value(Node::from(answer)));
-    }
-    worker.remove_task_subscriber(&identifier).await.unwrap();
-}
-
-/// A task that was not confirmed is sent again, with the queue of the next connection for its reply.
-#[tokio::test]
-#[ignore = "needs RabbitMQ: cargo xtask test"]
-async fn a_task_that_two_sent_is_answered_to_both() {
-    let broker = Broker::shared();
-    let options = options();
-    let worker = Arc::new(connect(&broker, &options).await);
-    let go_on = Arc::new(tokio::sync::Semaphore::new(0));
-    let (owing, released) = (Arc::clone(&worker), Arc::clone(&go_on));
-    let subscriber = move |task: Incoming| {
-        let (owing, released) = (Arc::clone(&owing), Arc::clone(&released));
-        async move {
-            // What takes time before the task is taken over: a store.
-            released.acquire().await.unwrap().forget();
-            let address = task.reply_to.unwrap();
-            Ok(Answer::Owed(Box::pin(async move { owing.reply(&address, Ok(task.body)).await.unwrap() })))
-        }
-    };
-    let identifier = worker.add_task_subscriber(Arc::new(subscriber), None).await.unwrap();
-    let peers = [Peer::new(&broker).await, Peer::new(&broker).await];
-    let queue = task_queue_of(&options);
-    let tasks = queue.replace(".queue", ".tasks");
-    for peer in &peers {
-        peer.bind(&tasks, peer.queue.as_str()).await;
-        let properties = BasicProperties::default().with_reply_to(peer.queue.clone());
-        let properties = properties.with_correlation_id("mine".into()).with_message_id("one task".into());
-        peer.send_with(&tasks, &queue, b"[7, false]", properties).await;
-    }
-    eventually(|| async { worker.statistics().joined == 1 }).await;
-    go_on.add_permits(2);
-    for peer in &peers {
-        let mut reply = peer.reply().await;
-        while reply == ReplyBody::Pending {
-            reply = peer.reply().await;
-        }
-        assert_eq!(reply, ReplyBody::Value(Node::from(7)));
-    }
-    worker.remove_task_subscriber(&identifier).await.unwrap();
-}
-
-/// Calls and broadcasts share a channel; an acknowledgement of one that was acknowledged is an error of that channel.
-#[tokio::test]
-#[ignore = "needs RabbitMQ: cargo xtask test"]
-async fn many_calls_and_broadcasts_at_once_cost_no_connection() {
-    let (broker, options) = (Broker::shared(), options());
-    let (worker, sender) = (connect(&broker, &options).await, connect(&broker, &options).await);
-    echoes(&worker, "echo").await;
-    let mut heard = hears(&worker).await;
-    for round in 0..20 {
-        let calls = (0..100).map(|_| sender.rpc_send(Rpc::new("echo", Node::from(round))));
-        let told = (0..100).map(|_| sender.broadcast_send(Broadcast::new(Node::Null).subject("told")));
-        let (calls, told): (Vec<_>, Vec<_>) = calls.zip(told).unzip();
-        let all = async {
-            let mut replies = Vec::new();
-            for (call, told) in calls.into_iter().zip(told) {
-                let (reply, told) = tokio::join!(call, told);
-                told.unwrap();
-                replies.push(reply.unwrap());
-            }
-            for reply in replies {
-                assert_eq!(reply.last().await.unwrap(), Node::from(round));
-            }
-        };
-        soon("the calls", all).await;
-    }
-    for _ in 0..2_000 {
-        soon("a broadcast", heard.recv()).await.unwrap();
-    }
-    assert_eq!(worker.statistics().reconnects, 0);
-}
-
-/// Whoever waits for the end of a process listens, and stops listening: the last one as another begins.
-#[tokio::test]
-#[ignore = "needs RabbitMQ: cargo xtask test"]
-async fn subscribers_that_come_and_go_cost_no_connection() {
-    let (broker, options) = (Broker::shared(), options());
-    let worker = connect(&broker, &options).await;
-    let come_and_go = async || {
-        for _ in 0..100 {
-            let deaf = |_: Arc<Broadcast>| async {};
-            let filter = procession::communicator::BroadcastFilter::all();
-            let identifier = worker.add_broadcast_subscriber(Arc::new(deaf), filter, None).await.unwrap();
-            worker.remove_broadcast_subscriber(&identifier).await.unwrap();
-        }
-    };
-    soon("all of them", async { tokio::join!(come_and_go(), come_and_go(), come_and_go()) }).await;
-    assert_eq!(worker.statistics().reconnects, 0);
 }

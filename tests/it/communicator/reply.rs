@@ -198,7 +198,7 @@ fn errors_tell_what_failed_and_whether_to_try_again() {
             "the sending took longer than 1.5s",
             true,
         ),
-        (check_identifier("").unwrap_err(), "`` cannot be an identifier: it is empty", false),
+        (check_identifier("").unwrap_err(), "`` cannot be an identifier or a name: it is empty", false),
         (
             CommunicatorError::Broker { action: "connecting", source: source() },
             "the broker failed while connecting",

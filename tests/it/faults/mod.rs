@@ -6,7 +6,6 @@
 mod account;
 mod fault;
 mod load;
-pub(crate) mod network;
 mod report;
 mod sabotage;
 mod scene;

@@ -45,7 +45,7 @@ impl TaskSubscriber for Saboteur {
         Box::pin(async move {
             match sabotage {
                 Sabotage::Nothing => launcher.receive(task).await,
-                Sabotage::Swallowed => Ok(Answer::Taken(Box::pin(std::future::pending()))),
+                Sabotage::Swallowed => Ok(Answer::Owed(Box::pin(std::future::pending()))),
                 Sabotage::Repeated => {
                     let mut again = task.clone();
                     (again.id, again.reply_to) = (format!("{} again", task.id), None);

@@ -7,9 +7,9 @@ use tokio::time::sleep;
 
 use procession::communicator::{AmqpCommunicator, AmqpOptions};
 
-use super::network::Network;
 use crate::broker::Broker;
 use crate::interop::peers::{Names, Worker};
+use crate::network::Network;
 use crate::support::Random;
 
 /// Often enough that connections that are lost in silence are found within seconds.

@@ -7,7 +7,7 @@ use procession::store::{Commit, Committed, Creation, Epoch, PostgresStore, Store
 use tokio_postgres::Client;
 
 use super::{Place, child, ending, history, process, step};
-use crate::faults::network::Network;
+use crate::network::Network;
 use crate::postgres::Postgres;
 use crate::support::eventually;
 

@@ -3,7 +3,6 @@
 
 mod failures;
 mod load;
-#[cfg(all(feature = "amqp", feature = "sqlite"))]
 mod lost;
 mod statements;
 mod tables;

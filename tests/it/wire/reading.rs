@@ -164,6 +164,34 @@ fn texts_are_folded_and_escaped_as_in_yaml_1_1() {
     }
 }
 
+/// How many keys are left of each is what `len(yaml.load(…))` says: Python compares a float and an integer by their exact values.
+#[test]
+fn keys_that_are_equal_numbers_are_one_key_as_in_python() {
+    for (text, keys) in [
+        ("{1.0e+23: a, 99999999999999991611392: b}", 1),
+        ("{1.0e+23: a, 100000000000000000000000: b}", 2),
+        ("{-1.0e+23: a, -99999999999999991611392: b}", 1),
+        ("{123456789012345678901234567890.0: a, 123456789012345677877719597056: b}", 1),
+        ("{123456789012345678901234567890.0: a, 123456789012345678901234567890: b}", 2),
+        ("{9007199254740993.0: a, 9007199254740992: b}", 1),
+        ("{9007199254740993: a, 9007199254740992.0: b}", 2),
+        ("{0.1: a, 0.10000000000000001: b}", 1),
+        ("{0.1: a, 0.10000000000000002: b}", 2),
+        ("{1.5: a, 1.50: b}", 1),
+        ("{190:20:30.15: a, 685230.15: b}", 1),
+        ("{-0.0: a, 0: b}", 1),
+        ("{1.0: a, true: b}", 1),
+        ("{.nan: a, .nan: b}", 1),
+        ("{-.inf: a, .inf: b}", 2),
+        ("{.inf: a, 1.7976931348623157e+308: b}", 2),
+    ] {
+        let read = decode(text.as_bytes()).unwrap();
+        assert_eq!(read.as_mapping().unwrap().len(), keys, "{text}");
+    }
+    let most = format!("{{1.7976931348623157e+308: a, {:.0}: b}}", f64::MAX);
+    assert_eq!(decode(most.as_bytes()).unwrap().as_mapping().unwrap().len(), 1);
+}
+
 #[test]
 fn anchors_merges_and_repeated_keys_are_as_in_pyyaml() {
     for (text, value) in [

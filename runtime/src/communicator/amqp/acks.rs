@@ -12,16 +12,16 @@ use tokio::sync::Notify;
 use super::publish::Message;
 
 /// The unacknowledged tasks of one channel.
+#[derive(Default)]
 pub(super) struct Acks {
-    channel: Channel,
     state: Mutex<State>,
     some: Notify,
 }
 
 #[derive(Default)]
 struct State {
-    /// The channel is gone: the broker has put back what was not acknowledged.
-    dead: bool,
+    /// None if it is gone: the broker has put back what was not acknowledged.
+    channel: Option<Channel>,
     unacked: Unacked,
     after: Vec<Arc<Message>>,
 }
@@ -59,11 +59,17 @@ impl Unacked {
 
 impl Acks {
     pub(super) fn new(channel: Channel) -> Self {
-        Self { channel, state: Mutex::default(), some: Notify::new() }
+        let state = State { channel: Some(channel), ..State::default() };
+        Self { state: Mutex::new(state), some: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the channel is gone.
+    pub(super) fn is_dead(&self) -> bool {
+        self.lock().channel.is_none()
     }
 
     /// A task has come.
@@ -71,47 +77,51 @@ impl Acks {
         self.lock().unacked.open.insert(tag);
     }
 
-    /// It is to be acknowledged. False: the channel is gone, and the task comes again.
-    pub(super) fn settle(&self, tag: u64) -> bool {
+    /// It is to be acknowledged, with the next flush. If the channel is gone, the task comes again.
+    pub(super) fn settle(&self, tag: u64) {
         let mut state = self.lock();
         if state.unacked.open.remove(&tag) {
             state.unacked.settled.push(tag);
         }
-        let alive = !state.dead;
-        drop(state);
+    }
+
+    /// Has the thread of the communicator flush what gathers until it gets there.
+    pub(super) fn flush_soon(&self) {
         self.some.notify_one();
-        alive
     }
 
     /// It goes back to its queue.
     pub(super) fn requeue(&self, tag: u64) {
         let mut state = self.lock();
-        if state.unacked.open.remove(&tag) && !state.dead {
-            send(self.channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }));
+        if state.unacked.open.remove(&tag)
+            && let Some(channel) = &state.channel
+        {
+            send(channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }));
         }
     }
 
     /// It cannot be read: the broker drops it, or dead-letters it.
     pub(super) fn reject(&self, tag: u64) {
         let mut state = self.lock();
-        if state.unacked.open.remove(&tag) && !state.dead {
-            send(self.channel.basic_reject(tag, BasicRejectOptions { requeue: false }));
+        if state.unacked.open.remove(&tag)
+            && let Some(channel) = &state.channel
+        {
+            send(channel.basic_reject(tag, BasicRejectOptions { requeue: false }));
         }
     }
 
-    /// Sends a message after the acknowledgements that were made before; gives it back if there is no channel for them any more.
+    /// Sends a message with the next flush, after the acknowledgements that were made before; gives it back if there is no channel for them
+    /// any more.
     pub(super) fn after(&self, message: Arc<Message>) -> Option<Arc<Message>> {
         let mut state = self.lock();
-        if state.dead {
+        if state.channel.is_none() {
             return Some(message);
         }
         state.after.push(message);
-        drop(state);
-        self.some.notify_one();
         None
     }
 
-    /// Ends when there is something to flush.
+    /// Ends when something is to be flushed by the thread of the communicator.
     pub(super) async fn some(&self) {
         self.some.notified().await;
     }
@@ -119,17 +129,19 @@ impl Acks {
     /// Sends the acknowledgements; gives what is to be sent after them.
     pub(super) fn flush(&self) -> Vec<Arc<Message>> {
         let mut state = self.lock();
-        for Ack { tag, multiple } in state.unacked.flush() {
-            send(self.channel.basic_ack(tag, BasicAckOptions { multiple }));
+        let acks = state.unacked.flush();
+        if let Some(channel) = &state.channel {
+            for Ack { tag, multiple } in acks {
+                send(channel.basic_ack(tag, BasicAckOptions { multiple }));
+            }
         }
         std::mem::take(&mut state.after)
     }
 
-    /// The channel is gone; gives what was to be sent.
+    /// The channel is gone, and nothing of it is kept; gives what was to be sent.
     pub(super) fn die(&self) -> Vec<Arc<Message>> {
         let mut state = self.lock();
-        state.dead = true;
-        std::mem::take(&mut state.after)
+        std::mem::take(&mut *state).after
     }
 }
 

@@ -2,6 +2,7 @@
 
 use lapin::uri::AMQPUri;
 use lapin::{ConnectionProperties, ErrorKind};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -88,7 +89,7 @@ async fn open(shared: &Arc<Shared>, uri: &AMQPUri) -> CommunicatorResult<Session
     if let Some(name) = &shared.options.connection_name {
         properties = properties.with_connection_name(name.as_str().into());
     }
-    let link = Link::open(uri.clone(), properties).await?;
+    let link = Link::open(uri.clone(), properties, shared.options.tls()).await?;
     Session::open(shared, link).await
 }
 
@@ -97,7 +98,9 @@ async fn serve(shared: &Arc<Shared>, mut session: Session, first: Option<First>,
     let mut watched = shared.connection.subscribe();
     let announce = async {
         // It is there when everything is set up.
-        if watched.wait_for(|connection| *connection == AmqpConnection::Connected).await.is_ok() {
+        let there =
+            |connection: &AmqpConnection| matches!(connection, AmqpConnection::Connected | AmqpConnection::Blocked);
+        if watched.wait_for(there).await.is_ok() {
             connected.store(true, Ordering::Relaxed);
             match first {
                 Some(first) => drop(first.send(Ok(()))),
@@ -119,11 +122,17 @@ async fn serve(shared: &Arc<Shared>, mut session: Session, first: Option<First>,
     ended.is_some()
 }
 
-/// Whether it is of no use to try again at once: the broker is there and does not want us.
+/// Whether it is of no use to try again at once: the broker is there and does not want us, or is none that is
+/// trusted.
 fn is_refusal(error: &CommunicatorError) -> bool {
     let CommunicatorError::Broker { source, .. } = error else { return false };
     let error = source.downcast_ref::<lapin::Error>();
-    error.is_some_and(|error| matches!(error.kind(), ErrorKind::ProtocolError(_) | ErrorKind::AuthProviderError(_)))
+    error.is_some_and(|error| match error.kind() {
+        ErrorKind::ProtocolError(_) | ErrorKind::AuthProviderError(_) => true,
+        // A certificate that nobody vouches for, or another protocol.
+        ErrorKind::IOError(error) => error.kind() == io::ErrorKind::InvalidData,
+        _ => false,
+    })
 }
 
 fn source(error: &CommunicatorError) -> Option<String> {

@@ -11,10 +11,12 @@ use std::task::Poll;
 use tokio::sync::mpsc;
 
 use super::acks::{Acks, send};
+use super::at_work::Place;
 use super::shared::Shared;
 use super::{tasks, wire};
-use crate::communicator::subscription::{Subscription, follow};
-use crate::communicator::{Answer, IncomingRpc, Refusal, ReplyAddress, RpcSubscriber};
+use crate::communicator::subscription::{Subscription, follow_call};
+use crate::communicator::{IncomingRpc, Refusal, ReplyAddress, RpcSubscriber};
+use crate::limits;
 use crate::message::ReplyBody;
 
 /// Messages that are dealt with in one go; acknowledgements wait for the end of it.
@@ -64,29 +66,39 @@ pub(super) async fn replies(shared: Arc<Shared>, mut consumer: Consumer, failing
     }
 }
 
-pub(super) async fn tasks(
-    shared: Arc<Shared>,
-    acks: Arc<Acks>,
-    mut consumer: Consumer,
-    cancelled: Arc<AtomicBool>,
-    failing: mpsc::Sender<String>,
-) {
-    loop {
+/// Whoever reads tasks. Where he goes away with the runtime on which he does, the session learns of it, and others take over.
+pub(super) struct TaskReader {
+    pub(super) shared: Arc<Shared>,
+    pub(super) cancelled: Arc<AtomicBool>,
+    pub(super) failing: mpsc::Sender<String>,
+}
+
+impl Drop for TaskReader {
+    fn drop(&mut self) {
+        if !self.cancelled.swap(true, Ordering::Relaxed) {
+            self.shared.deserted.store(true, Ordering::Relaxed);
+            let _ = self.failing.try_send("the runtime of the subscribers to tasks has ended".to_owned());
+        }
+    }
+}
+
+/// Reads tasks until there is no consumer any more, on whichever runtime this is polled.
+pub(super) async fn tasks(reader: TaskReader, acks: Arc<Acks>, mut consumer: Consumer) {
+    let shared = &reader.shared;
+    let error = loop {
         match batch(&mut consumer).await {
             Ok(batch) => {
                 for delivery in batch {
-                    tasks::arrived(&shared, &acks, delivery).await;
+                    tasks::arrived(shared, &acks, delivery).await;
                 }
-                flush(&shared, &acks);
+                shared.flush(&acks);
             }
-            Err(error) => {
-                // Nobody wants tasks any more, or the broker cancelled the consumer.
-                if error.is_some() || !cancelled.load(Ordering::Relaxed) {
-                    ended(&failing, "tasks", error);
-                }
-                return;
-            }
+            Err(error) => break error,
         }
+    };
+    // Nobody wants tasks any more, or the broker cancelled the consumer.
+    if !reader.cancelled.swap(true, Ordering::Relaxed) || error.is_some() {
+        ended(&reader.failing, "tasks", error);
     }
 }
 
@@ -94,13 +106,7 @@ pub(super) async fn tasks(
 pub(super) async fn acknowledgements(shared: Arc<Shared>, acks: Arc<Acks>) {
     loop {
         acks.some().await;
-        flush(&shared, &acks);
-    }
-}
-
-fn flush(shared: &Shared, acks: &Acks) {
-    for message in acks.flush() {
-        shared.answer(message);
+        shared.flush(&acks);
     }
 }
 
@@ -120,7 +126,12 @@ pub(super) async fn broadcasts(
                         continue;
                     }
                     match wire::read_broadcast(&delivery.data) {
-                        Ok(broadcast) => shared.subscribers.broadcast(&Arc::new(broadcast), &shared.statistics),
+                        Ok(broadcast) => {
+                            let broadcast = Arc::new(broadcast);
+                            for hearer in shared.subscribers.hearers() {
+                                hearer.tell(&broadcast, &shared.statistics);
+                            }
+                        }
                         Err(reason) => {
                             let body = wire::excerpt(&delivery.data);
                             tracing::error!(reason, body, "a broadcast cannot be read");
@@ -157,11 +168,10 @@ pub(super) async fn calls(
     }
 }
 
-/// Calls and broadcasts have arrived when they are here. One by one: they share a channel, and one acknowledgement for all
-/// up to a tag would be for some of the others, too, which the broker takes for an error when those are acknowledged.
+/// Calls and broadcasts have arrived when they are here. One for all: nothing else is acknowledged on the channel.
 fn acknowledge(channel: &Channel, batch: &[Delivery]) {
-    for delivery in batch {
-        send(channel.basic_ack(delivery.delivery_tag, BasicAckOptions { multiple: false }));
+    if let Some(last) = batch.last() {
+        send(channel.basic_ack(last.delivery_tag, BasicAckOptions { multiple: true }));
     }
 }
 
@@ -177,6 +187,13 @@ async fn called(shared: &Arc<Shared>, delivery: Delivery) {
     let Some(subscriber) = shared.subscribers.rpc(recipient) else {
         return refuse(gone(recipient));
     };
+    if shared.is_closed() {
+        return refuse(gone(recipient));
+    }
+    let Some(place) = shared.calls.begin(limits::CALLS_AT_ONCE) else {
+        tracing::warn!(recipient, "a call is refused: too many are being answered");
+        return refuse("too many calls are being answered".to_owned());
+    };
     let body = match wire::decode(&delivery.data) {
         Ok(body) => body,
         Err(reason) => {
@@ -186,7 +203,7 @@ async fn called(shared: &Arc<Shared>, delivery: Delivery) {
         }
     };
     let call = IncomingRpc { recipient: recipient.to_owned(), body };
-    let mut answering = Box::pin(answer(Arc::clone(shared), subscriber, call, to));
+    let mut answering = Box::pin(answer(Arc::clone(shared), subscriber, call, to, place));
     let done = std::future::poll_fn(|context| Poll::Ready(answering.as_mut().poll(context).is_ready())).await;
     if !done {
         tokio::spawn(answering);
@@ -199,6 +216,7 @@ async fn answer(
     subscription: Arc<Subscription<dyn RpcSubscriber>>,
     call: IncomingRpc,
     to: Option<ReplyAddress>,
+    _place: Place,
 ) {
     let reply = |body| {
         if let Some(to) = &to {
@@ -211,12 +229,7 @@ async fn answer(
         Some(Err(panic)) => Err(Refusal::Failed(panic)),
         None => Err(Refusal::Failed(gone(&recipient))),
     };
-    if matches!(answered, Ok(Answer::Owed(_))) {
-        return reply(ReplyBody::Exception("the answer to a call cannot be owed".to_owned()));
-    }
-    let outcome = follow(answered, |_| reply(ReplyBody::Pending)).await;
-    let owed = || Err(Refusal::Failed("the answer to a call cannot be owed".to_owned()));
-    reply(outcome.unwrap_or_else(owed).into());
+    reply(follow_call(answered, || reply(ReplyBody::Pending)).await.into());
 }
 
 fn gone(recipient: &str) -> String {

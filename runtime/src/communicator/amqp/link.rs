@@ -1,6 +1,8 @@
 //! One connection, with a thread of its own for its socket and its heartbeats: whatever blocks elsewhere does not stop them, and when the
 //! thread ends nothing of the connection is left, however it hung.
 
+use lapin::runtime::default_runtime;
+use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties};
 use std::io;
@@ -20,7 +22,11 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) async fn open(uri: AMQPUri, properties: ConnectionProperties) -> CommunicatorResult<Self> {
+    pub(super) async fn open(
+        uri: AMQPUri,
+        properties: ConnectionProperties,
+        tls: OwnedTLSConfig,
+    ) -> CommunicatorResult<Self> {
         let (started, handle) = oneshot::channel();
         let (alive, ended) = oneshot::channel::<()>();
         let run = move || {
@@ -32,7 +38,8 @@ impl Link {
         };
         std::thread::Builder::new().name("procession-amqp-io".to_owned()).spawn(run).map_err(failed)?;
         let handle = handle.await.map_err(|_| failed(io::Error::other("no runtime could be made")))?;
-        let connecting = handle.spawn(async move { Connection::connect_uri(uri, properties).await });
+        let connecting = handle
+            .spawn(async move { Connection::connect_uri_with_config(uri, properties, tls, default_runtime()?).await });
         match timeout(limits::CONNECT, connecting).await {
             Ok(Ok(connected)) => {
                 let connection = connected.map_err(wire::broker("connecting"))?;

@@ -5,21 +5,28 @@
 //! any failure the connection is given up as a whole, and a new one is set up for what is desired then, after a pause that grows from
 //! [`limits::RECONNECT_LEAST`] to [`limits::RECONNECT_MOST`].
 //!
+//! A broker that lacks memory or disk reads nothing from a connection over which something was sent, and says so. What is desired is set
+//! up when that is over; nobody waits for it meanwhile, and a communicator that is closed or dropped ends.
+//!
 //! While there is no connection, what is sent waits: tasks, calls and replies until their deadlines, broadcasts up to
 //! [`limits::BROADCASTS_UNSENT`], then they are dropped and counted. Replies that were outstanding when the connection was lost fail with
 //! [`Disconnected`](CommunicatorError::Disconnected). A task whose arrival was not confirmed is sent again under the same id.
 
 mod acks;
+mod at_work;
 mod connection;
 mod consume;
+mod finished;
 mod greeting;
 mod heard;
+mod hearer;
 mod link;
 mod options;
 mod publish;
 mod pull;
 mod replies;
 mod session;
+mod setup;
 mod shared;
 mod statistics;
 mod subscribers;
@@ -35,6 +42,7 @@ use lapin::types::ShortString;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -44,13 +52,17 @@ use self::publish::{Message, Offer, ReplyTo};
 use self::shared::Shared;
 use super::{
     BroadcastFilter, BroadcastSubscriber, Communicator, CommunicatorError, CommunicatorResult, Refusal, Reply,
-    ReplyAddress, Rpc, RpcSubscriber, Task, TaskQueue, TaskSubscriber, check_identifier,
+    ReplyAddress, Rpc, RpcSubscriber, Task, TaskQueue, TaskSubscriber, check_identifier, check_queue_name,
 };
 use crate::limits;
 use crate::message::{Broadcast, Node, ReplyBody, TaskEnvelope};
 use crate::process::BoxFuture;
 
-/// A [`Communicator`] over RabbitMQ. Dropped, it is closed, without waiting for what was sent.
+/// A [`Communicator`] over RabbitMQ. Closed, it waits for its subscribers that are at work and for what was sent, each for at most
+/// [`limits::CLOSE`]. Dropped, it is closed without waiting.
+///
+/// It has a thread of its own, and so is used from any runtime. Sends and replies need the clock of a tokio runtime; all else, from
+/// [`connect`](Self::connect) to pulled tasks, needs none.
 pub struct AmqpCommunicator {
     shared: Arc<Shared>,
     uri: AMQPUri,
@@ -61,21 +73,25 @@ impl AmqpCommunicator {
     ///
     /// # Errors
     /// The address cannot be read, the broker refuses the connection, or cannot be reached
-    /// [in time](AmqpOptions::connect_within) and the options do not say to [go on trying](AmqpOptions::go_on_trying).
+    /// [in time](AmqpOptions::connect_within) and the options do not say to [go on trying](AmqpOptions::go_on_trying). An `amqps` address
+    /// needs the feature `amqp-tls`, and a broker whose certificate is vouched for by an authority that is trusted.
     pub async fn connect(url: &str, options: AmqpOptions) -> CommunicatorResult<Self> {
         let uri = options.address(url)?;
         let shared = Arc::new(Shared::new(options)?);
         let (first, connected) = oneshot::channel();
         let (supervised, address) = (Arc::clone(&shared), uri.clone());
         let run = move || {
-            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(first.send(Err(starting(error)))),
+            };
+            // It was never set before.
+            let _ = supervised.thread.set(runtime.handle().clone());
             runtime.block_on(connection::supervise(supervised, address, first));
             runtime.shutdown_timeout(connection::END);
         };
         let thread = std::thread::Builder::new().name("procession-amqp".to_owned());
-        thread
-            .spawn(run)
-            .map_err(|error| CommunicatorError::Broker { action: "starting its thread", source: Arc::new(error) })?;
+        thread.spawn(run).map_err(starting)?;
         // Dropped on the way out, it ends the thread.
         let communicator = Self { shared, uri };
         connected.await.unwrap_or(Err(CommunicatorError::Closed))?;
@@ -111,7 +127,8 @@ impl AmqpCommunicator {
         if uri.scheme == AMQPScheme::AMQPS {
             return Err(failed(std::io::ErrorKind::Unsupported.into()));
         }
-        let asked = tokio::task::spawn_blocking(move || greeting::properties(&uri)).await;
+        let asking = async { tokio::task::spawn_blocking(move || greeting::properties(&uri)).await };
+        let asked = self.shared.on_own_thread(asking).await?;
         asked.map_err(|error| failed(std::io::Error::other(error)))?.map_err(failed)
     }
 
@@ -126,7 +143,7 @@ impl AmqpCommunicator {
         let Task { body, no_reply, id, queue, deadlines } = task;
         let routing_key = match queue {
             Some(name) => {
-                check_identifier(&name)?;
+                check_queue_name(&name)?;
                 let name = wire::short(name)?;
                 self.declare(&name, deadlines.send).await?;
                 name
@@ -224,6 +241,7 @@ impl AmqpCommunicator {
             again: true,
             done: None,
             away_until: None,
+            order: 0,
             place,
         }) {
             Ok(())
@@ -246,24 +264,19 @@ impl AmqpCommunicator {
         }
         let body = ReplyBody::from(answer).with_host(&shared.host);
         let message = wire::reply(to, wire::encode(&body)?)?;
-        let until = shared::until(shared.options.sender_away);
-        loop {
-            match shared.request(message.clone(), true, limits::SEND).await {
-                // A sender whose connection was lost, too, comes back under the same name.
-                Err(CommunicatorError::Unroutable { .. }) if Instant::now() < until => {
-                    sleep(limits::SENDER_AGAIN).await;
-                }
-                Err(CommunicatorError::Unroutable { .. }) => return Ok(()),
-                sent => return sent,
-            }
-        }
+        shared.send_reply(message).await
     }
 }
 
-/// Waits until a change is set up. Without a connection it is set up with the next one.
+fn starting(error: std::io::Error) -> CommunicatorError {
+    CommunicatorError::Broker { action: "starting its thread", source: Arc::new(error) }
+}
+
+/// Waits until a change is set up. Without a connection it is set up with the next one, and one that the broker does not listen to has it
+/// later: nobody waits for that.
 async fn set_up(done: Option<oneshot::Receiver<()>>) {
     if let Some(done) = done {
-        // Nothing is ever sent: it is dropped when it is done, or when the connection is lost.
+        // Nothing is ever sent: it is dropped when there is nothing to wait for any more.
         let _ = done.await;
     }
 }
@@ -390,6 +403,7 @@ impl Communicator for AmqpCommunicator {
 
 impl Drop for AmqpCommunicator {
     fn drop(&mut self) {
+        self.shared.dropped.store(true, Ordering::Relaxed);
         self.shared.stop.send_replace(true);
     }
 }

@@ -1,9 +1,13 @@
 //! How to reach the broker, and the names used on it.
 
-use lapin::uri::AMQPUri;
+use lapin::tcp::OwnedTLSConfig;
+use lapin::uri::{AMQPScheme, AMQPUri};
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::communicator::{CommunicatorError, CommunicatorResult};
+use crate::communicator::subscription::check_exchange_name;
+use crate::communicator::{CommunicatorError, CommunicatorResult, check_queue_name};
 use crate::limits;
 
 /// How an [`AmqpCommunicator`](super::AmqpCommunicator) uses its broker. The names are those of kiwipy unless others are given.
@@ -21,6 +25,7 @@ pub struct AmqpOptions {
     pub(super) host_name: Option<String>,
     pub(super) parking: Option<String>,
     pub(super) sender_away: Duration,
+    ca_certificates: Option<String>,
 }
 
 /// How long to wait before the next attempt to connect.
@@ -45,6 +50,7 @@ impl Default for AmqpOptions {
             host_name: None,
             parking: None,
             sender_away: limits::SENDER_AWAY,
+            ca_certificates: None,
         }
     }
 }
@@ -130,19 +136,39 @@ impl AmqpOptions {
         self
     }
 
+    /// Trusts these certificates of authorities, too, beside those that the system trusts: in PEM form, one or several. A broker behind an
+    /// `amqps` address needs one that such an authority vouches for, for the host of the address.
+    #[cfg(feature = "amqp-tls")]
+    pub fn ca_certificates(mut self, pem: impl Into<String>) -> Self {
+        self.ca_certificates = Some(pem.into());
+        self
+    }
+
+    /// Whom to trust where the address is one of `amqps`.
+    pub(super) fn tls(&self) -> OwnedTLSConfig {
+        OwnedTLSConfig { identity: None, cert_chain: self.ca_certificates.clone() }
+    }
+
     /// The address with what these options say about it.
     pub(super) fn address(&self, url: &str) -> CommunicatorResult<AMQPUri> {
         let mut uri: AMQPUri = url.parse().map_err(|reason: String| address_error(url, &reason))?;
+        if uri.scheme == AMQPScheme::AMQPS && cfg!(not(feature = "amqp-tls")) {
+            return Err(address_refused(io::ErrorKind::Unsupported, "`amqps` needs the feature `amqp-tls`".to_owned()));
+        }
+        if self.ca_certificates.as_ref().is_some_and(|pem| !pem.contains("-----BEGIN CERTIFICATE-----")) {
+            let reason = "there is no certificate in PEM form among those that are to be trusted";
+            return Err(address_refused(io::ErrorKind::InvalidInput, reason.to_owned()));
+        }
         if let Some(every) = self.heartbeat {
             let seconds = u16::try_from(every.as_secs()).unwrap_or(u16::MAX);
             uri.query.heartbeat = Some(seconds.max(1));
         } else if uri.query.heartbeat.is_none() {
             uri.query.heartbeat = u16::try_from(limits::HEARTBEAT.as_secs()).ok();
         }
-        for name in [&self.message_exchange, &self.task_exchange, &self.task_queue] {
-            check_name(name)?;
-        }
-        self.parking.as_ref().map_or(Ok(()), |name| check_name(name))?;
+        check_exchange_name(&self.message_exchange)?;
+        check_exchange_name(&self.task_exchange)?;
+        check_queue_name(&self.task_queue)?;
+        self.parking.as_deref().map_or(Ok(()), check_queue_name)?;
         Ok(uri)
     }
 }
@@ -155,24 +181,11 @@ fn address_error(url: &str, reason: &str) -> CommunicatorError {
     } else {
         "an address begins with `amqp://` or `amqps://`".to_owned()
     };
-    CommunicatorError::Broker {
-        action: "reading its address",
-        source: std::sync::Arc::new(std::io::Error::new(std::io::ErrorKind::InvalidInput, reason)),
-    }
+    address_refused(io::ErrorKind::InvalidInput, reason)
 }
 
-/// Whether a queue or an exchange can have this name. A name ends up in names that are built of it.
-pub(super) fn check_name(name: &str) -> CommunicatorResult<()> {
-    let reason = if name.is_empty() {
-        "it is empty"
-    } else if name.len() > limits::QUEUE_NAME_BYTES {
-        "it is too long"
-    } else if name.starts_with("amq.") {
-        "the broker keeps names that begin with `amq.` to itself"
-    } else {
-        return Ok(());
-    };
-    Err(CommunicatorError::Identifier { identifier: name.to_owned(), reason })
+fn address_refused(kind: io::ErrorKind, reason: String) -> CommunicatorError {
+    CommunicatorError::Broker { action: "reading its address", source: Arc::new(io::Error::new(kind, reason)) }
 }
 
 impl Backoff {
@@ -214,12 +227,29 @@ mod tests {
         }
     }
 
+    #[cfg(not(feature = "amqp-tls"))]
+    #[test]
+    fn an_address_of_tls_needs_its_feature() {
+        let refused = AmqpOptions::new().address("amqps://localhost").expect_err("there is no TLS");
+        assert!(matches!(refused, CommunicatorError::Broker { .. }), "{refused:?}");
+    }
+
     #[test]
     fn names_are_checked_before_anything_is_sent() {
-        let long = "q".repeat(limits::QUEUE_NAME_BYTES + 1);
-        for wrong in ["", "amq.topic", &long] {
-            let refused = AmqpOptions::new().task_queue(wrong).address("amqp://localhost");
+        let refused = |options: AmqpOptions, wrong: &str| {
+            let refused = options.address("amqp://localhost");
             assert!(matches!(refused, Err(CommunicatorError::Identifier { .. })), "{wrong}");
+        };
+        let (queue, exchange) = ("q".repeat(limits::IDENTIFIER_BYTES), "e".repeat(limits::EXCHANGE_NAME_BYTES));
+        let options = AmqpOptions::new().task_queue(&queue).parking_queue(&queue).message_exchange(&exchange);
+        assert!(options.task_exchange(&exchange).address("amqp://localhost").is_ok());
+        for wrong in ["", "amq.topic", "a.#", "two\nlines", &format!("{queue}q")] {
+            refused(AmqpOptions::new().task_queue(wrong), wrong);
+            refused(AmqpOptions::new().parking_queue(wrong), wrong);
+        }
+        for wrong in ["", "amq.topic", "two\r", &format!("{exchange}e")] {
+            refused(AmqpOptions::new().task_exchange(wrong), wrong);
+            refused(AmqpOptions::new().message_exchange(wrong), wrong);
         }
     }
 }

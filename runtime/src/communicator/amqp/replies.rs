@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::wire;
 use crate::communicator::reply::Replier;
+use crate::communicator::subscription::Room;
 use crate::communicator::{CommunicatorError, CommunicatorResult, Reply};
-use crate::limits;
 use crate::message::ReplyBody;
 
 #[derive(Default)]
@@ -15,12 +15,14 @@ pub(super) struct Replies(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
+    room: Room,
     closed: bool,
     replies: HashMap<String, Outstanding>,
 }
 
 struct Outstanding {
-    replier: Replier,
+    /// Shared: who waits is told outside of the lock.
+    replier: Arc<Replier>,
     /// The request has arrived: if the connection is lost now, so is the reply.
     sent: bool,
 }
@@ -43,10 +45,8 @@ impl Replies {
         if waiting.closed {
             return Err(CommunicatorError::Closed);
         }
-        if waiting.replies.len() >= limits::REPLIES {
-            return Err(CommunicatorError::Limit("too many replies are waited for"));
-        }
-        waiting.replies.insert(correlation_id.to_owned(), Outstanding { replier, sent: false });
+        waiting.room.for_reply(waiting.replies.len())?;
+        waiting.replies.insert(correlation_id.to_owned(), Outstanding { replier: Arc::new(replier), sent: false });
         Ok(reply)
     }
 
@@ -57,31 +57,30 @@ impl Replies {
         }
     }
 
-    /// Dropped outside of the lock: who waits is told then.
-    fn remove(&self, correlation_id: &str) -> Option<Outstanding> {
-        self.lock().replies.remove(correlation_id)
+    fn remove(&self, correlation_id: &str) {
+        let removed = self.lock().replies.remove(correlation_id);
+        // Outside of the lock: who waits is told then.
+        drop(removed);
     }
 
     /// A reply has come.
     pub(super) fn arrived(&self, correlation_id: &str, body: &[u8]) {
         let read = wire::decode(body).and_then(|node| ReplyBody::try_from(node).map_err(|error| error.to_string()));
-        let ended = {
-            let mut waiting = self.lock();
-            let Some(outstanding) = waiting.replies.get(correlation_id) else {
-                tracing::debug!(correlation_id, "a reply came that nobody waits for");
-                return;
-            };
-            let last = match read {
-                Ok(body) => outstanding.replier.receive(body),
-                Err(reason) => {
-                    outstanding.replier.end(Err(CommunicatorError::Malformed { what: "read", reason }));
-                    true
-                }
-            };
-            if last { waiting.replies.remove(correlation_id) } else { None }
+        let replier = self.lock().replies.get(correlation_id).map(|outstanding| Arc::clone(&outstanding.replier));
+        let Some(replier) = replier else {
+            tracing::debug!(correlation_id, "a reply came that nobody waits for");
+            return;
         };
-        // Dropped outside of the lock, as everything that others see.
-        drop(ended);
+        let last = match read {
+            Ok(body) => replier.receive(body),
+            Err(reason) => {
+                replier.end(Err(CommunicatorError::Malformed { what: "read", reason }));
+                true
+            }
+        };
+        if last {
+            self.remove(correlation_id);
+        }
     }
 
     /// The connection is lost: replies to what had arrived go to a queue that is gone.
@@ -102,5 +101,63 @@ impl Replies {
         for outstanding in ended.into_values() {
             outstanding.replier.end(Err(CommunicatorError::Closed));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::{Context, Wake, Waker};
+
+    /// Looks, when it is woken, whether the lock is free.
+    struct Looks {
+        replies: Arc<Replies>,
+        free: AtomicU32,
+    }
+
+    impl Wake for Looks {
+        fn wake(self: Arc<Self>) {
+            self.free.fetch_add(u32::from(self.replies.0.try_lock().is_ok()), Ordering::Relaxed);
+        }
+    }
+
+    /// A waker is code of others, which may send the next request at once.
+    #[test]
+    fn nobody_is_woken_under_the_lock() {
+        let replies: Arc<Replies> = Arc::default();
+        let looks = Arc::new(Looks { replies: Arc::clone(&replies), free: AtomicU32::new(0) });
+        let (waker, mut woken) = (Waker::from(Arc::clone(&looks)), 0);
+        let ends: [fn(&Replies); 5] = [
+            |replies| replies.arrived("one", b"pending: null"),
+            |replies| replies.arrived("one", b"result: 1"),
+            |replies| replies.arrived("one", b"{not: closed"),
+            Replies::lost,
+            Replies::close,
+        ];
+        for end in ends {
+            let mut reply = pin!(replies.expect("one", Duration::from_secs(1)).expect("there is room"));
+            replies.sent("one");
+            assert!(reply.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            end(&replies);
+            woken += 1;
+            assert_eq!(looks.free.load(Ordering::Relaxed), woken);
+        }
+    }
+
+    #[test]
+    fn replies_that_are_waited_for_are_bounded() {
+        let replies: Arc<Replies> = Arc::default();
+        replies.lock().room.replies = 2;
+        let expect = |id: &str| replies.expect(id, Duration::from_secs(1));
+        let (first, _second) = (expect("first").expect("there is room"), expect("second").expect("there is room"));
+        let refused = expect("third").expect_err("there is no room");
+        assert!(matches!(refused, CommunicatorError::Limit(_)), "{refused:?}");
+        // One that nobody awaits any more makes room for another.
+        drop(first);
+        expect("third").map(drop).expect("there is room again");
+        assert_eq!(Room::default().replies, crate::limits::REPLIES);
     }
 }

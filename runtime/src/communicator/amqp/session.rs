@@ -1,25 +1,21 @@
-//! One connection: set up for what is desired, kept in step with it, until it fails.
+//! One connection: what it consists of, and how it begins and ends.
 
 use lapin::options::{BasicQosOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{Channel, Connection, ConnectionState, ErrorKind, Event};
 use std::collections::HashSet;
-use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::Poll;
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::acks::Acks;
-use super::consume;
 use super::link::Link;
 use super::publish::Outlet;
+use super::setup::Setup;
 use super::shared::{AmqpConnection, Shared};
-use super::subscribers::Change;
 use super::{topology, wire};
 use crate::communicator::{CommunicatorError, CommunicatorResult};
 use crate::limits;
@@ -28,10 +24,11 @@ type Events = Pin<Box<dyn futures_core::Stream<Item = Event> + Send>>;
 
 /// What others use of a connection.
 pub(super) struct Channels {
-    /// Calls and broadcasts, and replies.
-    messages: Channel,
-    tasks: Channel,
-    outlet: Outlet,
+    /// Broadcasts, replies, and what is declared.
+    pub(super) messages: Channel,
+    pub(super) calls: Channel,
+    pub(super) tasks: Channel,
+    pub(super) outlet: Outlet,
     pub(super) acks: Arc<Acks>,
     connection: Weak<Connection>,
     /// Queues of tasks that were declared over this connection.
@@ -61,6 +58,11 @@ impl Channels {
         self.lock().remove(queue);
     }
 
+    /// Whether the broker takes nothing for now, since it lacks memory or disk.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.connection.upgrade().is_some_and(|connection| connection.status().blocked())
+    }
+
     /// Whether the connection is gone.
     pub(super) fn is_lost(&self) -> bool {
         self.connection.upgrade().is_none_or(|connection| !connection.status().connected())
@@ -75,271 +77,73 @@ pub(super) struct Session {
     shared: Arc<Shared>,
     link: Link,
     channels: Arc<Channels>,
+    setup: Setup,
     events: Events,
-    calls: ShortString,
-    /// Whether calls are consumed: from the first subscriber on.
-    calls_consumed: bool,
-    tasks_consumed: Option<Consumed>,
-    broadcasts_consumed: Option<Consumed>,
-    consumers: JoinSet<()>,
-    failing: mpsc::Sender<String>,
     failed: mpsc::Receiver<String>,
-}
-
-/// A consumer that may be cancelled.
-struct Consumed {
-    tag: ShortString,
-    /// Ends when nothing comes any more.
-    ended: JoinHandle<()>,
-    /// It was cancelled here: its end is no failure.
-    cancelled: Arc<AtomicBool>,
 }
 
 impl Session {
     /// Connects, and sets up what every connection has.
     pub(super) async fn open(shared: &Arc<Shared>, link: Link) -> CommunicatorResult<Self> {
-        let setting_up = Self::set_up(shared, link);
+        let opening = Self::open_all(shared, link);
         let within = limits::CONNECT;
-        timeout(within, setting_up).await.map_err(|_| CommunicatorError::Timeout { what: "setting up", within })?
+        timeout(within, opening).await.map_err(|_| CommunicatorError::Timeout { what: "setting up", within })?
     }
 
-    async fn set_up(shared: &Arc<Shared>, link: Link) -> CommunicatorResult<Self> {
+    async fn open_all(shared: &Arc<Shared>, link: Link) -> CommunicatorResult<Self> {
         let events: Events = Box::pin(link.connection().events_listener());
-        let failed = wire::broker;
-        let publish = link.channel().await.map_err(failed("opening a channel"))?;
-        let messages = link.channel().await.map_err(failed("opening a channel"))?;
-        let tasks = link.channel().await.map_err(failed("opening a channel"))?;
-        publish.confirm_select(ConfirmSelectOptions::default()).await.map_err(failed("asking for confirmations"))?;
-        let qos = BasicQosOptions::default();
-        messages.basic_qos(limits::MESSAGE_PREFETCH, qos).await.map_err(failed("setting a prefetch"))?;
-        tasks.basic_qos(shared.options.prefetch, qos).await.map_err(failed("setting a prefetch"))?;
-        let names = &shared.names;
-        topology::exchange(&messages, &names.message_exchange).await.map_err(failed("declaring an exchange"))?;
-        topology::exchange(&messages, &names.task_exchange).await.map_err(failed("declaring an exchange"))?;
-        let queue = &names.task_queue;
-        topology::task_queue(&messages, &names.task_exchange, queue).await.map_err(failed("declaring a queue"))?;
-        if let Some(parking) = &shared.options.parking {
-            let parking = wire::short(parking)?;
-            topology::parking_queue(&messages, &parking).await.map_err(failed("declaring a queue"))?;
-        }
-        let own = |exchange: &ShortString| wire::short(format!("{exchange}-reply-{}", Uuid::new_v4()));
-        let outlet = Outlet {
-            channel: Arc::new(publish),
-            task_replies: own(&names.task_exchange)?,
-            call_replies: own(&names.message_exchange)?,
-        };
-        let connection = Arc::downgrade(link.connection());
-        let acks = Arc::new(Acks::new(tasks.clone()));
-        let channels = Arc::new(Channels { messages, acks, tasks, outlet, connection, declared: Mutex::default() });
-        let (failing, failures) = mpsc::channel(1);
-        let mut session = Self {
-            shared: Arc::clone(shared),
-            link,
-            channels,
-            events,
-            calls: wire::short(format!("amq_{}", Uuid::new_v4().simple()))?,
-            calls_consumed: false,
-            tasks_consumed: None,
-            broadcasts_consumed: None,
-            consumers: JoinSet::new(),
-            failing,
-            failed: failures,
-        };
-        session.consume_replies().await.map_err(failed("consuming replies"))?;
-        Ok(session)
+        let channels = Arc::new(open_channels(shared, &link).await?);
+        let (failing, failed) = mpsc::channel(1);
+        let mut setup = Setup::new(shared, &channels, failing)?;
+        setup.consume_replies().await.map_err(wire::broker("consuming replies"))?;
+        Ok(Self { shared: Arc::clone(shared), link, channels, setup, events, failed })
     }
 
-    async fn consume_replies(&mut self) -> lapin::Result<()> {
-        let Channels { messages, outlet, .. } = &*self.channels;
-        let names = &self.shared.names;
-        let of_tasks = topology::replies(messages, &names.task_exchange, &outlet.task_replies).await?;
-        let of_calls = topology::replies(messages, &names.message_exchange, &outlet.call_replies).await?;
-        for consumer in [of_tasks, of_calls] {
-            let (shared, failing) = (Arc::clone(&self.shared), self.failing.clone());
-            self.consumers.spawn(consume::replies(shared, consumer, failing));
-        }
-        self.consumers.spawn(consume::acknowledgements(Arc::clone(&self.shared), Arc::clone(&self.channels.acks)));
-        Ok(())
-    }
-
-    /// Sets up what is desired, then keeps in step with it. Gives why it ended; no reason if it is to end.
+    /// Goes on until it is to end, or has failed; then it gives why.
     pub(super) async fn run(&mut self) -> Option<String> {
-        let shared = Arc::clone(&self.shared);
+        let Self { shared, link, channels, setup, events, failed } = self;
         let mut stop = shared.stop.subscribe();
-        let mut changes: Vec<Change> = shared.subscribers.accept().into_iter().map(Change::Bind).collect();
-        changes.push(Change::Consumers);
-        if let Err(error) = self.apply(&changes).await {
-            return Some(error);
-        }
-        shared.publisher.connect(self.channels.outlet.clone());
-        *shared.channels.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&self.channels));
-        shared.connection.send_replace(AmqpConnection::Connected);
-        loop {
-            tokio::select! {
-                why = self.failed.recv() => return why,
-                event = next(&mut self.events) => match event {
-                    Some(event) => if let Some(why) = self.heard(event) { return Some(why) },
-                    None => return Some("the connection has ended".to_owned()),
-                },
-                () = shared.publisher.failed() => return Some("the channel for publishing failed".to_owned()),
-                () = shared.subscribers.changed() => {
-                    let (changes, done): (Vec<_>, Vec<_>) = shared.subscribers.changes().into_iter().unzip();
-                    if let Err(error) = self.apply(&changes).await {
-                        return Some(error);
-                    }
-                    drop(done);
-                }
-                _ = stop.wait_for(|stop| *stop) => return None,
-            }
+        // Whatever the broker is waited for, nothing else waits for that.
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => None,
+            why = failure(shared, link, channels, events, failed) => Some(why),
+            () = shared.subscribers.impatience() => None,
+            why = setup.keep_in_step() => Some(why),
         }
     }
 
-    /// An event of the connection; gives why it has failed, if it has.
-    fn heard(&self, event: Event) -> Option<String> {
-        let connection = &self.shared.connection;
-        match event {
-            Event::ConnectionBlocked(reason) => {
-                tracing::warn!(reason, "the broker takes no messages for now");
-                connection.send_replace(AmqpConnection::Blocked);
-            }
-            Event::ConnectionUnblocked => {
-                tracing::info!("the broker takes messages again");
-                connection.send_replace(AmqpConnection::Connected);
-            }
-            // One of a task queue that is pulled from is no matter of the others.
-            Event::Error(error) if !self.healthy() => return Some(error.to_string()),
-            _ => {}
-        }
-        None
-    }
-
-    fn healthy(&self) -> bool {
-        let Channels { messages, tasks, outlet, .. } = &*self.channels;
-        let all = [messages, tasks, &*outlet.channel];
-        self.link.connection().status().connected() && all.iter().all(|channel| channel.status().connected())
-    }
-
-    /// Changes what is set up on the broker.
-    async fn apply(&mut self, changes: &[Change]) -> Result<(), String> {
-        let connection = Arc::clone(self.link.connection());
-        let mut applying = std::pin::pin!(self.try_apply(changes));
-        loop {
-            match timeout(limits::CONNECT, applying.as_mut()).await {
-                Ok(applied) => return applied.map_err(|error| error.to_string()),
-                // It lacks memory or disk: nothing is sent until it says so, or until the connection is lost.
-                Err(_) if connection.status().connected() && connection.status().blocked() => {}
-                Err(_) => return Err("the broker does not answer".to_owned()),
-            }
-        }
-    }
-
-    async fn try_apply(&mut self, changes: &[Change]) -> lapin::Result<()> {
-        let mut bound = Vec::new();
-        let mut unbound = Vec::new();
-        let mut consumers = false;
-        for change in changes {
-            match change {
-                Change::Bind(identifier) => bound.push(identifier),
-                Change::Unbind(identifier) => unbound.push(identifier),
-                Change::Consumers => consumers = true,
-            }
-        }
-        // An identifier that was removed has been unbound before it is bound anew: a change is made only when the one before is done.
-        self.bind(&bound).await?;
-        self.unbind(&unbound).await?;
-        if consumers {
-            self.consume().await?;
-        }
-        Ok(())
-    }
-
-    async fn bind(&mut self, identifiers: &[&String]) -> lapin::Result<()> {
-        let Some(last) = identifiers.len().checked_sub(1) else { return Ok(()) };
-        let messages = &self.channels.messages;
-        if !self.calls_consumed {
-            let consumer = topology::calls(messages, &self.calls).await?;
-            let calls = consume::calls(Arc::clone(&self.shared), messages.clone(), consumer, self.failing.clone());
-            self.consumers.spawn(calls);
-            self.calls_consumed = true;
-        }
-        for (place, identifier) in identifiers.iter().enumerate() {
-            let key = key_of(identifier);
-            let exchange = &self.shared.names.message_exchange;
-            topology::bind(messages, &self.calls, exchange, &key, place < last).await?;
-        }
-        Ok(())
-    }
-
-    async fn unbind(&mut self, identifiers: &[&String]) -> lapin::Result<()> {
-        let (messages, queue) = (&self.channels.messages, &self.calls);
-        let exchange = &self.shared.names.message_exchange;
-        let mut unbinding: Vec<Pin<Box<dyn Future<Output = lapin::Result<()>> + Send>>> = Vec::new();
-        for identifier in identifiers {
-            let key = key_of(identifier);
-            unbinding.push(Box::pin(async move { topology::unbind(messages, queue, exchange, &key).await }));
-        }
-        together(unbinding).await?;
-        for identifier in identifiers {
-            self.shared.subscribers.unbound(identifier);
-        }
-        Ok(())
-    }
-
-    /// Consumes tasks and broadcasts while someone wants them.
-    async fn consume(&mut self) -> lapin::Result<()> {
-        let (tasks, broadcasts) = self.shared.subscribers.wanted();
-        let (shared, channels) = (&self.shared, &self.channels);
-        match (broadcasts, self.broadcasts_consumed.take()) {
-            (true, None) => {
-                // A queue that is not consumed is deleted: the next has another name.
-                let queue = wire::short(format!("broadcast-{}", Uuid::new_v4().simple())).unwrap_or_default();
-                let consumer = topology::broadcasts(&channels.messages, &shared.names.message_exchange, &queue).await?;
-                let tag = consumer.tag();
-                let (messages, failing) = (channels.messages.clone(), self.failing.clone());
-                let cancelled = Arc::default();
-                let hearing =
-                    consume::broadcasts(Arc::clone(shared), messages, consumer, Arc::clone(&cancelled), failing);
-                self.broadcasts_consumed = Some(Consumed { tag, ended: tokio::spawn(hearing), cancelled });
-            }
-            (false, Some(consumed)) => cancel(&channels.messages, consumed).await?,
-            (_, same) => self.broadcasts_consumed = same,
-        }
-        match (tasks, self.tasks_consumed.take()) {
-            (true, None) => {
-                let consumer = topology::consume(&channels.tasks, &shared.names.task_queue).await?;
-                let tag = consumer.tag();
-                let acks = Arc::clone(&channels.acks);
-                let (cancelled, failing) = (Arc::default(), self.failing.clone());
-                let taking = consume::tasks(Arc::clone(shared), acks, consumer, Arc::clone(&cancelled), failing);
-                self.tasks_consumed = Some(Consumed { tag, ended: tokio::spawn(taking), cancelled });
-            }
-            (false, Some(consumed)) => cancel(&channels.tasks, consumed).await?,
-            (_, same) => self.tasks_consumed = same,
-        }
-        Ok(())
-    }
-
-    /// Takes nothing more, and waits until what was sent is confirmed.
+    /// Takes nothing more, and waits until what was taken is answered, and what was sent is confirmed.
     pub(super) async fn finish(&mut self) {
-        self.stop_consuming();
-        for message in self.channels.acks.flush() {
-            self.shared.answer(message);
+        if !self.shared.dropped.load(Ordering::Relaxed) {
+            self.finish_work().await;
         }
+        self.setup.stop_consuming();
+        self.shared.flush(&self.channels.acks);
         if timeout(limits::CLOSE, self.shared.publisher.settled()).await.is_err() {
             tracing::warn!("the communicator is closed although not everything that was sent is confirmed");
         }
     }
 
-    fn stop_consuming(&mut self) {
-        self.consumers.abort_all();
-        for consumed in [self.tasks_consumed.take(), self.broadcasts_consumed.take()].into_iter().flatten() {
-            consumed.ended.abort();
+    /// Lets subscribers end what they are at work on; meanwhile tasks go back and calls are refused.
+    async fn finish_work(&mut self) {
+        let Self { shared, link, channels, setup, events, failed } = self;
+        let work = async {
+            setup.stop_taking_tasks().await;
+            shared.tasks.ended().await;
+            shared.calls.ended().await;
+        };
+        tokio::select! {
+            () = work => {}
+            // Nothing can be acknowledged any more.
+            why = failure(shared, link, channels, events, failed) => tracing::warn!(why, "the connection is lost while it is closed"),
+            () = sleep(limits::CLOSE) => tracing::warn!("the communicator is closed although its subscribers are at work"),
         }
     }
 
     /// Takes the connection down.
     pub(super) async fn close(mut self) {
-        self.stop_consuming();
+        self.setup.stop_consuming();
         let shared = &self.shared;
         *shared.channels.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let after = self.channels.acks.die();
@@ -357,46 +161,84 @@ impl Session {
     }
 }
 
-/// Cancels a consumer, and waits until what had come is dealt with.
-async fn cancel(channel: &Channel, consumed: Consumed) -> lapin::Result<()> {
-    consumed.cancelled.store(true, Ordering::Relaxed);
-    topology::cancel(channel, consumed.tag).await?;
-    // It ends, or was aborted.
-    let _ = consumed.ended.await;
-    Ok(())
+async fn open_channels(shared: &Shared, link: &Link) -> CommunicatorResult<Channels> {
+    let failed = wire::broker;
+    let publish = link.channel().await.map_err(failed("opening a channel"))?;
+    let messages = link.channel().await.map_err(failed("opening a channel"))?;
+    let calls = link.channel().await.map_err(failed("opening a channel"))?;
+    let tasks = link.channel().await.map_err(failed("opening a channel"))?;
+    publish.confirm_select(ConfirmSelectOptions::default()).await.map_err(failed("asking for confirmations"))?;
+    let qos = BasicQosOptions::default();
+    for channel in [&messages, &calls] {
+        channel.basic_qos(limits::MESSAGE_PREFETCH, qos).await.map_err(failed("setting a prefetch"))?;
+    }
+    tasks.basic_qos(shared.options.prefetch, qos).await.map_err(failed("setting a prefetch"))?;
+    let names = &shared.names;
+    topology::exchange(&messages, &names.message_exchange).await.map_err(failed("declaring an exchange"))?;
+    topology::exchange(&messages, &names.task_exchange).await.map_err(failed("declaring an exchange"))?;
+    let queue = &names.task_queue;
+    topology::task_queue(&messages, &names.task_exchange, queue).await.map_err(failed("declaring a queue"))?;
+    if let Some(parking) = &shared.options.parking {
+        let parking = wire::short(parking)?;
+        topology::parking_queue(&messages, &parking).await.map_err(failed("declaring a queue"))?;
+    }
+    let own = |exchange: &ShortString| wire::short(format!("{exchange}-reply-{}", Uuid::new_v4()));
+    let outlet = Outlet {
+        channel: Arc::new(publish),
+        task_replies: own(&names.task_exchange)?,
+        call_replies: own(&names.message_exchange)?,
+    };
+    let connection = Arc::downgrade(link.connection());
+    let acks = Arc::new(Acks::new(tasks.clone()));
+    Ok(Channels { messages, calls, acks, tasks, outlet, connection, declared: Mutex::default() })
 }
 
-fn key_of(identifier: &str) -> ShortString {
-    // Identifiers are checked when they are added: they are short enough.
-    wire::short(format!("{}{identifier}", wire::RPC)).unwrap_or_default()
+/// Ends when the connection has failed, and gives why.
+async fn failure(
+    shared: &Shared,
+    link: &Link,
+    channels: &Channels,
+    events: &mut Events,
+    failed: &mut mpsc::Receiver<String>,
+) -> String {
+    loop {
+        tokio::select! {
+            // Who consumes has the sender.
+            Some(why) = failed.recv() => return why,
+            event = next(events) => match event {
+                Some(event) => if let Some(why) = heard(shared, link, channels, event) { return why },
+                None => return "the connection has ended".to_owned(),
+            },
+        }
+    }
+}
+
+/// An event of the connection; gives why it has failed, if it has.
+fn heard(shared: &Shared, link: &Link, channels: &Channels, event: Event) -> Option<String> {
+    match event {
+        Event::ConnectionBlocked(reason) => {
+            tracing::warn!(reason, "the broker takes no messages for now");
+            shared.subscribers.hold();
+            shared.stands(AmqpConnection::Blocked);
+        }
+        Event::ConnectionUnblocked => {
+            tracing::info!("the broker takes messages again");
+            shared.subscribers.go_on();
+            shared.stands(AmqpConnection::Connected);
+        }
+        // One of a task queue that is pulled from is no matter of the others.
+        Event::Error(error) if !healthy(link, channels) => return Some(error.to_string()),
+        _ => {}
+    }
+    None
+}
+
+fn healthy(link: &Link, channels: &Channels) -> bool {
+    let Channels { messages, calls, tasks, outlet, .. } = channels;
+    let all = [messages, calls, tasks, &*outlet.channel];
+    link.connection().status().connected() && all.iter().all(|channel| channel.status().connected())
 }
 
 async fn next(events: &mut Events) -> Option<Event> {
     std::future::poll_fn(|context| events.as_mut().poll_next(context)).await
-}
-
-/// Starts all, in order; then awaits them.
-async fn together(mut all: Vec<Pin<Box<dyn Future<Output = lapin::Result<()>> + Send + '_>>>) -> lapin::Result<()> {
-    let mut result = Ok(());
-    std::future::poll_fn(|context| {
-        // What is there already is not awaited.
-        all.retain_mut(|one| match one.as_mut().poll(context) {
-            Poll::Pending => true,
-            Poll::Ready(done) => {
-                if result.is_ok() {
-                    result = done;
-                }
-                false
-            }
-        });
-        Poll::Ready(())
-    })
-    .await;
-    for one in all {
-        let done = one.await;
-        if result.is_ok() {
-            result = done;
-        }
-    }
-    result
 }

@@ -1,13 +1,17 @@
 //! What outlives connections.
 
+use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::ShortString;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::acks::Acks;
+use super::at_work::AtWork;
 use super::heard::Heard;
 use super::options::AmqpOptions;
 use super::publish::{Message, Offer, Publisher, ReplyTo, Sent};
@@ -42,10 +46,14 @@ pub(super) struct Shared {
     pub(super) replies: Arc<Replies>,
     pub(super) subscribers: Subscribers,
     pub(super) tasks: Tasks,
-    pub(super) statistics: Statistics,
+    /// Calls that are being answered.
+    pub(super) calls: AtWork,
+    pub(super) statistics: Arc<Statistics>,
     pub(super) connection: watch::Sender<AmqpConnection>,
     /// Set once, to end the thread.
     pub(super) stop: watch::Sender<bool>,
+    /// It was dropped: nobody waits for its end.
+    pub(super) dropped: AtomicBool,
     /// The channels of the connection, while there is one.
     pub(super) channels: Mutex<Option<Arc<Channels>>>,
     pub(super) names: Names,
@@ -54,7 +62,11 @@ pub(super) struct Shared {
     answers: Arc<Semaphore>,
     /// Broadcasts that have come lately.
     heard: Mutex<Heard>,
+    /// The runtime of the subscribers to tasks has ended: tasks are read on the thread of the communicator from then on.
+    pub(super) deserted: AtomicBool,
     pub(super) host: Host,
+    /// The thread of the communicator.
+    pub(super) thread: OnceLock<Handle>,
 }
 
 /// Names that are used in every message.
@@ -78,24 +90,36 @@ impl Shared {
     pub(super) fn new(options: AmqpOptions) -> CommunicatorResult<Self> {
         let this = Host::this();
         let host = Host { hostname: options.host_name.clone().unwrap_or(this.hostname), pid: this.pid };
-        let replies: Arc<Replies> = Arc::default();
+        let (replies, statistics): (Arc<Replies>, Arc<Statistics>) = (Arc::default(), Arc::default());
         Ok(Self {
-            publisher: Publisher::new(Arc::clone(&replies)),
+            publisher: Publisher::new(Arc::clone(&replies), Arc::clone(&statistics)),
             replies,
             subscribers: Subscribers::default(),
-            tasks: Tasks::default(),
+            tasks: Tasks::new(options.prefetch),
+            calls: AtWork::default(),
             heard: Mutex::default(),
-            statistics: Statistics::default(),
+            deserted: AtomicBool::new(false),
+            statistics,
             connection: watch::Sender::new(AmqpConnection::Connecting),
             stop: watch::Sender::new(false),
+            dropped: AtomicBool::new(false),
             channels: Mutex::default(),
             names: Names::new(&options)?,
             requests: Arc::new(Semaphore::new(limits::UNCONFIRMED)),
             broadcasts: Arc::new(Semaphore::new(limits::BROADCASTS_UNSENT)),
             answers: Arc::new(Semaphore::new(limits::REPLIES_WAITING)),
             host,
+            thread: OnceLock::new(),
             options,
         })
+    }
+
+    /// Says how the connection stands, once it is there.
+    pub(super) fn stands(&self, connection: AmqpConnection) {
+        self.connection.send_if_modified(|stands| {
+            let there = matches!(stands, AmqpConnection::Connected | AmqpConnection::Blocked);
+            there && std::mem::replace(stands, connection) != connection
+        });
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -126,22 +150,62 @@ impl Shared {
         }
     }
 
+    /// Runs something on the thread of the communicator, from now on and to its end, also where nobody waits for that.
+    pub(super) fn on_own_thread<T: Send + 'static, W: Future<Output = T> + Send + 'static>(
+        &self,
+        work: W,
+    ) -> impl Future<Output = CommunicatorResult<T>> + use<T, W> {
+        let running = self.thread.get().map(|thread| thread.spawn(work));
+        async move {
+            let Some(running) = running else { return Err(CommunicatorError::Closed) };
+            running.await.map_err(|_| CommunicatorError::Closed)
+        }
+    }
+
     /// Sends a request, and waits for what becomes of it.
     pub(super) async fn request(&self, message: Message, again: bool, within: Duration) -> CommunicatorResult<()> {
+        self.send(message, again, within, None).await
+    }
+
+    /// Sends a reply, and waits for what becomes of it: at last one that nobody is there for is so, too.
+    pub(super) async fn send_reply(&self, message: Message) -> CommunicatorResult<()> {
+        let away = self.options.sender_away;
+        match self.send(message, true, limits::SEND.saturating_add(away), Some(until(away))).await {
+            Err(CommunicatorError::Unroutable { .. }) => Ok(()),
+            sent => sent,
+        }
+    }
+
+    async fn send(
+        &self,
+        message: Message,
+        again: bool,
+        within: Duration,
+        away_until: Option<Instant>,
+    ) -> CommunicatorResult<()> {
         let recipient = message.routing_key.clone();
         let timeout = || CommunicatorError::Timeout { what: "sending", within };
         let until = until(within);
         let place = timeout_at(until, Arc::clone(&self.requests).acquire_owned()).await.map_err(|_| timeout())?;
         let place = place.map_err(|_| CommunicatorError::Closed)?;
         let (done, sent) = oneshot::channel();
-        if !self.publisher.offer(Offer { message: Arc::new(message), again, done: Some(done), away_until: None, place })
-        {
+        if !self.publisher.offer(Offer {
+            message: Arc::new(message),
+            again,
+            done: Some(done),
+            away_until,
+            order: 0,
+            place,
+        }) {
             return Err(CommunicatorError::Closed);
         }
         match timeout_at(until, sent).await.map_err(|_| timeout())? {
             Ok(Sent::Confirmed) => Ok(()),
             Ok(Sent::Returned) => Err(unroutable(&recipient)),
-            Ok(Sent::Refused) => Err(CommunicatorError::DeliveryFailed { reason: "the broker refused it".to_owned() }),
+            Ok(Sent::Refused(None)) => {
+                Err(CommunicatorError::DeliveryFailed { reason: "the broker did not take it".to_owned() })
+            }
+            Ok(Sent::Refused(Some(error))) => Err(CommunicatorError::Refused { reason: error.to_string() }),
             Ok(Sent::Lost(error)) => Err(CommunicatorError::Disconnected(error.map(|error| Arc::new(error) as _))),
             Err(_) => Err(CommunicatorError::Closed),
         }
@@ -160,19 +224,46 @@ impl Shared {
 
     /// Sends a reply to a task, with where it comes from; after the acknowledgements that were made before.
     pub(super) fn task_reply(&self, to: &ReplyAddress, body: ReplyBody, acks: Option<&Arc<Acks>>) {
-        let Some(message) = self.reply(to, |body| body.with_host(&self.host), body) else { return };
-        let message = match acks {
-            Some(acks) => acks.after(message),
-            None => Some(message),
-        };
-        if let Some(message) = message {
+        if let Some(written) = self.task_answer(body) {
+            self.send_task_answer(to, written, acks);
+        }
+    }
+
+    /// A reply to a task as it is sent, with where it comes from.
+    pub(super) fn task_answer(&self, body: ReplyBody) -> Option<Arc<[u8]>> {
+        written(|body| body.with_host(&self.host), body)
+    }
+
+    /// Sends one that is written; after the acknowledgements that were made before.
+    pub(super) fn send_task_answer(&self, to: &ReplyAddress, written: Arc<[u8]>, acks: Option<&Arc<Acks>>) {
+        let Some(message) = reply(to, written) else { return };
+        match acks {
+            Some(acks) => match acks.after(message) {
+                Some(message) => self.answer(message),
+                None => self.acknowledge(acks),
+            },
+            None => self.answer(message),
+        }
+    }
+
+    /// Acknowledges what was settled, and sends what waits for that: at once, or with all that gathers where much is on its way.
+    pub(super) fn acknowledge(&self, acks: &Acks) {
+        if self.publisher.is_busy() {
+            acks.flush_soon();
+        } else {
+            self.flush(acks);
+        }
+    }
+
+    pub(super) fn flush(&self, acks: &Acks) {
+        for message in acks.flush() {
             self.answer(message);
         }
     }
 
     /// Sends a reply to a call.
     pub(super) fn call_reply(&self, to: &ReplyAddress, body: ReplyBody) {
-        if let Some(message) = self.reply(to, Node::from, body) {
+        if let Some(message) = written(Node::from, body).and_then(|written| reply(to, written)) {
             self.answer(message);
         }
     }
@@ -185,36 +276,54 @@ impl Shared {
             return;
         };
         let away_until = Some(until(self.options.sender_away));
-        self.publisher.offer(Offer { message, again: true, done: None, away_until, place });
+        self.publisher.offer(Offer { message, again: true, done: None, away_until, order: 0, place });
     }
 
-    /// A reply; a value that cannot be written is told as such.
-    fn reply(&self, to: &ReplyAddress, form: impl Fn(ReplyBody) -> Node, body: ReplyBody) -> Option<Arc<Message>> {
-        let written = wire::encode(&form(body))
-            .or_else(|error| wire::encode(&form(ReplyBody::Exception(error.to_string()))))
-            .and_then(|body| wire::reply(to, body));
-        match written {
-            Ok(message) => Some(Arc::new(message)),
-            Err(error) => {
-                tracing::error!(%error, to = to.queue, "a reply cannot be sent");
-                None
-            }
-        }
-    }
-
-    /// Puts what cannot be read aside, if there is a queue for it.
-    pub(super) fn park(&self, delivery: &Delivery) -> bool {
-        let Some(Ok(queue)) = self.options.parking.as_ref().map(wire::short) else { return false };
-        self.answer(Arc::new(Message {
+    /// What cannot be read, on its way aside; none if there is no queue for it.
+    pub(super) fn parking(&self, delivery: &Delivery) -> Option<Message> {
+        let queue = wire::short(self.options.parking.as_ref()?).ok()?;
+        Some(Message {
             exchange: ShortString::default(),
             routing_key: queue,
             mandatory: true,
             reply_to: ReplyTo::Nowhere,
-            properties: delivery.properties.clone().with_delivery_mode(2),
+            properties: parked(&delivery.properties)?,
             body: Arc::from(delivery.data.as_slice()),
-        }));
-        true
+        })
     }
+
+    /// Waits for this long, or until the communicator is closed.
+    pub(super) async fn pause(&self, within: Duration) {
+        let mut stop = self.stop.subscribe();
+        // Either end is one: too late, or closed.
+        let _ = tokio::time::timeout(within, stop.wait_for(|stop| *stop)).await;
+    }
+}
+
+/// The body of a reply; a value that cannot be written is told as such.
+fn written(form: impl Fn(ReplyBody) -> Node, body: ReplyBody) -> Option<Arc<[u8]>> {
+    let written =
+        wire::encode(&form(body)).or_else(|error| wire::encode(&form(ReplyBody::Exception(error.to_string()))));
+    written.inspect_err(|error| tracing::error!(%error, "a reply cannot be written")).ok()
+}
+
+fn reply(to: &ReplyAddress, written: Arc<[u8]>) -> Option<Arc<Message>> {
+    let message = wire::reply(to, written);
+    message.inspect_err(|error| tracing::error!(%error, to = to.queue, "a reply cannot be sent")).ok().map(Arc::new)
+}
+
+/// The properties of a message that is put aside: without those on which the broker would act, or for which it would refuse it.
+fn parked(properties: &BasicProperties) -> Option<BasicProperties> {
+    // What comes back is known by its id.
+    let id = properties.message_id().clone().or_else(|| wire::short(wire::message_id()).ok())?;
+    let mut parked = BasicProperties::default().with_delivery_mode(2).with_message_id(id);
+    if let Some(id) = properties.correlation_id() {
+        parked = parked.with_correlation_id(id.clone());
+    }
+    if let Some(to) = properties.reply_to() {
+        parked = parked.with_reply_to(to.clone());
+    }
+    Some(parked)
 }
 
 pub(super) fn unroutable(routing_key: &ShortString) -> CommunicatorError {

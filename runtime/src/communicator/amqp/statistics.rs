@@ -12,6 +12,8 @@ pub struct AmqpStatistics {
     pub dropped_broadcasts: u64,
     /// Replies that were not sent, since too many waited for a connection.
     pub dropped_replies: u64,
+    /// Replies and broadcasts that the broker refused.
+    pub refused: u64,
     /// Tasks that came again.
     pub redelivered: u64,
     /// Tasks that came again while, or after, they were done here, and were not done twice.
@@ -27,6 +29,7 @@ pub(super) struct Statistics {
     reconnects: AtomicU64,
     dropped_broadcasts: AtomicU64,
     dropped_replies: AtomicU64,
+    refused: AtomicU64,
     redelivered: AtomicU64,
     joined: AtomicU64,
     rejected: AtomicU64,
@@ -40,6 +43,7 @@ impl Statistics {
             reconnects: read(&self.reconnects),
             dropped_broadcasts: read(&self.dropped_broadcasts),
             dropped_replies: read(&self.dropped_replies),
+            refused: read(&self.refused),
             redelivered: read(&self.redelivered),
             joined: read(&self.joined),
             rejected: read(&self.rejected),
@@ -57,6 +61,10 @@ impl Statistics {
 
     pub(super) fn dropped_reply(&self) {
         self.dropped_replies.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn redelivered(&self) {

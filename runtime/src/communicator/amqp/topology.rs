@@ -2,6 +2,7 @@
 
 use lapin::options::{
     BasicCancelOptions, BasicConsumeOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+    QueueDeleteOptions,
 };
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Consumer, ExchangeKind};
@@ -69,6 +70,11 @@ pub(super) async fn cancel(channel: &Channel, consumer_tag: ShortString) -> lapi
     channel.basic_cancel(consumer_tag, BasicCancelOptions::default()).await
 }
 
+/// Removes a private queue before its connection ends.
+pub(super) async fn delete(channel: &Channel, queue: &ShortString) -> lapin::Result<()> {
+    channel.queue_delete(queue.clone(), QueueDeleteOptions::default()).await.map(drop)
+}
+
 /// Binds a queue. Without waiting, it holds as soon as something that is waited for afterwards has come back.
 pub(super) async fn bind(
     channel: &Channel,
@@ -91,7 +97,7 @@ pub(super) async fn unbind(
 }
 
 async fn private(channel: &Channel, name: &ShortString, integers: &[(&'static str, i32)]) -> lapin::Result<()> {
-    let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
+    let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
     channel.queue_declare(name.clone(), options, arguments(integers)).await.map(drop)
 }
 

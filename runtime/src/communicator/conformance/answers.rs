@@ -4,8 +4,8 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::{
-    Answer, Answered, Communicator, CommunicatorError, Gate, Incoming, Reply, Subject, answers, call, last, later,
-    send, soon, task, value, works,
+    Answer, Answered, Communicator, CommunicatorError, Gate, Incoming, Reply, Subject, answers, call, inbox, last,
+    later, send, soon, task, value, works,
 };
 use crate::communicator::{IncomingRpc, Refusal, Replied};
 use crate::limits;
@@ -142,6 +142,25 @@ pub async fn a_rejection_that_nobody_else_can_take_is_a_failure(subject: Subject
         let failed = last(ask(&sender, as_task, Node::text(body)).await).await.unwrap_err();
         assert!(matches!(&failed, CommunicatorError::Remote(text) if text == "not for me"), "{failed:?}");
     }
+}
+
+/// The answer to a call cannot be owed, at once or later: the caller hears so, and nothing is begun.
+pub async fn an_owed_answer_to_a_call_is_a_failure(subject: Subject) {
+    let (outbox, mut begun) = inbox();
+    let owe = move |body: Node| {
+        let outbox = outbox.clone();
+        let owed = Ok(Answer::Owed(Box::pin(async move { outbox.put(()) })));
+        if body == Node::text("later") { later(async { owed }) } else { owed }
+    };
+    let (sender, _worker) = answering(&subject, owe).await;
+    let at_once = soon("the refusal", ask(&sender, false, Node::text("at once")).await).await;
+    let below = next(ask(&sender, false, Node::text("later")).await).await;
+    let later = soon("the refusal", below).await;
+    for failed in [at_once, later] {
+        let text = "the answer to a call cannot be owed";
+        assert!(matches!(&failed, Err(CommunicatorError::Remote(told)) if told == text), "{failed:?}");
+    }
+    assert!(begun.rest().is_empty(), "it has begun");
 }
 
 /// Each future that is answered is one level of the reply, which is there before that future ends.

@@ -4,8 +4,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::{
-    Broadcast, BroadcastFilter, Communicator, CommunicatorError, CommunicatorResult, Incoming, Rpc, Subject, answers,
-    call, last, soon, value,
+    Broadcast, BroadcastFilter, Communicator, CommunicatorError, CommunicatorResult, Incoming, PATIENCE, Rpc, Subject,
+    answers, call, last, send, soon, value,
 };
 use crate::communicator::{IncomingRpc, Task};
 use crate::limits;
@@ -82,8 +82,10 @@ pub async fn identifiers_that_cannot_be_are_refused(subject: Subject) {
             refused(add(&communicator, kind, Some(identifier)).await, identifier);
         }
         refused(communicator.rpc_send(Rpc::new(identifier, Node::Null)).await, identifier);
-        refused(communicator.task_send(Task::new(Node::Null).queue(identifier)).await, identifier);
-        refused(communicator.task_queue(identifier).await, identifier);
+    }
+    for name in ["", "*", "#", "a.*", "#.a", "a.*.b", "amq.queue", "two\nlines", &long] {
+        refused(communicator.task_send(Task::new(Node::Null).queue(name)).await, name);
+        refused(communicator.task_queue(name).await, name);
     }
 }
 
@@ -92,7 +94,7 @@ fn refused<T: Debug>(result: CommunicatorResult<T>, identifier: &str) {
     assert!(matches!(result, Err(CommunicatorError::Identifier { .. })), "`{identifier}`: {result:?}");
 }
 
-/// Whatever else is text is an identifier.
+/// Whatever else is text is an identifier, and the name of a queue.
 pub async fn odd_identifiers_are_identifiers(subject: Subject) {
     let (caller, worker) = subject.pair().await;
     let long = "x".repeat(limits::IDENTIFIER_BYTES);
@@ -104,6 +106,14 @@ pub async fn odd_identifiers_are_identifiers(subject: Subject) {
     {
         assert_eq!(last(call(&caller, identifier, 1_i64).await).await.unwrap(), Node::text(identifier));
         remove(&worker, "rpc", identifier).await.unwrap();
+        if identifier.contains('\n') {
+            continue;
+        }
+        let queue = soon("a queue", worker.task_queue(identifier)).await.unwrap();
+        drop(send(&caller, Task::new(Node::text(identifier)).queue(identifier)).await);
+        let task = soon("a task", queue.next_task(PATIENCE)).await.unwrap().expect("there is one");
+        assert_eq!(task.body(), &Node::text(identifier));
+        task.processing(|_| async { Ok(Node::Null) }).await.unwrap();
     }
 }
 

@@ -285,6 +285,7 @@ macro_rules! __communicator_conformance {
             a_cancellation_arrives
             a_panic_arrives_as_an_error
             a_rejection_that_nobody_else_can_take_is_a_failure
+            an_owed_answer_to_a_call_is_a_failure
             each_answer_that_follows_is_one_level_more
             an_answer_that_only_ever_follows_ends
             deep_answers_arrive

@@ -63,12 +63,11 @@ pub async fn no_call_arrives_after_a_removal(subject: Subject) {
         removed.store(true, Ordering::SeqCst);
         let (replies, error) = soon("the end of the rain", rain).await.unwrap();
         assert!(matches!(error, CommunicatorError::Unroutable { .. }), "{error:?}");
-        // Those that were under way are answered, or were too late.
-        for reply in replies.into_iter().rev().take(50) {
-            let ended = last(reply.within(super::PATIENCE / 4)).await;
+        // Those that were under way are answered, or were too late: none is lost.
+        for reply in replies {
+            let ended = last(reply).await;
             let late = |error: &CommunicatorError| {
-                use CommunicatorError::{Remote, Timeout, Unroutable};
-                matches!(error, Unroutable { .. } | Timeout { .. } | Remote(_))
+                matches!(error, CommunicatorError::Unroutable { .. } | CommunicatorError::Remote(_))
             };
             let expected = ended.as_ref().err().is_none_or(late);
             assert!(expected, "{ended:?}");

@@ -1,5 +1,7 @@
 //! Sentence 6: when a task is acknowledged, and replies that are sent later.
 
+use std::sync::Arc;
+
 use super::{
     Answer, Gate, Incoming, Subject, echo, inbox, last, later, nothing_else_waits, send, soon, task, value, works,
 };
@@ -43,13 +45,15 @@ pub async fn a_task_that_was_taken_over_is_not_given_again(subject: Subject) {
     let gate = Gate::new();
     let at = gate.clone();
     let (outbox, mut taken) = inbox();
+    let owing = Arc::downgrade(&worker);
     works(&worker, move |task: Incoming| {
-        outbox.put(task.reply_to.clone().unwrap());
-        let at = at.clone();
+        let address = task.reply_to.clone().unwrap();
+        outbox.put(address.clone());
+        let (at, owing) = (at.clone(), owing.clone());
         async move {
-            Ok(Answer::Taken(Box::pin(async move {
+            Ok(Answer::Owed(Box::pin(async move {
                 at.pass().await;
-                value(task.body)
+                owing.upgrade().unwrap().reply(&address, Ok(task.body)).await.unwrap();
             })))
         }
     })

@@ -46,10 +46,13 @@ pub async fn a_task_has_an_id_that_tells_a_repetition(subject: Subject) {
         ids.insert(done.next().await.id);
     }
     assert_eq!(ids.len(), 3, "{ids:?}");
+    // Once, or each time: but always with the same answer.
     for _ in 0..2 {
-        last(send(&sender, task("mine").id("my own id")).await).await.unwrap();
-        assert_eq!(done.next().await.id, "my own id");
+        let answer = last(send(&sender, task("mine").id("my own id")).await).await;
+        assert_eq!(answer.unwrap(), Node::text("mine"));
     }
+    assert_eq!(done.next().await.id, "my own id");
+    assert!(done.rest().iter().all(|task| task.id == "my own id"));
 }
 
 /// A subscriber that tells its name and rejects.

@@ -62,12 +62,13 @@ impl Medium {
         identifier: Option<String>,
     ) -> CommunicatorResult<String> {
         let mut state = self.lock();
+        let room = state.room;
         let member = state.member(id)?;
         let identifier = identifier_or_new(identifier)?;
         if member.broadcasts.contains_key(&identifier) {
             return Err(CommunicatorError::Duplicate(identifier));
         }
-        member.check_subscribers()?;
+        member.check_subscribers(room)?;
         let (inbox, broadcasts) = mpsc::channel(limits::BROADCASTS_WAITING);
         let subscription = Arc::new(Subscription::new(subscriber));
         let listener = Listener { filter, subscription: Arc::clone(&subscription), inbox };

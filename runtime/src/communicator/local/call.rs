@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::body::answer_body;
 use super::medium::{Callee, Medium};
-use crate::communicator::subscription::{Subscription, follow, identifier_or_new};
+use crate::communicator::subscription::{Subscription, follow_call, identifier_or_new};
 use crate::communicator::{
     CommunicatorError, CommunicatorResult, IncomingRpc, Refusal, Reply, ReplyAddress, Rpc, RpcSubscriber,
 };
@@ -46,12 +46,13 @@ impl Medium {
         identifier: Option<String>,
     ) -> CommunicatorResult<String> {
         let mut state = self.lock();
+        let room = state.room;
         let member = state.member(id)?;
         let identifier = identifier_or_new(identifier)?;
         if member.calls.contains(&identifier) {
             return Err(CommunicatorError::Duplicate(identifier));
         }
-        member.check_subscribers()?;
+        member.check_subscribers(room)?;
         member.calls.insert(identifier.clone());
         let callee = Callee { member: id, subscription: Arc::new(Subscription::new(subscriber)) };
         state.callees.entry(identifier.clone()).or_default().push(callee);
@@ -108,8 +109,7 @@ async fn answer(answering: &mut Answering, subscription: &Subscription<dyn RpcSu
             return medium.fail(to, CommunicatorError::Unroutable { recipient });
         }
     };
-    let answer = follow(answered, |_| medium.reply(to, ReplyBody::Pending)).await;
+    let answer = follow_call(answered, || medium.reply(to, ReplyBody::Pending)).await;
     *done = true;
-    let owed = || Err(Refusal::Failed("the reply to a call cannot be owed".to_owned()));
-    medium.reply(to, answer_body(answer.unwrap_or_else(owed)));
+    medium.reply(to, answer_body(answer));
 }

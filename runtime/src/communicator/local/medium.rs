@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::broadcast::Listener;
 use super::task::{Message, Queue};
-use crate::communicator::subscription::Subscription;
+use crate::communicator::subscription::{Room, Subscription};
 use crate::communicator::{
     CommunicatorError, CommunicatorResult, Replier, Reply, ReplyAddress, RpcSubscriber, TaskSubscriber,
 };
@@ -28,6 +28,7 @@ pub(super) struct Medium(Mutex<State>);
 
 #[derive(Default)]
 pub(super) struct State {
+    pub(super) room: Room,
     /// What messages and replies are known by.
     last_number: u64,
     pub(super) members: BTreeMap<Uuid, Member>,
@@ -83,11 +84,8 @@ impl Member {
     }
 
     /// Refuses one subscriber more than there may be.
-    pub(super) fn check_subscribers(&self) -> CommunicatorResult<()> {
-        if self.tasks.len() + self.calls.len() + self.broadcasts.len() < limits::SUBSCRIBERS {
-            return Ok(());
-        }
-        Err(CommunicatorError::Limit("the communicator has too many subscribers"))
+    pub(super) fn check_subscribers(&self, room: Room) -> CommunicatorResult<()> {
+        room.for_subscriber(self.tasks.len() + self.calls.len() + self.broadcasts.len())
     }
 }
 
@@ -152,10 +150,9 @@ impl Medium {
         within: Duration,
     ) -> CommunicatorResult<(ReplyAddress, Reply)> {
         let number = state.number();
+        let room = state.room;
         let member = state.member(id)?;
-        if member.replies.len() >= limits::REPLIES {
-            return Err(CommunicatorError::Limit("too many replies are waited for"));
-        }
+        room.for_reply(member.replies.len())?;
         let (replier, reply) = Reply::new(within);
         let medium = Arc::downgrade(self);
         replier.on_forgotten(move || {

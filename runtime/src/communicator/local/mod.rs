@@ -18,7 +18,7 @@ use self::medium::Medium;
 use self::pull::LocalTaskQueue;
 use super::{
     BroadcastFilter, BroadcastSubscriber, Communicator, CommunicatorResult, Refusal, Reply, ReplyAddress, Rpc,
-    RpcSubscriber, Task, TaskQueue, TaskSubscriber, check_identifier,
+    RpcSubscriber, Task, TaskQueue, TaskSubscriber, check_identifier, check_queue_name,
 };
 use crate::message::{Broadcast, Node};
 use crate::process::BoxFuture;
@@ -29,7 +29,7 @@ use crate::process::BoxFuture;
 /// it at a broker. Tasks are in memory, and are gone when the last communicator over their queues is.
 ///
 /// Subscribers run on the tokio runtime on which the communicator was made; those who send, subscribe and pull may be on
-/// others. A communicator whose runtime has ended is as lost as one whose process was killed: its tasks are given to others.
+/// others, or on none; a pull that waits needs the clock of one. A communicator whose runtime has ended is as lost as one whose process was killed: its tasks are given to others.
 ///
 /// It is closed when the last clone is dropped. A subscriber that holds a clone keeps it open, until [`close`](Communicator::close).
 #[derive(Clone)]
@@ -108,7 +108,7 @@ impl Communicator for LocalCommunicator {
     fn task_send(&self, task: Task) -> BoxFuture<'_, CommunicatorResult<Option<Reply>>> {
         let (medium, id) = self.medium();
         Box::pin(async move {
-            task.queue.as_deref().map_or(Ok(()), check_identifier)?;
+            task.queue.as_deref().map_or(Ok(()), check_queue_name)?;
             check_body(&task.body)?;
             medium.send_task(id, task)
         })
@@ -187,7 +187,7 @@ impl Communicator for LocalCommunicator {
         let (medium, id) = self.medium();
         Box::pin(async move {
             medium.check_open(id)?;
-            check_identifier(name)?;
+            check_queue_name(name)?;
             Ok(Arc::new(LocalTaskQueue::new(Arc::clone(&self.connection), name)) as _)
         })
     }

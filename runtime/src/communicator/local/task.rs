@@ -122,12 +122,13 @@ impl Medium {
         identifier: Option<String>,
     ) -> CommunicatorResult<String> {
         let mut state = self.lock();
+        let room = state.room;
         let member = state.member(id)?;
         let identifier = identifier_or_new(identifier)?;
         if member.tasks.iter().any(|(taken, _)| *taken == identifier) {
             return Err(CommunicatorError::Duplicate(identifier));
         }
-        member.check_subscribers()?;
+        member.check_subscribers(room)?;
         member.tasks.push((identifier.clone(), Arc::new(Subscription::new(subscriber))));
         drop(state);
         self.dispatch();

@@ -130,3 +130,39 @@ async fn the_medium_goes_with_its_last_communicator() {
     }
     panic!("it is held {} times", medium.strong_count());
 }
+
+#[tokio::test]
+async fn subscribers_are_bounded() {
+    let communicator = LocalCommunicator::new();
+    communicator.medium().0.lock().room.subscribers = 3;
+    let does = || Arc::new(|_: Incoming| std::future::pending::<Answered>());
+    let ignores = || Arc::new(|_: Arc<Broadcast>| async {});
+    communicator.add_task_subscriber(does(), None).await.unwrap();
+    communicator.add_rpc_subscriber(Arc::new(never), None).await.unwrap();
+    let added = communicator.add_broadcast_subscriber(ignores(), BroadcastFilter::all(), None).await.unwrap();
+    let refused = [
+        communicator.add_task_subscriber(does(), None).await,
+        communicator.add_rpc_subscriber(Arc::new(never), None).await,
+        communicator.add_broadcast_subscriber(ignores(), BroadcastFilter::all(), None).await,
+    ];
+    assert!(refused.iter().all(|refused| matches!(refused, Err(CommunicatorError::Limit(_)))), "{refused:?}");
+    communicator.remove_broadcast_subscriber(&added).await.unwrap();
+    communicator.add_rpc_subscriber(Arc::new(never), None).await.unwrap();
+}
+
+#[tokio::test]
+async fn replies_that_are_waited_for_are_bounded() {
+    let communicator = LocalCommunicator::new();
+    communicator.medium().0.lock().room.replies = 2;
+    communicator.add_rpc_subscriber(Arc::new(never), Some("silent".to_owned())).await.unwrap();
+    let task = communicator.task_send(Task::new(Node::Null)).await.unwrap();
+    let call = communicator.rpc_send(Rpc::new("silent", Node::Null)).await.unwrap();
+    let refused = communicator.rpc_send(Rpc::new("silent", Node::Null)).await;
+    assert!(matches!(refused, Err(CommunicatorError::Limit(_))), "{refused:?}");
+    let refused = communicator.task_send(Task::new(Node::Null)).await;
+    assert!(matches!(refused, Err(CommunicatorError::Limit(_))), "{refused:?}");
+    communicator.task_send(Task::new(Node::Null).no_reply()).await.unwrap();
+    drop(call);
+    communicator.rpc_send(Rpc::new("silent", Node::Null)).await.map(drop).unwrap();
+    drop(task);
+}

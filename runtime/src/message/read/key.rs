@@ -57,6 +57,7 @@ fn identify(key: &Node, identity: &mut String) {
         Node::Integer(integer) => write!(identity, "i{integer};"),
         Node::Huge(digits) => write!(identity, "i{digits};"),
         Node::Float(float) if *float == 0.0 => write!(identity, "i0;"),
+        // All digits of its exact value, however large it is.
         Node::Float(float) if float.fract() == 0.0 => write!(identity, "i{float:.0};"),
         Node::Float(float) => write!(identity, "f{float};"),
         Node::Text(text) => write!(identity, "t{}:{text}", text.len()),

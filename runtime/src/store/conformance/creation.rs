@@ -47,6 +47,25 @@ pub async fn a_created_process_is_read_as_it_was_given(mut subject: Subject) {
     assert_eq!(store.find("key").await.unwrap(), Some(pid));
 }
 
+/// A process that begins with its creation is running, with that transition in its history, and is gone on with as any other.
+pub async fn a_process_may_begin_with_its_creation(mut subject: Subject) {
+    let (store, epoch) = subject.own().await;
+    let begun = |new| NewProcess { begun: Some("setup"), ..new };
+    let pid = launch(&*store, epoch, begun(process("one"))).await;
+    let repeated = store.create(epoch, NewProcess { begun: Some("other"), ..process("one") }).await.unwrap();
+    assert!(matches!(repeated, Creation::Exists { .. }));
+    let (store, epoch) = subject.reopen(store).await;
+    let record = load(&*store, &pid).await;
+    assert_eq!((record.state, record.steps, record.ended), (ProcessState::Running, 0, None));
+    let page = store.unfinished(None, 10).await.unwrap();
+    assert_eq!(page.records.iter().map(|record| &record.pid).collect::<Vec<_>>(), [&pid]);
+    store.commit(ending(&pid, epoch)).await.unwrap();
+    let history = store.history(&pid).await.unwrap();
+    let seen: Vec<_> = history.iter().map(|entry| (entry.from, entry.to, entry.steps, entry.point.as_str())).collect();
+    assert_eq!(seen.first(), Some(&(ProcessState::Created, ProcessState::Running, 0, "setup")));
+    assert_eq!((seen.len(), history[0].at), (2, AT));
+}
+
 /// Nothing is found of a process that does not exist, and it cannot be written.
 pub async fn an_unknown_process_is_not_found(subject: Subject) {
     let (store, epoch) = subject.own().await;

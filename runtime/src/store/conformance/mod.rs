@@ -128,6 +128,7 @@ fn process(pid: impl Into<ProcessId>) -> NewProcess {
         defaulted: None,
         listeners: None,
         owes: None,
+        begun: None,
         at: AT,
     }
 }
@@ -171,6 +172,7 @@ macro_rules! __store_conformance {
     ($(#[$attribute:meta])* $name:ident, $factory:expr) => {
         $crate::__store_conformance! { [$(#[$attribute])*] $name, $factory;
             a_created_process_is_read_as_it_was_given
+            a_process_may_begin_with_its_creation
             an_unknown_process_is_not_found
             a_known_id_gives_the_process_that_has_it
             a_known_key_gives_the_process_that_has_it

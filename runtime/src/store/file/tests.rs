@@ -79,6 +79,7 @@ fn new(pid: &str) -> NewProcess {
         defaulted: None,
         listeners: None,
         owes: None,
+        begun: None,
         at: AT,
     }
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 use super::SqliteOptions;
 use super::error::Fault;
 use super::hot::Boundaries;
-use super::retain::{self, Chain};
+use super::retain::{self, Chain, Transition};
 use crate::limits;
 use crate::process::{ProcessId, ProcessState};
 use crate::store::record::some_listeners;
@@ -139,7 +139,9 @@ impl<'c> Ledger<'c> {
         }
         // From here on only SQLite itself can fail.
         if let Some(point) = commit.transition {
-            retain::append_history(self.connection, &mut known, commit, point, self.history)?;
+            let Commit { at, from, to, steps, .. } = *commit;
+            let entry = Transition { at, from, to, steps, point };
+            retain::append_history(self.connection, &mut known, &entry, self.history)?;
         }
         if commit.awaiting.is_some() {
             self.close_children(&mut known)?;
@@ -340,9 +342,7 @@ impl<'c> Ledger<'c> {
             process.defaulted,
             process.listeners.as_deref().and_then(some_listeners),
         ])?;
-        let mut insert = self.connection.prepare_cached(INSERT_CHECKPOINT)?;
-        insert.execute(params![id, at, process.position, process.context])?;
-        let known = Known {
+        let mut known = Known {
             id,
             parent: parent.map(|(id, _)| id),
             ended: false,
@@ -351,6 +351,14 @@ impl<'c> Ledger<'c> {
             open: 0,
             history: Chain::default(),
         };
+        if let Some(point) = process.begun {
+            let (from, to) = (ProcessState::Created, process.state());
+            let entry = Transition { at: process.at, from, to, steps: 0, point };
+            retain::append_history(self.connection, &mut known, &entry, self.history)?;
+        }
+        let mut insert = self.connection.prepare_cached(INSERT_CHECKPOINT)?;
+        let (history, rows) = (known.history.last(), known.history.rows());
+        insert.execute(params![id, process.state().as_str(), at, process.position, process.context, history, rows])?;
         if self.known.len() < limits::KNOWN_PROCESSES {
             self.known.insert(process.pid.clone(), known);
         }
@@ -456,5 +464,4 @@ const INSERT_PROCESS: &str =
     defaulted, listeners)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
-const INSERT_CHECKPOINT: &str =
-    "INSERT INTO checkpoint (id, state, updated_at, position, context) VALUES (?1, 'created', ?2, ?3, ?4)";
+const INSERT_CHECKPOINT: &str = "INSERT INTO checkpoint (id, state, updated_at, position, context, history, history_rows) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";

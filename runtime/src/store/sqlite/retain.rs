@@ -3,6 +3,8 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::ledger::{Id, Known};
+use crate::clock::Timestamp;
+use crate::process::ProcessState;
 use crate::store::Commit;
 
 /// The history of one process: rows that each name the one before.
@@ -30,11 +32,19 @@ impl Chain {
     }
 }
 
+/// A row of the history.
+pub(super) struct Transition<'a> {
+    pub(super) at: Timestamp,
+    pub(super) from: ProcessState,
+    pub(super) to: ProcessState,
+    pub(super) steps: u64,
+    pub(super) point: &'a str,
+}
+
 pub(super) fn append_history(
     connection: &Connection,
     known: &mut Known,
-    commit: &Commit,
-    point: &str,
+    entry: &Transition<'_>,
     most: u64,
 ) -> rusqlite::Result<()> {
     if most == 0 {
@@ -48,11 +58,11 @@ pub(super) fn append_history(
     chain.last = Some(insert.insert(params![
         chain.last,
         known.id,
-        commit.at.as_millis(),
-        commit.from.as_str(),
-        commit.to.as_str(),
-        commit.steps.cast_signed(),
-        point,
+        entry.at.as_millis(),
+        entry.from.as_str(),
+        entry.to.as_str(),
+        entry.steps.cast_signed(),
+        entry.point,
     ])?);
     chain.rows += 1;
     if chain.rows >= most.saturating_mul(2) {

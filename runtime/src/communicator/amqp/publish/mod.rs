@@ -1,77 +1,33 @@
 //! What is sent: in order, confirmed by the broker, and sent again after a lost connection where that is right.
 //!
 //! Everything goes over one channel, so that what was offered first arrives first: the broadcast of a transition before the reply that
-//! follows from it. Frames are handed over by whoever offers the message; confirmations are awaited by one task for all.
+//! follows from it. Frames are handed over by whoever offers the message; confirmations are awaited by one task for all, at once where
+//! someone waits for what becomes of a message, and every [`limits::CONFIRMED`] where nobody does.
+
+mod away;
+mod message;
+
+pub(super) use message::{Message, Offer, Outlet, ReplyTo, Sent};
 
 use lapin::message::BasicReturnMessage;
 use lapin::options::BasicPublishOptions;
+use lapin::protocol::AMQPErrorKind;
 use lapin::types::ShortString;
-use lapin::{BasicProperties, Channel, Confirmation};
+use lapin::{Confirmation, ErrorKind};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
-use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use self::away::Away;
 use super::replies::Replies;
+use super::statistics::Statistics;
+use super::wire;
 use crate::limits;
-
-/// A message on its way out.
-#[derive(Debug, Clone)]
-pub(super) struct Message {
-    pub(super) exchange: ShortString,
-    pub(super) routing_key: ShortString,
-    pub(super) mandatory: bool,
-    pub(super) reply_to: ReplyTo,
-    pub(super) properties: BasicProperties,
-    pub(super) body: Arc<[u8]>,
-}
-
-/// Which queue of this communicator the reply goes to. Each connection has its own, as the broker may hold those of a connection that
-/// was lost for some time.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum ReplyTo {
-    Nowhere,
-    Tasks,
-    Calls,
-}
-
-/// The channel that is published on, and the queues for replies that belong to it.
-#[derive(Clone)]
-pub(super) struct Outlet {
-    /// Shared: a clone of lapin's is a dozen of them.
-    pub(super) channel: Arc<Channel>,
-    pub(super) task_replies: ShortString,
-    pub(super) call_replies: ShortString,
-}
-
-/// What became of a message.
-#[derive(Debug)]
-pub(super) enum Sent {
-    /// The broker has it.
-    Confirmed,
-    /// Nobody is there to have it.
-    Returned,
-    /// The broker refused it.
-    Refused,
-    /// The connection was lost; whether it arrived is not known.
-    Lost(Option<lapin::Error>),
-}
-
-/// A message that was offered.
-pub(super) struct Offer {
-    pub(super) message: Arc<Message>,
-    /// Whether it is sent again if the connection is lost before it is confirmed.
-    pub(super) again: bool,
-    /// Who waits for what becomes of it; nobody does any more if this is closed.
-    pub(super) done: Option<oneshot::Sender<Sent>>,
-    /// A reply whose queue is not there is sent again until then: a sender whose connection was lost, too, comes back under the same name.
-    pub(super) away_until: Option<Instant>,
-    /// Its place among those of its kind.
-    pub(super) place: OwnedSemaphorePermit,
-}
+use crate::message::{Node, ReplyBody};
 
 type Confirming = Pin<Box<dyn Future<Output = lapin::Result<Confirmation>> + Send>>;
 
@@ -85,20 +41,27 @@ struct Flying {
 struct State {
     channel: Option<Outlet>,
     closed: bool,
+    /// So many were offered.
+    offered: u64,
     /// By number, in the order in which they were sent.
     flying: BTreeMap<u64, Flying>,
     next: u64,
     backlog: VecDeque<Offer>,
-    /// Replies that came back, and when they are sent again, in that order.
-    away: VecDeque<(Instant, Offer)>,
+    /// So many of the backlog were on their way when the broker closed the channel for one of them: they fly one by one, until it is known
+    /// for which.
+    suspects: usize,
+    away: Away,
     /// Messages that came back and whose confirmation is to come.
     returned: HashSet<ShortString>,
+    /// The pump looks for confirmations now and then.
+    ticking: bool,
 }
 
 /// Sends messages, over one connection after the other.
 pub(super) struct Publisher {
     /// Those who wait for replies learn from which moment a lost connection concerns them.
     replies: Arc<Replies>,
+    statistics: Arc<Statistics>,
     state: Mutex<State>,
     ready: Arc<Ready>,
     /// The channel failed.
@@ -116,6 +79,8 @@ struct Ready {
 
 struct Bell {
     number: u64,
+    /// Nobody waits: the pump need not be woken.
+    quiet: bool,
     ready: Arc<Ready>,
 }
 
@@ -125,15 +90,14 @@ impl Wake for Bell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.ready.ring(self.number);
+        self.ready.ring(self.number, self.quiet);
     }
 }
 
 impl Ready {
-    fn ring(&self, number: u64) {
-        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        numbers.push(number);
-        if numbers.len() == 1 {
+    fn ring(&self, number: u64, quiet: bool) {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner).push(number);
+        if !quiet {
             self.some.notify_one();
         }
     }
@@ -144,9 +108,9 @@ impl Ready {
 }
 
 impl Publisher {
-    pub(super) fn new(replies: Arc<Replies>) -> Self {
+    pub(super) fn new(replies: Arc<Replies>, statistics: Arc<Statistics>) -> Self {
         let (state, ready) = (Mutex::default(), Arc::default());
-        Self { replies, state, ready, failed: Notify::new(), settled: Notify::new() }
+        Self { replies, statistics, state, ready, failed: Notify::new(), settled: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -154,20 +118,28 @@ impl Publisher {
     }
 
     /// Sends a message now, or as soon as it can be. False: closed.
-    pub(super) fn offer(&self, offer: Offer) -> bool {
+    pub(super) fn offer(&self, mut offer: Offer) -> bool {
         let mut state = self.lock();
         if state.closed {
             return false;
         }
+        state.offered += 1;
+        offer.order = state.offered;
+        let Some(offer) = state.away.keep(offer) else { return true };
         state.backlog.push_back(offer);
-        if state.flying.is_empty() {
+        if state.flying.len() < limits::SENT_AT_ONCE {
             self.fly(&mut state);
         } else if state.backlog.len() == 1 {
-            // Others are on their way: this one leaves with all that gather until the pump runs. Each frame that is
+            // Many are on their way: this one leaves with all that gather until the pump runs. Each frame that is
             // handed over by itself is a switch of threads here and a packet for the broker.
             self.ready.some.notify_one();
         }
         true
+    }
+
+    /// Whether so much is on its way that more gathers.
+    pub(super) fn is_busy(&self) -> bool {
+        self.lock().flying.len() >= limits::SENT_AT_ONCE
     }
 
     /// Whether there is a connection.
@@ -196,14 +168,13 @@ impl Publisher {
 
     /// Takes nothing more, and forgets what was not confirmed.
     pub(super) fn close(&self) {
-        let (flying, backlog) = {
+        let forgotten = {
             let mut state = self.lock();
             state.closed = true;
             state.channel = None;
-            state.away.clear();
-            (std::mem::take(&mut state.flying), std::mem::take(&mut state.backlog))
+            (std::mem::take(&mut state.away), std::mem::take(&mut state.flying), std::mem::take(&mut state.backlog))
         };
-        drop((flying, backlog));
+        drop(forgotten);
     }
 
     /// Ends when the channel has failed.
@@ -231,16 +202,27 @@ impl Publisher {
     /// Looks after confirmations, for ever.
     pub(super) async fn pump(&self) {
         loop {
-            let due = self.lock().away.front().map(|(due, _)| *due);
-            tokio::select! {
-                () = self.ready.some.notified() => {}
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
-            }
+            let next = {
+                let state = self.lock();
+                let tick =
+                    if state.flying.len() < limits::SENT_AT_ONCE { limits::CONFIRMED } else { limits::CONFIRMED_MANY };
+                let tick = state.ticking.then(|| Instant::now() + tick);
+                [state.away.next(), tick].into_iter().flatten().min()
+            };
+            let ticked = tokio::select! {
+                () = self.ready.some.notified() => false,
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => true,
+            };
             let told = {
                 let mut state = self.lock();
-                let told = self.collect(&mut state);
-                Self::come_back(&mut state, Instant::now());
+                let mut told = self.collect(&mut state);
+                let (tried, expired) = state.away.due(Instant::now());
+                told.extend(expired.into_iter().map(|offer| (offer, Sent::Returned)));
+                state.backlog.extend(tried);
                 self.fly(&mut state);
+                if ticked && state.flying.is_empty() {
+                    state.ticking = false;
+                }
                 told
             };
             self.tell(told);
@@ -251,26 +233,34 @@ impl Publisher {
     /// Sends what waits, as far as there is room.
     fn fly(&self, state: &mut State) {
         while let Some(channel) = &state.channel {
-            if state.flying.len() >= limits::UNCONFIRMED {
+            let most = if state.suspects > 0 { 1 } else { limits::UNCONFIRMED };
+            if state.flying.len() >= most {
                 return;
             }
             let Some(offer) = state.backlog.pop_front() else { return };
-            if offer.done.as_ref().is_some_and(oneshot::Sender::is_closed) {
+            state.suspects = state.suspects.saturating_sub(1);
+            // A reply is awaited by others behind it, whoever has given up here.
+            if offer.done.as_ref().is_some_and(oneshot::Sender::is_closed) && offer.away_until.is_none() {
                 continue;
             }
             let number = state.next;
             let mut confirming = confirming(channel, Arc::clone(&offer.message));
-            let waker = Waker::from(Arc::new(Bell { number, ready: Arc::clone(&self.ready) }));
+            let quiet = offer.done.is_none() || state.flying.len() >= limits::SENT_AT_ONCE;
+            let bell = Bell { number, quiet, ready: Arc::clone(&self.ready) };
+            let waker = Waker::from(Arc::new(bell));
             match confirming.as_mut().poll(&mut Context::from_waker(&waker)) {
                 Poll::Pending => {
                     state.next += 1;
                     state.flying.insert(number, Flying { offer, confirming, waker });
+                    if !std::mem::replace(&mut state.ticking, true) {
+                        self.ready.some.notify_one();
+                    }
                 }
                 Poll::Ready(Ok(confirmation)) => {
                     state.next += 1;
                     let confirming: Confirming = Box::pin(std::future::ready(Ok(confirmation)));
                     state.flying.insert(number, Flying { offer, confirming, waker });
-                    self.ready.ring(number);
+                    self.ready.ring(number, false);
                 }
                 Poll::Ready(Err(_)) => {
                     // Refused before it left: it waits for the next channel.
@@ -285,37 +275,26 @@ impl Publisher {
     /// Takes the confirmations that are there.
     ///
     /// A message that came back is in the confirmation of *some* message of the same acknowledgement, which lapin goes through in no
-    /// order; but never of a later one. So all that are there are looked at before any of them is told.
+    /// order; but never of a later one. So all that are there are looked at before any of them is told, and lapin is waited for, should it
+    /// be in the midst of them.
     fn collect(&self, state: &mut State) -> Vec<(Offer, Sent)> {
-        let mut there = Vec::new();
+        let mut there = BTreeMap::new();
         let mut error = None;
-        loop {
-            let numbers = self.ready.take();
-            if numbers.is_empty() {
-                break;
-            }
-            for number in numbers {
-                let Some(flying) = state.flying.get_mut(&number) else { continue };
-                let waker = flying.waker.clone();
-                match flying.confirming.as_mut().poll(&mut Context::from_waker(&waker)) {
-                    Poll::Pending => {}
-                    Poll::Ready(Ok(confirmation)) => {
-                        let Some(flying) = state.flying.remove(&number) else { continue };
-                        let acknowledged = confirmation.is_ack();
-                        state.returned.extend(confirmation.take_message().as_ref().and_then(id_of));
-                        there.push((flying.offer, acknowledged));
-                    }
-                    Poll::Ready(Err(failed)) => error = Some((number, failed)),
-                }
-            }
+        self.poll_ready(state, &mut there, &mut error);
+        if !there.is_empty()
+            && let Some(outlet) = &state.channel
+        {
+            // Its first step takes the lock that lapin holds while it goes through an acknowledgement; what it gives is not of interest.
+            let _ = pin!(outlet.channel.wait_for_confirms()).poll(&mut Context::from_waker(Waker::noop()));
+            self.poll_ready(state, &mut there, &mut error);
         }
         let mut told = Vec::new();
-        for (offer, acknowledged) in there {
+        for (offer, acknowledged) in there.into_values() {
             let back = offer.message.properties.message_id().as_ref().is_some_and(|id| state.returned.remove(id));
             let sent = match (back, acknowledged) {
                 (true, _) => Sent::Returned,
                 (false, true) => Sent::Confirmed,
-                (false, false) => Sent::Refused,
+                (false, false) => Sent::Refused(None),
             };
             told.push((offer, sent));
         }
@@ -327,27 +306,51 @@ impl Publisher {
             told.extend(Self::ground(state, Some(&error)));
             self.failed.notify_one();
         }
+        let (came_back, told): (Vec<_>, Vec<_>) = told.into_iter().partition(|(offer, sent)| {
+            matches!(sent, Sent::Returned) && offer.away_until.is_some_and(|until| Instant::now() < until)
+        });
+        state.away.came_back(came_back.into_iter().map(|(offer, _)| offer).collect(), Instant::now());
+        for (offer, _) in told.iter().filter(|(offer, _)| offer.away_until.is_some()) {
+            let following = state.away.arrived(&offer.message.routing_key);
+            state.backlog.extend(following);
+        }
         told
     }
 
-    /// Replies whose time has come to be sent again.
-    fn come_back(state: &mut State, now: Instant) {
-        while state.away.front().is_some_and(|(due, _)| *due <= now)
-            && let Some((_, offer)) = state.away.pop_front()
-        {
-            state.backlog.push_back(offer);
+    fn poll_ready(
+        &self,
+        state: &mut State,
+        there: &mut BTreeMap<u64, (Offer, bool)>,
+        error: &mut Option<(u64, lapin::Error)>,
+    ) {
+        loop {
+            let numbers = self.ready.take();
+            if numbers.is_empty() {
+                return;
+            }
+            for number in numbers {
+                let Some(flying) = state.flying.get_mut(&number) else { continue };
+                let waker = flying.waker.clone();
+                match flying.confirming.as_mut().poll(&mut Context::from_waker(&waker)) {
+                    Poll::Pending => {}
+                    Poll::Ready(Ok(confirmation)) => {
+                        let Some(flying) = state.flying.remove(&number) else { continue };
+                        let acknowledged = confirmation.is_ack();
+                        state.returned.extend(confirmation.take_message().as_ref().and_then(id_of));
+                        there.insert(number, (flying.offer, acknowledged));
+                    }
+                    Poll::Ready(Err(failed)) => *error = Some((number, failed)),
+                }
+            }
         }
     }
 
     fn tell(&self, told: Vec<(Offer, Sent)>) {
-        let now = Instant::now();
-        for (offer, sent) in told {
-            if matches!(sent, Sent::Returned) && offer.away_until.is_some_and(|until| now < until) {
-                self.lock().away.push_back((now + limits::SENDER_AGAIN, offer));
+        for (mut offer, sent) in told {
+            let Some(done) = offer.done.take() else {
+                self.unheard(offer, &sent);
                 continue;
-            }
-            drop(offer.place);
-            let Some(done) = offer.done else { continue };
+            };
             if let (Sent::Confirmed, Some(id)) = (&sent, offer.message.properties.correlation_id()) {
                 self.replies.sent(id.as_str());
             }
@@ -356,20 +359,53 @@ impl Publisher {
         }
     }
 
+    /// What nobody waits for is at least counted. Who waits for a reply that the broker refuses hears that.
+    fn unheard(&self, offer: Offer, sent: &Sent) {
+        let Offer { message, away_until, place, .. } = offer;
+        let (to, exchange) = (message.routing_key.as_str(), message.exchange.as_str());
+        match sent {
+            Sent::Refused(error) => {
+                self.statistics.refused();
+                let error = error.as_ref().map(ToString::to_string);
+                tracing::error!(to, exchange, error, "the broker refused a message that nobody waits for");
+                let Some((error, _)) = error.zip(away_until) else { return };
+                let text = format!("the broker refused the reply: {error}");
+                let Ok(body) = wire::encode(&Node::from(ReplyBody::Exception(text))) else { return };
+                let message = Arc::new(Message { body, ..Message::clone(&message) });
+                self.offer(Offer { message, again: true, done: None, away_until: None, order: 0, place });
+            }
+            Sent::Returned if message.mandatory => tracing::debug!(to, exchange, "nobody is there for a message"),
+            _ => {}
+        }
+    }
+
     /// What flies is lost, or flies again first of all.
     fn ground(state: &mut State, error: Option<&lapin::Error>) -> Vec<(Offer, Sent)> {
         state.channel = None;
         state.returned.clear();
+        let flying = std::mem::take(&mut state.flying);
+        let blamed = error.is_some_and(is_of_a_message);
+        let guilty = blamed && flying.len() == 1;
+        if blamed && !guilty {
+            state.suspects = flying.len();
+        }
         let mut lost = Vec::new();
-        for (_, flying) in std::mem::take(&mut state.flying).into_iter().rev() {
-            if flying.offer.again {
-                state.backlog.push_front(flying.offer);
+        for (_, Flying { offer, .. }) in flying.into_iter().rev() {
+            if guilty {
+                lost.push((offer, Sent::Refused(error.cloned())));
+            } else if offer.again || blamed {
+                state.backlog.push_front(offer);
             } else {
-                lost.push((flying.offer, Sent::Lost(error.cloned())));
+                lost.push((offer, Sent::Lost(error.cloned())));
             }
         }
         lost
     }
+}
+
+/// Whether the broker has closed the channel for what was sent on it: a body that is too large, an exchange that is not there.
+fn is_of_a_message(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(error) if matches!(error.kind(), AMQPErrorKind::Soft(_)))
 }
 
 fn id_of(message: &BasicReturnMessage) -> Option<ShortString> {
@@ -394,6 +430,7 @@ fn confirming(outlet: &Outlet, message: Arc<Message>) -> Confirming {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lapin::BasicProperties;
     use tokio::sync::Semaphore;
 
     /// A message that flies, and what becomes of it.
@@ -411,8 +448,8 @@ mod tests {
         let mut state = publisher.lock();
         let number = state.next;
         state.next += 1;
-        let waker = Waker::from(Arc::new(Bell { number, ready: Arc::clone(&publisher.ready) }));
-        let offer = Offer { message, again, done: Some(done), away_until: None, place };
+        let waker = Waker::from(Arc::new(Bell { number, quiet: false, ready: Arc::clone(&publisher.ready) }));
+        let offer = Offer { message, again, done: Some(done), away_until: None, order: 0, place };
         state.flying.insert(number, Flying { offer, confirming, waker: waker.clone() });
         waker.wake();
         sent
@@ -420,7 +457,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_confirmed_just_before_the_connection_was_lost_is_told_so() {
-        let publisher = Publisher::new(Arc::default());
+        let publisher = Publisher::new(Arc::default(), Arc::default());
         let confirmed = flying(&publisher, Box::pin(std::future::ready(Ok(Confirmation::Ack(None)))), false).await;
         let unconfirmed = flying(&publisher, Box::pin(std::future::pending()), false).await;
         let mut again = flying(&publisher, Box::pin(std::future::pending()), true).await;
