@@ -60,6 +60,7 @@ fn process(pid: impl Into<ProcessId>) -> NewProcess {
         defaulted: None,
         listeners: None,
         owes: None,
+        begun: None,
         at: Timestamp::from_millis(1),
     }
 }

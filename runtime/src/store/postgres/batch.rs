@@ -6,7 +6,7 @@ use super::job::{Done, Job, Work};
 use super::known::Known;
 use super::look::{Found, Seen, Wanted};
 use super::write::{Boundaries, Writing, bytes, json};
-use crate::process::ProcessId;
+use crate::process::{ProcessId, ProcessState};
 use crate::store::record::some_listeners;
 use crate::store::rules::Retention;
 use crate::store::{Awaiting, Commit, Committed, Creation, NewProcess, StoreErrorKind};
@@ -128,6 +128,19 @@ impl<'a, 's> Batch<'a, 's> {
         created.listeners.push(process.listeners.as_deref().and_then(some_listeners).unwrap_or_default().as_bytes());
         created.position.push(process.position.as_bytes());
         created.context.push(process.context.as_bytes());
+        created.state.push(process.state().as_str());
+        let begun = process.begun.filter(|_| self.retention.history > 0);
+        created.transitions.push(i64::from(begun.is_some()));
+        if let Some(point) = begun {
+            let rows = &mut self.decided.writing.history;
+            rows.process.push(id);
+            rows.ordinal.push(1);
+            rows.at.push(process.at.as_millis());
+            rows.steps.push(0);
+            rows.left.push(ProcessState::Created.as_str());
+            rows.entered.push(process.state().as_str());
+            rows.point.push(point.as_bytes());
+        }
         self.decided.news.push((&process.pid, Some(Known { id, revision: 0 })));
         Ok(id)
     }

@@ -47,26 +47,27 @@ const WRITE: &str = "WITH written AS (
             $42::bytea[], $43::bytea[])
     ), begun AS (
         INSERT INTO checkpoint
-            (id, updated_at, state, version, format, process, fingerprint, listeners, position, context)
-        SELECT j.id, j.at, 'created', j.version, j.format, j.process, j.fingerprint, j.listeners, j.position, j.context
+            (id, updated_at, state, transitions, version, format, process, fingerprint, listeners, position, context)
+        SELECT j.id, j.at, j.state, j.transitions, j.version, j.format, j.process, j.fingerprint, j.listeners,
+            j.position, j.context
         FROM unnest($36::bigint[], $41::bigint[], $44::bigint[], $45::bigint[], $46::bytea[], $47::bytea[],
-            $48::bytea[], $49::bytea[], $50::bytea[])
-            AS j(id, at, version, format, process, fingerprint, listeners, position, context)
+            $48::bytea[], $49::bytea[], $50::bytea[], $51::text[], $52::bigint[])
+            AS j(id, at, version, format, process, fingerprint, listeners, position, context, state, transitions)
     ), closed AS (
-        DELETE FROM open_child WHERE parent = ANY ($51::bigint[])
-        AND (parent, child) NOT IN (SELECT * FROM unnest($52::bigint[], $53::bigint[]))
+        DELETE FROM open_child WHERE parent = ANY ($53::bigint[])
+        AND (parent, child) NOT IN (SELECT * FROM unnest($54::bigint[], $55::bigint[]))
     ), opened AS (
-        INSERT INTO open_child (parent, child) SELECT * FROM unnest($52::bigint[], $53::bigint[])
+        INSERT INTO open_child (parent, child) SELECT * FROM unnest($54::bigint[], $55::bigint[])
         ON CONFLICT DO NOTHING
     ), owing AS (
         INSERT INTO owed (process, pid, id, address)
-        SELECT * FROM unnest($54::bigint[], $55::bytea[], $56::bytea[], $57::bytea[])
+        SELECT * FROM unnest($56::bigint[], $57::bytea[], $58::bytea[], $59::bytea[])
     ), gone AS (
-        DELETE FROM open_child AS o USING unnest($58::bigint[], $59::bigint[]) AS j(parent, child)
+        DELETE FROM open_child AS o USING unnest($60::bigint[], $61::bigint[]) AS j(parent, child)
         WHERE o.parent = j.parent AND o.child = j.child RETURNING o.parent, o.child
     ) SELECT g.child, (SELECT p.pid FROM process AS p WHERE p.id = g.parent)
     FROM gone AS g WHERE NOT EXISTS (
-        SELECT FROM open_child AS o WHERE o.parent = g.parent AND o.child <> ALL ($59::bigint[])
+        SELECT FROM open_child AS o WHERE o.parent = g.parent AND o.child <> ALL ($61::bigint[])
     )";
 
 type Text<'a> = &'a [u8];
@@ -173,10 +174,12 @@ pub(super) struct Created<'a> {
     pub(super) listeners: Vec<Text<'a>>,
     pub(super) position: Vec<Text<'a>>,
     pub(super) context: Vec<Text<'a>>,
+    pub(super) state: Vec<&'static str>,
+    pub(super) transitions: Vec<i64>,
 }
 
 impl Created<'_> {
-    fn parameters(&self) -> [Parameter<'_>; 15] {
+    fn parameters(&self) -> [Parameter<'_>; 17] {
         [
             &self.id,
             &self.pid,
@@ -193,6 +196,8 @@ impl Created<'_> {
             &self.listeners,
             &self.position,
             &self.context,
+            &self.state,
+            &self.transitions,
         ]
     }
 }
