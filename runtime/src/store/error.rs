@@ -34,6 +34,8 @@ pub enum StoreErrorKind {
     Closed,
     /// It is busy; later it may work.
     Busy,
+    /// Its server was not reached for as long as it was tried: what was asked for may or may not have been done.
+    Unreachable,
     /// Reading or writing failed.
     Io,
     /// Anything else.
@@ -56,6 +58,7 @@ impl fmt::Display for StoreErrorKind {
             Self::NewerFormat => "it was written by a newer version",
             Self::Closed => "it is closed",
             Self::Busy => "it is busy",
+            Self::Unreachable => "its server cannot be reached",
             Self::Io => "reading or writing failed",
             Self::Other => "it failed",
         })
@@ -90,7 +93,7 @@ impl StoreError {
 
     /// Whether the same call may succeed later without anyone's help.
     pub fn is_retryable(&self) -> bool {
-        matches!(self.kind, StoreErrorKind::Busy)
+        matches!(self.kind, StoreErrorKind::Busy | StoreErrorKind::Unreachable)
     }
 }
 
