@@ -34,6 +34,8 @@ pub enum StoreErrorKind {
     Closed,
     /// It is busy; later it may work.
     Busy,
+    /// This store cannot do that.
+    Unsupported,
     /// Reading or writing failed.
     Io,
     /// Anything else.
@@ -56,6 +58,7 @@ impl fmt::Display for StoreErrorKind {
             Self::NewerFormat => "it was written by a newer version",
             Self::Closed => "it is closed",
             Self::Busy => "it is busy",
+            Self::Unsupported => "it cannot do that",
             Self::Io => "reading or writing failed",
             Self::Other => "it failed",
         })

@@ -129,6 +129,7 @@ fn process(pid: impl Into<ProcessId>) -> NewProcess {
         listeners: None,
         owes: None,
         begun: None,
+        placement: crate::store::Placement::default(),
         at: AT,
     }
 }
