@@ -35,6 +35,10 @@ macro_rules! steps {
 pub mod communicating {}
 
 #[cfg(doc)]
+#[doc = include_str!("../docs/stores.md")]
+pub mod storing {}
+
+#[cfg(doc)]
 #[doc = include_str!("../docs/parity.md")]
 pub mod parity {}
 

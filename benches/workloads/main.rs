@@ -4,7 +4,7 @@
 //! cargo xtask bench [WORKLOAD…] [--quick]
 //! ```
 //!
-//! Workloads: W1, W2a, W2b, W3, W4, W5, W6, W7, resume, broadcasts, decode. `--quick` takes one short round of each, to see that all still runs;
+//! Workloads: W1, W2a, W2b, W2c, W3, W4, W5, W6, W7, resume, broadcasts, decode. `--quick` takes one short round of each, to see that all still runs;
 //! its figures are not judged.
 
 #[allow(dead_code)] // The tests disturb it in more ways.
@@ -12,12 +12,18 @@
 mod broker;
 mod decode;
 mod measure;
+#[allow(dead_code)] // As above.
+#[path = "../../tests/it/postgres.rs"]
+mod postgres;
+#[path = "../../tests/it/private.rs"]
+mod private;
 mod remote;
 mod report;
 mod resume;
 mod small;
 mod w1;
 mod w2;
+mod w2c;
 mod w4;
 mod w5;
 mod w7;
@@ -29,10 +35,11 @@ use report::Row;
 
 type Workload = fn(&Bench) -> Vec<Row>;
 
-const WORKLOADS: [(&str, Workload); 11] = [
+const WORKLOADS: [(&str, Workload); 12] = [
     ("W1", w1::outline),
     ("W2a", w2::one),
     ("W2b", w2::thousand),
+    ("W2c", w2c::thousand),
     ("W3", remote::launches),
     ("W4", w4::resident),
     ("W5", w5::start),

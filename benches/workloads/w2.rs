@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use procession::prelude::*;
-use procession::store::SqliteStore;
+use procession::store::{SqliteStore, Store};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -19,9 +19,9 @@ use crate::report::Row;
 /// Bytes of state per step.
 const STATE: usize = 1024;
 /// Steps of a process that ends soon.
-const SHORT: u64 = 30;
+pub(crate) const SHORT: u64 = 30;
 /// Steps of one that ends with the run.
-const ENDLESS: u64 = u64::MAX;
+pub(crate) const ENDLESS: u64 = u64::MAX;
 /// Until the logs of both sides have their length.
 const WARM_UP: Duration = Duration::from_millis(2_500);
 /// With one process, fewer flushes than this per step mean that the disk was not reached.
@@ -48,7 +48,7 @@ pub(crate) fn text(text: &mut String, number: u64, length: usize) {
 
 /// What all writers of a run share.
 #[derive(Default)]
-struct Load {
+pub(crate) struct Load {
     stop: AtomicBool,
     measuring: AtomicBool,
     steps: AtomicU64,
@@ -65,7 +65,7 @@ impl Load {
     }
 
     /// Takes the throughput in the middle of a run, while others write.
-    fn watch(&self, bench: &Bench) -> (f64, Option<f64>) {
+    pub(crate) fn watch(&self, bench: &Bench) -> (f64, Option<f64>) {
         std::thread::sleep(WARM_UP);
         self.measuring.store(true, Ordering::Relaxed);
         let (start, steps) = (Instant::now(), self.steps.load(Ordering::Relaxed));
@@ -79,7 +79,11 @@ impl Load {
         (per_second(steps, time), flushes)
     }
 
-    fn sample(&self, (value, flushes): (f64, Option<f64>)) -> Sample {
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn sample(&self, (value, flushes): (f64, Option<f64>)) -> Sample {
         let latencies = std::mem::take(&mut *self.latencies.lock().unwrap_or_else(PoisonError::into_inner));
         Sample { flushes, ..Sample::new(value).with_latencies(latencies) }
     }
@@ -176,38 +180,48 @@ pub(crate) fn thousand(bench: &Bench) -> Vec<Row> {
     ]
 }
 
-/// Keeps so many processes going, each launched when the one before it has ended.
 fn ours(bench: &Bench, many: usize, steps: u64) -> Sample {
     let file = bench.file("w2-ours.db");
     let load = Arc::new(Load::default());
     let rate = tokio().block_on(async {
         let store = SqliteStore::open(&file).expect("a store");
-        let builder = Runtime::builder().register::<Work>().resource(Arc::clone(&load)).store(store);
-        let runtime = builder.build().await.expect("a runtime");
-        let mut lanes = tokio::task::JoinSet::new();
-        for _ in 0..many {
-            let (runtime, load) = (runtime.clone(), Arc::clone(&load));
-            lanes.spawn(async move {
-                let mut total = 0;
-                while !load.stopped() {
-                    let run = runtime.launch(Work::inputs().steps(steps)).await.expect("launched");
-                    let outcome = run.outcome().await.expect("ended");
-                    let Outcome::Finished(outputs) = outcome else { panic!("{outcome:?}") };
-                    assert!(steps == ENDLESS || outputs.n == steps, "{} steps", outputs.n);
-                    total += outputs.n;
-                }
-                total
-            });
-        }
-        let rate = tokio::task::block_in_place(|| load.watch(bench));
-        let total: u64 = lanes.join_all().await.into_iter().sum();
-        assert_eq!(total, load.steps.load(Ordering::Relaxed), "every step ran once");
-        runtime.shutdown().await.expect("shut down");
-        rate
+        processes(bench, store, &load, many, steps).await
     });
     check(&file, "SELECT sum(steps) FROM checkpoint", &load);
     remove_database(&file);
     load.sample(rate)
+}
+
+/// Keeps so many processes going, each launched when the one before it has ended.
+pub(crate) async fn processes(
+    bench: &Bench,
+    store: impl Store,
+    load: &Arc<Load>,
+    many: usize,
+    steps: u64,
+) -> (f64, Option<f64>) {
+    let builder = Runtime::builder().register::<Work>().resource(Arc::clone(load)).store(store);
+    let runtime = builder.build().await.expect("a runtime");
+    let mut lanes = tokio::task::JoinSet::new();
+    for _ in 0..many {
+        let (runtime, load) = (runtime.clone(), Arc::clone(load));
+        lanes.spawn(async move {
+            let mut total = 0;
+            while !load.stopped() {
+                let run = runtime.launch(Work::inputs().steps(steps)).await.expect("launched");
+                let outcome = run.outcome().await.expect("ended");
+                let Outcome::Finished(outputs) = outcome else { panic!("{outcome:?}") };
+                assert!(steps == ENDLESS || outputs.n == steps, "{} steps", outputs.n);
+                total += outputs.n;
+            }
+            total
+        });
+    }
+    let rate = tokio::task::block_in_place(|| load.watch(bench));
+    let total: u64 = lanes.join_all().await.into_iter().sum();
+    assert_eq!(total, load.steps(), "every step ran once");
+    runtime.shutdown().await.expect("shut down");
+    rate
 }
 
 /// What the file has in the end is what was done.
@@ -269,12 +283,12 @@ fn limit_alone(bench: &Bench, steps: u64) -> Sample {
     load.sample(rate)
 }
 
-struct Job {
-    id: i64,
-    n: u64,
-    state: String,
+pub(crate) struct Job {
+    pub(crate) id: i64,
+    pub(crate) n: u64,
+    pub(crate) state: String,
     /// Gives the buffer back.
-    done: oneshot::Sender<String>,
+    pub(crate) done: oneshot::Sender<String>,
 }
 
 /// One committer: takes all that is queued, writes it in one transaction with one flush, and answers.
@@ -303,20 +317,31 @@ fn limit_shared(bench: &Bench, many: usize, steps: u64) -> Sample {
     let (queue, jobs) = mpsc::channel::<Job>();
     let path = file.clone();
     let committer = std::thread::spawn(move || commit_all(&path, &jobs));
-    let rate = tokio().block_on(async {
+    let rate = writers(bench, queue, &load, many, steps);
+    committer.join().expect("no panic");
+    check(&file, "SELECT sum(n) FROM state", &load);
+    remove_database(&file);
+    load.sample(rate)
+}
+
+/// So many who write, each step after step, through a queue.
+pub(crate) fn writers(
+    bench: &Bench,
+    queue: mpsc::Sender<Job>,
+    load: &Arc<Load>,
+    many: usize,
+    steps: u64,
+) -> (f64, Option<f64>) {
+    tokio().block_on(async {
         let mut lanes = tokio::task::JoinSet::new();
         for lane in 0..many {
-            lanes.spawn(write(lane, many, steps, queue.clone(), Arc::clone(&load)));
+            lanes.spawn(write(lane, many, steps, queue.clone(), Arc::clone(load)));
         }
         drop(queue);
         let rate = tokio::task::block_in_place(|| load.watch(bench));
         lanes.join_all().await;
         rate
-    });
-    committer.join().expect("no panic");
-    check(&file, "SELECT sum(n) FROM state", &load);
-    remove_database(&file);
-    load.sample(rate)
+    })
 }
 
 async fn write(lane: usize, many: usize, steps: u64, queue: mpsc::Sender<Job>, load: Arc<Load>) {

@@ -170,6 +170,31 @@ pub const HEARTBEAT: Duration = Duration::from_secs(10);
 pub const SENDER_AWAY: Duration = Duration::from_secs(30);
 /// After which pause such a reply is sent again for the first time; the pauses grow.
 pub const SENDER_AGAIN: Duration = Duration::from_millis(500);
+/// Connections of a PostgreSQL store beside those that commit: reading is bound by the server's processors, and a server
+/// has 100 connections for all its clients.
+pub const POSTGRES_CONNECTIONS: usize = 8;
+/// How long one statement may take on a server: many times what any of ours takes, and no longer than a person waits.
+pub const STATEMENT: Duration = Duration::from_secs(30);
+/// How long a transaction may stand still on a server between two statements: one of a worker that was stopped in between
+/// keeps others from its rows for so long.
+pub const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
+/// How long a call goes on trying while its server is away: longer than a server takes to start again after a crash.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the tables of a store may take to be brought up to date, those that others are at included.
+pub const MIGRATION: Duration = Duration::from_secs(600);
+/// Bytes of a schema's name: PostgreSQL cuts off what is longer.
+pub const SCHEMA_BYTES: usize = 63;
+/// Boundaries that are written to a server at once: beyond some hundreds, the next ones wait longer than they gain.
+pub const POSTGRES_BATCH: usize = 1_000;
+/// Bytes of texts that are written to a server at once: PostgreSQL takes 1 GB in a message, and keeps several copies.
+pub const POSTGRES_BATCH_BYTES: usize = 32 << 20;
+/// Bytes of a process's texts in one boundary on PostgreSQL: a row that is read has up to seven such texts, and no more
+/// than 1 GB.
+pub const POSTGRES_RECORD_BYTES: usize = 128 << 20;
+/// How long before a call to a server is tried again; doubled each time.
+pub const SERVER_AGAIN: Duration = Duration::from_millis(10);
+/// The longest such pause: no longer than a server shall stand idle once it is back.
+pub const SERVER_AGAIN_MOST: Duration = Duration::from_millis(500);
 /// The longest of these pauses: a sender that has been away for some seconds can wait as long once more.
 pub const SENDER_AGAIN_MOST: Duration = Duration::from_secs(5);
 /// How often the broker's confirmations are looked at that nobody waits for: often enough that a reply to a sender who is away is tried

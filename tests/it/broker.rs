@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::{MetadataExt, chown};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -16,17 +16,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::private::{POLL, User, free_port};
+
 /// How long the server may take to start: seconds on a machine that does nothing else.
 const START: Duration = Duration::from_secs(120);
 /// How long a command to it may take.
 const COMMAND: Duration = Duration::from_secs(60);
 /// How many lines of its log are shown.
 const SHOWN: usize = 40;
-/// How often it is looked whether something has happened.
-const POLL: Duration = Duration::from_millis(20);
-/// Below those from which the system takes ports by itself: one that is free now stays free.
-const PORTS: std::ops::Range<u16> = 20_000..32_000;
-
 /// Starts the name server of Erlang and the server, waits for the end of the pipe, and cleans up.
 const GUARD: &str = r#"
 exec 3<&0 </dev/null 2>/dev/null
@@ -64,13 +61,6 @@ struct Guard {
     pipe: ChildStdin,
 }
 
-/// Whom the server runs as where the tests run as root, since it refuses to.
-#[derive(Debug, Clone, Copy)]
-struct User {
-    uid: u32,
-    gid: u32,
-}
-
 /// A queue as the server sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Queue {
@@ -94,7 +84,7 @@ impl Broker {
             "RabbitMQ is not installed: `cargo xtask test` installs it, on Debian `apt-get install rabbitmq-server`",
         );
         let folder = tempfile::Builder::new().prefix("procession-broker-").tempdir().expect("room for a folder").keep();
-        let user = User::beside_root(&folder);
+        let user = User::beside_root(&folder, "rabbitmq");
         if let Some(User { uid, gid }) = user {
             chown(&folder, Some(uid), Some(gid)).expect("root gives its folders away");
         }
@@ -295,38 +285,11 @@ impl Drop for Server {
     }
 }
 
-impl User {
-    /// Whom to run as, if what this process makes belongs to root.
-    fn beside_root(made: &Path) -> Option<Self> {
-        if fs::metadata(made).expect("it was just made").uid() != 0 {
-            return None;
-        }
-        let users = fs::read_to_string("/etc/passwd").expect("there is a list of users");
-        let user = |wanted: &str| {
-            let fields = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
-            let fields = fields.into_iter().find(|fields| fields.first() == Some(&wanted))?;
-            Some(Self { uid: fields.get(2)?.parse().ok()?, gid: fields.get(3)?.parse().ok()? })
-        };
-        Some(user("rabbitmq").or_else(|| user("nobody")).expect("there is a user that is not root"))
-    }
-}
-
 /// The folder of the server's own programs: those in Debian's path insist on a user.
 pub(crate) fn programs() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders = [PathBuf::from("/usr/lib/rabbitmq/bin")].into_iter().chain(std::env::split_paths(&path));
     folders.find(|folder| folder.join("rabbitmq-server").exists())
-}
-
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    let ports = (0..2_000).map(|_| {
-        // Other test processes begin elsewhere.
-        let next = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-        PORTS.start + u16::try_from(next % u32::from(PORTS.end - PORTS.start)).unwrap_or_default()
-    });
-    ports.into_iter().find(free).expect("a port is free")
 }
 
 fn read_all(mut file: fs::File) -> String {
@@ -347,7 +310,9 @@ fn what_is_left_out_is_said() {
     let listed = Command::new(own).args(["--list", "--ignored"]).output().expect("this program starts");
     let listed = String::from_utf8_lossy(&listed.stdout).lines().filter(|line| line.ends_with(": test")).count();
     assert!(listed > 0, "nothing is left out: this test is of no use any more");
-    let said = format!("\nLEFT OUT: {listed} tests that need RabbitMQ or Python; `cargo xtask test` runs them.\n\n");
+    let said = format!(
+        "\nLEFT OUT: {listed} tests that need RabbitMQ, PostgreSQL or Python; `cargo xtask test` runs them.\n\n"
+    );
     // Not by a macro, which prints only where a test fails.
     let _ = std::io::stderr().write_all(said.as_bytes());
 }

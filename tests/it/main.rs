@@ -34,7 +34,7 @@ mod launcher;
 mod life;
 mod loading;
 mod model;
-#[cfg(all(unix, feature = "amqp"))]
+#[cfg(all(unix, any(feature = "amqp", feature = "postgres")))]
 mod network;
 mod outcome;
 mod parity;
@@ -42,6 +42,12 @@ mod parity;
 mod points;
 mod ports;
 mod position;
+#[cfg(all(unix, feature = "postgres"))]
+mod postgres;
+#[cfg(all(unix, feature = "postgres"))]
+mod postgres_store;
+#[cfg(all(unix, any(feature = "amqp", feature = "postgres")))]
+mod private;
 mod registry;
 mod remote;
 mod resume;

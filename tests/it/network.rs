@@ -34,6 +34,9 @@ enum Mode {
     Open,
     /// Nothing is carried.
     Frozen,
+    /// What the server says is not carried.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
+    Deaf,
     /// Nobody can connect.
     Refusing,
 }
@@ -62,6 +65,12 @@ impl Network {
     /// Carries nothing any more, and says so to nobody: who connects waits.
     pub(crate) fn freeze(&self) {
         self.state.send_modify(|state| state.mode = Mode::Frozen);
+    }
+
+    /// Carries nothing back any more, and says so to nobody.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn deafen(&self) {
+        self.state.send_modify(|state| state.mode = Mode::Deaf);
     }
 
     /// Carries what comes, also what waited.
@@ -120,7 +129,10 @@ async fn carry(client: TcpStream, broker: SocketAddr, mut state: watch::Receiver
     let (there, back) = (state.clone(), state.clone());
     tokio::select! {
         _ = state.wait_for(|state| state.cuts > born.cuts) => {}
-        () = both(pump(client_in, server_out, there, born), pump(server_in, client_out, back, born)) => {}
+        () = both(
+            pump(client_in, server_out, there, born, &[Mode::Frozen]),
+            pump(server_in, client_out, back, born, &[Mode::Frozen, Mode::Deaf]),
+        ) => {}
     }
 }
 
@@ -128,12 +140,18 @@ async fn both(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
     tokio::join!(one, other);
 }
 
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<State>, born: State) {
+async fn pump(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut state: watch::Receiver<State>,
+    born: State,
+    held: &[Mode],
+) {
     let mut buffer = vec![0; 16 << 10];
     loop {
         let read = from.read(&mut buffer).await.unwrap_or(0);
         // Also an end is carried only where something is.
-        let carried = state.wait_for(|state| state.mode != Mode::Frozen && state.losses == born.losses).await.is_ok();
+        let carried = state.wait_for(|state| !held.contains(&state.mode) && state.losses == born.losses).await.is_ok();
         if !carried || read == 0 || to.write_all(&buffer[..read]).await.is_err() {
             // The other direction may have something left.
             let _ = to.shutdown().await;

@@ -53,3 +53,27 @@ mod sqlite {
 
     conformance!(keeps, empty);
 }
+
+#[cfg(all(unix, feature = "postgres"))]
+mod postgres {
+    use crate::postgres::Postgres;
+    use procession::store::conformance::{Subject, conformance};
+    use procession::store::{PostgresOptions, PostgresStore};
+    use std::sync::Arc;
+
+    async fn empty() -> Subject {
+        let (url, schema) = (Postgres::shared().url(), Postgres::schema());
+        Subject::open(3, move || {
+            let options = PostgresOptions::new().with_schema(&*schema).with_connections(3);
+            let (url, options) = (url.clone(), options.with_history(3).with_reports(3));
+            Box::pin(async move { Arc::new(PostgresStore::connect(&url, options).await.unwrap()) as _ })
+        })
+        .await
+    }
+
+    conformance!(
+        #[ignore = "needs PostgreSQL: cargo xtask test"]
+        keeps,
+        empty
+    );
+}

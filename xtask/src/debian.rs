@@ -5,13 +5,17 @@ use std::process::{Command, Stdio};
 use crate::Fault;
 use crate::run::shown;
 
-/// Starts no services meanwhile: what is installed is for the tests, which start their own. The list of packages is
-/// brought up to date only where it does not know them.
+/// Starts no services meanwhile, and makes no cluster of PostgreSQL: what is installed is for the tests, which start their
+/// own. The list of packages is brought up to date only where it does not know them.
 const INSTALL: &str = r#"
 policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ]; then
     trap 'rm -f $policy' EXIT INT TERM
     printf '#!/bin/sh\nexit 101\n' >$policy && chmod +x $policy || exit 1
+fi
+clusters=/etc/postgresql-common/createcluster.d/procession.conf
+if [ ! -e /etc/postgresql-common ]; then
+    mkdir -p ${clusters%/*} && echo 'create_main_cluster = false' >$clusters || exit 1
 fi
 install() { apt-get -o DPkg::Lock::Timeout=120 install --yes --no-install-recommends "$@"; }
 install "$@" || { apt-get update && install "$@"; }

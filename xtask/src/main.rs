@@ -10,6 +10,7 @@ mod faults;
 mod fuzz;
 mod libtest;
 mod metadata;
+mod postgres;
 mod rabbitmq;
 mod report;
 mod run;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::libtest::Libtest;
 use crate::report::{Counts, Report};
 use crate::run::{cargo, root, shown, stream, succeed, succeed_within};
-use crate::{Fault, differential, examples, metadata, rabbitmq, venv};
+use crate::{Fault, differential, examples, metadata, postgres, rabbitmq, venv};
 
 /// What clippy is asked on every set of features. The second lint is what tells that the minimum Rust version is kept.
 const DENIED: &str = "-- -D warnings -D clippy::incompatible_msrv";
@@ -27,8 +27,9 @@ pub(crate) fn test(arguments: &[String]) -> Result<bool, Fault> {
         checks(&mut report, quick);
     }
     editor();
-    // What stands on the other side of the communicator. Without it the tests that need it fail; this says why.
+    // What stands on the other side of the communicator and of a store. Without it the tests that need it fail; this says why.
     report.check("RabbitMQ", rabbitmq::ensure);
+    report.check("PostgreSQL", postgres::ensure);
     let mut python = None;
     report.check("plumpy", || {
         python = Some(venv::plumpy()?);

@@ -36,6 +36,8 @@ pub enum StoreErrorKind {
     Busy,
     /// This store cannot do that.
     Unsupported,
+    /// Its server was not reached for as long as it was tried: what was asked for may or may not have been done.
+    Unreachable,
     /// Reading or writing failed.
     Io,
     /// Anything else.
@@ -59,6 +61,7 @@ impl fmt::Display for StoreErrorKind {
             Self::Closed => "it is closed",
             Self::Busy => "it is busy",
             Self::Unsupported => "it cannot do that",
+            Self::Unreachable => "its server cannot be reached",
             Self::Io => "reading or writing failed",
             Self::Other => "it failed",
         })
@@ -93,7 +96,7 @@ impl StoreError {
 
     /// Whether the same call may succeed later without anyone's help.
     pub fn is_retryable(&self) -> bool {
-        matches!(self.kind, StoreErrorKind::Busy)
+        matches!(self.kind, StoreErrorKind::Busy | StoreErrorKind::Unreachable)
     }
 }
 

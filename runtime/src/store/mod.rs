@@ -3,7 +3,9 @@
 //! # Contract
 //! Every store keeps these sentences; the conformance suite has a test for each.
 //!
-//! 1. A call that returned `Ok` is durable as the store promises it; one that returned an error changed nothing.
+//! 1. A call that returned `Ok` is durable as the store promises it; one that returned an error changed nothing,
+//!    unless the error is that the server cannot be reached ([`Unreachable`](StoreErrorKind::Unreachable)): then nobody
+//!    knows, until it is read.
 //! 2. A commit is atomic: all of it is seen, or nothing.
 //! 3. A commit, a creation, a memo, a parking, an owed reply and its settling under an epoch that is not the latest is
 //!    refused as [`Stale`](StoreErrorKind::Stale), and changes nothing.
@@ -63,6 +65,8 @@ pub mod conformance;
 mod error;
 mod file;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod record;
 mod rules;
 mod sharing;
@@ -73,6 +77,8 @@ mod sqlite;
 pub use error::{StoreError, StoreErrorKind};
 pub use file::{FileOptions, FileStore};
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresOptions, PostgresStore};
 pub use record::{
     AwaitedChild, Awaiting, Commit, Committed, Creation, Envelope, Epoch, FORMAT, HistoryEntry, NewProcess, OwedReply,
     Page, Parent, Record, ReportLine, RequestId, RequestRow, StatusText,

@@ -1,7 +1,8 @@
 //! A broker that speaks TLS, with a certificate of an authority that no system knows.
 
 use super::{options, soon};
-use crate::broker::{Broker, free_port};
+use crate::broker::Broker;
+use crate::private::free_port;
 use procession::communicator::{AmqpCommunicator, Answer, Communicator, CommunicatorError, Incoming, Task};
 use procession::message::Node;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};

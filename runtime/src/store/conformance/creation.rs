@@ -4,7 +4,7 @@ use tokio::task::JoinSet;
 
 use super::{AT, Subject, child, ending, launch, load, process, refused};
 use crate::process::{ProcessId, ProcessState};
-use crate::store::{Awaiting, Creation, Envelope, NewProcess, Record, StatusText, StoreErrorKind};
+use crate::store::{Awaiting, Commit, Creation, Envelope, NewProcess, Record, StatusText, StoreErrorKind};
 
 /// A created process is read as it was given, in state created.
 pub async fn a_created_process_is_read_as_it_was_given(mut subject: Subject) {
@@ -59,7 +59,7 @@ pub async fn a_process_may_begin_with_its_creation(mut subject: Subject) {
     assert_eq!((record.state, record.steps, record.ended), (ProcessState::Running, 0, None));
     let page = store.unfinished(None, 10).await.unwrap();
     assert_eq!(page.records.iter().map(|record| &record.pid).collect::<Vec<_>>(), [&pid]);
-    store.commit(ending(&pid, epoch)).await.unwrap();
+    store.commit(Commit { transition: Some("end"), ..ending(&pid, epoch) }).await.unwrap();
     let history = store.history(&pid).await.unwrap();
     let seen: Vec<_> = history.iter().map(|entry| (entry.from, entry.to, entry.steps, entry.point.as_str())).collect();
     assert_eq!(seen.first(), Some(&(ProcessState::Created, ProcessState::Running, 0, "setup")));

@@ -11,7 +11,7 @@
 //!     conformance!(my_store, empty);
 //! }
 //! ```
-//! makes one `#[test]` per property. A property takes an empty store and panics where it does not hold.
+//! makes one `#[test]` per property, with the attributes that stand before the name, like `#[ignore]`. A property takes an empty store and panics where it does not hold.
 
 // Properties panic, that is how they tell; the test harness shows where.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
@@ -170,8 +170,8 @@ fn refused<T: fmt::Debug>(result: StoreResult<T>, kind: StoreErrorKind) {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __store_conformance {
-    ($name:ident, $factory:expr) => {
-        $crate::__store_conformance! { $name, $factory;
+    ($(#[$attribute:meta])* $name:ident, $factory:expr) => {
+        $crate::__store_conformance! { [$(#[$attribute])*] $name, $factory;
             a_created_process_is_read_as_it_was_given
             a_process_may_begin_with_its_creation
             an_unknown_process_is_not_found
@@ -252,16 +252,18 @@ macro_rules! __store_conformance {
             odd_owed_replies_are_kept
         }
     };
-    ($name:ident, $factory:expr; $($property:ident)*) => {
+    ($attributes:tt $name:ident, $factory:expr; $($property:ident)*) => {
         mod $name {
             #[allow(unused_imports)]
             use super::*;
-            $(
-                #[test]
-                fn $property() {
-                    $crate::store::conformance::check($factory, $crate::store::conformance::$property);
-                }
-            )*
+            $( $crate::__store_conformance! { @one $attributes $factory; $property } )*
+        }
+    };
+    (@one [$($attribute:tt)*] $factory:expr; $property:ident) => {
+        #[test]
+        $($attribute)*
+        fn $property() {
+            $crate::store::conformance::check($factory, $crate::store::conformance::$property);
         }
     };
 }

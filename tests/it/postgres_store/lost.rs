@@ -1,0 +1,175 @@
+//! A commit whose answer is lost: what becomes of it is found out, and told.
+
+use procession::ProcessId;
+use procession::clock::Timestamp;
+use procession::process::Request;
+use procession::store::{Commit, Committed, Creation, Epoch, PostgresStore, Store};
+use tokio_postgres::Client;
+
+use super::{Place, child, ending, history, process, step};
+use crate::network::Network;
+use crate::postgres::Postgres;
+use crate::support::eventually;
+
+/// Stands at the end of every transaction that changes a process or a request, as long as the lock is held.
+const GATE: &str = "
+    CREATE FUNCTION s.gate() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_advisory_xact_lock_shared(hashtext('s')); RETURN NULL; END $$;
+    CREATE CONSTRAINT TRIGGER gate AFTER INSERT OR UPDATE OR DELETE ON s.checkpoint
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION s.gate();
+    CREATE CONSTRAINT TRIGGER gate AFTER INSERT OR UPDATE OR DELETE ON s.snapshot
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION s.gate();
+    CREATE CONSTRAINT TRIGGER gate AFTER INSERT OR UPDATE OR DELETE ON s.request
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION s.gate();";
+
+/// When the way between the store and the server fails.
+#[derive(Debug, Clone, Copy)]
+enum Fails {
+    /// After the commit, before its answer.
+    After,
+    /// Before the commit, which never comes: the server has ended the connection.
+    Never,
+    /// Before the commit, which comes while the store is asking for it.
+    Meanwhile,
+}
+
+const ALL: [Fails; 3] = [Fails::After, Fails::Never, Fails::Meanwhile];
+
+struct Scene {
+    network: Network,
+    schema: String,
+    store: PostgresStore,
+    epoch: Epoch,
+    client: Client,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let server = Postgres::shared();
+        let Place { url, schema } = Place::new(&server);
+        let port = url.rsplit(':').next().and_then(|rest| rest.split('/').next()).unwrap();
+        let network = Network::to(port.parse().unwrap()).await;
+        let through = url.replace(port, &network.port().to_string());
+        let through = format!("{through}?application_name={schema}");
+        let place = Place { url: through, schema: schema.clone() };
+        let (store, epoch) = place.own().await;
+        let client = server.client().await;
+        client
+            .batch_execute(&GATE.replace("s.", &format!("{schema}.")).replace("'s'", &format!("'{schema}'")))
+            .await
+            .unwrap();
+        Self { network, schema, store, epoch, client }
+    }
+
+    async fn count(&self, condition: &str) -> i64 {
+        let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND {condition}");
+        self.client.query_one(&sql, &[&self.schema]).await.unwrap().get(0)
+    }
+
+    /// Does something whose commit fails so.
+    async fn during<T>(&self, fails: Fails, work: impl Future<Output = T>) -> T {
+        let lock = |what: &str| format!("SELECT {what}(hashtext('{}'))", self.schema);
+        self.client.batch_execute(&lock("pg_advisory_lock")).await.unwrap();
+        let fault = async {
+            eventually(|| async { self.count("wait_event = 'advisory'").await == 1 }).await;
+            match fails {
+                Fails::After => {
+                    self.network.deafen();
+                    self.client.batch_execute(&lock("pg_advisory_unlock")).await.unwrap();
+                    eventually(|| async { self.count("backend_xid IS NOT NULL").await == 0 }).await;
+                    self.network.cut();
+                }
+                Fails::Never => {
+                    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                        WHERE application_name = $1 AND wait_event = 'advisory'";
+                    self.client.query(end, &[&self.schema]).await.unwrap();
+                    self.client.batch_execute(&lock("pg_advisory_unlock")).await.unwrap();
+                }
+                Fails::Meanwhile => {
+                    let before = self.asked().await;
+                    self.network.cut();
+                    self.network.open();
+                    eventually(|| async { self.asked().await > before }).await;
+                    self.client.batch_execute(&lock("pg_advisory_unlock")).await.unwrap();
+                }
+            }
+            self.network.open();
+        };
+        tokio::join!(work, fault).0
+    }
+
+    /// Connections that were made so far, by the time of the latest.
+    async fn asked(&self) -> i64 {
+        let sql = "SELECT coalesce(max(extract(epoch FROM backend_start) * 1000000), 0)::bigint
+            FROM pg_stat_activity WHERE application_name = $1";
+        self.client.query_one(sql, &[&self.schema]).await.unwrap().get(0)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_boundary_whose_answer_is_lost_is_written_once() {
+    for fails in ALL {
+        let scene = Scene::new().await;
+        let (store, epoch, pid) = (&scene.store, scene.epoch, ProcessId::from("one"));
+        store.create(epoch, process("one")).await.unwrap();
+        let committed = scene.during(fails, store.commit(step(&pid, epoch, 1))).await.unwrap();
+        assert_eq!(committed, Committed::default(), "{fails:?}");
+        let report = vec!["line".to_owned()];
+        let rich = Commit { report, ..step(&pid, epoch, 2) };
+        scene.during(fails, store.commit(rich)).await.unwrap();
+        store.commit(step(&pid, epoch, 3)).await.unwrap();
+        assert_eq!(history(store, &pid).await, [1, 2, 3], "{fails:?}");
+        assert_eq!(store.report(&pid).await.unwrap().len(), 1, "{fails:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_creation_and_an_end_whose_answers_are_lost_are_told_as_they_are() {
+    for fails in ALL {
+        let scene = Scene::new().await;
+        let (store, epoch, parent) = (&scene.store, scene.epoch, ProcessId::from("parent"));
+        let created = scene.during(fails, store.create(epoch, process("parent"))).await.unwrap();
+        assert_eq!(created, Creation::Created, "{fails:?}");
+        let created = store.create(epoch, process("parent")).await.unwrap();
+        assert!(matches!(created, Creation::Exists { .. }));
+        store.create(epoch, child("child", &parent)).await.unwrap();
+        let ended = scene.during(fails, store.commit(ending(&"child".into(), epoch, 1))).await.unwrap();
+        assert_eq!(ended.ready_parent, Some(parent), "{fails:?}");
+        assert_eq!(history(store, &"child".into()).await, [1], "{fails:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_request_whose_answer_is_lost_is_stored_once() {
+    for fails in ALL {
+        let scene = Scene::new().await;
+        let (store, pid) = (&scene.store, ProcessId::from("one"));
+        let id = scene.during(fails, store.request(&pid, Request::Play)).await.unwrap();
+        let rows = store.requests(None).await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), [id], "{fails:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_restore_and_a_deletion_whose_answers_are_lost_are_done_once() {
+    let at = Timestamp::from_millis(5);
+    for fails in ALL {
+        let scene = Scene::new().await;
+        let (store, epoch, pid) = (&scene.store, scene.epoch, ProcessId::from("one"));
+        store.create(epoch, process("one")).await.unwrap();
+        for tag in ["a", "b"] {
+            store.save_snapshot(epoch, &pid, tag, at).await.unwrap();
+        }
+        let restored = scene.during(fails, store.restore(epoch, &pid, "a", at)).await.unwrap();
+        assert_eq!(restored.steps, 1, "{fails:?}");
+        assert_eq!(history(store, &pid).await, [1], "{fails:?}");
+        assert_eq!(scene.during(fails, store.delete_snapshots(epoch, &pid)).await.unwrap(), 2, "{fails:?}");
+        store.commit(ending(&pid, epoch, 2)).await.unwrap();
+        assert!(scene.during(fails, store.delete(epoch, &pid)).await.unwrap(), "{fails:?}");
+        assert_eq!(store.load(&pid).await.unwrap(), None);
+    }
+}

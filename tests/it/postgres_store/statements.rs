@@ -1,0 +1,118 @@
+//! How many statements and commits a batch takes, counted by the server.
+
+use procession::ProcessId;
+use procession::process::Request;
+use procession::store::{Commit, PostgresStore, Store};
+use tokio_postgres::Client;
+
+use super::{Place, child, ending, join_all, process, step};
+use crate::postgres::Postgres;
+use crate::support::eventually;
+
+/// Statements that the server has begun, by what they begin with.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counted {
+    writes: usize,
+    begins: usize,
+    commits: usize,
+    others: usize,
+}
+
+/// A server that writes down what it is asked to do.
+async fn telling() -> (Postgres, Place, PostgresStore, procession::store::Epoch) {
+    let server = Postgres::start(&["log_statement = 'all'", "log_line_prefix = '%a|'"]);
+    let place = Place::new(&server);
+    let url = format!("{}?application_name=counted", place.url);
+    let store = PostgresStore::connect(&url, place.options()).await.unwrap();
+    let epoch = store.acquire().await.unwrap();
+    (server, place, store, epoch)
+}
+
+fn counted(log: &str) -> Counted {
+    let mut counted = Counted::default();
+    for line in log.lines().filter_map(|line| line.strip_prefix("counted|LOG:  ")) {
+        let Some((_, statement)) = line.split_once(": ") else { continue };
+        match statement.trim() {
+            "BEGIN" => counted.begins += 1,
+            "COMMIT" => counted.commits += 1,
+            statement if statement.starts_with("WITH") => counted.writes += 1,
+            // A connection is set up.
+            statement if statement.starts_with("SET") => {}
+            _ => counted.others += 1,
+        }
+    }
+    counted
+}
+
+/// Keeps the server from writing until all is queued: the two batches that are on their way, and all the rest.
+async fn held<T>(server: &Postgres, client: &Client, schema: &str, work: impl Future<Output = T>) -> (T, Counted) {
+    client.batch_execute(&format!("BEGIN; SELECT * FROM {schema}.store FOR UPDATE")).await.unwrap();
+    let before = server.log().len();
+    let free = async {
+        let waits =
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'counted' AND wait_event_type = 'Lock'";
+        let watcher = server.client().await;
+        eventually(|| async { watcher.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 2 }).await;
+        client.batch_execute("COMMIT").await.unwrap();
+    };
+    let (done, ()) = tokio::join!(work, free);
+    (done, counted(&server.log()[before..]))
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_batch_takes_one_statement_or_two_and_one_commit() {
+    const PROCESSES: i64 = 300;
+    let (server, place, store, epoch) = telling().await;
+    let client = server.client().await;
+    let pids: Vec<ProcessId> = (0..PROCESSES).map(ProcessId::from).collect();
+    let created = join_all(pids.iter().map(|pid| store.create(epoch, process(pid.clone()))));
+    let (created, counted) = held(&server, &client, &place.schema, created).await;
+    assert!(created.into_iter().all(|created| created.is_ok()));
+    // Two were on their way, each with one or with as many as there were; the third has all the rest.
+    assert!((2..=3).contains(&counted.commits), "{counted:?}");
+    let batches = counted.commits;
+    assert_eq!(counted, Counted { writes: 2 * batches, begins: batches, commits: batches, others: 0 });
+
+    // Changes nothing but itself: a statement that is its own transaction.
+    let steps = join_all(pids.iter().map(|pid| store.commit(step(pid, epoch, 1))));
+    let (steps, counted) = held(&server, &client, &place.schema, steps).await;
+    assert!(steps.into_iter().all(|committed| committed.is_ok()));
+    assert!((2..=3).contains(&counted.writes), "{counted:?}");
+    assert_eq!(counted, Counted { writes: counted.writes, ..Counted::default() });
+
+    // All that a boundary can write, and ends.
+    let all = pids.iter().map(|pid| {
+        let number = pid.as_integer().unwrap_or_default();
+        let (report, children) = (vec!["line".to_owned()], vec![child(number + PROCESSES, pid)]);
+        let commit = if number % 2 == 0 { ending(pid, epoch, 2) } else { step(pid, epoch, 2) };
+        store.commit(Commit { report, children, forget_memos: true, ..commit })
+    });
+    let (all, counted) = held(&server, &client, &place.schema, join_all(all)).await;
+    assert!(all.into_iter().all(|committed| committed.is_ok()));
+    let batches = counted.commits;
+    assert!((2..=3).contains(&batches), "{counted:?}");
+    assert_eq!(counted, Counted { writes: 2 * batches, begins: batches, commits: batches, others: 0 });
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn requests_that_come_at_once_share_a_transaction() {
+    let (server, place, store, _) = telling().await;
+    let client = server.client().await;
+    client.batch_execute(&format!("BEGIN; SELECT * FROM {}.request_order FOR UPDATE", place.schema)).await.unwrap();
+    let before = server.log().len();
+    let asked = join_all((0..200_i64).map(|pid| {
+        let store = &store;
+        async move { store.request(&pid.into(), Request::Play).await }
+    }));
+    let (asked, ()) = tokio::join!(asked, async {
+        eventually(|| async { server.log()[before..].contains("UPDATE request_order") }).await;
+        client.batch_execute("COMMIT").await.unwrap();
+    });
+    let mut ids: Vec<_> = asked.into_iter().map(Result::unwrap).collect();
+    ids.dedup();
+    assert_eq!(ids.len(), 200);
+    let counted = counted(&server.log()[before..]);
+    assert!((1..=2).contains(&counted.commits), "{counted:?}");
+}
