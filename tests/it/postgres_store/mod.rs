@@ -4,6 +4,8 @@
 mod failures;
 mod load;
 mod lost;
+mod plan;
+mod sharing;
 mod statements;
 mod tables;
 

@@ -80,8 +80,9 @@ const CLAIM: &str = concat!(
         SELECT DISTINCT unnest(queues) AS name FROM leased
     ), ready AS MATERIALIZED (
         SELECT c.id, c.priority, free.attempt FROM free CROSS JOIN queue CROSS JOIN LATERAL (
-            SELECT id, priority FROM checkpoint
+            SELECT id, priority FROM checkpoint AS r
             WHERE owner = free.owner AND queue = queue.name AND due = 0 AND ended IS NULL AND parked IS NULL
+            AND (state <> 'waiting' OR NOT EXISTS (SELECT FROM open_child AS o WHERE o.parent = r.id))
             ORDER BY priority DESC, id LIMIT $2 FOR UPDATE SKIP LOCKED
         ) AS c
     ), woken AS MATERIALIZED (
@@ -92,12 +93,15 @@ const CLAIM: &str = concat!(
             AND NOT EXISTS (SELECT FROM open_child AS o WHERE o.parent = w.id)
             ORDER BY priority DESC, id LIMIT $2 FOR UPDATE SKIP LOCKED
         ) AS c
+    ), addressed AS MATERIALIZED (
+        SELECT DISTINCT (SELECT p.id FROM process AS p WHERE sha256(p.pid) = sha256(r.pid)) AS id FROM request AS r
     ), asked AS MATERIALIZED (
-        SELECT c.id, c.priority, free.attempt FROM checkpoint AS c JOIN free ON free.owner = c.owner
-        WHERE c.id IN (
-            SELECT p.id FROM request AS r JOIN process AS p ON sha256(p.pid) = sha256(r.pid)
-        ) AND c.due <> 0 AND c.ended IS NULL AND c.parked IS NULL AND c.queue IN (SELECT name FROM queue)
-        ORDER BY c.priority DESC, c.id LIMIT $2 FOR UPDATE OF c SKIP LOCKED
+        SELECT c.id, c.priority, c.attempt FROM addressed AS a CROSS JOIN LATERAL (
+            SELECT id, priority, (SELECT f.attempt FROM free AS f WHERE f.owner = k.owner) AS attempt
+            FROM checkpoint AS k WHERE id = a.id AND due <> 0 AND ended IS NULL AND parked IS NULL
+            AND owner IN (SELECT owner FROM free) AND queue IN (SELECT name FROM queue)
+            LIMIT 1 FOR UPDATE SKIP LOCKED
+        ) AS c
     ), chosen AS MATERIALIZED (
         SELECT id, attempt FROM (
             SELECT * FROM ready UNION SELECT * FROM woken UNION SELECT * FROM asked
