@@ -2,7 +2,7 @@
 
 mod memory {
     use procession::store::MemoryStore;
-    use procession::store::conformance::{Subject, conformance};
+    use procession::store::conformance::{Subject, conformance, sharing_conformance};
     use std::sync::Arc;
 
     async fn empty() -> Subject {
@@ -15,6 +15,7 @@ mod memory {
     }
 
     conformance!(keeps, empty);
+    sharing_conformance!(shares, empty);
 }
 
 mod file {
