@@ -35,8 +35,7 @@ async fn lapse(client: &Client, place: &Place, epoch: Epoch) {
     client.batch_execute(&sql).await.unwrap();
 }
 
-const WAITING: &str =
-    "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'";
+const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'";
 
 /// Waits until someone waits for a lock in this schema.
 async fn waits(client: &Client, place: &Place) {
@@ -276,7 +275,8 @@ async fn who_acquires_waits_for_what_a_worker_is_writing() {
             (acquired, owner.load(&pid).await.unwrap().unwrap().steps)
         },
         async {
-            eventually(|| async { client.query_one(WAITING, &[&place.schema]).await.unwrap().get::<_, i64>(0) == 2 }).await;
+            eventually(|| async { client.query_one(WAITING, &[&place.schema]).await.unwrap().get::<_, i64>(0) == 2 })
+                .await;
             client.batch_execute("COMMIT").await.unwrap();
         }
     );
@@ -285,4 +285,50 @@ async fn who_acquires_waits_for_what_a_worker_is_writing() {
     refused(store.commit(step(&pid, epoch, 2)).await, StoreErrorKind::Stale);
     owner.commit(step(&pid, acquired.0, 2)).await.unwrap();
     assert_eq!(owner.workers().await.unwrap(), []);
+}
+
+/// Tables as the first version made them, with rows of all kinds.
+const BEFORE: &str = concat!(
+    "CREATE SCHEMA s; SET search_path TO s;
+    CREATE TABLE migration (version integer PRIMARY KEY, at timestamptz NOT NULL DEFAULT now());
+    INSERT INTO migration VALUES (1);",
+    include_str!("../../../runtime/src/store/postgres/v1.sql"),
+    "INSERT INTO process (id, pid, follows, created_at, inputs)
+        SELECT n, convert_to(name, 'UTF8'), false, 1, '{}' FROM unnest(ARRAY['running', 'over', 'later', 'resume',
+            'parent', 'child', 'damaged', 'ended', 'paused', 'nothing']) WITH ORDINALITY AS j(name, n);
+    INSERT INTO checkpoint
+        (id, state, awaiting, ended, paused, updated_at, version, format, process, fingerprint, position, context)
+        SELECT n, state, convert_to(awaiting, 'UTF8'), ended, paused, 1, 1, 1, 'p', 'f', '{}', '{}' FROM (VALUES
+            (1, 'running', '', NULL::bytea, false), (2, 'waiting', '{\"wake_at\":77}', NULL, false),
+            (3, 'waiting', '{\"wake_at\":9000000000000}', NULL, false),
+            (4, 'waiting', '{\"resume\":\"a \\u0000\"}', NULL, false),
+            (5, 'waiting', '{\"children\":[{\"pid\":\"child\"}]}', NULL, false), (6, 'running', '', NULL, true),
+            (7, 'waiting', '{', NULL, false), (8, 'finished', '', '{}', false), (9, 'running', '', NULL, true),
+            (10, 'waiting', '{}', NULL, false)
+        ) AS j(n, state, awaiting, ended, paused);
+    UPDATE process SET parent = 5 WHERE id = 6;
+    INSERT INTO open_child VALUES (5, 6);
+    SELECT setval('process_id', 10)"
+);
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn tables_of_the_first_version_are_brought_up_to_date_with_their_rows() {
+    let (place, client) = (Place::shared(), Postgres::shared().client().await);
+    let before = BEFORE.replace("SCHEMA s;", &format!("SCHEMA {};", place.schema));
+    client.batch_execute(&before.replace("TO s;", &format!("TO {};", place.schema))).await.unwrap();
+    let store = place.open().await;
+    let epoch = join(&store).await;
+    let claimed = store.claim(epoch, 100).await.unwrap();
+    let had: Vec<String> = claimed.records.iter().map(|record| record.pid.to_string()).collect();
+    assert_eq!(had, ["running", "over", "nothing"]);
+    assert_eq!(claimed.unreadable.iter().map(|(pid, _)| pid.to_string()).collect::<Vec<_>>(), ["damaged"]);
+    // Its last child is another's, and ends.
+    store.request(&"child".into(), Request::Play).await.unwrap();
+    assert_eq!(pids(&store, epoch, 10).await, ["child".into()]);
+    store.commit(ending(&"child".into(), epoch, 1)).await.unwrap();
+    assert_eq!(pids(&store, epoch, 10).await, ["parent".into()]);
+    store.commit(step(&"parent".into(), epoch, 1)).await.unwrap();
+    store.request(&"resume".into(), Request::Play).await.unwrap();
+    assert_eq!(pids(&store, epoch, 10).await, ["resume".into()]);
 }

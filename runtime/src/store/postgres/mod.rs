@@ -55,7 +55,8 @@ use crate::process::{BoxFuture, ProcessId, ProcessState, Request, Termination};
 ///
 /// # Who may do what
 /// Anyone may open the store, read it and append requests, from any machine. Who [`acquire`](Store::acquire)s it writes,
-/// and whoever owned it before is refused from then on.
+/// and whoever owned it before is refused from then on. Workers that [`join`](Store::join) it write beside one another;
+/// their leases, and the times that processes wait for, are those of the server's clock.
 ///
 /// # What a failure leads to
 /// While the server is away a call goes on trying, for [as long](PostgresOptions::with_patience) as it is told to. A

@@ -88,7 +88,7 @@ const CLAIM: &str = concat!(
     ), woken AS MATERIALIZED (
         SELECT c.id, c.priority, free.attempt FROM free CROSS JOIN LATERAL (
             SELECT id, priority FROM checkpoint AS w
-            WHERE owner = free.owner AND due <> 0 AND due <= (SELECT now FROM clock)
+            WHERE owner = free.owner AND due <> 0 AND due >= -1 AND due <= (SELECT now FROM clock)
             AND ended IS NULL AND parked IS NULL AND queue IN (SELECT name FROM queue)
             AND NOT EXISTS (SELECT FROM open_child AS o WHERE o.parent = w.id)
             ORDER BY priority DESC, id LIMIT $2 FOR UPDATE SKIP LOCKED
@@ -110,16 +110,17 @@ const CLAIM: &str = concat!(
         UPDATE checkpoint AS c SET
             owner = CASE WHEN c.attempts + h.attempt > $5 THEN 0 ELSE $1 END, attempts = c.attempts + h.attempt,
             parked = CASE WHEN c.attempts + h.attempt > $5
-                THEN convert_to(format('its worker was lost %s times without a boundary in between', c.attempts + h.attempt), 'UTF8')
-                END
+                THEN convert_to(format(
+                    'its worker was lost %s times without a boundary in between', c.attempts + h.attempt
+                ), 'UTF8') END
         FROM chosen AS h WHERE c.id = h.id RETURNING c.id, c.parked
     ) SELECT NULL::bigint, NULL::bytea, NULL::bytea FROM leased
     UNION ALL SELECT t.id, t.parked, (SELECT p.pid FROM process AS p WHERE p.id = t.id) FROM taken AS t"
 );
 
 /// For the planner's choice in a transaction that claims: tables that have just been filled are not known to it yet.
-const CLAIMING: &str =
-    "BEGIN; SET LOCAL enable_seqscan TO off; SET LOCAL enable_bitmapscan TO off; SET LOCAL jit TO off";
+const CLAIMING: &str = "BEGIN; SET LOCAL enable_seqscan TO off; SET LOCAL enable_bitmapscan TO off;
+    SET LOCAL enable_hashjoin TO off; SET LOCAL enable_mergejoin TO off; SET LOCAL jit TO off";
 
 const WORKERS: &str = "SELECT w.epoch, host, os_process, version, queues, slots, slots_used,
         (extract(epoch FROM joined_at) * 1000)::bigint, (extract(epoch FROM heard_at) * 1000)::bigint,

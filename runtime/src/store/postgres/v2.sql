@@ -35,11 +35,12 @@ DECLARE
 BEGIN
     FOR row IN SELECT id, awaiting FROM checkpoint WHERE ended IS NULL AND awaiting <> '' LOOP
         BEGIN
-            awaited := convert_from(row.awaiting, 'UTF8')::json;
+            -- A text takes no NUL, and what it says does not matter here.
+            awaited := replace(convert_from(row.awaiting, 'UTF8'), '\u0000', '\u0020')::json;
             UPDATE checkpoint SET wakes = CASE
-                WHEN awaited ->> 'resume' IS NOT NULL THEN 9223372036854775807
-                WHEN awaited ->> 'wake_at' IS NOT NULL THEN greatest((awaited ->> 'wake_at')::bigint, 1)
-                WHEN awaited ->> 'children' IS NOT NULL THEN -1 ELSE 0 END
+                WHEN awaited -> 'resume' IS NOT NULL THEN 9223372036854775807
+                WHEN awaited -> 'wake_at' IS NOT NULL THEN greatest((awaited -> 'wake_at')::text::bigint, 1)
+                WHEN awaited -> 'children' IS NOT NULL THEN -1 ELSE 0 END
             WHERE id = row.id;
         EXCEPTION WHEN OTHERS THEN
             -- Whoever claims one that is damaged tells of it.
