@@ -40,8 +40,8 @@
 //! 17. A creation that brings an owed reply stores it in the same transaction. Where the key or the id is known, the
 //!     process that has it owes the reply, of whatever type it is: whoever wanted another one settles it.
 //!
-//! A store that several workers [share](Store::join) keeps these, too; others refuse them as
-//! [`Unsupported`](StoreErrorKind::Unsupported).
+//! A store that several workers [share](Store::join) keeps these, too; others refuse them, and a process that is
+//! [placed](Placement), as [`Unsupported`](StoreErrorKind::Unsupported).
 //!
 //! 18. Workers that have [joined](Store::join) write beside one another, each under an epoch of its own, later than all
 //!     before. A process that has not ended has one owner at most: who created, [claimed](Store::claim) or restored it. Its

@@ -29,6 +29,7 @@ mod rows;
 mod sharing;
 mod snapshots;
 mod unfinished;
+mod unshared;
 
 pub use self::boundary::*;
 pub use self::children::*;
@@ -40,6 +41,7 @@ pub use self::rows::*;
 pub use self::sharing::*;
 pub use self::snapshots::*;
 pub use self::unfinished::*;
+pub use self::unshared::*;
 #[doc(inline)]
 pub use crate::__store_conformance as conformance;
 #[doc(inline)]
@@ -258,6 +260,7 @@ macro_rules! __store_conformance {
             a_stale_owing_or_settling_is_refused
             owed_replies_are_bounded
             odd_owed_replies_are_kept
+            a_store_with_one_owner_refuses_workers_and_placements
         }
     };
     ($attributes:tt $name:ident, $factory:expr; $($property:ident)*) => {
@@ -291,6 +294,7 @@ mod tests {
             include_str!("rows.rs"),
             include_str!("snapshots.rs"),
             include_str!("unfinished.rs"),
+            include_str!("unshared.rs"),
         ];
         all_listed(&sources, include_str!("mod.rs"));
     }

@@ -26,13 +26,13 @@ use crate::store::{
 };
 
 /// A lease that does not lapse while a property runs.
-const LONG: Duration = Duration::from_secs(600);
+pub(super) const LONG: Duration = Duration::from_secs(600);
 /// One that shall lapse.
 const SHORT: Duration = Duration::from_millis(150);
 /// What a store may take for what it shall do sooner or later.
 const SOON: Duration = Duration::from_secs(30);
 
-fn worker(queues: &[&str]) -> Worker {
+pub(super) fn worker(queues: &[&str]) -> Worker {
     Worker {
         host: "node.example".to_owned(),
         os_process: 7,
