@@ -193,7 +193,7 @@ async fn what_a_workers_clock_says_does_not_matter() {
         assert_eq!(pids(&store, epoch, 10).await.len(), had, "{offset}");
         if had == 0 {
             let asked = store.request(&pid, Request::Play).await.unwrap();
-            assert_eq!(pids(&store, epoch, 10).await, [pid.clone()]);
+            assert_eq!(pids(&store, epoch, 10).await, std::slice::from_ref(&pid));
             store.discard_requests(epoch, vec![asked]).await.unwrap();
         }
     }

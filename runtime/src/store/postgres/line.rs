@@ -84,16 +84,14 @@ impl Line {
     /// One statement. A connection that is silent is given up: within a lease there is time for another.
     async fn query(self: &Arc<Self>, sql: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, Fault> {
         let client = self.client().await?;
-        match tokio::time::timeout(limits::RENEWAL, client.query_typed(sql, parameters)).await {
-            Ok(rows) => Ok(rows?),
-            Err(_) => {
-                let mut kept = self.client.lock().await;
-                if kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, &client)) {
-                    *kept = None;
-                }
-                Err(Fault::silent())
-            }
+        if let Ok(rows) = tokio::time::timeout(limits::RENEWAL, client.query_typed(sql, parameters)).await {
+            return Ok(rows?);
         }
+        let mut kept = self.client.lock().await;
+        if kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, &client)) {
+            *kept = None;
+        }
+        Err(Fault::silent())
     }
 
     pub(super) async fn renew(self: &Arc<Self>, epoch: Epoch, slots_used: u32) -> StoreResult<()> {

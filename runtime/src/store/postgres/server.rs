@@ -173,10 +173,10 @@ impl Session {
     }
 
     /// The same with settings.
-    pub(super) async fn begin_with(&self, begin: &str, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Fault> {
+    pub(super) async fn begin_with(&self, first: &str, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Fault> {
         let client = self.client()?;
         let statement = client.prepare_cached(sql).await.map_err(|error| Fault::from(error).before_sending())?;
-        let (begun, rows) = tokio::join!(biased; client.batch_execute(begin), client.query(&statement, params));
+        let (begun, rows) = tokio::join!(biased; client.batch_execute(first), client.query(&statement, params));
         // Whatever becomes of it, nothing is committed.
         begun.map_err(|error| Fault::from(error).before_sending())?;
         rows.map_err(|error| Fault::from(error).before_sending())

@@ -246,24 +246,24 @@ impl Server {
     /// None under an epoch that is stale.
     async fn take(&self, session: &Session, epoch: Epoch, most: usize) -> Result<Option<Taken>, Fault> {
         // Forgets no other names: where nothing is to be had, it is rolled back.
-        let (token, spent) = (outcome::token(), Vec::<Token>::new());
+        let (token, forgotten) = (outcome::token(), Vec::<Token>::new());
         let (epoch, most) = (epoch.0.cast_signed(), i64::try_from(most).unwrap_or(i64::MAX));
         let attempts = i32::try_from(limits::ATTEMPTS).unwrap_or(i32::MAX);
-        let parameters: Params<'_> = &[&epoch, &most, &token, &spent, &attempts];
+        let parameters: Params<'_> = &[&epoch, &most, &token, &forgotten, &attempts];
         let rows = self.timed(session.begin_with(CLAIMING, CLAIM, parameters)).await?;
         if rows.is_empty() {
             return Ok(None);
         }
-        let mut taken = Taken { ids: Vec::new(), parked: Vec::new(), token };
+        let mut all = Taken { ids: Vec::new(), parked: Vec::new(), token };
         for row in &rows {
-            let Some(id) = get::<Option<i64>>(row, 0)? else { continue };
+            let Some(process) = get::<Option<i64>>(row, 0)? else { continue };
             if get::<Option<&[u8]>>(row, 1)?.is_some() {
-                taken.parked.push((pid(row, 2)?, text(row, 1)?));
+                all.parked.push((pid(row, 2)?, text(row, 1)?));
             } else {
-                taken.ids.push(id);
+                all.ids.push(process);
             }
         }
-        Ok(Some(taken))
+        Ok(Some(all))
     }
 
     pub(super) async fn workers(&self) -> StoreResult<Vec<WorkerRow>> {
