@@ -204,3 +204,17 @@ pub const CONFIRMED: Duration = Duration::from_millis(20);
 pub const CONFIRMED_MANY: Duration = Duration::from_millis(1);
 /// Messages on their way from which on confirmations and acknowledgements gather, and are dealt with together.
 pub const MANY_SENT: usize = 8;
+
+/// Claims of a process after its worker was lost, without a boundary since, beyond which it is parked: a process that kills whoever
+/// runs it must not go round for ever, and one that was met by some restarts must not be parked.
+pub const ATTEMPTS: u32 = 5;
+/// How long the lease of a worker lasts after each renewal: short enough that others take over soon, long enough that a worker
+/// on a busy machine does not lose it.
+pub const LEASE: Duration = Duration::from_secs(10);
+/// How long a worker is listed after its lease has lapsed: long enough to find out what became of it.
+pub const LAPSED_WORKER: Duration = Duration::from_secs(24 * 3600);
+/// How long a renewal may take before its connection is given up: within a lease there is time for others.
+pub const RENEWAL: Duration = Duration::from_secs(2);
+/// How often work is looked for that nobody announces: a time that comes, a lease that lapses, and what was announced while
+/// it could not be heard.
+pub const WORK: Duration = Duration::from_secs(1);

@@ -49,6 +49,7 @@ fn new(pid: &str) -> NewProcess {
         listeners: None,
         owes: None,
         begun: None,
+        placement: procession::store::Placement::default(),
         at: at(0),
     }
 }

@@ -335,6 +335,7 @@ async fn moved(world: &World, to: &dyn Store, change: impl Fn(&mut Record)) -> P
         listeners: record.listeners,
         owes: None,
         begun: None,
+        placement: procession::store::Placement::default(),
         at: record.created_at,
     };
     to.create(epoch, new).await.unwrap();
@@ -412,6 +413,7 @@ async fn a_process_that_is_stored_as_created_starts() -> Result<()> {
         listeners: None,
         owes: None,
         begun: None,
+        placement: procession::store::Placement::default(),
         at: record.created_at,
     };
     world.store.create(epoch, new).await?;

@@ -243,6 +243,7 @@ async fn stored(world: &World, change: impl Fn(&mut Record)) -> ProcessId {
         listeners: None,
         owes: None,
         begun: None,
+        placement: procession::store::Placement::default(),
         at: record.created_at,
     };
     world.store.create(epoch, new).await.unwrap();

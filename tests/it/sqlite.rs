@@ -34,6 +34,7 @@ fn process(pid: impl Into<ProcessId>) -> NewProcess {
         listeners: None,
         owes: None,
         begun: None,
+        placement: procession::store::Placement::default(),
         at: Timestamp::from_millis(1),
     }
 }

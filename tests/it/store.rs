@@ -2,7 +2,7 @@
 
 mod memory {
     use procession::store::MemoryStore;
-    use procession::store::conformance::{Subject, conformance};
+    use procession::store::conformance::{Subject, conformance, sharing_conformance};
     use std::sync::Arc;
 
     async fn empty() -> Subject {
@@ -15,6 +15,7 @@ mod memory {
     }
 
     conformance!(keeps, empty);
+    sharing_conformance!(shares, empty);
 }
 
 mod file {
@@ -57,7 +58,7 @@ mod sqlite {
 #[cfg(all(unix, feature = "postgres"))]
 mod postgres {
     use crate::postgres::Postgres;
-    use procession::store::conformance::{Subject, conformance};
+    use procession::store::conformance::{Subject, conformance, sharing_conformance};
     use procession::store::{PostgresOptions, PostgresStore};
     use std::sync::Arc;
 
@@ -74,6 +75,11 @@ mod postgres {
     conformance!(
         #[ignore = "needs PostgreSQL: cargo xtask test"]
         keeps,
+        empty
+    );
+    sharing_conformance!(
+        #[ignore = "needs PostgreSQL: cargo xtask test"]
+        shares,
         empty
     );
 }

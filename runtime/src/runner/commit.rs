@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::listener::text_of;
 use crate::process::{Ended, ErrorInfo, ProcessId, ProcessState};
 use crate::spec::PreparedInputs;
-use crate::store::{Commit, NewProcess, Parent};
+use crate::store::{Commit, NewProcess, Parent, Placement};
 
 impl Driver<'_> {
     /// Writes one boundary; what it announces, and the children it creates, leave after it.
@@ -140,6 +140,7 @@ pub(super) fn new_process(
         listeners: None,
         owes: None,
         begun: None,
+        placement: Placement::default(),
         at,
     })
 }

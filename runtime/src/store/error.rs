@@ -34,6 +34,8 @@ pub enum StoreErrorKind {
     Closed,
     /// It is busy; later it may work.
     Busy,
+    /// This store cannot do that.
+    Unsupported,
     /// Its server was not reached for as long as it was tried: what was asked for may or may not have been done.
     Unreachable,
     /// Reading or writing failed.
@@ -58,6 +60,7 @@ impl fmt::Display for StoreErrorKind {
             Self::NewerFormat => "it was written by a newer version",
             Self::Closed => "it is closed",
             Self::Busy => "it is busy",
+            Self::Unsupported => "it cannot do that",
             Self::Unreachable => "its server cannot be reached",
             Self::Io => "reading or writing failed",
             Self::Other => "it failed",

@@ -39,6 +39,29 @@
 //!     [`limits`](crate::limits).
 //! 17. A creation that brings an owed reply stores it in the same transaction. Where the key or the id is known, the
 //!     process that has it owes the reply, of whatever type it is: whoever wanted another one settles it.
+//!
+//! A store that several workers [share](Store::join) keeps these, too; others refuse them, and a process that is
+//! [placed](Placement), as [`Unsupported`](StoreErrorKind::Unsupported).
+//!
+//! 18. Workers that have [joined](Store::join) write beside one another, each under an epoch of its own, later than all
+//!     before. A process that has not ended has one owner at most: who created, [claimed](Store::claim) or restored it. Its
+//!     commits, memos and parking are refused as stale under any other epoch, and its restoring while another worker owns
+//!     it whose lease has not lapsed; all else that sentence 3 names any such worker may write. One that is parked is
+//!     nobody's, and its worker's whose commit takes it back. Who [acquires](Store::acquire) the store makes all workers
+//!     stale and owns every process; who joins makes stale who had acquired it.
+//! 19. A worker's lease lapses when it is not [renewed](Store::renew) in time, by the clock of the store. From then on all
+//!     that it writes is stale, for good, also where nobody has claimed what it owned. It joins anew, under another epoch.
+//! 20. A claim gives processes that can go on, and that no worker owns whose lease has not lapsed; each to one worker, from the
+//!     queues that it named, those of greater priority first and then the older ones. Those can go on that are neither
+//!     terminal nor parked, and for which a request is filed, or which are not paused, and are created, running, or wait
+//!     for no time that is yet to come, no child that has not ended and no resume. Times are those of the store's clock.
+//! 21. Each claim of a process after its worker was lost counts as an attempt, and each boundary starts anew. One with
+//!     more than [`limits::ATTEMPTS`](crate::limits::ATTEMPTS) is parked instead of given.
+//! 22. What is [handed over](Store::hand_over), or released, can be claimed by others at once; it is no attempt.
+//! 23. The commit that ends the last open child of a process that waits for its children lets others claim the process, if
+//!     nobody owns it. [`work`](Store::work) ends, sooner or later, when something may have come about for a worker: a process
+//!     to claim, a request to one of its own, the end of a child of one of its own; at once, where that was since it ended
+//!     last. It may end for no reason. Once the worker is stale, it ends with that.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -49,6 +72,7 @@ mod memory;
 mod postgres;
 mod record;
 mod rules;
+mod sharing;
 mod snapshot;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -62,15 +86,22 @@ pub use record::{
     AwaitedChild, Awaiting, Commit, Committed, Creation, Envelope, Epoch, FORMAT, HistoryEntry, NewProcess, OwedReply,
     Page, Parent, Record, ReportLine, RequestId, RequestRow, StatusText,
 };
+pub use sharing::{Claimed, Placement, Worker, WorkerRow};
 pub use snapshot::Snapshot;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Durability, SqliteOptions, SqliteStore};
+
+use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::process::{BoxFuture, ProcessId, ProcessState, Request, Termination};
 
 /// The result of a call to a store.
 pub type StoreResult<T> = Result<T, StoreError>;
+
+fn unsupported<'a, T: Send + 'a>(operation: &'static str) -> BoxFuture<'a, StoreResult<T>> {
+    Box::pin(async move { Err(StoreError::new(StoreErrorKind::Unsupported, operation, "a store that has one owner")) })
+}
 
 /// Keeps processes. See the [module](self) for the contract.
 pub trait Store: Send + Sync + 'static {
@@ -189,6 +220,42 @@ pub trait Store: Send + Sync + 'static {
         tag: &'a str,
         at: Timestamp,
     ) -> BoxFuture<'a, StoreResult<Record>>;
+
+    /// Joins the workers on this store: gives the epoch under which this one writes until its lease lapses, which is this
+    /// long after each renewal, by the clock of the store.
+    fn join(&self, worker: Worker, lease: Duration) -> BoxFuture<'_, StoreResult<Epoch>> {
+        let _ = (worker, lease);
+        unsupported("join the workers on")
+    }
+
+    /// Renews the lease of a worker, and says how many of its slots it uses. Refused as stale if it has lapsed.
+    fn renew(&self, epoch: Epoch, slots_used: u32) -> BoxFuture<'_, StoreResult<()>> {
+        let _ = (epoch, slots_used);
+        unsupported("renew a lease in")
+    }
+
+    /// Takes processes that can go on and that nobody has; those that it parks instead count, too.
+    fn claim(&self, epoch: Epoch, most: usize) -> BoxFuture<'_, StoreResult<Claimed>> {
+        let _ = (epoch, most);
+        unsupported("claim processes in")
+    }
+
+    /// Gives processes up that this worker owns; those of others are left as they are.
+    fn hand_over(&self, epoch: Epoch, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<()>> {
+        let _ = (epoch, processes);
+        unsupported("hand processes over in")
+    }
+
+    /// Ends when something may have come about for a worker.
+    fn work(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {
+        let _ = epoch;
+        unsupported("wait for work in")
+    }
+
+    /// The workers that have joined, and have not released the store or been forgotten some time after they lapsed.
+    fn workers(&self) -> BoxFuture<'_, StoreResult<Vec<WorkerRow>>> {
+        unsupported("list the workers on")
+    }
 
     /// Removes a process that has ended, with all that is kept of it; whether there was one.
     fn delete<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>>;

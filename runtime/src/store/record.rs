@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use std::sync::Arc;
 
-use super::{StoreError, StoreErrorKind, StoreResult};
+use super::{Placement, StoreError, StoreErrorKind, StoreResult};
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::process::{ProcessId, ProcessState, Request, Termination};
@@ -193,6 +193,8 @@ pub struct NewProcess {
     /// The step that is about to run, if the process begins at once: it is created as running, and its history has that
     /// transition. None if it is to be begun by a commit.
     pub begun: Option<&'static str>,
+    /// Where it belongs, on a store that workers share. A child belongs where its parent does.
+    pub placement: Placement,
     /// When.
     pub at: Timestamp,
 }

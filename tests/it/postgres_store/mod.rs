@@ -4,6 +4,8 @@
 mod failures;
 mod load;
 mod lost;
+mod plan;
+mod sharing;
 mod statements;
 mod tables;
 
@@ -61,6 +63,7 @@ fn process(pid: impl Into<ProcessId>) -> NewProcess {
         listeners: None,
         owes: None,
         begun: None,
+        placement: procession::store::Placement::default(),
         at: Timestamp::from_millis(1),
     }
 }

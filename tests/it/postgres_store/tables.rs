@@ -4,6 +4,7 @@ use procession::clock::Timestamp;
 use procession::process::Request;
 use procession::store::{Awaiting, Commit, OwedReply, PostgresStore, Store, StoreErrorKind};
 
+use super::sharing::join;
 use super::{Place, child, ending, join_all, process, refused, step};
 use crate::postgres::Postgres;
 
@@ -147,6 +148,15 @@ async fn a_role_without_the_right_to_change_tables_does_all_but_make_them() {
     assert!(store.delete(epoch, &pid).await.unwrap());
     store.release(epoch).await.unwrap();
     assert_eq!(store.unfinished(None, 10).await.unwrap().records, []);
+
+    let worker = join(&store).await;
+    store.create(worker, process("one")).await.unwrap();
+    store.hand_over(worker, vec![pid]).await.unwrap();
+    assert_eq!(store.claim(worker, 1).await.unwrap().records.len(), 1);
+    store.renew(worker, 1).await.unwrap();
+    store.work(worker).await.unwrap();
+    assert_eq!(store.workers().await.unwrap().len(), 1);
+    store.release(worker).await.unwrap();
 }
 
 #[tokio::test]

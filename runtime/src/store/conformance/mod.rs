@@ -12,6 +12,9 @@
 //! }
 //! ```
 //! makes one `#[test]` per property, with the attributes that stand before the name, like `#[ignore]`. A property takes an empty store and panics where it does not hold.
+//!
+//! `sharing_conformance!` does the same for what a store promises that several workers share; it opens such a store a second
+//! time while the first is open.
 
 // Properties panic, that is how they tell; the test harness shows where.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
@@ -23,8 +26,10 @@ mod owed;
 mod ownership;
 mod removal;
 mod rows;
+mod sharing;
 mod snapshots;
 mod unfinished;
+mod unshared;
 
 pub use self::boundary::*;
 pub use self::children::*;
@@ -33,10 +38,14 @@ pub use self::owed::*;
 pub use self::ownership::*;
 pub use self::removal::*;
 pub use self::rows::*;
+pub use self::sharing::*;
 pub use self::snapshots::*;
 pub use self::unfinished::*;
+pub use self::unshared::*;
 #[doc(inline)]
 pub use crate::__store_conformance as conformance;
+#[doc(inline)]
+pub use crate::__store_sharing_conformance as sharing_conformance;
 
 use std::fmt;
 use std::future::Future;
@@ -69,7 +78,8 @@ impl Subject {
     /// A store without anything, that keeps so many transitions and lines of report of each process: at least 2, and
     /// few, since some properties write more.
     ///
-    /// It is opened again, with its data, by some properties; what was open has been dropped then.
+    /// It is opened again, with its data, by some properties; what was open has been dropped then, but for those of a store
+    /// that workers share.
     pub async fn open(
         retention: u64,
         mut open: impl FnMut() -> BoxFuture<'static, Arc<dyn Store>> + Send + 'static,
@@ -129,6 +139,7 @@ fn process(pid: impl Into<ProcessId>) -> NewProcess {
         listeners: None,
         owes: None,
         begun: None,
+        placement: crate::store::Placement::default(),
         at: AT,
     }
 }
@@ -249,6 +260,7 @@ macro_rules! __store_conformance {
             a_stale_owing_or_settling_is_refused
             owed_replies_are_bounded
             odd_owed_replies_are_kept
+            a_store_with_one_owner_refuses_workers_and_placements
         }
     };
     ($attributes:tt $name:ident, $factory:expr; $($property:ident)*) => {
@@ -282,11 +294,15 @@ mod tests {
             include_str!("rows.rs"),
             include_str!("snapshots.rs"),
             include_str!("unfinished.rs"),
+            include_str!("unshared.rs"),
         ];
-        let listed = include_str!("mod.rs");
+        all_listed(&sources, include_str!("mod.rs"));
+    }
+
+    pub(super) fn all_listed(sources: &[&str], listed: &str) {
         let names = sources.iter().flat_map(|source| source.split("pub async fn ").skip(1));
         let names: Vec<_> = names.filter_map(|rest| rest.split('(').next()).collect();
-        assert!(names.len() > 40, "{}", names.len());
+        assert!(names.len() > 20, "{}", names.len());
         for name in names {
             assert!(listed.lines().any(|line| line.trim() == name), "`{name}` is not in the list");
         }

@@ -80,6 +80,7 @@ fn new(pid: &str) -> NewProcess {
         listeners: None,
         owes: None,
         begun: None,
+        placement: crate::store::Placement::default(),
         at: AT,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::fence::NOBODY;
 use super::job::{Done, Job, Work};
 use super::known::Known;
 use super::look::{Found, Seen, Wanted};
@@ -9,7 +10,7 @@ use super::write::{Boundaries, Writing, bytes, json};
 use crate::process::{ProcessId, ProcessState};
 use crate::store::record::some_listeners;
 use crate::store::rules::Retention;
-use crate::store::{Awaiting, Commit, Committed, Creation, NewProcess, StoreErrorKind};
+use crate::store::{Awaiting, Commit, Committed, Creation, Epoch, NewProcess, Placement, StoreErrorKind};
 
 /// What becomes of a job.
 #[derive(Debug)]
@@ -39,6 +40,7 @@ pub(super) fn wanted(jobs: &[Job]) -> Wanted {
         wanted.free += 1;
     };
     for job in jobs {
+        wanted.epoch(job.work.epoch());
         match &job.work {
             Work::Create { process, .. } => created(&mut wanted, process),
             Work::Commit(commit) => {
@@ -61,8 +63,8 @@ pub(super) fn decide<'a>(jobs: &'a [Job], seen: &mut Seen, retention: Retention)
     let mut batch = Batch { seen, free, retention, decided: Decided::default() };
     for job in jobs {
         let verdict = match &job.work {
-            Work::Create { epoch, process } => batch.seen.holds(*epoch).and_then(|()| batch.create(process)),
-            Work::Commit(commit) => batch.seen.holds(commit.epoch).and_then(|()| batch.commit(commit, job.lost)),
+            Work::Create { epoch, process } => batch.create(*epoch, process),
+            Work::Commit(commit) => batch.commit(commit, job.lost),
         };
         batch.decided.verdicts.push(verdict.unwrap_or_else(Verdict::Refused));
     }
@@ -77,12 +79,13 @@ struct Batch<'a, 's> {
 }
 
 impl<'a, 's> Batch<'a, 's> {
-    fn create(&mut self, process: &'a NewProcess) -> Result<Verdict, StoreErrorKind> {
+    fn create(&mut self, epoch: Epoch, process: &'a NewProcess) -> Result<Verdict, StoreErrorKind> {
+        self.seen.fence.holds(epoch)?;
         if let Some(exists) = self.existing(process) {
             return Ok(Verdict::Done(Done::Created(exists)));
         }
         let parent = self.parent(process)?;
-        let id = self.add(process, parent)?;
+        let id = self.add(epoch, process, parent)?;
         if let Some(parent) = parent.filter(|parent| !parent.row.ended && is_awaited(process)) {
             self.decided.writing.opened.push(parent.id, id);
         }
@@ -110,8 +113,9 @@ impl<'a, 's> Batch<'a, 's> {
         self.seen.process(&parent.pid).map(Some).ok_or(StoreErrorKind::NotFound)
     }
 
-    fn add(&mut self, process: &'a NewProcess, parent: Option<Found<'_>>) -> Result<i64, StoreErrorKind> {
+    fn add(&mut self, epoch: Epoch, process: &'a NewProcess, parent: Option<Found<'_>>) -> Result<i64, StoreErrorKind> {
         let id = self.free.next().ok_or(StoreErrorKind::Other)?;
+        self.decided.writing.epochs.insert(epoch.0.cast_signed());
         let created = &mut self.decided.writing.created;
         created.id.push(id);
         created.pid.push(process.pid.to_string().into_bytes());
@@ -129,6 +133,12 @@ impl<'a, 's> Batch<'a, 's> {
         created.position.push(process.position.as_bytes());
         created.context.push(process.context.as_bytes());
         created.state.push(process.state().as_str());
+        let Placement { queue, priority, unowned } = &process.placement;
+        let above = parent.map(|parent| (parent.row.queue.clone(), parent.row.priority));
+        let (queue, priority) = above.unwrap_or_else(|| (queue.clone().into_bytes(), *priority));
+        created.queue.push(queue);
+        created.priority.push(priority);
+        created.owner.push(if *unowned { NOBODY } else { self.seen.fence.owner(epoch) });
         let begun = process.begun.filter(|_| self.retention.history > 0);
         created.transitions.push(i64::from(begun.is_some()));
         if let Some(point) = begun {
@@ -146,10 +156,16 @@ impl<'a, 's> Batch<'a, 's> {
     }
 
     fn commit(&mut self, commit: &'a Commit, lost: Option<i64>) -> Result<Verdict, StoreErrorKind> {
+        self.seen.fence.holds(commit.epoch)?;
         let Some(own) = self.seen.process(&commit.pid) else {
             self.decided.news.push((&commit.pid, None));
             return Err(StoreErrorKind::NotFound);
         };
+        if own.row.parked {
+            self.seen.takes(commit.epoch, own.row)?;
+        } else {
+            self.seen.owns(commit.epoch, own.row)?;
+        }
         let known = Known { id: own.id, revision: own.row.revision };
         if lost == Some(own.row.revision) {
             // Nobody else writes under this epoch: it was this one.
@@ -168,8 +184,10 @@ impl<'a, 's> Batch<'a, 's> {
         // From here on nothing is refused.
         self.children(commit, own, &parents)?;
         let (transitions, reports) = self.rows(commit, own);
-        let row = Row { id: own.id, transitions, reports, status, awaiting };
+        let owner = if commit.to.is_terminal() { NOBODY } else { self.seen.fence.owner(commit.epoch) };
+        let row = Row { id: own.id, transitions, reports, status, awaiting, owner };
         row.push(commit, &mut self.decided.writing.boundaries);
+        self.decided.writing.epochs.insert(commit.epoch.0.cast_signed());
         if !commit.to.is_terminal() {
             self.decided.news.push((&commit.pid, Some(Known { revision: known.revision + 1, ..known })));
             return Ok(Verdict::Done(Done::Committed(Committed::default())));
@@ -204,7 +222,7 @@ impl<'a, 's> Batch<'a, 's> {
             if self.existing(child).is_some() || created.contains_key(&child.pid) || !key_is_new {
                 continue;
             }
-            let id = self.add(child, *parent)?;
+            let id = self.add(commit.epoch, child, *parent)?;
             let Some(parent) = parent else { continue };
             created.insert(&child.pid, (id, parent.id));
             if parent.id == own.id {
@@ -277,6 +295,7 @@ struct Row {
     reports: i64,
     status: Option<Vec<u8>>,
     awaiting: Option<Vec<u8>>,
+    owner: i64,
 }
 
 impl Row {
@@ -295,6 +314,8 @@ impl Row {
         boundaries.fingerprint.push(envelope.map(|envelope| envelope.fingerprint.as_bytes()));
         boundaries.status.push(self.status);
         boundaries.awaiting.push(self.awaiting);
+        boundaries.wakes.push(commit.awaiting.as_ref().map(wakes));
+        boundaries.owner.push(self.owner);
         boundaries
             .listeners
             .push(commit.listeners.as_deref().map(|text| some_listeners(text).unwrap_or_default().as_bytes()));
@@ -302,6 +323,16 @@ impl Row {
         boundaries.context.push(bytes(commit.context.as_ref()));
         boundaries.outputs.push(bytes(commit.outputs.as_ref()));
         boundaries.ended.push(bytes(commit.ended.as_ref()));
+    }
+}
+
+/// When a wait is over, but for its children, as the tables have it.
+pub(super) fn wakes(awaiting: &Awaiting) -> i64 {
+    match awaiting {
+        Awaiting { resume: Some(_), .. } => i64::MAX,
+        Awaiting { wake_at: Some(at), .. } => at.as_millis().max(1),
+        Awaiting { children, .. } if !children.is_empty() => -1,
+        Awaiting { .. } => 0,
     }
 }
 

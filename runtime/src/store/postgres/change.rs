@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
+use super::batch::wakes;
 use super::error::Fault;
+use super::fence::still_holds;
 use super::look::{Found, Seen, Wanted};
 use super::outcome::Token;
 use super::read::{self, LOAD_WITHIN, SNAPSHOT, get, text_of};
@@ -78,15 +80,14 @@ impl Server {
         let session = self.session().await?;
         let mut wanted = Wanted::default();
         wanted.process(pid);
+        wanted.epoch(epoch);
         if matches!(change, Change::Delete | Change::Restore { .. }) {
             wanted.parent_of(pid);
         }
         let seen = self.timed(wanted.look(&session, &[], &self.spent)).await?;
-        let done = match seen.holds(epoch) {
-            Ok(()) => {
-                let transaction = Transaction { session: &session, seen: &seen, pid };
-                self.timed(transaction.change(change)).await
-            }
+        let transaction = Transaction { session: &session, seen: &seen, epoch, pid };
+        let done = match transaction.may(change) {
+            Ok(()) => self.timed(transaction.all(change)).await,
             Err(kind) => Err(kind.into()),
         };
         match done {
@@ -124,10 +125,26 @@ impl Server {
 struct Transaction<'t> {
     session: &'t Session,
     seen: &'t Seen,
+    epoch: Epoch,
     pid: &'t ProcessId,
 }
 
 impl Transaction<'_> {
+    fn may(&self, change: &Change<'_>) -> Result<(), StoreErrorKind> {
+        let row = self.seen.process(self.pid).map(|found| found.row);
+        match (change, row) {
+            (Change::Park { .. }, Some(row)) => self.seen.owns(self.epoch, row),
+            (Change::Restore { .. }, Some(row)) => self.seen.takes(self.epoch, row),
+            _ => self.seen.fence.holds(self.epoch),
+        }
+    }
+
+    async fn all(&self, change: &Change<'_>) -> Result<Changed, Fault> {
+        let changed = self.change(change).await?;
+        self.session.query(STILL_HOLDS, &[&[self.epoch.0.cast_signed()].as_slice()]).await?;
+        Ok(changed)
+    }
+
     async fn change(&self, change: &Change<'_>) -> Result<Changed, Fault> {
         let found = self.seen.process(self.pid);
         let there = || found.ok_or(StoreErrorKind::NotFound);
@@ -151,7 +168,7 @@ impl Transaction<'_> {
         if found.row.ended {
             return Err(StoreErrorKind::Ended.into());
         }
-        let sql = "UPDATE checkpoint SET parked = $2 WHERE id = $1";
+        let sql = "UPDATE checkpoint SET parked = $2, owner = 0 WHERE id = $1";
         self.session.query(sql, &[&found.id, &reason.as_bytes()]).await?;
         Ok(Changed::Nothing)
     }
@@ -210,8 +227,19 @@ impl Transaction<'_> {
         let open = self.open(found.id, &snapshot.awaiting).await?;
         let keep = history > 0;
         let point = restored_from(tag);
-        let parameters: super::server::Params<'_> =
-            &[&found.id, &tag.as_bytes(), &at.as_millis(), &keep, &point.as_bytes(), &found.row.ended, &pid, &open];
+        let (wakes, owner) = (wakes(&snapshot.awaiting), self.seen.fence.owner(self.epoch));
+        let parameters: super::server::Params<'_> = &[
+            &found.id,
+            &tag.as_bytes(),
+            &at.as_millis(),
+            &keep,
+            &point.as_bytes(),
+            &found.row.ended,
+            &pid,
+            &open,
+            &wakes,
+            &owner,
+        ];
         self.session.query(RESTORE, parameters).await?;
         let rows = self.session.query(LOAD_WITHIN, &[&pid]).await?;
         let restored = read::record(rows.first().ok_or(StoreErrorKind::NotFound)?)?;
@@ -260,6 +288,8 @@ impl Transaction<'_> {
     }
 }
 
+const STILL_HOLDS: &str = still_holds!("$1");
+
 const RESTORE: &str = "WITH present AS (
         SELECT state, steps, transitions FROM checkpoint WHERE id = $1
     ), copy AS (
@@ -270,7 +300,7 @@ const RESTORE: &str = "WITH present AS (
             transitions = c.transitions + $4::boolean::int, version = s.version, format = s.format,
             process = s.process, fingerprint = s.fingerprint, status = s.status, awaiting = s.awaiting,
             listeners = s.listeners, position = s.position, context = s.context, outputs = s.outputs, ended = NULL,
-            parked = NULL
+            parked = NULL, wakes = $9, owner = $10, attempts = 0
         FROM copy AS s WHERE c.id = $1
     ), appended AS (
         INSERT INTO history (process, ordinal, at, steps, left_state, entered_state, point)

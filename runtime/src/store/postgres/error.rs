@@ -131,10 +131,17 @@ fn fatal(code: &SqlState) -> (StoreErrorKind, bool) {
     }
 }
 
+/// Of an error that the tables raise themselves: a lease has lapsed within a transaction.
+const LAPSED: &str = "PRC01";
+
 /// What a statement that failed means; and whether that passes.
 fn told_kind(told: &DbError) -> (StoreErrorKind, bool) {
     use StoreErrorKind::{Busy, Corrupt, Full, Io, Limit, Other, ReadOnly};
     let code = told.code();
+    if code.code() == LAPSED {
+        // The next look sees it.
+        return (Busy, true);
+    }
     let passing = [
         SqlState::T_R_SERIALIZATION_FAILURE,
         SqlState::T_R_DEADLOCK_DETECTED,

@@ -36,6 +36,13 @@ impl Work {
         }
     }
 
+    pub(super) fn epoch(&self) -> Epoch {
+        match self {
+            Self::Commit(commit) => commit.epoch,
+            Self::Create { epoch, .. } => *epoch,
+        }
+    }
+
     pub(super) fn operation(&self) -> &'static str {
         match self {
             Self::Commit(_) => "commit",

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tokio_postgres::Row;
 
 use super::error::Fault;
-use super::fence::fence;
+use super::fence::{Fence, fence};
 use super::known::Known;
 use super::outcome::{Spent, Token, marks};
 use super::read::text;
@@ -17,24 +17,32 @@ use crate::store::{Epoch, StoreErrorKind};
 /// processes that end, too: of two that end at once, the later one sees the earlier. What another has changed is told as
 /// it is once the lock is had; the next statement sees all of it.
 const LOOK: &str = concat!(
-    fence!(),
+    fence!("$8"),
     ", found AS MATERIALIZED (
         SELECT w.place, w.ends, p.id, p.parent
         FROM unnest($1::bigint[], $2::bytea[], $3::boolean[]) WITH ORDINALITY AS w(id, pid, ends, place)
         JOIN process AS p ON p.id = coalesce(w.id, (SELECT q.id FROM process AS q WHERE sha256(q.pid) = sha256(w.pid)))
     ), locked AS MATERIALIZED (
-        SELECT id, revision, transitions, reports, ended IS NOT NULL AS ended, process FROM checkpoint
+        SELECT id, revision, transitions, reports, ended IS NOT NULL AS ended, process, owner, queue, priority,
+            parked IS NOT NULL AS parked, owner = 0 OR NOT EXISTS (
+                SELECT FROM worker AS w WHERE w.epoch = owner AND clock_timestamp() < w.lapses_at
+            ) AS free
+        FROM checkpoint
         WHERE id IN (SELECT id FROM found UNION SELECT parent FROM found WHERE ends) ORDER BY id FOR NO KEY UPDATE
     ), ",
     marks!("$6", "$7"),
-    " SELECT 'fence' AS what, (SELECT epoch FROM fence) AS id, NULL::bigint AS one,
-        NULL::bigint AS two, NULL::bigint AS three, NULL::boolean AS ended, NULL::bytea AS pid, NULL::bytea AS process
-    UNION ALL SELECT 'found', id, place, parent, NULL, NULL, NULL, NULL FROM found
-    UNION ALL SELECT 'row', id, revision, transitions, reports, ended, NULL, process FROM locked
-    UNION ALL SELECT 'key', p.id, k.place, NULL, NULL, NULL, p.pid, c.process
+    " SELECT 'fence' AS what, epoch AS id, NULL::bigint AS one, NULL::bigint AS two, NULL::bigint AS three,
+        true AS yes, NULL::bytea AS pid, NULL::bytea AS process, NULL::bigint AS owner, NULL::bytea AS queue,
+        NULL::integer AS priority, NULL::boolean AS parked, NULL::boolean AS free FROM fence
+    UNION ALL SELECT 'fence', epoch, NULL, NULL, NULL, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM leased
+    UNION ALL SELECT 'found', id, place, parent, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM found
+    UNION ALL SELECT 'row', id, revision, transitions, reports, ended, NULL, process, owner, queue, priority, parked,
+        free FROM locked
+    UNION ALL SELECT 'key', p.id, k.place, NULL, NULL, NULL, p.pid, c.process, NULL, NULL, NULL, NULL, NULL
         FROM unnest($4::bytea[]) WITH ORDINALITY AS k(key, place)
         JOIN process AS p ON sha256(p.key) = sha256(k.key) JOIN checkpoint AS c ON c.id = p.id
-    UNION ALL SELECT 'free', nextval('process_id'), NULL, NULL, NULL, NULL, NULL, NULL FROM generate_series(1, $5::bigint)"
+    UNION ALL SELECT 'free', nextval('process_id'), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+        FROM generate_series(1, $5::bigint)"
 );
 
 /// What a transaction is about.
@@ -44,6 +52,7 @@ pub(super) struct Wanted {
     pids: Vec<ProcessId>,
     ends: Vec<bool>,
     keys: HashMap<String, usize>,
+    epochs: Vec<i64>,
     /// How many processes it may create.
     pub(super) free: i64,
 }
@@ -69,6 +78,14 @@ impl Wanted {
         self.keys.entry(key.to_owned()).or_insert(next);
     }
 
+    /// Under which something is written.
+    pub(super) fn epoch(&mut self, epoch: Epoch) {
+        let epoch = epoch.0.cast_signed();
+        if !self.epochs.contains(&epoch) {
+            self.epochs.push(epoch);
+        }
+    }
+
     pub(super) fn pids(&self) -> &[ProcessId] {
         &self.pids
     }
@@ -84,7 +101,8 @@ impl Wanted {
         for (key, place) in &self.keys {
             keys[*place] = key.as_bytes();
         }
-        let rows = session.begin(LOOK, &[&ids, &pids, &self.ends, &keys, &self.free, &token, &spent]).await?;
+        let rows =
+            session.begin(LOOK, &[&ids, &pids, &self.ends, &keys, &self.free, &token, &spent, &self.epochs]).await?;
         let mut seen = Seen { wanted: self, token, ..Seen::default() };
         for row in &rows {
             seen.read(row)?;
@@ -110,13 +128,20 @@ pub(super) struct Locked {
     pub(super) ended: bool,
     /// Its registered name.
     pub(super) process: String,
+    /// Who has it, whether or not they are lost.
+    pub(super) owner: i64,
+    pub(super) queue: Vec<u8>,
+    pub(super) priority: i32,
+    pub(super) parked: bool,
+    /// Whether nobody has it whose lease has not lapsed.
+    pub(super) free: bool,
 }
 
 /// What is there.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     wanted: Wanted,
-    epoch: Option<i64>,
+    pub(super) fence: Fence,
     /// The name of the transaction, by which its outcome can be asked for.
     pub(super) token: Token,
     found: HashMap<usize, (i64, Option<i64>)>,
@@ -134,7 +159,7 @@ impl Seen {
             usize::try_from(place - 1).map_err(Fault::damaged)
         };
         match (what, id) {
-            ("fence", epoch) => self.epoch = epoch,
+            ("fence", Some(_)) => self.fence.read(row, 1, 5)?,
             ("found", Some(id)) => drop(self.found.insert(place()?, (id, row.try_get(3)?))),
             ("row", Some(id)) => {
                 let locked = Locked {
@@ -143,6 +168,11 @@ impl Seen {
                     reports: row.try_get(4)?,
                     ended: row.try_get(5)?,
                     process: text(row, 7)?,
+                    owner: row.try_get(8)?,
+                    queue: row.try_get(9)?,
+                    priority: row.try_get(10)?,
+                    parked: row.try_get(11)?,
+                    free: row.try_get(12)?,
                 };
                 self.rows.insert(id, locked);
             }
@@ -153,9 +183,14 @@ impl Seen {
         Ok(())
     }
 
-    /// Whether this epoch may write.
-    pub(super) fn holds(&self, epoch: Epoch) -> Result<(), StoreErrorKind> {
-        if self.epoch == Some(epoch.0.cast_signed()) { Ok(()) } else { Err(StoreErrorKind::Stale) }
+    /// Whether this epoch may change a process.
+    pub(super) fn owns(&self, epoch: Epoch, row: &Locked) -> Result<(), StoreErrorKind> {
+        self.fence.owns(epoch, row.owner, row.ended)
+    }
+
+    /// Whether it may have a process that nobody else has: whoever takes it back has it.
+    pub(super) fn takes(&self, epoch: Epoch, row: &Locked) -> Result<(), StoreErrorKind> {
+        if row.free { self.fence.holds(epoch) } else { self.owns(epoch, row) }
     }
 
     pub(super) fn process(&self, pid: &ProcessId) -> Option<Found<'_>> {

@@ -8,6 +8,7 @@ mod error;
 mod fence;
 mod job;
 mod known;
+mod line;
 mod look;
 mod options;
 mod outcome;
@@ -15,9 +16,11 @@ mod plain;
 mod read;
 mod schema;
 mod server;
+mod sharing;
 mod write;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -27,15 +30,17 @@ use self::asking::Asked;
 use self::change::{Change, Changed};
 use self::committer::Committer;
 use self::error::Fault;
-use self::fence::{fence, holds};
+use self::fence::{fence, holds, owns};
 use self::job::{Done, Job, Work};
 use self::known::Memory;
+use self::line::Line;
 use self::read::{get, text_of};
 use self::server::Server;
+use self::sharing::HAND_OVER;
 use super::snapshot::check_tag;
 use super::{
-    Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, OwedReply, Page, Record, ReportLine, RequestId,
-    RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult,
+    Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, OwedReply, Page, Record, ReportLine,
+    RequestId, RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult, Worker, WorkerRow,
 };
 use crate::clock::Timestamp;
 use crate::limits;
@@ -50,7 +55,8 @@ use crate::process::{BoxFuture, ProcessId, ProcessState, Request, Termination};
 ///
 /// # Who may do what
 /// Anyone may open the store, read it and append requests, from any machine. Who [`acquire`](Store::acquire)s it writes,
-/// and whoever owned it before is refused from then on.
+/// and whoever owned it before is refused from then on. Workers that [`join`](Store::join) it write beside one another;
+/// their leases, and the times that processes wait for, are those of the server's clock.
 ///
 /// # What a failure leads to
 /// While the server is away a call goes on trying, for [as long](PostgresOptions::with_patience) as it is told to. A
@@ -61,6 +67,7 @@ pub struct PostgresStore {
     server: Arc<Server>,
     options: PostgresOptions,
     memory: Arc<Memory>,
+    line: Arc<Line>,
     queue: mpsc::Sender<Job>,
     asking: mpsc::Sender<Asked>,
 }
@@ -93,7 +100,8 @@ impl PostgresStore {
         };
         tokio::spawn(committer::run(committer, jobs));
         tokio::spawn(asking::run(Arc::clone(&server), asked));
-        Ok(Self { server, options, memory, queue, asking })
+        let line = Arc::new(Line::new(Arc::clone(&server)));
+        Ok(Self { server, options, memory, line, queue, asking })
     }
 
     async fn write(&self, work: Work) -> StoreResult<Done> {
@@ -158,21 +166,23 @@ impl PostgresStore {
 }
 
 const PUT_MEMO: &str = concat!(
-    fence!(),
-    ", target AS (
-        SELECT c.id, c.ended IS NOT NULL AS ended FROM process AS p JOIN checkpoint AS c ON c.id = p.id
-        WHERE sha256(p.pid) = sha256($2)
+    fence!("ARRAY[$1]"),
+    ", target AS MATERIALIZED (
+        SELECT c.id, c.ended IS NOT NULL AS ended, c.owner FROM process AS p JOIN checkpoint AS c ON c.id = p.id
+        WHERE sha256(p.pid) = sha256($2) FOR KEY SHARE OF c
     ), put AS (
         INSERT INTO memo (process, step, name, value) SELECT id, $3, $4, $5 FROM target WHERE NOT ended AND ",
-    holds!("$1::bigint"),
+    owns!("$1::bigint", "owner"),
     " ON CONFLICT (process, step, sha256(name)) DO UPDATE SET value = excluded.value
     ) SELECT ",
     holds!("$1::bigint"),
-    ", (SELECT ended FROM target)"
+    " AND coalesce((SELECT ended OR ",
+    owns!("$1::bigint", "owner"),
+    " FROM target), true), (SELECT ended FROM target)"
 );
 
 const DISCARD: &str = concat!(
-    fence!(),
+    fence!("ARRAY[$1]"),
     ", gone AS (DELETE FROM request WHERE id = ANY ($2::bigint[]) AND ",
     holds!("$1::bigint"),
     ") SELECT ",
@@ -180,7 +190,7 @@ const DISCARD: &str = concat!(
 );
 
 const SETTLE: &str = concat!(
-    fence!(),
+    fence!("ARRAY[$1]"),
     ", gone AS (
         DELETE FROM owed AS o USING unnest($2::bytea[], $3::bytea[]) AS j(pid, id), process AS p
         WHERE sha256(p.pid) = sha256(j.pid) AND o.process = p.id AND sha256(o.id) = sha256(j.id) AND ",
@@ -192,19 +202,17 @@ const SETTLE: &str = concat!(
 impl Store for PostgresStore {
     fn acquire(&self) -> BoxFuture<'_, StoreResult<Epoch>> {
         Box::pin(async move {
-            // Twice, where the answer was lost: the later epoch is the one that counts.
-            let sql = "UPDATE store SET epoch = epoch + 1, owned = true RETURNING epoch";
-            let row = self.server.row("own", sql, &[]).await?.ok_or_else(|| self.other("own"))?;
-            let epoch: i64 = get(&row, 0).map_err(|fault| self.server.error("own", fault))?;
+            let epoch = self.server.acquire().await?;
             self.memory.clear();
-            Ok(Epoch(epoch.cast_unsigned()))
+            Ok(epoch)
         })
     }
 
     fn release(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {
         Box::pin(async move {
-            let sql = "UPDATE store SET owned = false WHERE epoch = $1";
-            self.server.query("release", sql, &[&epoch.0.cast_signed()]).await.map(drop)
+            self.server.release(epoch).await?;
+            self.line.forget(epoch);
+            Ok(())
         })
     }
 
@@ -405,6 +413,33 @@ impl Store for PostgresStore {
                 _ => Err(self.other("restore")),
             }
         })
+    }
+
+    fn join(&self, worker: Worker, lease: Duration) -> BoxFuture<'_, StoreResult<Epoch>> {
+        Box::pin(async move { self.server.join(&worker, lease).await })
+    }
+
+    fn renew(&self, epoch: Epoch, slots_used: u32) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(self.line.renew(epoch, slots_used))
+    }
+
+    fn claim(&self, epoch: Epoch, most: usize) -> BoxFuture<'_, StoreResult<Claimed>> {
+        Box::pin(self.server.claim(epoch, most, &self.memory))
+    }
+
+    fn hand_over(&self, epoch: Epoch, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move {
+            let pids: Vec<Vec<u8>> = processes.iter().map(text_of).collect();
+            self.fenced("hand processes over in", HAND_OVER, &[&epoch.0.cast_signed(), &pids]).await
+        })
+    }
+
+    fn work(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(self.line.work(epoch))
+    }
+
+    fn workers(&self) -> BoxFuture<'_, StoreResult<Vec<WorkerRow>>> {
+        Box::pin(self.server.workers())
     }
 
     fn delete<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>> {

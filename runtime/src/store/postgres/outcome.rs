@@ -28,6 +28,11 @@ pub(super) use marks;
 /// The name of a transaction.
 pub(super) type Token = Vec<u8>;
 
+/// A new one.
+pub(super) fn token() -> Token {
+    Uuid::now_v7().into_bytes().to_vec()
+}
+
 /// Names of transactions of which it is known what became of them.
 #[derive(Debug, Default)]
 pub(super) struct Spent(Mutex<Vec<Token>>);
@@ -36,7 +41,7 @@ impl Spent {
     /// A name for a transaction, and those that it shall forget. Where it fails they are left to the next who connects.
     pub(super) fn take(&self) -> (Token, Vec<Token>) {
         let spent = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        (Uuid::now_v7().into_bytes().to_vec(), spent)
+        (token(), spent)
     }
 
     pub(super) fn add(&self, token: Token) {

@@ -3,27 +3,27 @@
 use std::collections::HashSet;
 
 use super::error::Fault;
-use super::fence::{fence, holds};
+use super::fence::{fence, owns};
 use super::job::{Job, Work};
 use super::known::Known;
-use super::server::Session;
+use super::server::{Params, Session};
 use super::write::{bytes, json};
 use crate::store::{Commit, StoreResult};
 
 /// Of each process the revision is known, so that one that was written already is not written again.
 const WRITE: &str = concat!(
-    fence!(),
+    fence!("$15"),
     ", written AS (
         UPDATE checkpoint AS c SET
             revision = c.revision + 1, state = j.entered, paused = j.paused, steps = j.steps, updated_at = j.at,
             transitions = c.transitions + (j.point IS NOT NULL)::int, status = coalesce(j.status, c.status),
             position = coalesce(j.position, c.position), context = coalesce(j.context, c.context),
-            outputs = coalesce(j.outputs, c.outputs), parked = NULL
+            outputs = coalesce(j.outputs, c.outputs), attempts = 0, parked = NULL
         FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::boolean[], $7::bigint[],
             $8::bigint[], $9::bytea[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[])
             AS j(id, revision, epoch, leaves, entered, paused, steps, at, point, status, position, context, outputs)
         WHERE c.id = j.id AND c.revision = j.revision AND c.ended IS NULL AND ",
-    holds!("j.epoch"),
+    owns!("j.epoch", "c.owner"),
     " RETURNING c.id, c.transitions, j.at, j.steps, j.leaves, j.entered, j.point
     ), appended AS (
         INSERT INTO history (process, ordinal, at, steps, left_state, entered_state, point)
@@ -80,11 +80,11 @@ pub(super) async fn write(session: &Session, jobs: &[(Job, Known)], history: u64
     let most = i64::try_from(history).unwrap_or(i64::MAX).max(1);
     let Columns { id, revision, epoch, left, entered, paused, steps, at, point, status, position, context, outputs } =
         &columns;
-    let rows = session
-        .query(
-            WRITE,
-            &[id, revision, epoch, left, entered, paused, steps, at, point, status, position, context, outputs, &most],
-        )
-        .await?;
+    let epochs: Vec<i64> = epoch.iter().copied().collect::<HashSet<i64>>().into_iter().collect();
+    let parameters: Params<'_> = &[
+        id, revision, epoch, left, entered, paused, steps, at, point, status, position, context, outputs, &most,
+        &epochs,
+    ];
+    let rows = session.query(WRITE, parameters).await?;
     rows.iter().map(|row| row.try_get(0).map_err(Fault::from)).collect()
 }

@@ -36,6 +36,9 @@ const LIST: &str = concat!(
     "WHERE c.id > $1 AND (cardinality($3::text[]) = 0 OR c.state = ANY ($3)) ORDER BY c.id LIMIT $2"
 );
 
+/// What was claimed, in the order in which it is to run.
+pub(super) const CLAIMED: &str = concat!(record!(), "WHERE c.id = ANY ($1::bigint[]) ORDER BY c.priority DESC, c.id");
+
 /// The columns of a record, from a snapshot and the row of its process.
 pub(super) const SNAPSHOT: &str = "SELECT p.pid, c.process, c.version, c.format, c.fingerprint, p.key,
     (SELECT up.pid FROM process AS up WHERE up.id = p.parent), p.follows, c.state, c.paused, c.status, c.position,
@@ -213,7 +216,7 @@ fn page_limit(limit: usize) -> i64 {
     most(limit).saturating_add(1)
 }
 
-fn page(rows: &[Row], most: usize, memory: &Memory) -> Result<Page, Fault> {
+pub(super) fn page(rows: &[Row], most: usize, memory: &Memory) -> Result<Page, Fault> {
     let most = most.max(1);
     let mut page = Page::default();
     for row in rows.iter().take(most) {
@@ -300,7 +303,7 @@ fn utf8(bytes: &[u8]) -> Result<String, Fault> {
     Ok(std::str::from_utf8(bytes).map_err(Fault::damaged)?.to_owned())
 }
 
-fn pid(row: &Row, index: usize) -> Result<ProcessId, Fault> {
+pub(super) fn pid(row: &Row, index: usize) -> Result<ProcessId, Fault> {
     text(row, index).map(ProcessId::from)
 }
 

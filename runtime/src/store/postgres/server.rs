@@ -1,14 +1,17 @@
 //! The connections to the server, and the patience with it.
 
+use std::fmt;
 use std::future::Future;
+use std::sync::Weak;
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Config, NoTls, Row};
+use tokio_postgres::{Client, Config, NoTls, Row};
 
 use super::error::Fault;
+use super::line::{Line, listen};
 use super::options::PostgresOptions;
 use super::outcome::Spent;
 use crate::limits;
@@ -28,6 +31,11 @@ const PLAIN_PLANS: &str = "; SET plan_cache_mode TO force_generic_plan; SET enab
 pub(super) struct Server {
     committers: Pool,
     others: Pool,
+    config: Config,
+    way: Way,
+    /// Sets up a connection that hears what others announce.
+    listening: String,
+    connect: Duration,
     /// Where it is, for people.
     name: String,
     statement: Duration,
@@ -48,8 +56,9 @@ impl Server {
         if config.get_application_name().is_none() {
             config.application_name("procession");
         }
+        let way = Way::of(&mut config).map_err(refuse)?;
         let pool = |size: usize, session: String| {
-            let manager = manager(config.clone()).map_err(refuse)?;
+            let manager = manager(config.clone(), &way);
             let hook = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
                 let session = session.clone();
                 Box::pin(async move { client.batch_execute(&session).await.map_err(HookError::Backend) })
@@ -61,10 +70,14 @@ impl Server {
         let session = options.session();
         Ok(Self {
             committers: pool(COMMITTERS, format!("{session}{PLAIN_PLANS}"))?,
-            others: pool(options.connections, session)?,
+            others: pool(options.connections, session.clone())?,
+            listening: format!("{session}; LISTEN \"{}\"", options.schema),
+            connect: options.connect,
             name: name(&config, &options.schema),
             statement: options.statement,
             patience: options.patience,
+            way,
+            config,
             spent: Spent::default(),
         })
     }
@@ -82,6 +95,18 @@ impl Server {
     /// Any other connection.
     pub(super) async fn session(&self) -> Result<Session, Fault> {
         Ok(Session(Some(self.others.get().await?)))
+    }
+
+    /// A connection for a worker alone.
+    pub(super) async fn line(&self, line: Weak<Line>) -> Result<Client, Fault> {
+        let connect = async {
+            let client = self.way.connect(&self.config, line).await?;
+            client.batch_execute(&self.listening).await?;
+            Ok(client)
+        };
+        let client: Result<_, tokio_postgres::Error> =
+            tokio::time::timeout(self.connect, connect).await.map_err(|_| Fault::silent().before_sending())?;
+        client.map_err(|error| Fault::from(error).before_sending())
     }
 
     /// Gives up on what takes longer than the server should have let it: then the way to it is cut.
@@ -144,9 +169,14 @@ impl Session {
 
     /// Begins a transaction with a statement, in one round trip.
     pub(super) async fn begin(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Fault> {
+        self.begin_with("BEGIN", sql, params).await
+    }
+
+    /// The same with settings.
+    pub(super) async fn begin_with(&self, first: &str, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Fault> {
         let client = self.client()?;
         let statement = client.prepare_cached(sql).await.map_err(|error| Fault::from(error).before_sending())?;
-        let (begun, rows) = tokio::join!(biased; client.batch_execute("BEGIN"), client.query(&statement, params));
+        let (begun, rows) = tokio::join!(biased; client.batch_execute(first), client.query(&statement, params));
         // Whatever becomes of it, nothing is committed.
         begun.map_err(|error| Fault::from(error).before_sending())?;
         rows.map_err(|error| Fault::from(error).before_sending())
@@ -210,32 +240,72 @@ fn name(config: &Config, schema: &str) -> String {
 
 type Refusal = Box<dyn std::error::Error + Send + Sync>;
 
-/// TLS is used where the address asks for it, and then the certificate is checked: half of it would be no protection.
-fn manager(mut config: Config) -> Result<Manager, Refusal> {
+/// How the way to the server is kept from others. TLS is used where the address asks for it, and then the certificate is
+/// checked: half of it would be no protection.
+#[derive(Clone)]
+enum Way {
+    Open,
+    #[cfg(feature = "postgres-tls")]
+    Encrypted(tokio_postgres_rustls::MakeRustlsConnect),
+}
+
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Way").finish_non_exhaustive()
+    }
+}
+
+impl Way {
+    fn of(config: &mut Config) -> Result<Self, Refusal> {
+        if config.get_ssl_mode() == SslMode::Require {
+            return Self::encrypted();
+        }
+        config.ssl_mode(SslMode::Disable);
+        Ok(Self::Open)
+    }
+
+    #[cfg(feature = "postgres-tls")]
+    fn encrypted() -> Result<Self, Refusal> {
+        let found = rustls_native_certs::load_native_certs();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add_parsable_certificates(found.certs);
+        if roots.is_empty() {
+            return Err("the system trusts no certificates".into());
+        }
+        // Not the provider of the process: there may be none, or two.
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let tls = tls.with_root_certificates(roots).with_no_client_auth();
+        Ok(Self::Encrypted(tokio_postgres_rustls::MakeRustlsConnect::new(tls)))
+    }
+
+    #[cfg(not(feature = "postgres-tls"))]
+    fn encrypted() -> Result<Self, Refusal> {
+        Err("`sslmode=require` needs the feature `postgres-tls`".into())
+    }
+
+    async fn connect(&self, config: &Config, line: Weak<Line>) -> Result<Client, tokio_postgres::Error> {
+        match self {
+            Self::Open => {
+                let (client, connection) = config.connect(NoTls).await?;
+                listen(connection, line);
+                Ok(client)
+            }
+            #[cfg(feature = "postgres-tls")]
+            Self::Encrypted(tls) => {
+                let (client, connection) = config.connect(tls.clone()).await?;
+                listen(connection, line);
+                Ok(client)
+            }
+        }
+    }
+}
+
+fn manager(config: Config, way: &Way) -> Manager {
     let own = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    if config.get_ssl_mode() == SslMode::Require {
-        return tls(config, own);
+    match way {
+        Way::Open => Manager::from_config(config, NoTls, own),
+        #[cfg(feature = "postgres-tls")]
+        Way::Encrypted(tls) => Manager::from_config(config, tls.clone(), own),
     }
-    config.ssl_mode(SslMode::Disable);
-    Ok(Manager::from_config(config, NoTls, own))
-}
-
-#[cfg(feature = "postgres-tls")]
-fn tls(config: Config, own: ManagerConfig) -> Result<Manager, Refusal> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        return Err("the system trusts no certificates".into());
-    }
-    // Not the provider of the process: there may be none, or two.
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let tls = tls.with_root_certificates(roots).with_no_client_auth();
-    Ok(Manager::from_config(config, tokio_postgres_rustls::MakeRustlsConnect::new(tls), own))
-}
-
-#[cfg(not(feature = "postgres-tls"))]
-fn tls(_: Config, _: ManagerConfig) -> Result<Manager, Refusal> {
-    Err("`sslmode=require` needs the feature `postgres-tls`".into())
 }

@@ -1,15 +1,19 @@
 //! The second statement of a transaction that writes a batch: all that was decided, by the ids of rows.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 use tokio_postgres::types::ToSql;
 
 use super::error::Fault;
+use super::fence::still_holds;
 use super::server::Session;
 use crate::process::ProcessId;
 use crate::store::{StoreError, StoreErrorKind, StoreResult};
 
 /// Each part writes rows of its own. Those that a wait closes and opens again are neither removed nor added.
-const WRITE: &str = "WITH written AS (
+const WRITE: &str = concat!(
+    "WITH written AS (
         UPDATE checkpoint AS c SET
             revision = c.revision + 1, state = j.state, paused = j.paused, steps = j.steps, updated_at = j.at,
             transitions = j.transitions, reports = j.reports, version = coalesce(j.version, c.version),
@@ -17,12 +21,13 @@ const WRITE: &str = "WITH written AS (
             fingerprint = coalesce(j.fingerprint, c.fingerprint), status = coalesce(j.status, c.status),
             awaiting = coalesce(j.awaiting, c.awaiting), listeners = coalesce(j.listeners, c.listeners),
             position = coalesce(j.position, c.position), context = coalesce(j.context, c.context),
-            outputs = coalesce(j.outputs, c.outputs), ended = j.ended, parked = NULL
+            outputs = coalesce(j.outputs, c.outputs), ended = j.ended, wakes = coalesce(j.wakes, c.wakes),
+            owner = j.owner, attempts = 0, parked = NULL
         FROM unnest($1::bigint[], $2::text[], $3::boolean[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
             $8::bigint[], $9::bigint[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[], $14::bytea[],
-            $15::bytea[], $16::bytea[], $17::bytea[], $18::bytea[])
+            $15::bytea[], $16::bytea[], $17::bytea[], $18::bytea[], $62::bigint[], $63::bigint[])
             AS j(id, state, paused, steps, at, transitions, reports, version, format, process, fingerprint, status,
-            awaiting, listeners, position, context, outputs, ended)
+            awaiting, listeners, position, context, outputs, ended, wakes, owner)
         WHERE c.id = j.id
     ), appended AS (
         INSERT INTO history (process, ordinal, at, steps, left_state, entered_state, point)
@@ -47,12 +52,15 @@ const WRITE: &str = "WITH written AS (
             $42::bytea[], $43::bytea[])
     ), begun AS (
         INSERT INTO checkpoint
-            (id, updated_at, state, transitions, version, format, process, fingerprint, listeners, position, context)
+            (id, updated_at, state, transitions, version, format, process, fingerprint, listeners, position, context,
+            queue, priority, owner)
         SELECT j.id, j.at, j.state, j.transitions, j.version, j.format, j.process, j.fingerprint, j.listeners,
-            j.position, j.context
+            j.position, j.context, j.queue, j.priority, j.owner
         FROM unnest($36::bigint[], $41::bigint[], $44::bigint[], $45::bigint[], $46::bytea[], $47::bytea[],
-            $48::bytea[], $49::bytea[], $50::bytea[], $51::text[], $52::bigint[])
-            AS j(id, at, version, format, process, fingerprint, listeners, position, context, state, transitions)
+            $48::bytea[], $49::bytea[], $50::bytea[], $51::text[], $52::bigint[], $64::bytea[], $65::integer[],
+            $66::bigint[])
+            AS j(id, at, version, format, process, fingerprint, listeners, position, context, state, transitions,
+            queue, priority, owner)
     ), closed AS (
         DELETE FROM open_child WHERE parent = ANY ($53::bigint[])
         AND (parent, child) NOT IN (SELECT * FROM unnest($54::bigint[], $55::bigint[]))
@@ -65,10 +73,24 @@ const WRITE: &str = "WITH written AS (
     ), gone AS (
         DELETE FROM open_child AS o USING unnest($60::bigint[], $61::bigint[]) AS j(parent, child)
         WHERE o.parent = j.parent AND o.child = j.child RETURNING o.parent, o.child
-    ) SELECT g.child, (SELECT p.pid FROM process AS p WHERE p.id = g.parent)
-    FROM gone AS g WHERE NOT EXISTS (
-        SELECT FROM open_child AS o WHERE o.parent = g.parent AND o.child <> ALL ($61::bigint[])
-    )";
+    ), told AS MATERIALIZED (
+        SELECT g.child, g.parent FROM gone AS g WHERE NOT EXISTS (
+            SELECT FROM open_child AS o WHERE o.parent = g.parent AND o.child <> ALL ($61::bigint[])
+        )
+    ), heard AS MATERIALIZED (
+        -- Who wrote the end of a child of its own knows of it.
+        SELECT pg_notify(current_schema(), h.owner::text) AS done FROM (
+            SELECT coalesce(w.epoch, 0) AS owner FROM gone AS g
+            JOIN checkpoint AS c ON c.id = g.parent JOIN checkpoint AS e ON e.id = g.child
+            LEFT JOIN worker AS w ON w.epoch = c.owner AND clock_timestamp() < w.lapses_at
+            WHERE c.owner = 0 OR c.owner <> e.owner
+            UNION SELECT 0 WHERE 0 = ANY ($66::bigint[])
+        ) AS h WHERE EXISTS (SELECT FROM worker)
+    ) SELECT t.child, (SELECT p.pid FROM process AS p WHERE p.id = t.parent) FROM told AS t
+    UNION ALL SELECT NULL, NULL FROM heard WHERE done IS NULL
+    UNION ALL ",
+    still_holds!("$67")
+);
 
 type Text<'a> = &'a [u8];
 type Parameter<'a> = &'a (dyn ToSql + Sync);
@@ -96,6 +118,8 @@ pub(super) struct Boundaries<'a> {
     pub(super) context: Vec<Option<Text<'a>>>,
     pub(super) outputs: Vec<Option<Text<'a>>>,
     pub(super) ended: Vec<Option<Text<'a>>>,
+    pub(super) wakes: Vec<Option<i64>>,
+    pub(super) owner: Vec<i64>,
 }
 
 impl Boundaries<'_> {
@@ -176,6 +200,9 @@ pub(super) struct Created<'a> {
     pub(super) context: Vec<Text<'a>>,
     pub(super) state: Vec<&'static str>,
     pub(super) transitions: Vec<i64>,
+    pub(super) queue: Vec<Vec<u8>>,
+    pub(super) priority: Vec<i32>,
+    pub(super) owner: Vec<i64>,
 }
 
 impl Created<'_> {
@@ -252,6 +279,8 @@ pub(super) struct Writing<'a> {
     pub(super) owed: Owed<'a>,
     /// Those that end, with their parents.
     pub(super) ended: Pairs,
+    /// Under which it is written.
+    pub(super) epochs: HashSet<i64>,
 }
 
 impl Writing<'_> {
@@ -263,6 +292,7 @@ impl Writing<'_> {
     /// Writes, and ends the transaction. Gives the processes that were the last that their parents waited for, and the
     /// parents.
     pub(super) async fn finish(&self, session: &Session) -> Result<Vec<(i64, ProcessId)>, Fault> {
+        let epochs: Vec<i64> = self.epochs.iter().copied().collect();
         let parameters = [
             &self.boundaries.parameters()[..],
             &self.history.parameters(),
@@ -275,6 +305,8 @@ impl Writing<'_> {
             &self.opened.parameters(),
             &self.owed.parameters(),
             &self.ended.parameters(),
+            &[&self.boundaries.wakes, &self.boundaries.owner],
+            &[&self.created.queue, &self.created.priority, &self.created.owner, &epochs],
         ];
         let rows = session.finish(WRITE, &parameters.concat()).await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, super::read::text(row, 1)?.into()))).collect()

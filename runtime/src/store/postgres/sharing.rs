@@ -1,0 +1,295 @@
+//! Several workers on one store: who they are, and which process is whose.
+
+use std::time::Duration;
+
+use tokio_postgres::Row;
+
+use super::error::Fault;
+use super::fence::fence;
+use super::known::Memory;
+use super::outcome::{self, Token, marks};
+use super::read::{CLAIMED, get, page, pid, text};
+use super::server::{Params, Patience, Server, Session};
+use crate::clock::Timestamp;
+use crate::limits;
+use crate::process::ProcessId;
+use crate::store::{Claimed, Epoch, Page, StoreErrorKind, StoreResult, Worker, WorkerRow};
+
+const ACQUIRE: &str = "UPDATE store SET epoch = epoch + 1, owned = true RETURNING epoch";
+
+/// Waits for what workers are writing: nothing of it comes later.
+const DISMISS: &str = "WITH all_of_them AS MATERIALIZED (
+        SELECT epoch FROM worker WHERE lapses_at > '-infinity' ORDER BY epoch FOR UPDATE
+    ) UPDATE worker AS w SET lapses_at = '-infinity' FROM all_of_them AS a WHERE w.epoch = a.epoch";
+
+/// One that has lapsed is remembered as long as it has something that can be claimed, so that a claim finds it.
+const JOIN: &str = "WITH given AS (
+        UPDATE store SET epoch = epoch + 1, owned = false RETURNING epoch
+    ), forgotten AS (
+        DELETE FROM worker AS w WHERE lapses_at < clock_timestamp() - $8::float8 * interval '1 second'
+        AND NOT EXISTS (SELECT FROM checkpoint AS c WHERE c.owner = w.epoch AND c.owner <> 0 AND c.ended IS NULL)
+    ) INSERT INTO worker
+        (epoch, host, os_process, version, queues, slots, lease, joined_at, heard_at, lapses_at)
+    SELECT epoch, $1::bytea, $2::bigint, $3::bytea, $4::bytea[], $5::bigint, $6::float8 * interval '1 second',
+        clock_timestamp(), clock_timestamp(), clock_timestamp() + $7::float8 * interval '1 second'
+    FROM given RETURNING epoch";
+
+const RELEASE: &str = "UPDATE store SET owned = false WHERE epoch = $1";
+
+/// Waits for what the worker is writing.
+const LEAVING: &str = "SELECT epoch FROM worker WHERE epoch = $1 AND clock_timestamp() < lapses_at FOR UPDATE";
+
+const LEAVE: &str = "WITH mine AS MATERIALIZED (
+        SELECT id FROM checkpoint WHERE owner = $1 AND owner <> 0 AND ended IS NULL ORDER BY id FOR UPDATE
+    ), freed AS (
+        UPDATE checkpoint AS c SET owner = 0 FROM mine WHERE c.id = mine.id
+    ), gone AS (
+        DELETE FROM worker WHERE epoch = $1
+    ) SELECT pg_notify(current_schema(), '0')";
+
+pub(super) const HAND_OVER: &str = concat!(
+    fence!("ARRAY[$1]"),
+    ", mine AS MATERIALIZED (
+        SELECT c.id FROM unnest($2::bytea[]) AS j(pid) JOIN process AS p ON sha256(p.pid) = sha256(j.pid)
+        JOIN checkpoint AS c ON c.id = p.id
+        WHERE c.owner IN (SELECT epoch FROM leased) AND c.ended IS NULL ORDER BY c.id FOR UPDATE OF c
+    ), freed AS (
+        UPDATE checkpoint AS c SET owner = 0 FROM mine WHERE c.id = mine.id RETURNING c.id
+    ), heard AS MATERIALIZED (
+        SELECT pg_notify(current_schema(), '0') AS done WHERE EXISTS (SELECT FROM freed)
+    ) SELECT EXISTS (SELECT FROM leased), (SELECT count(done) FROM heard)"
+);
+
+/// Takes the first ones of those that can go on at once, of those whose time has come, and of those that are asked
+/// something, and of these the first ones again. Rows that another has locked are left to it.
+///
+/// Lost are workers whose lease has lapsed; one that is being renewed is locked. Who was made stale by an owner of the
+/// whole store was not lost.
+const CLAIM: &str = concat!(
+    fence!("ARRAY[$1::bigint]"),
+    ", ",
+    marks!("$3", "$4"),
+    ", clock AS MATERIALIZED (
+        SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now
+    ), free AS MATERIALIZED (
+        SELECT 0::bigint AS owner, 0 AS attempt UNION ALL SELECT epoch, attempt FROM (
+            SELECT epoch, (lapses_at > '-infinity')::int AS attempt FROM worker
+            WHERE lapses_at <= clock_timestamp() FOR SHARE SKIP LOCKED
+        ) AS lost
+    ), queue AS MATERIALIZED (
+        SELECT DISTINCT unnest(queues) AS name FROM leased
+    ), ready AS MATERIALIZED (
+        SELECT c.id, c.priority, free.attempt FROM free CROSS JOIN queue CROSS JOIN LATERAL (
+            SELECT id, priority FROM checkpoint AS r
+            WHERE owner = free.owner AND queue = queue.name AND due = 0 AND ended IS NULL AND parked IS NULL
+            AND (state <> 'waiting' OR NOT EXISTS (SELECT FROM open_child AS o WHERE o.parent = r.id))
+            ORDER BY priority DESC, id LIMIT $2 FOR UPDATE SKIP LOCKED
+        ) AS c
+    ), woken AS MATERIALIZED (
+        SELECT c.id, c.priority, free.attempt FROM free CROSS JOIN LATERAL (
+            SELECT id, priority FROM checkpoint AS w
+            WHERE owner = free.owner AND due <> 0 AND due >= -1 AND due <= (SELECT now FROM clock)
+            AND ended IS NULL AND parked IS NULL AND queue IN (SELECT name FROM queue)
+            AND NOT EXISTS (SELECT FROM open_child AS o WHERE o.parent = w.id)
+            ORDER BY priority DESC, id LIMIT $2 FOR UPDATE SKIP LOCKED
+        ) AS c
+    ), addressed AS MATERIALIZED (
+        SELECT DISTINCT (SELECT p.id FROM process AS p WHERE sha256(p.pid) = sha256(r.pid)) AS id FROM request AS r
+    ), asked AS MATERIALIZED (
+        SELECT c.id, c.priority, c.attempt FROM addressed AS a CROSS JOIN LATERAL (
+            SELECT id, priority, (SELECT f.attempt FROM free AS f WHERE f.owner = k.owner) AS attempt
+            FROM checkpoint AS k WHERE id = a.id AND due <> 0 AND ended IS NULL AND parked IS NULL
+            AND owner IN (SELECT owner FROM free) AND queue IN (SELECT name FROM queue)
+            LIMIT 1 FOR UPDATE SKIP LOCKED
+        ) AS c
+    ), chosen AS MATERIALIZED (
+        SELECT id, attempt FROM (
+            SELECT * FROM ready UNION SELECT * FROM woken UNION SELECT * FROM asked
+        ) AS found ORDER BY priority DESC, id LIMIT $2
+    ), taken AS (
+        UPDATE checkpoint AS c SET
+            owner = CASE WHEN c.attempts + h.attempt > $5 THEN 0 ELSE $1 END, attempts = c.attempts + h.attempt,
+            parked = CASE WHEN c.attempts + h.attempt > $5
+                THEN convert_to(format(
+                    'its worker was lost %s times without a boundary in between', c.attempts + h.attempt
+                ), 'UTF8') END
+        FROM chosen AS h WHERE c.id = h.id RETURNING c.id, c.parked
+    ) SELECT NULL::bigint, NULL::bytea, NULL::bytea FROM leased
+    UNION ALL SELECT t.id, t.parked, (SELECT p.pid FROM process AS p WHERE p.id = t.id) FROM taken AS t"
+);
+
+/// For the planner's choice in a transaction that claims: tables that have just been filled are not known to it yet.
+const CLAIMING: &str = "BEGIN; SET LOCAL enable_seqscan TO off; SET LOCAL enable_bitmapscan TO off;
+    SET LOCAL enable_hashjoin TO off; SET LOCAL enable_mergejoin TO off; SET LOCAL jit TO off";
+
+const WORKERS: &str = "SELECT w.epoch, host, os_process, version, queues, slots, slots_used,
+        (extract(epoch FROM joined_at) * 1000)::bigint, (extract(epoch FROM heard_at) * 1000)::bigint,
+        (SELECT count(*) FROM checkpoint AS c WHERE c.owner = w.epoch AND c.owner <> 0 AND c.ended IS NULL),
+        clock_timestamp() < lapses_at
+    FROM worker AS w WHERE lapses_at > '-infinity' ORDER BY epoch";
+
+/// What a claim has taken, and the name of its transaction.
+struct Taken {
+    ids: Vec<i64>,
+    parked: Vec<(ProcessId, String)>,
+    token: Token,
+}
+
+impl Server {
+    pub(super) async fn acquire(&self) -> StoreResult<Epoch> {
+        const OPERATION: &str = "own";
+        // Twice, where the answer was lost: the later epoch is the one that counts.
+        let rows = self.both(OPERATION, (ACQUIRE, &[]), (DISMISS, &[])).await?;
+        self.epoch_of(OPERATION, &rows)
+    }
+
+    pub(super) async fn join(&self, worker: &Worker, lease: Duration) -> StoreResult<Epoch> {
+        const OPERATION: &str = "join the workers in";
+        let queues: Vec<&[u8]> = worker.queues.iter().map(String::as_bytes).collect();
+        let (host, version) = (worker.host.as_bytes(), worker.version.as_bytes());
+        let (os_process, slots) = (i64::from(worker.os_process), i64::from(worker.slots));
+        let (lease, forget) = (lease.as_secs_f64(), limits::LAPSED_WORKER.as_secs_f64());
+        // Twice, where the answer was lost: the lease of the first is never renewed.
+        let parameters: Params<'_> = &[&host, &os_process, &version, &queues, &slots, &lease, &lease, &forget];
+        let rows = self.query(OPERATION, JOIN, parameters).await?;
+        self.epoch_of(OPERATION, &rows)
+    }
+
+    fn epoch_of(&self, operation: &'static str, rows: &[Row]) -> StoreResult<Epoch> {
+        let row = rows.first().ok_or_else(|| Fault::from(StoreErrorKind::Other));
+        let epoch = row.and_then(|row| get::<i64>(row, 0)).map_err(|fault| self.error(operation, fault))?;
+        Ok(Epoch(epoch.cast_unsigned()))
+    }
+
+    pub(super) async fn release(&self, epoch: Epoch) -> StoreResult<()> {
+        let epoch = epoch.0.cast_signed();
+        self.query("release", RELEASE, &[&epoch]).await?;
+        self.both("release", (LEAVING, &[&epoch]), (LEAVE, &[&epoch])).await.map(drop)
+    }
+
+    /// A transaction of two statements that may be done twice; gives the rows of the first, without which there is no second.
+    async fn both(
+        &self,
+        operation: &'static str,
+        first: (&str, Params<'_>),
+        second: (&str, Params<'_>),
+    ) -> StoreResult<Vec<Row>> {
+        let mut patience = self.patience();
+        loop {
+            match self.try_both(first, second).await {
+                Ok(rows) => return Ok(rows),
+                Err(fault) => patience.with(fault).await.map_err(|fault| self.error(operation, fault))?,
+            }
+        }
+    }
+
+    async fn try_both(&self, first: (&str, Params<'_>), second: (&str, Params<'_>)) -> Result<Vec<Row>, Fault> {
+        let session = self.session().await?;
+        let rows = self.timed(session.begin(first.0, first.1)).await?;
+        if rows.is_empty() {
+            session.run("ROLLBACK").await?;
+        } else {
+            self.timed(session.finish(second.0, second.1)).await?;
+        }
+        session.keep();
+        Ok(rows)
+    }
+
+    pub(super) async fn claim(&self, epoch: Epoch, most: usize, memory: &Memory) -> StoreResult<Claimed> {
+        const OPERATION: &str = "claim processes in";
+        let mut patience = self.patience();
+        loop {
+            match self.try_claim(epoch, most, memory, &mut patience).await {
+                Ok(claimed) => return Ok(claimed),
+                Err(fault) => patience.with(fault).await.map_err(|fault| self.error(OPERATION, fault))?,
+            }
+        }
+    }
+
+    /// Whoever claims is told all that it has: what is committed is read even where the answer to that was lost.
+    async fn try_claim(
+        &self,
+        epoch: Epoch,
+        most: usize,
+        memory: &Memory,
+        patience: &mut Patience,
+    ) -> Result<Claimed, Fault> {
+        let session = self.session().await?;
+        let Some(Taken { ids, parked, token }) = self.take(&session, epoch, most).await? else {
+            session.run("ROLLBACK").await?;
+            session.keep();
+            return Err(StoreErrorKind::Stale.into());
+        };
+        if ids.is_empty() && parked.is_empty() {
+            session.run("ROLLBACK").await?;
+            session.keep();
+            return Ok(Claimed::default());
+        }
+        let rows = match self.timed(session.finish(CLAIMED, &[&ids])).await {
+            Ok(rows) => {
+                session.keep();
+                self.spent.add(token);
+                rows
+            }
+            Err(fault) if fault.lost => {
+                drop(session);
+                self.outcome(token, fault, patience).await?;
+                let rows = self.query("read processes in", CLAIMED, &[&ids]).await;
+                rows.map_err(|error| Fault { kind: error.kind(), ..Fault::damaged(error) })?
+            }
+            Err(fault) => return Err(fault),
+        };
+        let Page { records, unreadable, .. } = page(&rows, ids.len(), memory)?;
+        Ok(Claimed { records, parked, unreadable })
+    }
+
+    /// None under an epoch that is stale.
+    async fn take(&self, session: &Session, epoch: Epoch, most: usize) -> Result<Option<Taken>, Fault> {
+        // Forgets no other names: where nothing is to be had, it is rolled back.
+        let (token, forgotten) = (outcome::token(), Vec::<Token>::new());
+        let (epoch, most) = (epoch.0.cast_signed(), i64::try_from(most).unwrap_or(i64::MAX));
+        let attempts = i32::try_from(limits::ATTEMPTS).unwrap_or(i32::MAX);
+        let parameters: Params<'_> = &[&epoch, &most, &token, &forgotten, &attempts];
+        let rows = self.timed(session.begin_with(CLAIMING, CLAIM, parameters)).await?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let mut all = Taken { ids: Vec::new(), parked: Vec::new(), token };
+        for row in &rows {
+            let Some(process) = get::<Option<i64>>(row, 0)? else { continue };
+            if get::<Option<&[u8]>>(row, 1)?.is_some() {
+                all.parked.push((pid(row, 2)?, text(row, 1)?));
+            } else {
+                all.ids.push(process);
+            }
+        }
+        Ok(Some(all))
+    }
+
+    pub(super) async fn workers(&self) -> StoreResult<Vec<WorkerRow>> {
+        const OPERATION: &str = "list the workers in";
+        let rows = self.query(OPERATION, WORKERS, &[]).await?;
+        let read = |row| worker(row).map_err(|fault| self.error(OPERATION, fault));
+        rows.iter().map(read).collect()
+    }
+}
+
+fn worker(row: &Row) -> Result<WorkerRow, Fault> {
+    let number = |index| u32::try_from(get::<i64>(row, index)?).map_err(Fault::damaged);
+    let queues = get::<Vec<Vec<u8>>>(row, 4)?.into_iter().map(String::from_utf8);
+    Ok(WorkerRow {
+        epoch: Epoch(get::<i64>(row, 0)?.cast_unsigned()),
+        worker: Worker {
+            host: text(row, 1)?,
+            os_process: number(2)?,
+            version: text(row, 3)?,
+            queues: queues.collect::<Result<_, _>>().map_err(Fault::damaged)?,
+            slots: number(5)?,
+        },
+        slots_used: number(6)?,
+        joined_at: Timestamp::from_millis(get(row, 7)?),
+        heard_at: Timestamp::from_millis(get(row, 8)?),
+        owned: get::<i64>(row, 9)?.cast_unsigned(),
+        alive: get(row, 10)?,
+    })
+}

@@ -1,0 +1,334 @@
+//! Several workers on one store: what the server, its locks and its clock have to do with it.
+
+use procession::ProcessId;
+use procession::clock::Timestamp;
+use procession::process::Request;
+use procession::store::{
+    Awaiting, Commit, Creation, Epoch, NewProcess, Placement, PostgresStore, Store, StoreErrorKind, Worker,
+};
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+use tokio_postgres::Client;
+
+use super::{Place, child, ending, history, join_all, process, refused, step};
+use crate::postgres::Postgres;
+use crate::support::eventually;
+
+/// Joins with a lease that does not lapse by itself while a test runs.
+pub(super) async fn join(store: &PostgresStore) -> Epoch {
+    let (host, version, queues) = ("here".to_owned(), "1".to_owned(), vec![String::new()]);
+    let worker = Worker { host, os_process: 1, version, queues, slots: 4 };
+    store.join(worker, Duration::from_secs(600)).await.unwrap()
+}
+
+fn unowned(pid: impl Into<ProcessId>, priority: i32) -> NewProcess {
+    NewProcess { placement: Placement { priority, unowned: true, ..Placement::default() }, ..process(pid) }
+}
+
+async fn pids(store: &PostgresStore, epoch: Epoch, most: usize) -> Vec<ProcessId> {
+    store.claim(epoch, most).await.unwrap().records.into_iter().map(|record| record.pid).collect()
+}
+
+/// What a worker meets that was stopped for longer than its lease.
+async fn lapse(client: &Client, place: &Place, epoch: Epoch) {
+    let sql = format!("UPDATE {}.worker SET lapses_at = clock_timestamp() WHERE epoch = {}", place.schema, epoch.0);
+    client.batch_execute(&sql).await.unwrap();
+}
+
+const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'";
+
+/// Waits until someone waits for a lock in this schema.
+async fn waits(client: &Client, place: &Place) {
+    eventually(|| async { client.query_one(WAITING, &[&place.schema]).await.unwrap().get::<_, i64>(0) > 0 }).await;
+}
+
+/// A place whose connections have its name.
+fn named() -> Place {
+    let place = Place::shared();
+    Place { url: format!("{}?application_name={}", place.url, place.schema), ..place }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn workers_that_race_for_processes_share_them() {
+    let place = Place::shared();
+    let (one, other) = (place.open().await, place.open().await);
+    let epochs = [join(&one).await, join(&other).await];
+    let creations = (0..1_000_i64).map(|pid| one.create(epochs[0], unowned(pid, 0)));
+    assert!(join_all(creations).await.into_iter().all(|created| created.is_ok()));
+    let race = [(&one, epochs[0]), (&other, epochs[1])].map(|(store, epoch)| async move {
+        let mut all = Vec::new();
+        loop {
+            let some = pids(store, epoch, 37).await;
+            if some.is_empty() {
+                return all;
+            }
+            all.extend(some);
+        }
+    });
+    let claimed = join_all(race.into_iter()).await.concat();
+    assert_eq!(claimed.len(), 1_000);
+    assert_eq!(claimed.into_iter().collect::<HashSet<_>>().len(), 1_000, "each once");
+    let owned: u64 = one.workers().await.unwrap().iter().map(|worker| worker.owned).sum();
+    assert_eq!(owned, 1_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_worker_whose_lease_has_lapsed_writes_nothing_of_a_thousand() {
+    let place = Place::shared();
+    let (store, client) = (place.open().await, Postgres::shared().client().await);
+    let epoch = join(&store).await;
+    let all: Vec<ProcessId> = (0..1_000_i64).map(ProcessId::from).collect();
+    for result in join_all(all.iter().map(|pid| store.create(epoch, process(pid.clone())))).await {
+        assert_eq!(result.unwrap(), Creation::Created);
+    }
+    for result in join_all(all.iter().map(|pid| store.commit(step(pid, epoch, 1)))).await {
+        result.unwrap();
+    }
+    lapse(&client, &place, epoch).await;
+    let commits = all.iter().map(|pid| {
+        let forget_memos = pid.as_integer().is_some_and(|number| number > 500);
+        store.commit(Commit { forget_memos, ..step(pid, epoch, 2) })
+    });
+    for result in join_all(commits).await {
+        refused(result, StoreErrorKind::Stale);
+    }
+    refused(store.put_memo(&all[0], epoch, 1, "effect", "1".into()).await, StoreErrorKind::Stale);
+    refused(store.park(epoch, &all[0], "why".into()).await, StoreErrorKind::Stale);
+    refused(store.create(epoch, process("late")).await, StoreErrorKind::Stale);
+    refused(store.renew(epoch, 0).await, StoreErrorKind::Stale);
+    refused(store.claim(epoch, 1).await.map(|claimed| claimed.records), StoreErrorKind::Stale);
+    refused(store.hand_over(epoch, all.clone()).await, StoreErrorKind::Stale);
+    let steps = format!("SELECT count(*) FROM {}.checkpoint WHERE steps <> 1", place.schema);
+    assert_eq!(client.query_one(&steps, &[]).await.unwrap().get::<_, i64>(0), 0);
+    let other = place.open().await;
+    let later = join(&other).await;
+    assert_eq!(pids(&other, later, 2_000).await.len(), 1_000);
+    refused(store.commit(step(&all[0], epoch, 2)).await, StoreErrorKind::Stale);
+    for result in join_all(all.iter().map(|pid| other.commit(step(pid, later, 2)))).await {
+        result.unwrap();
+    }
+    assert_eq!(history(&other, &all[0]).await, [1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_lease_that_lapses_within_a_transaction_ends_it() {
+    let place = named();
+    let (store, client) = (place.open().await, Postgres::shared().client().await);
+    let (epoch, pid) = (join(&store).await, ProcessId::from("one"));
+    store.create(epoch, process("one")).await.unwrap();
+    // The first statement is done, and the second is to come.
+    client.batch_execute(&format!("BEGIN; LOCK TABLE {}.report", place.schema)).await.unwrap();
+    let rich = Commit { report: vec!["line".to_owned()], ..step(&pid, epoch, 1) };
+    let (committed, ()) = tokio::join!(store.commit(rich), async {
+        waits(&client, &place).await;
+        lapse(&client, &place, epoch).await;
+        client.batch_execute("COMMIT").await.unwrap();
+    });
+    refused(committed, StoreErrorKind::Stale);
+    assert_eq!(history(&store, &pid).await, [0_u64; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_boundary_that_waits_for_a_claim_is_refused_when_that_is_committed() {
+    let place = named();
+    let (store, client) = (place.open().await, Postgres::shared().client().await);
+    let (epoch, pid) = (join(&store).await, ProcessId::from("one"));
+    store.create(epoch, process("one")).await.unwrap();
+    client.batch_execute(&format!("BEGIN; UPDATE {}.checkpoint SET owner = 77", place.schema)).await.unwrap();
+    let (committed, ()) = tokio::join!(store.commit(step(&pid, epoch, 1)), async {
+        waits(&client, &place).await;
+        client.batch_execute("COMMIT").await.unwrap();
+    });
+    refused(committed, StoreErrorKind::Stale);
+    assert_eq!(history(&store, &pid).await, [0_u64; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_renewal_waits_neither_for_what_commits_nor_for_the_pool() {
+    let place = named();
+    let store = PostgresStore::connect(&place.url, place.options().with_connections(1)).await.unwrap();
+    let client = Postgres::shared().client().await;
+    let (epoch, pid) = (join(&store).await, ProcessId::from("one"));
+    store.create(epoch, process("one")).await.unwrap();
+    client.batch_execute(&format!("BEGIN; LOCK TABLE {}.history, {0}.report", place.schema)).await.unwrap();
+    let (committed, read, ()) = tokio::join!(store.commit(step(&pid, epoch, 1)), store.history(&pid), async {
+        waits(&client, &place).await;
+        for used in 1..=3 {
+            store.renew(epoch, used).await.unwrap();
+        }
+        client.batch_execute("COMMIT").await.unwrap();
+    });
+    committed.unwrap();
+    read.unwrap();
+    assert_eq!(store.workers().await.unwrap()[0].slots_used, 3);
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn what_a_workers_clock_says_does_not_matter() {
+    let place = Place::shared();
+    let store = place.open().await;
+    let (epoch, pid) = (join(&store).await, ProcessId::from("one"));
+    for at in [i64::MIN, -1, 0, 4_000_000_000_000].map(Timestamp::from_millis) {
+        let pid = ProcessId::from(format!("at {}", at.as_millis()));
+        store.create(epoch, NewProcess { at, ..unowned(pid, 0) }).await.unwrap();
+    }
+    assert_eq!(pids(&store, epoch, 10).await.len(), 4);
+    store.create(epoch, process("one")).await.unwrap();
+    // A time is over when it is over here.
+    let now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+    let now: i64 = Postgres::shared().client().await.query_one(now, &[]).await.unwrap().get(0);
+    for (offset, had) in [(60_000, 0), (-1, 1)] {
+        let wake_at = Some(Timestamp::from_millis(now + offset));
+        let awaiting = Some(Awaiting { wake_at, ..Awaiting::default() });
+        let at = Timestamp::from_millis(now - 2 * offset);
+        let to = procession::ProcessState::Waiting;
+        store.commit(Commit { at, to, awaiting, ..step(&pid, epoch, 1) }).await.unwrap();
+        store.hand_over(epoch, vec![pid.clone()]).await.unwrap();
+        assert_eq!(pids(&store, epoch, 10).await.len(), had, "{offset}");
+        if had == 0 {
+            let asked = store.request(&pid, Request::Play).await.unwrap();
+            assert_eq!(pids(&store, epoch, 10).await, std::slice::from_ref(&pid));
+            store.discard_requests(epoch, vec![asked]).await.unwrap();
+        }
+    }
+}
+
+/// Whether waiting for work ends sooner than it would by itself, because of this.
+async fn wakes<T>(store: &PostgresStore, epoch: Epoch, work: impl Future<Output = T>) -> bool {
+    let begun = Instant::now();
+    let (ended, _) = tokio::join!(store.work(epoch), work);
+    ended.unwrap();
+    begun.elapsed() < procession::limits::WORK / 2
+}
+
+/// Waits until nothing more is to be heard.
+async fn calm(store: &PostgresStore, epoch: Epoch) {
+    while wakes(store, epoch, std::future::ready(())).await {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn what_there_is_to_do_is_announced() {
+    let place = Place::shared();
+    let (one, other) = (place.open().await, place.open().await);
+    let (here, there) = (join(&one).await, join(&other).await);
+    let parent = ProcessId::from("parent");
+    one.create(here, process(parent.clone())).await.unwrap();
+    other.create(there, child("child", &parent)).await.unwrap();
+    other.create(there, process("theirs")).await.unwrap();
+    calm(&one, here).await;
+    assert!(wakes(&one, here, other.create(there, unowned("new", 0))).await, "a creation");
+    calm(&one, here).await;
+    assert!(wakes(&one, here, other.request(&parent, Request::Play)).await, "a request");
+    calm(&one, here).await;
+    assert!(!wakes(&one, here, other.request(&"theirs".into(), Request::Play)).await, "a request to another's");
+    calm(&one, here).await;
+    assert!(wakes(&one, here, other.commit(ending(&"child".into(), there, 1))).await, "the end of a child");
+    calm(&one, here).await;
+    assert!(wakes(&one, here, other.hand_over(there, vec!["theirs".into()])).await, "what is handed over");
+    calm(&one, here).await;
+    assert!(wakes(&one, here, other.release(there)).await, "a release");
+    // What came while nobody waited is not lost.
+    let third = place.open().await;
+    let epoch = join(&third).await;
+    calm(&one, here).await;
+    third.create(epoch, unowned("later", 0)).await.unwrap();
+    assert!(wakes(&one, here, std::future::ready(())).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_worker_that_is_cut_off_listens_again() {
+    let place = named();
+    let store = place.open().await;
+    let epoch = join(&store).await;
+    calm(&store, epoch).await;
+    let server = Postgres::shared();
+    assert!(wakes(&store, epoch, server.cut(&place.schema)).await, "it looks what it has missed");
+    store.renew(epoch, 1).await.unwrap();
+    assert!(wakes(&store, epoch, std::future::ready(())).await, "and once more when it hears again");
+    calm(&store, epoch).await;
+    assert!(wakes(&store, epoch, store.create(epoch, unowned("new", 0))).await);
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn who_acquires_waits_for_what_a_worker_is_writing() {
+    let place = named();
+    let (store, client) = (place.open().await, Postgres::shared().client().await);
+    let (epoch, pid) = (join(&store).await, ProcessId::from("one"));
+    store.create(epoch, process("one")).await.unwrap();
+    client.batch_execute(&format!("BEGIN; LOCK TABLE {}.report", place.schema)).await.unwrap();
+    let rich = Commit { report: vec!["line".to_owned()], ..step(&pid, epoch, 1) };
+    let owner = place.open().await;
+    let (committed, acquired, ()) = tokio::join!(
+        store.commit(rich),
+        async {
+            waits(&client, &place).await;
+            let acquired = owner.acquire().await.unwrap();
+            (acquired, owner.load(&pid).await.unwrap().unwrap().steps)
+        },
+        async {
+            eventually(|| async { client.query_one(WAITING, &[&place.schema]).await.unwrap().get::<_, i64>(0) == 2 })
+                .await;
+            client.batch_execute("COMMIT").await.unwrap();
+        }
+    );
+    committed.unwrap();
+    assert_eq!(acquired.1, 1, "it sees what was written before it");
+    refused(store.commit(step(&pid, epoch, 2)).await, StoreErrorKind::Stale);
+    owner.commit(step(&pid, acquired.0, 2)).await.unwrap();
+    assert_eq!(owner.workers().await.unwrap(), []);
+}
+
+/// Tables as the first version made them, with rows of all kinds.
+const BEFORE: &str = concat!(
+    "CREATE SCHEMA s; SET search_path TO s;
+    CREATE TABLE migration (version integer PRIMARY KEY, at timestamptz NOT NULL DEFAULT now());
+    INSERT INTO migration VALUES (1);",
+    include_str!("../../../runtime/src/store/postgres/v1.sql"),
+    "INSERT INTO process (id, pid, follows, created_at, inputs)
+        SELECT n, convert_to(name, 'UTF8'), false, 1, '{}' FROM unnest(ARRAY['running', 'over', 'later', 'resume',
+            'parent', 'child', 'damaged', 'ended', 'paused', 'nothing']) WITH ORDINALITY AS j(name, n);
+    INSERT INTO checkpoint
+        (id, state, awaiting, ended, paused, updated_at, version, format, process, fingerprint, position, context)
+        SELECT n, state, convert_to(awaiting, 'UTF8'), ended, paused, 1, 1, 1, 'p', 'f', '{}', '{}' FROM (VALUES
+            (1, 'running', '', NULL::bytea, false), (2, 'waiting', '{\"wake_at\":77}', NULL, false),
+            (3, 'waiting', '{\"wake_at\":9000000000000}', NULL, false),
+            (4, 'waiting', '{\"resume\":\"a \\u0000\"}', NULL, false),
+            (5, 'waiting', '{\"children\":[{\"pid\":\"child\"}]}', NULL, false), (6, 'running', '', NULL, true),
+            (7, 'waiting', '{', NULL, false), (8, 'finished', '', '{}', false), (9, 'running', '', NULL, true),
+            (10, 'waiting', '{}', NULL, false)
+        ) AS j(n, state, awaiting, ended, paused);
+    UPDATE process SET parent = 5 WHERE id = 6;
+    INSERT INTO open_child VALUES (5, 6);
+    SELECT setval('process_id', 10)"
+);
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn tables_of_the_first_version_are_brought_up_to_date_with_their_rows() {
+    let (place, client) = (Place::shared(), Postgres::shared().client().await);
+    let before = BEFORE.replace("SCHEMA s;", &format!("SCHEMA {};", place.schema));
+    client.batch_execute(&before.replace("TO s;", &format!("TO {};", place.schema))).await.unwrap();
+    let store = place.open().await;
+    let epoch = join(&store).await;
+    let claimed = store.claim(epoch, 100).await.unwrap();
+    let had: Vec<String> = claimed.records.iter().map(|record| record.pid.to_string()).collect();
+    assert_eq!(had, ["running", "over", "nothing"]);
+    assert_eq!(claimed.unreadable.iter().map(|(pid, _)| pid.to_string()).collect::<Vec<_>>(), ["damaged"]);
+    // Its last child is another's, and ends.
+    store.request(&"child".into(), Request::Play).await.unwrap();
+    assert_eq!(pids(&store, epoch, 10).await, ["child".into()]);
+    store.commit(ending(&"child".into(), epoch, 1)).await.unwrap();
+    assert_eq!(pids(&store, epoch, 10).await, ["parent".into()]);
+    store.commit(step(&"parent".into(), epoch, 1)).await.unwrap();
+    store.request(&"resume".into(), Request::Play).await.unwrap();
+    assert_eq!(pids(&store, epoch, 10).await, ["resume".into()]);
+}
