@@ -42,6 +42,7 @@ mod parity;
 mod points;
 mod ports;
 mod position;
+mod protocol;
 mod registry;
 mod remote;
 mod resume;
