@@ -48,6 +48,7 @@ mod postgres;
 mod postgres_store;
 #[cfg(all(unix, any(feature = "amqp", feature = "postgres")))]
 mod private;
+mod protocol;
 mod registry;
 mod remote;
 mod resume;

@@ -10,6 +10,7 @@ mod faults;
 mod fuzz;
 mod libtest;
 mod metadata;
+mod model;
 mod postgres;
 mod rabbitmq;
 mod report;
@@ -31,6 +32,7 @@ cargo xtask crash [--kills N] [--seed S] [--processes N] [--steps M] [--children
                                        a longer run of the crash test
 cargo xtask faults [--count N] [--seed S] [--processes N]
                                        a longer run of the faults under load: broker, network and worker fail
+cargo xtask model                      every state of three workers that share three processes, through two crashes
 cargo xtask differential [--count N] [--seed S] [--first N]
                                        random outlines, run by plumpy and here; without options 10,000 of them
 cargo xtask fuzz [--count N] [--seed S]
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         "compile-time" => compile_time::compile_time(),
         "crash" => crash::crash(&arguments),
         "faults" => faults::faults(&arguments),
+        "model" => model::model(),
         "fuzz" => fuzz::fuzz(&arguments),
         "differential" => differential::differential(&arguments),
         "" | "help" | "--help" | "-h" => {
