@@ -65,3 +65,4 @@ mod support;
 mod walk;
 mod wire;
 mod work_chain;
+mod workers;
