@@ -215,3 +215,5 @@ pub const CLAIM_POLL: Duration = Duration::from_millis(500);
 /// How long the lease of a worker lasts after each renewal: short enough that others take over soon, long enough that a worker
 /// on a busy machine does not lose it.
 pub const LEASE: Duration = Duration::from_secs(10);
+/// How long a worker is listed after its lease has lapsed: long enough to find out what became of it.
+pub const LAPSED_WORKER: Duration = Duration::from_secs(24 * 3600);

@@ -44,21 +44,24 @@
 //! [`Unsupported`](StoreErrorKind::Unsupported).
 //!
 //! 18. Workers that have [joined](Store::join) write beside one another, each under an epoch of its own, later than all
-//!     before. A process that has not ended has one owner at most: who created or [claimed](Store::claim) it. What sentence
-//!     3 names is refused as stale, too, under any epoch that is not the owner's. Who [acquires](Store::acquire) the store
-//!     makes all workers stale and owns every process; who joins makes stale who had acquired it.
+//!     before. A process that has not ended has one owner at most: who created, [claimed](Store::claim) or restored it. Its
+//!     commits, memos and parking are refused as stale under any other epoch, and its restoring while another worker owns
+//!     it whose lease has not lapsed; all else that sentence 3 names any such worker may write. One that is parked is
+//!     nobody's, and its worker's whose commit takes it back. Who [acquires](Store::acquire) the store makes all workers
+//!     stale and owns every process; who joins makes stale who had acquired it.
 //! 19. A worker's lease lapses when it is not [renewed](Store::renew) in time, by the clock of the store. From then on all
 //!     that it writes is stale, for good, also where nobody has claimed what it owned. It joins anew, under another epoch.
 //! 20. A claim gives processes that can go on, and that no worker owns whose lease has not lapsed; each to one worker, from the
 //!     queues that it named, those of greater priority first and then the older ones. Those can go on that are neither
-//!     terminal nor parked, and are created or running, or wait for a time that has come, for children that have all
-//!     ended, or for nothing else that a request that is filed for them brings.
+//!     terminal nor parked, and for which a request is filed, or which are not paused, and are created, running, or wait
+//!     for no time that is yet to come, no child that has not ended and no resume. Times are those of the store's clock.
 //! 21. Each claim of a process after its worker was lost counts as an attempt, and each boundary starts anew. One with
 //!     more than [`limits::ATTEMPTS`](crate::limits::ATTEMPTS) is parked instead of given.
 //! 22. What is [handed over](Store::hand_over), or released, can be claimed by others at once; it is no attempt.
 //! 23. The commit that ends the last open child of a process that waits for its children lets others claim the process, if
 //!     nobody owns it. [`work`](Store::work) ends, sooner or later, when something may have come about for a worker: a process
-//!     to claim, a request to one of its own, the end of a child of one of its own. It may end for no reason.
+//!     to claim, a request to one of its own, the end of a child of one of its own; at once, where that was since it ended
+//!     last. It may end for no reason. Once the worker is stale, it ends with that.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -231,7 +234,7 @@ pub trait Store: Send + Sync + 'static {
         unsupported("renew a lease in")
     }
 
-    /// Takes processes that can go on and that nobody has.
+    /// Takes processes that can go on and that nobody has; those that it parks instead count, too.
     fn claim(&self, epoch: Epoch, most: usize) -> BoxFuture<'_, StoreResult<Claimed>> {
         let _ = (epoch, most);
         unsupported("claim processes in")

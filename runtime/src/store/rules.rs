@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::record::some_listeners;
+use super::sharing::Share;
 use super::{
-    Awaiting, Commit, Committed, Creation, HistoryEntry, NewProcess, OwedReply, Parent, Record, ReportLine, RequestId,
-    StatusText, StoreError, StoreErrorKind, StoreResult,
+    Awaiting, Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, OwedReply, Parent, Record, ReportLine,
+    RequestId, StatusText, StoreError, StoreErrorKind, StoreResult,
 };
 use crate::clock::Timestamp;
 use crate::limits;
@@ -23,6 +24,8 @@ pub(super) struct Row {
     pub(super) history: VecDeque<HistoryEntry>,
     pub(super) report: VecDeque<ReportLine>,
     pub(super) memos: BTreeMap<(u64, String), String>,
+    /// Whose it is, where workers share the store.
+    pub(super) share: Share,
 }
 
 /// How many transitions and lines of report of each process are kept.
@@ -113,25 +116,27 @@ fn known(table: &mut impl Table, process: &NewProcess) -> StoreResult<Option<Cre
 }
 
 /// Adds a process, unless it is known; its parent is known.
-fn add(table: &mut impl Table, process: NewProcess) -> StoreResult<Creation> {
+fn add(table: &mut impl Table, epoch: Epoch, process: NewProcess) -> StoreResult<Creation> {
     if let Some(exists) = known(table, &process)? {
         return Ok(exists);
     }
+    let mut share = Share::new(epoch, &process.placement);
     if let Some(parent) = &process.parent
         && let Some(row) = table.row_mut(&parent.pid)?
     {
+        share.belong_with(&row.share);
         row.children.push(process.pid.clone());
         if parent.awaited && !row.record.state.is_terminal() {
             row.open.insert(process.pid.clone());
             row.count_open();
         }
     }
-    let row = Row::new(process, table.retention());
+    let row = Row::new(process, share, table.retention());
     table.insert(row);
     Ok(Creation::Created)
 }
 
-pub(super) fn create(table: &mut impl Table, mut process: NewProcess) -> StoreResult<Creation> {
+pub(super) fn create(table: &mut impl Table, epoch: Epoch, mut process: NewProcess) -> StoreResult<Creation> {
     let owes = process.owes.take();
     owes.iter().try_for_each(|reply| reply.check(&process.pid))?;
     if let Some(exists) = known(table, &process)? {
@@ -142,7 +147,7 @@ pub(super) fn create(table: &mut impl Table, mut process: NewProcess) -> StoreRe
     }
     check_parent(table, &process, "create")?;
     let pid = process.pid.clone();
-    let created = add(table, process)?;
+    let created = add(table, epoch, process)?;
     if let Some(reply) = owes {
         table.owe(&pid, reply)?;
     }
@@ -172,7 +177,7 @@ pub(super) fn commit(table: &mut impl Table, mut commit: Commit) -> StoreResult<
         changed(table, &pid, "commit")?.close_all();
     }
     for child in std::mem::take(&mut commit.children) {
-        add(table, child)?;
+        add(table, commit.epoch, child)?;
     }
     if let Some(awaiting) = &commit.awaiting {
         // Now that those that this commit creates are there.
@@ -233,7 +238,7 @@ pub(super) fn put_memo(
 }
 
 pub(super) fn park(table: &mut impl Table, pid: &ProcessId, reason: String) -> StoreResult<()> {
-    open(table, pid, "park")?.record.parked = Some(reason);
+    open(table, pid, "park")?.put_aside(reason);
     Ok(())
 }
 
@@ -324,7 +329,7 @@ pub(super) fn delete(table: &mut impl Table, pid: &ProcessId) -> StoreResult<boo
 }
 
 impl Row {
-    fn new(process: NewProcess, retention: Retention) -> Self {
+    fn new(process: NewProcess, share: Share, retention: Retention) -> Self {
         let state = process.state();
         let begun = process.begun.map(|point| HistoryEntry {
             at: process.at,
@@ -364,6 +369,7 @@ impl Row {
             history: VecDeque::new(),
             report: VecDeque::new(),
             memos: BTreeMap::new(),
+            share,
         };
         if let Some(begun) = begun {
             row.push(begun, retention);
@@ -374,6 +380,12 @@ impl Row {
     /// Neither terminal nor put aside.
     pub(super) fn is_unfinished(&self) -> bool {
         !self.record.state.is_terminal() && self.record.parked.is_none()
+    }
+
+    /// Parks it: it belongs to nobody until a commit takes it back.
+    pub(super) fn put_aside(&mut self, reason: String) {
+        self.record.parked = Some(reason);
+        self.share.owner = None;
     }
 
     fn count_open(&mut self) {
@@ -400,6 +412,7 @@ impl Row {
     }
 
     fn change(&mut self, commit: Commit) {
+        self.share.begin_anew(Some(commit.epoch).filter(|_| !commit.to.is_terminal()));
         let record = &mut self.record;
         record.state = commit.to;
         record.paused = commit.paused;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Epoch, Record};
+use super::{Epoch, NewProcess, Record, StoreError, StoreErrorKind, StoreResult};
 use crate::clock::Timestamp;
 use crate::process::ProcessId;
 
@@ -41,6 +41,7 @@ pub struct WorkerRow {
 }
 
 /// Where a new process belongs, on a store that workers share. The default is the creator's, in the queue without a name.
+/// A child has the queue and the priority of its parent, whatever it says itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
     /// The queue from which it is claimed, also after its worker is lost.
@@ -60,4 +61,52 @@ pub struct Claimed {
     pub parked: Vec<(ProcessId, String)>,
     /// Those whose rows cannot be read, and why; they are the worker's, too.
     pub unreadable: Vec<(ProcessId, String)>,
+}
+
+/// Whose a process is, and how it is claimed: what a row has of it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Share {
+    pub(super) queue: String,
+    pub(super) priority: i32,
+    /// The epoch of the worker that has it, whether or not its lease has lapsed.
+    pub(super) owner: Option<Epoch>,
+    /// Claims after a worker was lost, since the last boundary.
+    pub(super) attempts: u32,
+}
+
+impl Share {
+    pub(super) fn new(creator: Epoch, placement: &Placement) -> Self {
+        Self {
+            queue: placement.queue.clone(),
+            priority: placement.priority,
+            owner: (!placement.unowned).then_some(creator),
+            attempts: 0,
+        }
+    }
+
+    /// In the queue of its parent.
+    pub(super) fn belong_with(&mut self, parent: &Self) {
+        self.queue.clone_from(&parent.queue);
+        self.priority = parent.priority;
+    }
+
+    /// Has a boundary, or an end, which nobody owns.
+    pub(super) fn begin_anew(&mut self, owner: Option<Epoch>) {
+        self.owner = owner;
+        self.attempts = 0;
+    }
+}
+
+/// Refuses a placement in a store that has one owner, and would not keep it.
+pub(super) fn refuse_placement<'a>(
+    operation: &'static str,
+    processes: impl IntoIterator<Item = &'a NewProcess>,
+) -> StoreResult<()> {
+    match processes.into_iter().find(|process| process.placement != Placement::default()) {
+        None => Ok(()),
+        Some(NewProcess { pid, .. }) => {
+            let subject = format_args!("process `{pid}`");
+            Err(StoreError::new(StoreErrorKind::Unsupported, operation, subject).with_source("a placement"))
+        }
+    }
 }

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use crate::clock::Timestamp;
 use crate::process::{ProcessId, ProcessState};
 use crate::store::rules::Row;
+use crate::store::sharing::Share;
 use crate::store::{Awaiting, Envelope, HistoryEntry, Record, ReportLine, StatusText};
 
 /// The version of the documents, in `store.json`.
@@ -217,6 +218,7 @@ impl From<ProcessDocument> for Row {
             memos: document.memos.into_iter().map(|memo| ((memo.step, memo.name), memo.value.0)).collect(),
             report: document.report.into(),
             history: document.history.into(),
+            share: Share::default(),
         }
     }
 }

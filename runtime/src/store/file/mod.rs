@@ -35,6 +35,7 @@ use self::lock::{CHANGE_LOCK, Patience};
 use self::ownership::Owned;
 use self::table::Rows;
 use super::rules::{self, Retention, Table};
+use super::sharing::refuse_placement;
 use super::{
     Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, OwedReply, Page, Record, ReportLine, RequestId,
     RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult,
@@ -399,11 +400,17 @@ impl Store for FileStore {
     }
 
     fn create(&self, epoch: Epoch, process: NewProcess) -> BoxFuture<'_, StoreResult<Creation>> {
-        self.change(epoch, "create", self.of(&process.pid), move |rows| rules::create(rows, process))
+        self.change(epoch, "create", self.of(&process.pid), move |rows| {
+            refuse_placement("create", [&process])?;
+            rules::create(rows, epoch, process)
+        })
     }
 
     fn commit(&self, commit: Commit) -> BoxFuture<'_, StoreResult<Committed>> {
-        self.change(commit.epoch, "commit", self.of(&commit.pid), move |rows| rules::commit(rows, commit))
+        self.change(commit.epoch, "commit", self.of(&commit.pid), move |rows| {
+            refuse_placement("commit", &commit.children)?;
+            rules::commit(rows, commit)
+        })
     }
 
     fn park<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId, reason: String) -> BoxFuture<'a, StoreResult<()>> {

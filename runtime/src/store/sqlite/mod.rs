@@ -20,6 +20,7 @@ use std::time::Duration;
 use self::error::of_process;
 use self::queue::{Done, Queue, Work};
 use self::read::Readers;
+use super::sharing::refuse_placement;
 use super::snapshot::check_tag;
 use super::{
     Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, OwedReply, Page, Record, ReportLine, RequestId,
@@ -233,6 +234,7 @@ impl Store for SqliteStore {
 
     fn create(&self, epoch: Epoch, process: NewProcess) -> BoxFuture<'_, StoreResult<Creation>> {
         Box::pin(async move {
+            refuse_placement("create", [&process])?;
             self.check_size("create", &process.pid, size_of(&process))?;
             process.owes.iter().try_for_each(|reply| reply.check(&process.pid))?;
             match self.write("create", Work::Create { epoch, process: Box::new(process) }).await? {
@@ -245,6 +247,7 @@ impl Store for SqliteStore {
     fn commit(&self, commit: Commit) -> BoxFuture<'_, StoreResult<Committed>> {
         Box::pin(async move {
             commit.check()?;
+            refuse_placement("commit", &commit.children)?;
             let texts = [&commit.position, &commit.context, &commit.outputs, &commit.listeners, &commit.ended];
             let row = texts.into_iter().flatten().map(String::len).sum::<usize>();
             let largest = commit.children.iter().map(size_of).chain([row]).max().unwrap_or(0);

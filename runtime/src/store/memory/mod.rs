@@ -1,31 +1,48 @@
 //! A store in memory: the reference that the others are measured by. What it keeps ends with the OS process.
 
+mod sharing;
+
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use self::sharing::Workers;
 use super::rules::{self, Retention, Row, Table};
 use super::snapshot::{check_number, check_tag, copy, listed};
 use super::{
-    Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, OwedReply, Page, Record, ReportLine, RequestId,
-    RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult,
+    Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, OwedReply, Page, Record, ReportLine,
+    RequestId, RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult, Worker, WorkerRow,
 };
-use crate::clock::Timestamp;
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::limits;
 use crate::process::{BoxFuture, ProcessId, ProcessState, Request, Termination};
 
-/// Keeps processes in memory, as texts, as the other stores do. Clones share what is kept.
-#[derive(Debug, Clone)]
+/// Keeps processes in memory, as texts, as the other stores do. Clones share what is kept, and so can the runtimes of one
+/// OS process.
+#[derive(Clone)]
 pub struct MemoryStore {
     kept: Arc<Mutex<Kept>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("kept", &self.kept).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
 struct Kept {
     retention: Retention,
+    /// When this call began, by the store's clock, which does not go back.
+    now: Timestamp,
+    /// The epoch that was given last.
     epoch: Epoch,
+    /// Whether it is that of the one owner; otherwise the workers are.
     owned: bool,
+    workers: Workers,
     rows: HashMap<ProcessId, Row>,
     /// The ids in the order of creation.
     order: BTreeMap<u64, ProcessId>,
@@ -56,8 +73,10 @@ impl MemoryStore {
     pub fn with_retention(history: u64, reports: u64) -> Self {
         let kept = Kept {
             retention: Retention::new(history, reports),
+            now: Timestamp::default(),
             epoch: Epoch(0),
             owned: false,
+            workers: Workers::new(),
             rows: HashMap::new(),
             order: BTreeMap::new(),
             last: 0,
@@ -67,31 +86,61 @@ impl MemoryStore {
             owed: BTreeMap::new(),
             last_request: RequestId(0),
         };
-        Self { kept: Arc::new(Mutex::new(kept)) }
+        Self { kept: Arc::new(Mutex::new(kept)), clock: Arc::new(SystemClock) }
+    }
+
+    /// Takes time from this clock instead of the system's: it tells when leases lapse and waits are over.
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
     }
 
     /// Every call checks before it changes anything, so a panic of another caller left nothing half done.
     fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.now = kept.now.max(self.clock.now());
+        kept
     }
 
     fn read<'a, T: Send + 'a>(&'a self, read: impl FnOnce(&Kept) -> T + Send + 'a) -> BoxFuture<'a, StoreResult<T>> {
         Box::pin(async move { Ok(read(&self.lock())) })
     }
 
-    /// Changes something, for the owner alone.
+    /// Changes something, for whoever may.
     fn write<'a, T: Send + 'a>(
         &'a self,
         epoch: Epoch,
         operation: &'static str,
-        pid: &'a ProcessId,
+        of: Of<'a>,
         write: impl FnOnce(&mut Kept) -> StoreResult<T> + Send + 'a,
     ) -> BoxFuture<'a, StoreResult<T>> {
         Box::pin(async move {
             let mut kept = self.lock();
-            kept.fence(epoch, operation, pid)?;
+            kept.fence(epoch, operation, of)?;
             write(&mut kept)
         })
+    }
+}
+
+/// What is written of, and thereby who may.
+#[derive(Debug, Clone, Copy)]
+enum Of<'a> {
+    /// Of no process, or of any: whoever writes under an epoch that is not stale.
+    Any,
+    /// Of this one, whoever's it is.
+    Process(&'a ProcessId),
+    /// Of this one, as long as no other worker has it.
+    Free(&'a ProcessId),
+    /// Of this one, which must be the writer's.
+    Own(&'a ProcessId),
+}
+
+impl Display for Of<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any"),
+            Self::Process(pid) | Self::Free(pid) | Self::Own(pid) => pid.fmt(f),
+        }
     }
 }
 
@@ -165,11 +214,30 @@ impl Table for Kept {
 }
 
 impl Kept {
-    fn fence(&self, epoch: Epoch, operation: &'static str, subject: impl Display) -> StoreResult<()> {
-        if self.owned && epoch == self.epoch {
-            return Ok(());
-        }
-        Err(refuse(StoreErrorKind::Stale, operation, subject))
+    /// The one place that says who may write.
+    fn fence(&self, epoch: Epoch, operation: &'static str, of: Of<'_>) -> StoreResult<()> {
+        let may_write = match of {
+            _ if self.owned => epoch == self.epoch,
+            _ if !self.is_alive(epoch) => false,
+            Of::Any | Of::Process(_) => true,
+            Of::Free(pid) => self.is_free_for(epoch, pid),
+            Of::Own(pid) => self.is_own(epoch, pid),
+        };
+        if may_write { Ok(()) } else { Err(refuse(StoreErrorKind::Stale, operation, of)) }
+    }
+
+    fn commit(&mut self, commit: Commit) -> StoreResult<Committed> {
+        let pid = commit.pid.clone();
+        let row = self.rows.get(&pid);
+        let parked = row.is_some_and(|row| row.record.parked.is_some());
+        // The end of a child, of which its parent's worker is told.
+        let parent = row.and_then(|row| row.record.parent.clone()).filter(|_| commit.to.is_terminal());
+        self.fence(commit.epoch, "commit", if parked { Of::Free(&pid) } else { Of::Own(&pid) })?;
+        let unowned = commit.children.iter().filter(|child| child.placement.unowned);
+        let children: Vec<_> = unowned.map(|child| child.pid.clone()).collect();
+        let committed = rules::commit(self, commit)?;
+        children.iter().chain(&parent).for_each(|pid| self.call_for(pid));
+        Ok(committed)
     }
 
     fn page(&self, after: Option<u64>, most: usize, wanted: impl Fn(&Row) -> bool) -> Page {
@@ -217,9 +285,13 @@ impl Kept {
         tags.len() as u64
     }
 
-    fn restore(&mut self, pid: &ProcessId, tag: &str, at: Timestamp) -> StoreResult<Record> {
+    fn restore(&mut self, epoch: Epoch, pid: &ProcessId, tag: &str, at: Timestamp) -> StoreResult<Record> {
         let snapshot = self.load_snapshot(pid, tag);
-        rules::restore(self, pid, snapshot, tag, at)
+        let record = rules::restore(self, pid, snapshot, tag, at)?;
+        if let Some(row) = self.rows.get_mut(pid) {
+            row.share.begin_anew(Some(epoch));
+        }
+        Ok(record)
     }
 }
 
@@ -233,6 +305,7 @@ impl Store for MemoryStore {
             let mut kept = self.lock();
             kept.epoch.0 += 1;
             kept.owned = true;
+            kept.dismiss_all();
             Ok(kept.epoch)
         })
     }
@@ -240,7 +313,9 @@ impl Store for MemoryStore {
     fn release(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {
         Box::pin(async move {
             let mut kept = self.lock();
-            kept.owned &= kept.epoch != epoch;
+            if kept.fence(epoch, "release", Of::Any).is_ok() {
+                kept.leave(epoch);
+            }
             Ok(())
         })
     }
@@ -248,22 +323,26 @@ impl Store for MemoryStore {
     fn create(&self, epoch: Epoch, process: NewProcess) -> BoxFuture<'_, StoreResult<Creation>> {
         Box::pin(async move {
             let mut kept = self.lock();
-            kept.fence(epoch, "create", &process.pid)?;
-            rules::create(&mut *kept, process)
+            kept.fence(epoch, "create", Of::Process(&process.pid))?;
+            let pid = process.pid.clone();
+            let creation = rules::create(&mut *kept, epoch, process)?;
+            // Its creator hears of it at once, if it is for anyone.
+            if kept.rows.get(&pid).is_some_and(|row| row.share.owner.is_none()) {
+                kept.call_for(&pid);
+            }
+            Ok(creation)
         })
     }
 
     fn commit(&self, commit: Commit) -> BoxFuture<'_, StoreResult<Committed>> {
         Box::pin(async move {
             commit.check()?;
-            let mut kept = self.lock();
-            kept.fence(commit.epoch, "commit", &commit.pid)?;
-            rules::commit(&mut *kept, commit)
+            self.lock().commit(commit)
         })
     }
 
     fn park<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId, reason: String) -> BoxFuture<'a, StoreResult<()>> {
-        self.write(epoch, "park", pid, |kept| rules::park(kept, pid, reason))
+        self.write(epoch, "park", Of::Own(pid), |kept| rules::park(kept, pid, reason))
     }
 
     fn load<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Option<Record>>> {
@@ -314,7 +393,7 @@ impl Store for MemoryStore {
         name: &'a str,
         value: String,
     ) -> BoxFuture<'a, StoreResult<()>> {
-        self.write(epoch, "store a memo of", pid, move |kept| rules::put_memo(kept, pid, step, name, value))
+        self.write(epoch, "store a memo of", Of::Own(pid), move |kept| rules::put_memo(kept, pid, step, name, value))
     }
 
     fn request<'a>(&'a self, pid: &'a ProcessId, request: Request) -> BoxFuture<'a, StoreResult<RequestId>> {
@@ -325,6 +404,7 @@ impl Store for MemoryStore {
             kept.last_request.0 += 1;
             let id = kept.last_request;
             kept.requests.insert(id, (pid.clone(), text));
+            kept.call_for(pid);
             Ok(id)
         })
     }
@@ -344,7 +424,7 @@ impl Store for MemoryStore {
     fn discard_requests(&self, epoch: Epoch, requests: Vec<RequestId>) -> BoxFuture<'_, StoreResult<()>> {
         Box::pin(async move {
             let mut kept = self.lock();
-            kept.fence(epoch, "discard requests to", "any")?;
+            kept.fence(epoch, "discard requests to", Of::Any)?;
             for request in requests {
                 kept.requests.remove(&request);
             }
@@ -353,7 +433,7 @@ impl Store for MemoryStore {
     }
 
     fn owe<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId, reply: OwedReply) -> BoxFuture<'a, StoreResult<()>> {
-        self.write(epoch, "store an owed reply of", pid, move |kept| rules::owe(kept, pid, reply))
+        self.write(epoch, "store an owed reply of", Of::Process(pid), move |kept| rules::owe(kept, pid, reply))
     }
 
     fn owed(
@@ -374,7 +454,7 @@ impl Store for MemoryStore {
     fn settle(&self, epoch: Epoch, replies: Vec<(ProcessId, String)>) -> BoxFuture<'_, StoreResult<()>> {
         Box::pin(async move {
             let mut kept = self.lock();
-            kept.fence(epoch, "settle the replies of", "any")?;
+            kept.fence(epoch, "settle the replies of", Of::Any)?;
             for (pid, id) in replies {
                 kept.owed.remove(&(pid.to_string(), id));
             }
@@ -389,7 +469,7 @@ impl Store for MemoryStore {
         tag: &'a str,
         at: Timestamp,
     ) -> BoxFuture<'a, StoreResult<()>> {
-        self.write(epoch, "save a snapshot of", pid, move |kept| kept.save_snapshot(pid, tag, at))
+        self.write(epoch, "save a snapshot of", Of::Process(pid), move |kept| kept.save_snapshot(pid, tag, at))
     }
 
     fn load_snapshot<'a>(&'a self, pid: &'a ProcessId, tag: &'a str) -> BoxFuture<'a, StoreResult<Option<Record>>> {
@@ -414,13 +494,13 @@ impl Store for MemoryStore {
         pid: &'a ProcessId,
         tag: &'a str,
     ) -> BoxFuture<'a, StoreResult<bool>> {
-        self.write(epoch, "delete a snapshot of", pid, move |kept| {
+        self.write(epoch, "delete a snapshot of", Of::Process(pid), move |kept| {
             Ok(kept.snapshots.remove(&(pid.to_string(), tag.to_owned())).is_some())
         })
     }
 
     fn delete_snapshots<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<u64>> {
-        self.write(epoch, "delete the snapshots of", pid, |kept| Ok(kept.remove_snapshots(pid)))
+        self.write(epoch, "delete the snapshots of", Of::Process(pid), |kept| Ok(kept.remove_snapshots(pid)))
     }
 
     fn restore<'a>(
@@ -430,10 +510,34 @@ impl Store for MemoryStore {
         tag: &'a str,
         at: Timestamp,
     ) -> BoxFuture<'a, StoreResult<Record>> {
-        self.write(epoch, "restore", pid, move |kept| kept.restore(pid, tag, at))
+        self.write(epoch, "restore", Of::Free(pid), move |kept| kept.restore(epoch, pid, tag, at))
+    }
+
+    fn join(&self, worker: Worker, lease: Duration) -> BoxFuture<'_, StoreResult<Epoch>> {
+        Box::pin(async move { Ok(self.lock().join(worker, lease)) })
+    }
+
+    fn renew(&self, epoch: Epoch, slots_used: u32) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move { self.lock().renew(epoch, slots_used) })
+    }
+
+    fn claim(&self, epoch: Epoch, most: usize) -> BoxFuture<'_, StoreResult<Claimed>> {
+        Box::pin(async move { self.lock().claim(epoch, most) })
+    }
+
+    fn hand_over(&self, epoch: Epoch, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move { self.lock().hand_over(epoch, &processes) })
+    }
+
+    fn work(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(self.wait_for_work(epoch))
+    }
+
+    fn workers(&self) -> BoxFuture<'_, StoreResult<Vec<WorkerRow>>> {
+        self.read(Kept::workers)
     }
 
     fn delete<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>> {
-        self.write(epoch, "delete", pid, |kept| rules::delete(kept, pid))
+        self.write(epoch, "delete", Of::Process(pid), |kept| rules::delete(kept, pid))
     }
 }

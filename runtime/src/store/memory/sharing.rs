@@ -1,0 +1,240 @@
+//! Several workers on one store in memory: leases, claims, and who is told.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+use super::{Kept, MemoryStore, refuse};
+use crate::clock::Timestamp;
+use crate::limits;
+use crate::process::{ProcessId, ProcessState};
+use crate::store::rules::Row;
+use crate::store::{Claimed, Epoch, StoreErrorKind, StoreResult, Worker, WorkerRow};
+
+/// The workers that have joined, by their epochs.
+pub(super) type Workers = BTreeMap<Epoch, Member>;
+
+/// A worker that has joined.
+#[derive(Debug)]
+pub(super) struct Member {
+    worker: Worker,
+    slots_used: u32,
+    lease: Duration,
+    joined_at: Timestamp,
+    heard_at: Timestamp,
+    /// When its lease lapses.
+    until: Timestamp,
+    /// What came about by itself until then, as a lease lapses, it has been told.
+    told: Timestamp,
+    called: Arc<Notify>,
+}
+
+impl Member {
+    fn is_alive(&self, now: Timestamp) -> bool {
+        now < self.until
+    }
+
+    fn serves(&self, queue: &str) -> bool {
+        self.worker.queues.iter().any(|served| served == queue)
+    }
+}
+
+impl Kept {
+    pub(super) fn is_alive(&self, epoch: Epoch) -> bool {
+        self.workers.get(&epoch).is_some_and(|member| member.is_alive(self.now))
+    }
+
+    /// A worker whose lease has not lapsed.
+    fn member(&mut self, epoch: Epoch, operation: &'static str) -> StoreResult<&mut Member> {
+        let now = self.now;
+        let member = self.workers.get_mut(&epoch).filter(|member| member.is_alive(now));
+        member.ok_or_else(|| refuse(StoreErrorKind::Stale, operation, "any"))
+    }
+
+    fn live_owner(&self, row: &Row) -> Option<Epoch> {
+        row.share.owner.filter(|owner| self.is_alive(*owner))
+    }
+
+    /// Whether a process is this worker's. One that has ended is nobody's: what is written of it fails for that.
+    pub(super) fn is_own(&self, epoch: Epoch, pid: &ProcessId) -> bool {
+        let Some(row) = self.rows.get(pid) else { return true };
+        row.share.owner == Some(epoch) || row.record.state.is_terminal()
+    }
+
+    /// Whether no other worker has a process.
+    pub(super) fn is_free_for(&self, epoch: Epoch, pid: &ProcessId) -> bool {
+        let Some(row) = self.rows.get(pid) else { return true };
+        self.live_owner(row).is_none_or(|owner| owner == epoch)
+    }
+
+    /// Makes all workers stale.
+    pub(super) fn dismiss_all(&mut self) {
+        for member in std::mem::take(&mut self.workers).into_values() {
+            member.called.notify_one();
+        }
+    }
+
+    pub(super) fn join(&mut self, worker: Worker, lease: Duration) -> Epoch {
+        let now = self.now;
+        self.workers.retain(|_, member| member.is_alive(now) || now.since(member.until) < limits::LAPSED_WORKER);
+        self.epoch.0 += 1;
+        self.owned = false;
+        let member = Member {
+            worker,
+            slots_used: 0,
+            lease,
+            joined_at: now,
+            heard_at: now,
+            until: now + lease,
+            told: now,
+            called: Arc::new(Notify::new()),
+        };
+        self.workers.insert(self.epoch, member);
+        self.epoch
+    }
+
+    pub(super) fn renew(&mut self, epoch: Epoch, slots_used: u32) -> StoreResult<()> {
+        let now = self.now;
+        let member = self.member(epoch, "renew the lease of the worker of")?;
+        member.slots_used = slots_used;
+        member.heard_at = now;
+        member.until = now + member.lease;
+        Ok(())
+    }
+
+    /// Frees what the worker has, or the one owner, and tells the others.
+    pub(super) fn leave(&mut self, epoch: Epoch) {
+        let all = std::mem::take(&mut self.owned);
+        let freed = self.rows.values_mut().filter(|row| all || row.share.owner == Some(epoch));
+        freed.for_each(|row| row.share.owner = None);
+        self.workers.remove(&epoch);
+        self.call_all();
+    }
+
+    pub(super) fn hand_over(&mut self, epoch: Epoch, processes: &[ProcessId]) -> StoreResult<()> {
+        self.member(epoch, "hand over")?;
+        for pid in processes {
+            if let Some(row) = self.rows.get_mut(pid).filter(|row| row.share.owner == Some(epoch)) {
+                row.share.owner = None;
+            }
+        }
+        self.call_all();
+        Ok(())
+    }
+
+    pub(super) fn claim(&mut self, epoch: Epoch, most: usize) -> StoreResult<Claimed> {
+        let now = self.now;
+        self.member(epoch, "claim")?.told = now;
+        let mut claimed = Claimed::default();
+        for pid in self.claimable(epoch, most) {
+            let Some(row) = self.rows.get_mut(&pid) else { continue };
+            row.share.attempts += u32::from(row.share.owner.is_some());
+            if row.share.attempts > limits::ATTEMPTS {
+                let reason = format!("its worker was lost {} times without a boundary in between", row.share.attempts);
+                row.put_aside(reason.clone());
+                claimed.parked.push((pid, reason));
+            } else {
+                row.share.owner = Some(epoch);
+                claimed.records.push(row.record.clone());
+            }
+        }
+        Ok(claimed)
+    }
+
+    /// The processes that a worker may claim, in the order in which they are to run.
+    fn claimable(&self, epoch: Epoch, most: usize) -> Vec<ProcessId> {
+        let Some(member) = self.workers.get(&epoch) else { return Vec::new() };
+        let asked: HashSet<&ProcessId> = self.requests.values().map(|(pid, _)| pid).collect();
+        let can_be_had = |row: &&Row| {
+            member.serves(&row.share.queue)
+                && self.live_owner(row).is_none()
+                && can_go_on(row, self.now, asked.contains(&row.record.pid))
+        };
+        let mut rows: Vec<_> = self.rows.values().filter(can_be_had).collect();
+        rows.sort_by_key(|row| (Reverse(row.share.priority), row.order));
+        rows.into_iter().take(most).map(|row| row.record.pid.clone()).collect()
+    }
+
+    pub(super) fn workers(&self) -> Vec<WorkerRow> {
+        let owned = |epoch| {
+            let unfinished = self.rows.values().filter(|row| !row.record.state.is_terminal());
+            unfinished.filter(|row| row.share.owner == Some(epoch)).count() as u64
+        };
+        let row = |(&epoch, member): (&Epoch, &Member)| WorkerRow {
+            epoch,
+            worker: member.worker.clone(),
+            slots_used: member.slots_used,
+            joined_at: member.joined_at,
+            heard_at: member.heard_at,
+            owned: owned(epoch),
+            alive: member.is_alive(self.now),
+        };
+        self.workers.iter().map(row).collect()
+    }
+
+    /// Tells whoever may have something to do with a process: its worker, or those who can claim it.
+    pub(super) fn call_for(&self, pid: &ProcessId) {
+        let Some(row) = self.rows.get(pid) else { return };
+        match self.live_owner(row).and_then(|owner| self.workers.get(&owner)) {
+            Some(member) => member.called.notify_one(),
+            None => self.call_queue(&row.share.queue),
+        }
+    }
+
+    fn call_queue(&self, queue: &str) {
+        self.workers.values().filter(|member| member.serves(queue)).for_each(|member| member.called.notify_one());
+    }
+
+    fn call_all(&self) {
+        self.workers.values().for_each(|member| member.called.notify_one());
+    }
+
+    /// When something may come about by itself that a worker has not been told: a lease lapses, or a time has come. At the
+    /// latest, its own lease.
+    fn next_event(&self, told: Timestamp) -> Option<Timestamp> {
+        let leases = self.workers.values().map(|member| member.until);
+        let waits = self.rows.values().filter(|row| row.record.state == ProcessState::Waiting);
+        let waits = waits.filter(|row| self.live_owner(row).is_none()).filter_map(|row| row.record.awaiting.wake_at);
+        leases.chain(waits).filter(|time| *time > told).min()
+    }
+}
+
+/// Whether there is something to do for whoever has a process.
+fn can_go_on(row: &Row, now: Timestamp, asked: bool) -> bool {
+    let record = &row.record;
+    let waits = || {
+        let awaiting = &record.awaiting;
+        let later = awaiting.wake_at.is_some_and(|time| now < time);
+        record.state == ProcessState::Waiting && (later || record.open_children > 0 || awaiting.resume.is_some())
+    };
+    row.is_unfinished() && (asked || !(record.paused || waits()))
+}
+
+impl MemoryStore {
+    pub(super) async fn wait_for_work(&self, epoch: Epoch) -> StoreResult<()> {
+        let mut told = false;
+        loop {
+            let (called, next) = {
+                let mut kept = self.lock();
+                let now = kept.now;
+                let member = kept.member(epoch, "wait for work in")?;
+                if told {
+                    return Ok(());
+                }
+                let (since, called) = (member.told, Arc::clone(&member.called));
+                let next = kept.next_event(since).unwrap_or(now);
+                if next <= now {
+                    kept.member(epoch, "wait for work in")?.told = now;
+                    return Ok(());
+                }
+                (called, next)
+            };
+            tokio::select! {
+                () = called.notified() => told = true,
+                () = self.clock.until(next) => {}
+            }
+        }
+    }
+}
