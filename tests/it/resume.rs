@@ -403,8 +403,9 @@ async fn a_process_begins_with_its_creation_where_nobody_takes_part() {
     let store = Faulty::over(Arc::new(MemoryStore::new()), u64::MAX);
     let world = World::new();
     let builder = Runtime::builder().shared_store(Arc::clone(&store) as Arc<dyn Store>).clock(world.clock.clone());
-    let runtime = builder.resource(world.gate.clone()).register::<Sum>().build().await.unwrap();
-    let run = runtime.launch(Sum::inputs().to(2)).await.unwrap();
+    let runtime = builder.resource(world.gate.clone()).register::<Path>().build().await.unwrap();
+    world.gate.open(PATH.len());
+    let run = runtime.launch(Path::inputs()).await.unwrap();
     run.outcome().await.unwrap();
-    assert_eq!(u64::MAX - store.commits.load(Ordering::SeqCst), 3);
+    assert_eq!(u64::MAX - store.commits.load(Ordering::SeqCst), PATH.len() as u64);
 }

@@ -139,7 +139,8 @@ pub trait Flow: Spec {
         None
     }
 
-    /// What comes after a point, or first: evaluates predicates, changes nothing.
+    /// What comes after a point, or first: evaluates predicates, changes nothing. Without an outline it may be asked what comes first
+    /// by a launch that finds its key taken, too.
     ///
     /// # Errors
     /// A predicate that failed, or a loop that goes round without a step.

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::hooks::ErasedHooks;
 use crate::limits;
+use crate::outline::Node;
 use crate::process::{
     Ahead, BoxFuture, Cx, CxCore, Effects, Ended, Env, ErrorInfo, FieldReader, FieldWriter, Hand, Has, Hooks, Need,
     Process, ProcessId, Resumed, Slot, SlotCollector, StepEnd,
@@ -30,6 +31,8 @@ pub(crate) trait ProcessType: Send + Sync + 'static {
     fn envelope(&self) -> &Envelope;
     /// Where the step with this stored name stands in the outline; the step alone where there is no outline.
     fn position(&self, step: &str) -> Option<String>;
+    /// Whether it begins with a step, whatever its predicates say.
+    fn begins_with_a_step(&self) -> bool;
     /// A process at its start. The inputs are validated.
     fn create(&self, env: &Arc<Env>, pid: ProcessId, inputs: PreparedInputs) -> Result<Box<dyn Live>, ErrorInfo>;
     /// A process as of its last boundary, with the slots of the children in its context.
@@ -531,6 +534,10 @@ impl<P: Process> ProcessType for TypeOf<P> {
             Some(outline) => outline.position(step),
             None => P::POINTS.iter().find(|name| **name == step).map(ToString::to_string),
         }
+    }
+
+    fn begins_with_a_step(&self) -> bool {
+        P::OUTLINE.is_none_or(|outline| matches!(outline.body.first(), Some(Node::Step(_))))
     }
 
     fn create(&self, env: &Arc<Env>, pid: ProcessId, inputs: PreparedInputs) -> Result<Box<dyn Live>, ErrorInfo> {

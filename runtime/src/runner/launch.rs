@@ -253,7 +253,12 @@ impl New {
     /// free.
     fn may_begin_at_once(&self, shared: &Shared, live: &mut dyn Live) -> bool {
         let unwatched = shared.listeners.is_empty() && self.listeners.is_empty() && live.hooks().is_none();
-        unwatched && !self.unstarted && !self.placement.unowned && shared.slots.available_permits() > 0
+        // Predicates are asked when it is known that the process is new.
+        unwatched
+            && !self.unstarted
+            && !self.placement.unowned
+            && self.process.begins_with_a_step()
+            && shared.slots.available_permits() > 0
     }
 
     /// Tells that the process exists, and lets it run.
