@@ -1,6 +1,7 @@
 //! Several runtimes on one store: each process runs in one of them, and goes on in another when that is lost.
 
 use procession::prelude::*;
+use procession::process::Ended;
 use procession::store::{MemoryStore, Store};
 use procession::{RuntimeBuilder, WorkerOptions};
 use std::collections::HashMap;
@@ -111,7 +112,7 @@ async fn what_a_worker_hands_over_goes_on_in_another_at_once() {
     let other = team.worker().build().await.unwrap();
     team.world.gate.open(2);
     let run = other.attach(&pid).await.unwrap();
-    assert!(run.outcome().await.unwrap().is_finished());
+    assert!(matches!(run.termination().await.unwrap().ended, Ended::Finished { .. }));
     assert_eq!(team.repeated(), 0);
 }
 
@@ -131,7 +132,7 @@ async fn a_worker_that_is_not_heard_from_writes_nothing_and_joins_anew() {
     deaf.full.store(false, Ordering::SeqCst);
     team.world.gate.open(4);
     let again = other.attach(run.pid()).await.unwrap();
-    assert_eq!(again.outcome().await.unwrap().finished().unwrap().rounds, 3);
+    assert_eq!(again.termination().await.unwrap().outputs["rounds"], 3);
     assert_eq!(
         run.outcome().await.unwrap().finished().unwrap().rounds,
         3,
@@ -167,7 +168,8 @@ async fn what_a_lost_worker_had_goes_on_when_its_lease_has_lapsed() {
     let other = team.worker().build().await.unwrap();
     team.world.gate.open(1_000);
     for pid in &pids {
-        assert!(other.attach(pid).await.unwrap().termination().await.unwrap().ended.is_finished(), "{pid}");
+        let end = other.attach(pid).await.unwrap().termination().await.unwrap();
+        assert!(matches!(end.ended, Ended::Finished { .. }), "{pid}: {end:?}");
     }
 }
 
