@@ -25,4 +25,6 @@ pub mod __private;
 
 pub use controller::{ControlError, RemoteProcessController, blocking};
 pub use process::{Child, Cx, Next, Outcome, Process, ProcessId, ProcessState};
-pub use runner::{AnyHandle, Handle, Launching, LaunchingByName, RunError, Runtime, RuntimeBuilder, Status, current};
+pub use runner::{
+    AnyHandle, Handle, Launching, LaunchingByName, RunError, Runtime, RuntimeBuilder, Status, WorkerOptions, current,
+};

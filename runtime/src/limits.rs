@@ -208,6 +208,10 @@ pub const MANY_SENT: usize = 8;
 /// Claims of a process after its worker was lost, without a boundary since, beyond which it is parked: a process that kills whoever
 /// runs it must not go round for ever, and one that was met by some restarts must not be parked.
 pub const ATTEMPTS: u32 = 5;
+/// Processes that a worker claims at a time.
+pub const CLAIM: usize = 256;
+/// How often a worker looks for processes to claim where nothing tells it of them: for timers that have come, and workers that are lost.
+pub const CLAIM_POLL: Duration = Duration::from_millis(500);
 /// How long the lease of a worker lasts after each renewal: short enough that others take over soon, long enough that a worker
 /// on a busy machine does not lose it.
 pub const LEASE: Duration = Duration::from_secs(10);

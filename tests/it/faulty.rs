@@ -4,12 +4,13 @@ use procession::clock::Timestamp;
 use procession::prelude::*;
 use procession::process::{BoxFuture, Request, Termination};
 use procession::store::{
-    Commit, Committed, Creation, Epoch, HistoryEntry, MemoryStore, NewProcess, OwedReply, Page, Record, ReportLine,
-    RequestId, RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult,
+    Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, MemoryStore, NewProcess, OwedReply, Page, Record,
+    ReportLine, RequestId, RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult, Worker, WorkerRow,
 };
 use procession::{Result, RunError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::children::Tree;
 use super::resume::Path;
@@ -119,6 +120,24 @@ impl Store for Faulty {
     }
     fn discard_requests(&self, epoch: Epoch, requests: Vec<RequestId>) -> BoxFuture<'_, StoreResult<()>> {
         self.write(self.inner.discard_requests(epoch, requests))
+    }
+    fn join(&self, worker: Worker, lease: Duration) -> BoxFuture<'_, StoreResult<Epoch>> {
+        self.write(self.inner.join(worker, lease))
+    }
+    fn renew(&self, epoch: Epoch, slots_used: u32) -> BoxFuture<'_, StoreResult<()>> {
+        self.write(self.inner.renew(epoch, slots_used))
+    }
+    fn claim(&self, epoch: Epoch, most: usize) -> BoxFuture<'_, StoreResult<Claimed>> {
+        self.write(self.inner.claim(epoch, most))
+    }
+    fn hand_over(&self, epoch: Epoch, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<()>> {
+        self.write(self.inner.hand_over(epoch, processes))
+    }
+    fn work(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {
+        self.inner.work(epoch)
+    }
+    fn workers(&self) -> BoxFuture<'_, StoreResult<Vec<WorkerRow>>> {
+        self.inner.workers()
     }
     fn owe<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId, reply: OwedReply) -> BoxFuture<'a, StoreResult<()>> {
         self.write(self.inner.owe(epoch, pid, reply))

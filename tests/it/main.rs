@@ -66,3 +66,4 @@ mod support;
 mod walk;
 mod wire;
 mod work_chain;
+mod workers;

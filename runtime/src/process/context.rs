@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -32,7 +32,29 @@ pub(crate) struct Env {
     pub(crate) registry: Registry,
     pub(crate) listeners: ListenerTypes,
     pub(crate) store: Option<Arc<dyn Store>>,
-    pub(crate) epoch: Epoch,
+    /// Under which this runtime writes; another one after it has lost its lease.
+    epoch: AtomicU64,
+}
+
+impl Env {
+    pub(crate) fn new(
+        clock: Arc<dyn Clock>,
+        resources: Resources,
+        registry: Registry,
+        listeners: ListenerTypes,
+        store: Option<Arc<dyn Store>>,
+        epoch: Epoch,
+    ) -> Self {
+        Self { clock, resources, registry, listeners, store, epoch: AtomicU64::new(epoch.0) }
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn set_epoch(&self, epoch: Epoch) {
+        self.epoch.store(epoch.0, Ordering::Release);
+    }
 }
 
 /// How many of something a process has.
@@ -47,6 +69,8 @@ pub(crate) struct Has {
 pub(crate) struct CxCore {
     pub(crate) pid: ProcessId,
     pub(crate) env: Arc<Env>,
+    /// Of its owner when it came here: what is left of a process that was lost writes nothing more.
+    pub(crate) epoch: Epoch,
     pub(crate) spec: &'static ProcessSpec,
     /// The number of committed steps; with the pid it is the idempotency key.
     pub(crate) steps: u64,
@@ -282,7 +306,7 @@ impl<P: Spec> Cx<P> {
         let value = effect.await.map_err(Into::into)?;
         let memo = serde_json::to_string(&value)?;
         self.core.memos = true;
-        let put = store.put_memo(&self.core.pid, self.core.env.epoch, step, name, memo).await;
+        let put = store.put_memo(&self.core.pid, self.core.epoch, step, name, memo).await;
         put.map_err(|error| self.core.lose(error))?;
         Ok(value)
     }

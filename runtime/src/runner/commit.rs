@@ -68,7 +68,7 @@ impl Driver<'_> {
     ) -> Result<Commit, ErrorInfo> {
         let Resident { live, machine, waiting, outdated, .. } = &mut *self.resident;
         let core = live.core();
-        let mut commit = Commit::new(core.pid.clone(), core.env.epoch, at, from, to);
+        let mut commit = Commit::new(core.pid.clone(), core.epoch, at, from, to);
         commit.paused = machine.is_paused();
         commit.steps = core.steps;
         commit.transition = parts.told.then(|| live.at());

@@ -14,7 +14,7 @@ use super::instance::{Chosen, Turn};
 use super::shared::Shared;
 use crate::listener::Listener;
 use crate::process::{Action, Ended, ErrorInfo, Event, Machine, ProcessState, Request};
-use crate::store::RequestId;
+use crate::store::{RequestId, StoreErrorKind};
 
 /// What stops a driver.
 pub(super) enum Stop {
@@ -93,6 +93,16 @@ impl<'a> Driver<'a> {
     pub(super) fn lose(shared: &Arc<Shared>, entry: &Entry, error: &RunError) {
         if !matches!(error, RunError::Closed) {
             tracing::error!(pid = %entry.pid(), error = error as &dyn std::error::Error, "process suspended");
+        }
+        if let Some(sharing) = shared.sharing.as_ref().filter(|_| !shared.is_closing())
+            && let RunError::Store(failed) = error
+        {
+            shared.pass_on(entry);
+            // Another worker has it already, or may have it now.
+            if failed.kind() != StoreErrorKind::Stale {
+                sharing.lose(entry.pid());
+            }
+            return;
         }
         shared.end(entry, Err(error.clone()));
         // After the end no mail is taken; the rows of these stay in the store for when the process goes on.

@@ -427,6 +427,7 @@ impl<P: Process> TypeOf<P> {
         let core = CxCore {
             pid,
             env: Arc::clone(env),
+            epoch: env.epoch(),
             spec: self.spec(),
             steps: 0,
             outputs: Map::new(),

@@ -17,7 +17,7 @@ use crate::limits;
 use crate::listener::{Attached, SavedListener, text_of};
 use crate::process::{BoxFuture, ErrorInfo, Process, ProcessId, Slot};
 use crate::spec::{InputMap, PreparedInputs};
-use crate::store::{Creation, OwedReply, Record};
+use crate::store::{Creation, OwedReply, Placement, Record};
 
 /// A launch that is being prepared: `.await` it.
 #[must_use = "a launch does nothing until it is awaited"]
@@ -38,6 +38,7 @@ pub struct LaunchingByName {
     unstarted: bool,
     owes: Option<OwedReply>,
     undisturbed: bool,
+    placement: Placement,
 }
 
 impl<P: Process> Launching<P> {
@@ -72,6 +73,25 @@ impl<P: Process> Launching<P> {
         self.by_name = self.by_name.unstarted();
         self
     }
+
+    /// Puts the process into a queue, from which workers claim it that claim from that queue; see
+    /// [`RuntimeBuilder::worker`](crate::RuntimeBuilder::worker).
+    pub fn queue(mut self, queue: impl Into<String>) -> Self {
+        self.by_name = self.by_name.queue(queue);
+        self
+    }
+
+    /// Has workers claim the process before those of a lower priority, which is 0 without this.
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.by_name = self.by_name.priority(priority);
+        self
+    }
+
+    /// Leaves the process to whichever worker claims it, instead of running it here.
+    pub fn anywhere(mut self) -> Self {
+        self.by_name = self.by_name.anywhere();
+        self
+    }
 }
 
 impl LaunchingByName {
@@ -90,6 +110,7 @@ impl LaunchingByName {
             unstarted: false,
             owes: None,
             undisturbed: false,
+            placement: Placement::default(),
         }
     }
 
@@ -126,6 +147,25 @@ impl LaunchingByName {
         self
     }
 
+    /// Puts the process into a queue, from which workers claim it that claim from that queue; see
+    /// [`RuntimeBuilder::worker`](crate::RuntimeBuilder::worker).
+    pub fn queue(mut self, queue: impl Into<String>) -> Self {
+        self.placement.queue = queue.into();
+        self
+    }
+
+    /// Has workers claim the process before those of a lower priority, which is 0 without this.
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.placement.priority = priority;
+        self
+    }
+
+    /// Leaves the process to whichever worker claims it, instead of running it here.
+    pub fn anywhere(mut self) -> Self {
+        self.placement.unowned = true;
+        self
+    }
+
     /// Stores a reply that the process owes at its end, with its creation, or with the process that has the key.
     pub(crate) fn owes(mut self, reply: OwedReply) -> Self {
         self.owes = Some(reply);
@@ -150,7 +190,17 @@ impl LaunchingByName {
             return Err(RunError::TooMany { pid, what: "listeners", most: limits::LISTENERS });
         }
         let (at, unstarted, owes) = (self.shared.env.clock.now(), self.unstarted, self.owes);
-        let new = New { process: Arc::clone(&process), pid, key: self.key, inputs, listeners, unstarted, owes, at };
+        let new = New {
+            process: Arc::clone(&process),
+            pid,
+            key: self.key,
+            inputs,
+            listeners,
+            unstarted,
+            owes,
+            at,
+            placement: self.placement,
+        };
         let slot = if self.shared.store().is_none() {
             create_volatile(&self.shared, new)?
         } else if self.undisturbed {
@@ -181,6 +231,7 @@ struct New {
     unstarted: bool,
     owes: Option<OwedReply>,
     at: Timestamp,
+    placement: Placement,
 }
 
 impl New {
@@ -203,7 +254,11 @@ impl New {
     fn may_begin_at_once(&self, shared: &Shared, live: &mut dyn Live) -> bool {
         let unwatched = shared.listeners.is_empty() && self.listeners.is_empty() && live.hooks().is_none();
         // Predicates are asked when it is known that the process is new.
-        unwatched && !self.unstarted && self.process.begins_with_a_step() && shared.slots.available_permits() > 0
+        unwatched
+            && !self.unstarted
+            && !self.placement.unowned
+            && self.process.begins_with_a_step()
+            && shared.slots.available_permits() > 0
     }
 
     /// Tells that the process exists, and lets it run.
@@ -261,15 +316,20 @@ async fn create_stored(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunE
     row.begun = begun.then(|| live.at());
     row.key.clone_from(&new.key);
     row.owes.clone_from(&new.owes);
+    row.placement.clone_from(&new.placement);
     if !new.listeners.is_empty() {
         let text = text_of(&new.listeners).map_err(|error| unwritable(process, &ErrorInfo::from_error(&error)))?;
         row.listeners = Some(text);
     }
     let creation = {
         let _adopting = shared.adoption.read().await;
-        let creation = store.create(shared.env.epoch, row).await?;
+        let creation = store.create(shared.env.epoch(), row).await?;
         if creation == Creation::Created {
             let slot = Slot::new(pid.clone());
+            if new.placement.unowned {
+                shared.find_end(&slot).await?;
+                return Ok(slot);
+            }
             return Ok(new.adopt(shared, slot, live, begun));
         }
         creation
@@ -278,7 +338,7 @@ async fn create_stored(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunE
     if name != process.name() && !process.also().contains(&name.as_str()) {
         // The store knows no other names of a type: it had that process owe the reply, which is refused instead.
         if let Some(reply) = new.owes {
-            store.settle(shared.env.epoch, vec![(pid.clone(), reply.id)]).await?;
+            store.settle(shared.env.epoch(), vec![(pid.clone(), reply.id)]).await?;
         }
         return Err(RunError::KeyInUse { key: new.key.unwrap_or_else(|| pid.to_string()), pid, process: name });
     }

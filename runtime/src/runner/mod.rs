@@ -19,12 +19,14 @@ mod remote;
 mod requests;
 mod restore;
 mod shared;
+mod sharing;
 mod snapshots;
 mod timers;
 
 pub use error::RunError;
 pub use handle::{AnyHandle, Handle, Status};
 pub use launch::{Launching, LaunchingByName};
+pub use sharing::WorkerOptions;
 
 pub(crate) use caught::{caught, caught_async};
 pub(crate) use instance::{ProcessType, TypeOf};
@@ -45,6 +47,7 @@ use crate::spec::{InputMap, Launch, ProcessSpec};
 use crate::store::{Epoch, Store};
 use remote::Remote;
 use shared::Shared;
+use sharing::Sharing;
 
 tokio::task_local! {
     pub(crate) static CURRENT: ProcessId;
@@ -215,8 +218,9 @@ impl Runtime {
         if let Some(remote) = &shared.remote {
             remote.gone().await;
         }
+        shared.leave();
         if let Some(store) = shared.store() {
-            store.release(shared.env.epoch).await?;
+            store.release(shared.env.epoch()).await?;
         }
         Ok(())
     }
@@ -240,6 +244,7 @@ pub struct RuntimeBuilder {
     communicator: Option<Arc<dyn Communicator>>,
     concurrent: usize,
     resident: usize,
+    worker: Option<WorkerOptions>,
 }
 
 impl RuntimeBuilder {
@@ -255,6 +260,7 @@ impl RuntimeBuilder {
             communicator: None,
             concurrent: limits::CONCURRENT,
             resident: limits::RESIDENT,
+            worker: None,
         }
     }
 
@@ -287,6 +293,15 @@ impl RuntimeBuilder {
     /// Keeps processes in this store.
     pub fn shared_store(mut self, store: Arc<dyn Store>) -> Self {
         self.store = Some(store);
+        self
+    }
+
+    /// Works on the store together with other workers, each of which has its own processes, instead of owning the store.
+    /// Unfinished processes that no worker has are claimed as there is room for them.
+    ///
+    /// A process of another worker can be attached to: its end is seen here, and what is asked of it is done there.
+    pub fn worker(mut self, options: WorkerOptions) -> Self {
+        self.worker = Some(options);
         self
     }
 
@@ -351,21 +366,27 @@ impl RuntimeBuilder {
             return Err(RunError::NoStore);
         }
         let store = self.store.filter(|_| !self.volatile);
-        let epoch = match &store {
-            Some(store) => store.acquire().await?,
-            None => Epoch::default(),
+        let sharing = self.worker.filter(|_| store.is_some()).map(|options| Sharing::new(options, self.concurrent));
+        let epoch = match (&store, &sharing) {
+            (Some(store), Some(sharing)) => sharing.join(store).await?,
+            (Some(store), None) => store.acquire().await?,
+            (None, _) => Epoch::default(),
         };
         let listeners = self.listener_types;
-        let env = Arc::new(Env { clock: self.clock, resources: self.resources, registry, listeners, store, epoch });
+        let env = Arc::new(Env::new(self.clock, self.resources, registry, listeners, store, epoch));
         let listeners = listeners::Listeners::new(self.listeners);
         let remote = self.communicator.map(Remote::new);
-        let shared = Shared::new(env, remote, listeners, self.concurrent, self.resident);
+        let shared = Shared::new(env, remote, listeners, self.concurrent, self.resident, sharing);
         let runtime = Runtime { guard: Arc::new(Guard(Arc::clone(&shared))) };
         if let Some(remote) = &shared.remote {
             remote.start(&shared).map_err(|error| RunError::Thread(error.to_string()))?;
         }
         if shared.store().is_some() {
-            launch::bring_unfinished(&shared).await?;
+            if shared.sharing.is_some() {
+                sharing::start(&shared).map_err(|error| RunError::Thread(error.to_string()))?;
+            } else {
+                launch::bring_unfinished(&shared).await?;
+            }
             tokio::spawn(requests::run(Arc::clone(&shared)));
         }
         tokio::spawn(timers::run(Arc::clone(&shared)));

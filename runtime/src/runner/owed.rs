@@ -41,13 +41,13 @@ impl Runtime {
     /// Keeps that a process owes a reply at its end.
     pub(crate) async fn owe(&self, pid: &ProcessId, reply: OwedReply) -> Result<(), RunError> {
         let Some(store) = self.store() else { return Err(RunError::Volatile { request: "owe a reply" }) };
-        Ok(store.owe(self.shared().env.epoch, pid, reply).await?)
+        Ok(store.owe(self.shared().env.epoch(), pid, reply).await?)
     }
 
     /// Forgets replies that were sent.
     pub(crate) async fn settle(&self, replies: Vec<(ProcessId, String)>) -> Result<(), RunError> {
         let Some(store) = self.store() else { return Ok(()) };
-        Ok(store.settle(self.shared().env.epoch, replies).await?)
+        Ok(store.settle(self.shared().env.epoch(), replies).await?)
     }
 }
 

@@ -50,7 +50,7 @@ impl Shared {
     /// Puts a process aside; gives the error that says so.
     pub(crate) async fn park(&self, pid: &ProcessId, reason: String) -> Result<RunError, RunError> {
         if let Some(store) = self.store() {
-            store.park(self.env.epoch, pid, reason.clone()).await?;
+            store.park(self.env.epoch(), pid, reason.clone()).await?;
         }
         tracing::error!(%pid, reason, "process parked");
         Ok(RunError::Parked { pid: pid.clone(), reason })
@@ -107,6 +107,12 @@ impl Shared {
             slot.fill(termination_of(&record));
             return Ok((slot, name));
         }
+        if self.sharing.is_some() {
+            // It is some worker's, or will be.
+            let slot = Slot::new(pid.clone());
+            self.find_end(&slot).await?;
+            return Ok((slot, name));
+        }
         Ok((self.bring_family(record).await?, name))
     }
 
@@ -128,7 +134,7 @@ impl Shared {
     }
 
     async fn bring_child(self: &Arc<Self>, pid: &ProcessId) -> Result<(), RunError> {
-        let Some(store) = self.store() else { return Ok(()) };
+        let Some(store) = self.store().filter(|_| self.sharing.is_none()) else { return Ok(()) };
         let record = store.load(pid).await?.ok_or_else(|| RunError::NotFound(pid.clone()))?;
         if let Some(reason) = record.parked {
             return Err(RunError::Parked { pid: pid.clone(), reason });

@@ -13,6 +13,7 @@ use super::entry::{Entry, Inner, Mail, Resident};
 use super::keys::Keys;
 use super::listeners::Listeners;
 use super::remote::Remote;
+use super::sharing::Sharing;
 use super::timers::Timers;
 use crate::limits;
 use crate::listener::{Listener, ListenerId};
@@ -29,6 +30,12 @@ pub(crate) struct Shared {
     pub(crate) slots: Semaphore,
     pub(crate) timers: Timers,
     pub(crate) resident_most: usize,
+    /// Steps that run at the same time.
+    most: usize,
+    /// If others work on the store, too.
+    pub(crate) sharing: Option<Sharing>,
+    /// The store was left, or is about to be.
+    left: AtomicBool,
     resting: AtomicUsize,
     table: Mutex<HashMap<ProcessId, Arc<Entry>>>,
     /// Slots of children whose handles were restored, beside the slot of the child's own entry.
@@ -70,6 +77,7 @@ impl Shared {
         listeners: Listeners,
         most: usize,
         resident_most: usize,
+        sharing: Option<Sharing>,
     ) -> Arc<Self> {
         Arc::new(Self {
             env,
@@ -79,6 +87,9 @@ impl Shared {
             slots: Semaphore::new(most),
             timers: Timers::default(),
             resident_most,
+            most,
+            sharing,
+            left: AtomicBool::new(false),
             resting: AtomicUsize::new(0),
             table: Mutex::default(),
             watchers: Mutex::default(),
@@ -314,7 +325,7 @@ impl Shared {
     /// Removes a request's row, which no commit will apply.
     pub(crate) async fn discard(&self, id: RequestId) -> Result<(), RunError> {
         if let Some(store) = self.store() {
-            store.discard_requests(self.env.epoch, vec![id]).await?;
+            store.discard_requests(self.env.epoch(), vec![id]).await?;
         }
         Ok(())
     }
@@ -409,6 +420,77 @@ impl Shared {
         }
     }
 
+    /// How many slots are used.
+    pub(crate) fn slots_used(&self) -> usize {
+        self.most.saturating_sub(self.slots.available_permits())
+    }
+
+    /// For how many processes more there is room.
+    pub(crate) fn room(&self) -> usize {
+        let driven = self.driven.load(Ordering::Acquire);
+        let here = lock(&self.table).len();
+        let most = self.most.saturating_add(self.resident_most);
+        self.most.saturating_sub(driven).min(most.saturating_sub(here))
+    }
+
+    pub(crate) fn leave(&self) {
+        self.left.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_left(&self) -> bool {
+        self.left.load(Ordering::Acquire)
+    }
+
+    /// Lets go of all processes: they are others' by now. Those whose steps run go when these try to write.
+    pub(crate) fn let_go(self: &Arc<Self>) {
+        for entry in self.entries() {
+            let resident = {
+                let mut inner = entry.lock();
+                if inner.driven {
+                    continue;
+                }
+                inner.resident.take()
+            };
+            if resident.is_some() {
+                self.resting.fetch_sub(1, Ordering::Relaxed);
+            }
+            drop(resident);
+            self.pass_on(&entry);
+        }
+    }
+
+    /// A process goes on in another worker: who waits for its end is told when the store has it.
+    pub(crate) fn pass_on(&self, entry: &Entry) {
+        if let Some(remote) = &self.remote {
+            remote.leave(entry, None);
+        }
+        lock(&self.table).remove(entry.pid());
+        entry.lock().gone = true;
+        self.listeners.forget(entry.pid());
+        self.watch(&entry.slot);
+        for mail in entry.take_mail() {
+            mail.answer(Err(RunError::Suspended(entry.pid().clone())));
+        }
+    }
+
+    /// Looks whether processes of other workers have ended for which something waits here.
+    pub(crate) async fn look_for_ends(self: &Arc<Self>) -> Result<(), RunError> {
+        let Some(store) = self.store() else { return Ok(()) };
+        let watched: Vec<_> = lock(&self.watchers).keys().cloned().collect();
+        for pid in watched {
+            if self.entry(&pid).is_none()
+                && let Some(end) = store.termination(&pid).await?
+            {
+                self.fill_watchers(&pid, &Ok(end));
+                let parent = store.load(&pid).await?.and_then(|record| record.parent);
+                if let Some(parent) = parent.and_then(|parent| self.entry(&parent)) {
+                    self.wake_if_ready(&parent);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Tells all who wait that nothing more will come.
     pub(crate) fn forget_all(&self) {
         let entries: Vec<_> = lock(&self.table).drain().map(|(_, entry)| entry).collect();
@@ -431,6 +513,9 @@ impl Drop for Driven {
     fn drop(&mut self) {
         if self.0.driven.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.idle.notify_waiters();
+        }
+        if let Some(sharing) = &self.0.sharing {
+            sharing.stir();
         }
     }
 }

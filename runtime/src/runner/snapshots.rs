@@ -20,7 +20,9 @@ impl AnyHandle {
     /// is none.
     pub async fn snapshot(&self, tag: &str) -> Result<(), RunError> {
         let env = &self.shared.env;
-        Ok(stored(&self.shared, "keep a snapshot")?.save_snapshot(env.epoch, self.pid(), tag, env.clock.now()).await?)
+        Ok(stored(&self.shared, "keep a snapshot")?
+            .save_snapshot(env.epoch(), self.pid(), tag, env.clock.now())
+            .await?)
     }
 
     /// The snapshots of the process, in the order of their tags. Those of all processes are in the
@@ -37,7 +39,7 @@ impl AnyHandle {
     /// # Errors
     /// The store failed, or there is none.
     pub async fn delete_snapshot(&self, tag: &str) -> Result<bool, RunError> {
-        let epoch = self.shared.env.epoch;
+        let epoch = self.shared.env.epoch();
         Ok(stored(&self.shared, "keep snapshots")?.delete_snapshot(epoch, self.pid(), tag).await?)
     }
 
@@ -46,7 +48,7 @@ impl AnyHandle {
     /// # Errors
     /// The store failed, or there is none.
     pub async fn delete_snapshots(&self) -> Result<u64, RunError> {
-        let epoch = self.shared.env.epoch;
+        let epoch = self.shared.env.epoch();
         Ok(stored(&self.shared, "keep snapshots")?.delete_snapshots(epoch, self.pid()).await?)
     }
 }
@@ -83,7 +85,7 @@ impl Runtime {
         let store = stored(shared, "delete")?;
         let _adopting = shared.adoption.write().await;
         absent(shared, pid, "delete")?;
-        Ok(store.delete(shared.env.epoch, pid).await?)
+        Ok(store.delete(shared.env.epoch(), pid).await?)
     }
 }
 
@@ -114,7 +116,7 @@ async fn restore(shared: &Arc<Shared>, pid: &ProcessId, tag: &str) -> Result<(Ar
         return Err(RunError::InvalidState { pid: pid.clone(), state: snapshot.state, request });
     }
     check(shared, &snapshot, tag)?;
-    let record = store.restore(shared.env.epoch, pid, tag, shared.env.clock.now()).await?;
+    let record = store.restore(shared.env.epoch(), pid, tag, shared.env.clock.now()).await?;
     let name = record.envelope.process.clone();
     Ok((shared.bring_family(record).await?, name))
 }

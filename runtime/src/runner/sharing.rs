@@ -1,0 +1,250 @@
+//! Works on a store together with other workers: claims processes, keeps its lease, and lets go of what it has lost.
+//!
+//! The lease is kept on a thread of its own, so that steps that block their threads do not cost it. A worker that has lost it joins
+//! anew, under another epoch: what is left here of processes that it had writes under the old one, which the store refuses, and goes.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+use super::RunError;
+use super::shared::Shared;
+use crate::limits;
+use crate::process::ProcessId;
+use crate::store::{Record, Store, StoreErrorKind, StoreResult, Worker};
+
+/// How a runtime works on a store that it shares with others.
+///
+/// A process runs in the worker that created it or claimed it. When that worker is lost, others claim what it had as soon as its
+/// lease has lapsed, by the clock of the store.
+#[derive(Debug, Clone)]
+#[must_use = "options do nothing by themselves"]
+pub struct WorkerOptions {
+    queues: Vec<String>,
+    lease: Duration,
+    host: Option<String>,
+    version: String,
+}
+
+impl Default for WorkerOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl WorkerOptions {
+    /// The queue without a name, and a lease of [`limits::LEASE`].
+    pub fn new() -> Self {
+        Self { queues: vec![String::new()], lease: limits::LEASE, host: None, version: String::new() }
+    }
+
+    /// Claims processes from these queues alone.
+    pub fn queues<Q: Into<String>>(mut self, queues: impl IntoIterator<Item = Q>) -> Self {
+        self.queues = queues.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How long its processes stay its own after it was heard from last: as long others wait before they take over. It is heard from
+    /// three times as often.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// The name of the machine, where it is not that of the system.
+    pub fn host(mut self, host: impl Into<String>) -> Self {
+        self.host = Some(host.into());
+        self
+    }
+
+    /// The version of the program, to be seen in the list of workers.
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = version.into();
+        self
+    }
+
+    fn worker(&self, slots: usize) -> Worker {
+        let this = crate::message::Host::this();
+        Worker {
+            host: self.host.clone().unwrap_or(this.hostname),
+            os_process: std::process::id(),
+            version: self.version.clone(),
+            queues: self.queues.clone(),
+            slots: u32::try_from(slots).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// What a runtime keeps of its being one worker among others.
+pub(crate) struct Sharing {
+    options: WorkerOptions,
+    slots: usize,
+    /// A slot is free, or something was lost.
+    stir: Notify,
+    /// Processes that cannot go on here; others may try.
+    lost: Mutex<Vec<ProcessId>>,
+}
+
+impl Sharing {
+    pub(super) fn new(options: WorkerOptions, slots: usize) -> Self {
+        Self { options, slots, stir: Notify::new(), lost: Mutex::default() }
+    }
+
+    pub(super) fn join<'a>(
+        &self,
+        store: &'a Arc<dyn Store>,
+    ) -> impl Future<Output = StoreResult<crate::store::Epoch>> + 'a {
+        store.join(self.options.worker(self.slots), self.options.lease)
+    }
+
+    /// There may be room for another process.
+    pub(super) fn stir(&self) {
+        self.stir.notify_one();
+    }
+
+    /// A process is given up here for a reason that need not be one elsewhere.
+    pub(super) fn lose(&self, pid: &ProcessId) {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).push(pid.clone());
+        self.stir();
+    }
+
+    fn take_lost(&self) -> Vec<ProcessId> {
+        std::mem::take(&mut *self.lost.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Claims and keeps until the runtime has closed.
+pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (keeper, joined) = (Arc::downgrade(shared), Instant::now());
+    std::thread::Builder::new()
+        .name("procession-lease".to_owned())
+        .spawn(move || runtime.block_on(keep(&keeper, joined)))?;
+    tokio::spawn(claim(Arc::clone(shared)));
+    Ok(())
+}
+
+/// Keeps the lease; ends when the runtime is gone or has left the store.
+async fn keep(shared: &Weak<Shared>, joined: Instant) {
+    let mut renewed = joined;
+    loop {
+        let Some(within) = shared.upgrade().and_then(|shared| Some(shared.sharing.as_ref()?.options.lease)) else {
+            return;
+        };
+        tokio::time::sleep(within / 3).await;
+        let Some(shared) = shared.upgrade().filter(|shared| !shared.has_left()) else { return };
+        let (Some(store), Some(sharing)) = (shared.store(), &shared.sharing) else { return };
+        let used = u32::try_from(shared.slots_used()).unwrap_or(u32::MAX);
+        let asked = Instant::now();
+        match tokio::time::timeout(within, store.renew(shared.env.epoch(), used)).await {
+            Ok(Ok(())) => renewed = asked,
+            Ok(Err(error)) if error.kind() == StoreErrorKind::Stale => {
+                rejoin(&shared, store, sharing, &mut renewed).await
+            }
+            failed => {
+                let error = failed.err().map(|late| late.to_string()).or_else(|| Some("the store failed".to_owned()));
+                tracing::warn!(error, since = ?renewed.elapsed(), "the lease of this worker cannot be renewed");
+            }
+        }
+    }
+}
+
+/// Lets go of everything, and joins anew.
+async fn rejoin(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Sharing, renewed: &mut Instant) {
+    if shared.is_closing() {
+        return;
+    }
+    tracing::error!("this worker was not heard from in time: its processes are others' to go on with");
+    shared.let_go();
+    let asked = Instant::now();
+    match sharing.join(store).await {
+        Ok(epoch) => {
+            *renewed = asked;
+            shared.env.set_epoch(epoch);
+            sharing.stir();
+        }
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "this worker cannot join the others again yet")
+        }
+    }
+}
+
+/// Claims what there is room for, as soon as it is there.
+async fn claim(shared: Arc<Shared>) {
+    let (Some(store), Some(sharing)) = (shared.store(), &shared.sharing) else { return };
+    loop {
+        if shared.is_closing() {
+            return;
+        }
+        let more = match claim_some(&shared, store, sharing).await {
+            Ok(more) => more,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "no processes can be claimed");
+                false
+            }
+        };
+        if more {
+            continue;
+        }
+        let work = async {
+            // A store that fails is asked again after the pause below.
+            if store.work(shared.env.epoch()).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = shared.closed() => return,
+            () = work => {}
+            () = sharing.stir.notified() => {}
+            () = tokio::time::sleep(limits::CLAIM_POLL) => {}
+        }
+    }
+}
+
+/// Claims once; whether there may be more to claim at once.
+async fn claim_some(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Sharing) -> Result<bool, RunError> {
+    let epoch = shared.env.epoch();
+    let lost = sharing.take_lost();
+    if !lost.is_empty()
+        && let Err(error) = store.hand_over(epoch, lost.clone()).await
+    {
+        lost.iter().for_each(|pid| sharing.lose(pid));
+        return Err(error.into());
+    }
+    shared.look_for_ends().await?;
+    let room = shared.room().min(limits::CLAIM);
+    if room == 0 {
+        return Ok(false);
+    }
+    let claimed = store.claim(epoch, room).await?;
+    let full = claimed.records.len() >= room;
+    for (pid, reason) in &claimed.parked {
+        tracing::error!(%pid, reason, "process parked");
+    }
+    for (pid, reason) in claimed.unreadable {
+        let error = shared.park(&pid, format!("its row cannot be read: {reason}")).await.unwrap_or_else(|error| error);
+        tracing::error!(%pid, error = &error as &dyn std::error::Error, "a claimed process cannot go on");
+    }
+    for record in claimed.records {
+        bring(shared, sharing, record).await;
+    }
+    Ok(full)
+}
+
+/// Lets a claimed process go on here.
+async fn bring(shared: &Arc<Shared>, sharing: &Sharing, record: Record) {
+    let pid = record.pid.clone();
+    if shared.entry(&pid).is_some() {
+        // What is left of it from before this worker had lost it: it goes on when that has gone.
+        return sharing.lose(&pid);
+    }
+    let _adopting = shared.adoption.write().await;
+    match shared.bring_family(record).await {
+        // Parked: it is over here.
+        Ok(_) | Err(RunError::Parked { .. }) => {}
+        Err(error) => {
+            tracing::error!(%pid, error = &error as &dyn std::error::Error, "a claimed process cannot go on");
+            sharing.lose(&pid);
+        }
+    }
+}
