@@ -139,7 +139,7 @@ async fn keep(shared: &Weak<Shared>, joined: Instant) {
         match tokio::time::timeout(within, store.renew(shared.env.epoch(), used)).await {
             Ok(Ok(())) => renewed = asked,
             Ok(Err(error)) if error.kind() == StoreErrorKind::Stale => {
-                rejoin(&shared, store, sharing, &mut renewed).await
+                rejoin(&shared, store, sharing, &mut renewed).await;
             }
             failed => {
                 let error = failed.err().map(|late| late.to_string()).or_else(|| Some("the store failed".to_owned()));
@@ -164,7 +164,7 @@ async fn rejoin(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Sharing,
             sharing.stir();
         }
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "this worker cannot join the others again yet")
+            tracing::warn!(error = &error as &dyn std::error::Error, "this worker cannot join the others again yet");
         }
     }
 }
@@ -208,7 +208,9 @@ async fn claim_some(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Shar
     if !lost.is_empty()
         && let Err(error) = store.hand_over(epoch, lost.clone()).await
     {
-        lost.iter().for_each(|pid| sharing.lose(pid));
+        for pid in &lost {
+            sharing.lose(pid);
+        }
         return Err(error.into());
     }
     shared.look_for_ends().await?;
