@@ -208,6 +208,11 @@ pub const MANY_SENT: usize = 8;
 /// Claims of a process after its worker was lost, without a boundary since, beyond which it is parked: a process that kills whoever
 /// runs it must not go round for ever, and one that was met by some restarts must not be parked.
 pub const ATTEMPTS: u32 = 5;
+/// Workers that a process was lost with, without a boundary since, from which on it is run apart from others of this kind:
+/// once is chance.
+pub const SUSPECT: u32 = 2;
+/// The largest message that a boundary sends, in bytes: what goes over a broker in one piece.
+pub const MESSAGE_BYTES: usize = 1 << 20;
 /// Processes that a worker claims at a time.
 pub const CLAIM: usize = 256;
 /// How often a worker looks for processes to claim where nothing tells it of them: for timers that have come, and workers that are lost.

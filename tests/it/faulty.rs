@@ -127,8 +127,8 @@ impl Store for Faulty {
     fn renew(&self, epoch: Epoch, slots_used: u32) -> BoxFuture<'_, StoreResult<()>> {
         self.write(self.inner.renew(epoch, slots_used))
     }
-    fn claim(&self, epoch: Epoch, most: usize) -> BoxFuture<'_, StoreResult<Claimed>> {
-        self.write(self.inner.claim(epoch, most))
+    fn claim(&self, epoch: Epoch, most: usize, attempts: u32) -> BoxFuture<'_, StoreResult<Claimed>> {
+        self.write(self.inner.claim(epoch, most, attempts))
     }
     fn hand_over(&self, epoch: Epoch, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<()>> {
         self.write(self.inner.hand_over(epoch, processes))

@@ -37,6 +37,7 @@ fn process(pid: impl Into<ProcessId>) -> NewProcess {
         owes: None,
         begun: None,
         placement: procession::store::Placement::default(),
+        messages: Vec::new(),
         at: Timestamp::from_millis(1_700_000_000_000),
     }
 }

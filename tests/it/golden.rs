@@ -50,6 +50,7 @@ fn new(pid: &str) -> NewProcess {
         owes: None,
         begun: None,
         placement: procession::store::Placement::default(),
+        messages: Vec::new(),
         at: at(0),
     }
 }

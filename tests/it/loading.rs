@@ -336,6 +336,7 @@ async fn moved(world: &World, to: &dyn Store, change: impl Fn(&mut Record)) -> P
         owes: None,
         begun: None,
         placement: procession::store::Placement::default(),
+        messages: Vec::new(),
         at: record.created_at,
     };
     to.create(epoch, new).await.unwrap();
@@ -414,6 +415,7 @@ async fn a_process_that_is_stored_as_created_starts() -> Result<()> {
         owes: None,
         begun: None,
         placement: procession::store::Placement::default(),
+        messages: Vec::new(),
         at: record.created_at,
     };
     world.store.create(epoch, new).await?;

@@ -244,6 +244,7 @@ async fn stored(world: &World, change: impl Fn(&mut Record)) -> ProcessId {
         owes: None,
         begun: None,
         placement: procession::store::Placement::default(),
+        messages: Vec::new(),
         at: record.created_at,
     };
     world.store.create(epoch, new).await.unwrap();

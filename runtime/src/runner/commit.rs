@@ -141,6 +141,7 @@ pub(super) fn new_process(
         owes: None,
         begun: None,
         placement: Placement::default(),
+        messages: Vec::new(),
         at,
     })
 }

@@ -24,6 +24,7 @@ pub struct WorkerOptions {
     lease: Duration,
     host: Option<String>,
     version: String,
+    attempts: u32,
 }
 
 impl Default for WorkerOptions {
@@ -35,7 +36,13 @@ impl Default for WorkerOptions {
 impl WorkerOptions {
     /// The queue without a name, and a lease of [`limits::LEASE`].
     pub fn new() -> Self {
-        Self { queues: vec![String::new()], lease: limits::LEASE, host: None, version: String::new() }
+        Self {
+            queues: vec![String::new()],
+            lease: limits::LEASE,
+            host: None,
+            version: String::new(),
+            attempts: limits::ATTEMPTS,
+        }
     }
 
     /// Claims processes from these queues alone.
@@ -48,6 +55,13 @@ impl WorkerOptions {
     /// three times as often.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
+        self
+    }
+
+    /// How often a process may be claimed after its worker was lost, without a boundary since, before it is parked:
+    /// [`limits::ATTEMPTS`] by default.
+    pub fn attempts(mut self, most: u32) -> Self {
+        self.attempts = most;
         self
     }
 
@@ -218,7 +232,7 @@ async fn claim_some(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Shar
     if room == 0 {
         return Ok(false);
     }
-    let claimed = store.claim(epoch, room).await?;
+    let claimed = store.claim(epoch, room, sharing.options.attempts).await?;
     let full = claimed.records.len() >= room;
     for (pid, reason) in &claimed.parked {
         tracing::error!(%pid, reason, "process parked");

@@ -62,12 +62,37 @@
 //!     nobody owns it. [`work`](Store::work) ends, sooner or later, when something may have come about for a worker: a process
 //!     to claim, a request to one of its own, the end of a child of one of its own; at once, where that was since it ended
 //!     last. It may end for no reason. Once the worker is stale, it ends with that.
+//!
+//! What is sent to those elsewhere, in every store:
+//!
+//! 24. The [messages](Message) of a creation or a commit are stored with it, or not at all, and kept until they are known to be
+//!     [sent](Store::sent), whatever else becomes of the process. A creation that finds its process has none. Their ids are
+//!     their own: the same id again is the same message.
+//! 25. [`unsent`](Store::unsent) gives messages, in the order in which they were written, and owed replies, whose sender writes no
+//!     more: it was lost, left, or another has acquired the store. From then on they are the sender's who asked, and given to no
+//!     other while it may write. The sender of a message is the epoch that wrote it, and of an owed reply the one that had it
+//!     owed last.
+//! 26. [`mend`](Store::mend) puts right what no sequence of calls leaves behind, and says how much there was: a parent that waits
+//!     for a child which has ended, or is not there, waits for it no more.
+//!
+//! And where something goes wrong, in a store that workers share:
+//!
+//! 27. A process that a worker [cannot load](Store::fail) is given to others; it counts as an attempt, and the last one parks the
+//!     process with the worker's reason.
+//! 28. A process that has been lost with its worker [`limits::SUSPECT`](crate::limits::SUSPECT) times since its last boundary is a
+//!     suspect: no worker has two of them, whose next boundary is yet to come. So a process that kills its workers
+//!     parks no other.
+//! 29. What was parked can be claimed after it was [unparked](Store::unpark), and starts anew with its attempts. One that is not
+//!     parked is left as it is.
+//! 30. [`standing`](Store::standing) gives every process that has not ended, the parked ones too, in the order of creation, in
+//!     pages, with whose it is and what it waits for.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
 mod file;
 mod memory;
+mod message;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod record;
@@ -76,10 +101,12 @@ mod sharing;
 mod snapshot;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod standing;
 
 pub use error::{StoreError, StoreErrorKind};
 pub use file::{FileOptions, FileStore};
 pub use memory::MemoryStore;
+pub use message::{Mended, Message, Unsent};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresOptions, PostgresStore};
 pub use record::{
@@ -90,8 +117,11 @@ pub use sharing::{Claimed, Placement, Worker, WorkerRow};
 pub use snapshot::Snapshot;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Durability, SqliteOptions, SqliteStore};
+pub use standing::{Standing, StandingPage};
 
 use std::time::Duration;
+
+use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::process::{BoxFuture, ProcessId, ProcessState, Request, Termination};
@@ -181,6 +211,24 @@ pub trait Store: Send + Sync + 'static {
     /// Forgets replies, by process and id, that were sent or that nobody waits for any more.
     fn settle(&self, epoch: Epoch, replies: Vec<(ProcessId, String)>) -> BoxFuture<'_, StoreResult<()>>;
 
+    /// Takes over messages and replies that nobody sends, at most this many of each.
+    fn unsent(&self, epoch: Epoch, most: usize) -> BoxFuture<'_, StoreResult<Unsent>> {
+        let _ = (epoch, most);
+        unsupported("take over messages of")
+    }
+
+    /// Forgets messages that were sent. One that is not there is no error.
+    fn sent(&self, epoch: Epoch, messages: Vec<Uuid>) -> BoxFuture<'_, StoreResult<()>> {
+        let _ = (epoch, messages);
+        unsupported("forget messages of")
+    }
+
+    /// Puts right what should not be.
+    fn mend(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<Mended>> {
+        let _ = epoch;
+        unsupported("mend")
+    }
+
     /// Copies a process, as of its last boundary, under a tag; a copy under the same tag is replaced.
     fn save_snapshot<'a>(
         &'a self,
@@ -234,9 +282,10 @@ pub trait Store: Send + Sync + 'static {
         unsupported("renew a lease in")
     }
 
-    /// Takes processes that can go on and that nobody has; those that it parks instead count, too.
-    fn claim(&self, epoch: Epoch, most: usize) -> BoxFuture<'_, StoreResult<Claimed>> {
-        let _ = (epoch, most);
+    /// Takes processes that can go on and that nobody has; those that it parks instead, because they had more than so many
+    /// attempts, count, too.
+    fn claim(&self, epoch: Epoch, most: usize, attempts: u32) -> BoxFuture<'_, StoreResult<Claimed>> {
+        let _ = (epoch, most, attempts);
         unsupported("claim processes in")
     }
 
@@ -244,6 +293,32 @@ pub trait Store: Send + Sync + 'static {
     fn hand_over(&self, epoch: Epoch, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<()>> {
         let _ = (epoch, processes);
         unsupported("hand processes over in")
+    }
+
+    /// Gives a process up that this worker cannot load; whether it was parked, because it had as many attempts as this.
+    fn fail<'a>(
+        &'a self,
+        epoch: Epoch,
+        pid: &'a ProcessId,
+        reason: String,
+        attempts: u32,
+    ) -> BoxFuture<'a, StoreResult<bool>> {
+        let _ = (epoch, pid, reason, attempts);
+        unsupported("give a process up in")
+    }
+
+    /// Lets a parked process be claimed again; whether it was parked. In a store that has one owner, the next owner finds it
+    /// among the unfinished.
+    fn unpark<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>> {
+        let _ = (epoch, pid);
+        unsupported("unpark a process in")
+    }
+
+    /// How the processes stand that have not ended, after a page's end. In a store that has one owner, nobody is their
+    /// owner.
+    fn standing(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<StandingPage>> {
+        let _ = (after, most);
+        unsupported("look over the processes in")
     }
 
     /// Ends when something may have come about for a worker.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use std::sync::Arc;
 
-use super::{Placement, StoreError, StoreErrorKind, StoreResult};
+use super::{Message, Placement, StoreError, StoreErrorKind, StoreResult};
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::process::{ProcessId, ProcessState, Request, Termination};
@@ -195,6 +195,8 @@ pub struct NewProcess {
     pub begun: Option<&'static str>,
     /// Where it belongs, on a store that workers share. A child belongs where its parent does.
     pub placement: Placement,
+    /// What is sent when it is there.
+    pub messages: Vec<Message>,
     /// When.
     pub at: Timestamp,
 }
@@ -293,6 +295,8 @@ pub struct Commit {
     pub applied: Vec<RequestId>,
     /// Whether the memos of the process are forgotten.
     pub forget_memos: bool,
+    /// What is sent when this is durable.
+    pub messages: Vec<Message>,
 }
 
 impl Commit {
@@ -319,6 +323,7 @@ impl Commit {
             report: Vec::new(),
             applied: Vec::new(),
             forget_memos: false,
+            messages: Vec::new(),
         }
     }
 

@@ -20,7 +20,7 @@ const CROWD: &str = "
 async fn claimed_plan(server: &Postgres, store: &PostgresStore) -> String {
     let before = server.log().len();
     let worker = join(store).await;
-    let claimed = store.claim(worker, 50).await.unwrap();
+    let claimed = store.claim(worker, 50, procession::limits::ATTEMPTS).await.unwrap();
     assert_eq!(claimed.records.len(), 50);
     let log = server.log()[before..].to_owned();
     log.split("Query Text: ").find(|plan| plan.contains("attempts = c.attempts +")).expect("it is told").to_owned()

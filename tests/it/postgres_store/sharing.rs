@@ -26,7 +26,14 @@ fn unowned(pid: impl Into<ProcessId>, priority: i32) -> NewProcess {
 }
 
 async fn pids(store: &PostgresStore, epoch: Epoch, most: usize) -> Vec<ProcessId> {
-    store.claim(epoch, most).await.unwrap().records.into_iter().map(|record| record.pid).collect()
+    store
+        .claim(epoch, most, procession::limits::ATTEMPTS)
+        .await
+        .unwrap()
+        .records
+        .into_iter()
+        .map(|record| record.pid)
+        .collect()
 }
 
 /// What a worker meets that was stopped for longer than its lease.
@@ -98,7 +105,10 @@ async fn a_worker_whose_lease_has_lapsed_writes_nothing_of_a_thousand() {
     refused(store.park(epoch, &all[0], "why".into()).await, StoreErrorKind::Stale);
     refused(store.create(epoch, process("late")).await, StoreErrorKind::Stale);
     refused(store.renew(epoch, 0).await, StoreErrorKind::Stale);
-    refused(store.claim(epoch, 1).await.map(|claimed| claimed.records), StoreErrorKind::Stale);
+    refused(
+        store.claim(epoch, 1, procession::limits::ATTEMPTS).await.map(|claimed| claimed.records),
+        StoreErrorKind::Stale,
+    );
     refused(store.hand_over(epoch, all.clone()).await, StoreErrorKind::Stale);
     let steps = format!("SELECT count(*) FROM {}.checkpoint WHERE steps <> 1", place.schema);
     assert_eq!(client.query_one(&steps, &[]).await.unwrap().get::<_, i64>(0), 0);
@@ -319,7 +329,7 @@ async fn tables_of_the_first_version_are_brought_up_to_date_with_their_rows() {
     client.batch_execute(&before.replace("TO s;", &format!("TO {};", place.schema))).await.unwrap();
     let store = place.open().await;
     let epoch = join(&store).await;
-    let claimed = store.claim(epoch, 100).await.unwrap();
+    let claimed = store.claim(epoch, 100, procession::limits::ATTEMPTS).await.unwrap();
     let had: Vec<String> = claimed.records.iter().map(|record| record.pid.to_string()).collect();
     assert_eq!(had, ["running", "over", "nothing"]);
     assert_eq!(claimed.unreadable.iter().map(|(pid, _)| pid.to_string()).collect::<Vec<_>>(), ["damaged"]);

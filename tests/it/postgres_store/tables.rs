@@ -152,7 +152,7 @@ async fn a_role_without_the_right_to_change_tables_does_all_but_make_them() {
     let worker = join(&store).await;
     store.create(worker, process("one")).await.unwrap();
     store.hand_over(worker, vec![pid]).await.unwrap();
-    assert_eq!(store.claim(worker, 1).await.unwrap().records.len(), 1);
+    assert_eq!(store.claim(worker, 1, procession::limits::ATTEMPTS).await.unwrap().records.len(), 1);
     store.renew(worker, 1).await.unwrap();
     store.work(worker).await.unwrap();
     assert_eq!(store.workers().await.unwrap().len(), 1);

@@ -140,6 +140,7 @@ fn process(pid: impl Into<ProcessId>) -> NewProcess {
         owes: None,
         begun: None,
         placement: crate::store::Placement::default(),
+        messages: Vec::new(),
         at: AT,
     }
 }

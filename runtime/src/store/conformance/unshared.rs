@@ -14,7 +14,7 @@ pub async fn a_store_with_one_owner_refuses_workers_and_placements(subject: Subj
     let epoch = store.acquire().await.unwrap();
     refused(store.join(worker(&[""]), LONG).await, StoreErrorKind::Unsupported);
     refused(store.renew(epoch, 1).await, StoreErrorKind::Unsupported);
-    refused(store.claim(epoch, 1).await, StoreErrorKind::Unsupported);
+    refused(store.claim(epoch, 1, crate::limits::ATTEMPTS).await, StoreErrorKind::Unsupported);
     refused(store.hand_over(epoch, Vec::new()).await, StoreErrorKind::Unsupported);
     refused(store.work(epoch).await, StoreErrorKind::Unsupported);
     refused(store.workers().await, StoreErrorKind::Unsupported);

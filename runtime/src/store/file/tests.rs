@@ -81,6 +81,7 @@ fn new(pid: &str) -> NewProcess {
         owes: None,
         begun: None,
         placement: crate::store::Placement::default(),
+        messages: Vec::new(),
         at: AT,
     }
 }

@@ -521,8 +521,8 @@ impl Store for MemoryStore {
         Box::pin(async move { self.lock().renew(epoch, slots_used) })
     }
 
-    fn claim(&self, epoch: Epoch, most: usize) -> BoxFuture<'_, StoreResult<Claimed>> {
-        Box::pin(async move { self.lock().claim(epoch, most) })
+    fn claim(&self, epoch: Epoch, most: usize, attempts: u32) -> BoxFuture<'_, StoreResult<Claimed>> {
+        Box::pin(async move { self.lock().claim(epoch, most, attempts) })
     }
 
     fn hand_over(&self, epoch: Epoch, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<()>> {

@@ -124,14 +124,14 @@ impl Kept {
         Ok(())
     }
 
-    pub(super) fn claim(&mut self, epoch: Epoch, most: usize) -> StoreResult<Claimed> {
+    pub(super) fn claim(&mut self, epoch: Epoch, most: usize, attempts: u32) -> StoreResult<Claimed> {
         let now = self.now;
         self.member(epoch, "claim")?.told = now;
         let mut claimed = Claimed::default();
         for pid in self.claimable(epoch, most) {
             let Some(row) = self.rows.get_mut(&pid) else { continue };
             row.share.attempts += u32::from(row.share.owner.is_some());
-            if row.share.attempts > limits::ATTEMPTS {
+            if row.share.attempts > attempts {
                 let reason = format!("its worker was lost {} times without a boundary in between", row.share.attempts);
                 row.put_aside(reason.clone());
                 claimed.parked.push((pid, reason));

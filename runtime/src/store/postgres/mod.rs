@@ -423,8 +423,8 @@ impl Store for PostgresStore {
         Box::pin(self.line.renew(epoch, slots_used))
     }
 
-    fn claim(&self, epoch: Epoch, most: usize) -> BoxFuture<'_, StoreResult<Claimed>> {
-        Box::pin(self.server.claim(epoch, most, &self.memory))
+    fn claim(&self, epoch: Epoch, most: usize, attempts: u32) -> BoxFuture<'_, StoreResult<Claimed>> {
+        Box::pin(self.server.claim(epoch, most, attempts, &self.memory))
     }
 
     fn hand_over(&self, epoch: Epoch, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<()>> {

@@ -195,11 +195,17 @@ impl Server {
         Ok(rows)
     }
 
-    pub(super) async fn claim(&self, epoch: Epoch, most: usize, memory: &Memory) -> StoreResult<Claimed> {
+    pub(super) async fn claim(
+        &self,
+        epoch: Epoch,
+        most: usize,
+        attempts: u32,
+        memory: &Memory,
+    ) -> StoreResult<Claimed> {
         const OPERATION: &str = "claim processes in";
         let mut patience = self.patience();
         loop {
-            match self.try_claim(epoch, most, memory, &mut patience).await {
+            match self.try_claim(epoch, (most, attempts), memory, &mut patience).await {
                 Ok(claimed) => return Ok(claimed),
                 Err(fault) => patience.with(fault).await.map_err(|fault| self.error(OPERATION, fault))?,
             }
@@ -210,12 +216,12 @@ impl Server {
     async fn try_claim(
         &self,
         epoch: Epoch,
-        most: usize,
+        bounds: (usize, u32),
         memory: &Memory,
         patience: &mut Patience,
     ) -> Result<Claimed, Fault> {
         let session = self.session().await?;
-        let Some(Taken { ids, parked, token }) = self.take(&session, epoch, most).await? else {
+        let Some(Taken { ids, parked, token }) = self.take(&session, epoch, bounds).await? else {
             session.run("ROLLBACK").await?;
             session.keep();
             return Err(StoreErrorKind::Stale.into());
@@ -244,11 +250,16 @@ impl Server {
     }
 
     /// None under an epoch that is stale.
-    async fn take(&self, session: &Session, epoch: Epoch, most: usize) -> Result<Option<Taken>, Fault> {
+    async fn take(
+        &self,
+        session: &Session,
+        epoch: Epoch,
+        (most, attempts): (usize, u32),
+    ) -> Result<Option<Taken>, Fault> {
         // Forgets no other names: where nothing is to be had, it is rolled back.
         let (token, forgotten) = (outcome::token(), Vec::<Token>::new());
         let (epoch, most) = (epoch.0.cast_signed(), i64::try_from(most).unwrap_or(i64::MAX));
-        let attempts = i32::try_from(limits::ATTEMPTS).unwrap_or(i32::MAX);
+        let attempts = i32::try_from(attempts).unwrap_or(i32::MAX);
         let parameters: Params<'_> = &[&epoch, &most, &token, &forgotten, &attempts];
         let rows = self.timed(session.begin_with(CLAIMING, CLAIM, parameters)).await?;
         if rows.is_empty() {

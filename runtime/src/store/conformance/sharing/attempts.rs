@@ -24,7 +24,7 @@ pub async fn each_claim_after_a_loss_is_an_attempt(subject: Subject) {
     lose(&*store, limits::ATTEMPTS + 1).await;
     create(&*store, epoch, [unowned("other")]).await;
     let pid: ProcessId = "poison".into();
-    let claimed = store.claim(epoch, 10).await.unwrap();
+    let claimed = store.claim(epoch, 10, crate::limits::ATTEMPTS).await.unwrap();
     let records: Vec<_> = claimed.records.iter().map(|record| record.pid.to_string()).collect();
     assert_eq!(records, ["other"]);
     let (parked, reason) = &claimed.parked[0];

@@ -15,7 +15,7 @@ const LATER: Duration = Duration::from_secs(3_600);
 async fn race(store: Arc<dyn Store>, epoch: Epoch, most: usize) -> Vec<ProcessId> {
     let mut won = Vec::new();
     loop {
-        let claimed = store.claim(epoch, most).await.unwrap();
+        let claimed = store.claim(epoch, most, crate::limits::ATTEMPTS).await.unwrap();
         assert!(claimed.records.len() <= most, "no more than asked for");
         if claimed.records.is_empty() {
             return won;
@@ -51,7 +51,7 @@ pub async fn claims_go_by_priority_and_then_by_age(mut subject: Subject) {
     }
     let mut order = Vec::new();
     for most in [0, 1, 2, 3, 100] {
-        let claimed = second.claim(other, most).await.unwrap();
+        let claimed = second.claim(other, most, crate::limits::ATTEMPTS).await.unwrap();
         assert!(claimed.records.len() <= most);
         for record in claimed.records {
             assert_eq!(record, load(&*first, &record.pid).await);

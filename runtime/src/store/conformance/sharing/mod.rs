@@ -81,7 +81,7 @@ fn for_a_resume() -> Awaiting {
 
 /// What is claimed, where all of it can be.
 async fn claim(store: &dyn Store, epoch: Epoch) -> Vec<String> {
-    let Claimed { records, parked, unreadable } = store.claim(epoch, 10_000).await.unwrap();
+    let Claimed { records, parked, unreadable } = store.claim(epoch, 10_000, crate::limits::ATTEMPTS).await.unwrap();
     assert_eq!((parked, unreadable), (Vec::new(), Vec::new()));
     records.iter().map(|record| record.pid.to_string()).collect()
 }
@@ -109,7 +109,7 @@ async fn lapse(store: &dyn Store, epoch: Epoch) {
 async fn lost(store: &dyn Store, most: usize) -> (Epoch, Claimed) {
     loop {
         let epoch = store.join(worker(&[""]), SHORT).await.unwrap();
-        let claimed = match store.claim(epoch, most).await {
+        let claimed = match store.claim(epoch, most, crate::limits::ATTEMPTS).await {
             Err(error) if error.kind() == StoreErrorKind::Stale => continue,
             claimed => claimed.unwrap(),
         };

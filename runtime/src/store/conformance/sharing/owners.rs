@@ -127,7 +127,7 @@ pub async fn who_acquires_makes_all_workers_stale(mut subject: Subject) {
         refused(store.commit(boundary(pid, stale, ProcessState::Waiting)).await, StoreErrorKind::Stale);
         refused(store.create(stale, process("new")).await, StoreErrorKind::Stale);
         refused(store.renew(stale, 0).await, StoreErrorKind::Stale);
-        refused(store.claim(stale, 1).await, StoreErrorKind::Stale);
+        refused(store.claim(stale, 1, crate::limits::ATTEMPTS).await, StoreErrorKind::Stale);
         store.release(stale).await.unwrap();
     }
     assert!(third.workers().await.unwrap().iter().all(|row| !row.alive));

@@ -77,7 +77,7 @@ async fn refuse_all(store: &dyn Store, stale: Epoch) {
     refused(store.restore(stale, &pid, "tag", AT).await, StoreErrorKind::Stale);
     refused(store.delete(stale, &"over".into()).await, StoreErrorKind::Stale);
     refused(store.renew(stale, 1).await, StoreErrorKind::Stale);
-    refused(store.claim(stale, 1).await, StoreErrorKind::Stale);
+    refused(store.claim(stale, 1, crate::limits::ATTEMPTS).await, StoreErrorKind::Stale);
     refused(store.hand_over(stale, vec![pid.clone()]).await, StoreErrorKind::Stale);
     refused(store.work(stale).await, StoreErrorKind::Stale);
     assert_eq!(kept(store, &pid).await, before);

@@ -15,7 +15,7 @@ type Handle = (Arc<dyn Store>, Epoch);
 fn claims(worker: &Handle, pid: &'static str) -> JoinHandle<()> {
     until(worker, move |store, epoch| {
         Box::pin(async move {
-            let claimed = store.claim(epoch, 10).await.unwrap();
+            let claimed = store.claim(epoch, 10, crate::limits::ATTEMPTS).await.unwrap();
             claimed.records.iter().any(|record| record.pid == pid.into())
         })
     })
