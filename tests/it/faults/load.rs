@@ -130,12 +130,14 @@ impl<'a> Call<'a> {
         let outputs = |outputs: Value| End::Outputs(outputs.as_object().cloned().unwrap_or_default());
         // Answers differ from one another: an answer to someone else is wrong.
         let (process, inputs, expected, steps) = match work {
-            Work::Add => ("AddProcess", json!({ "a": number, "b": 1 }), outputs(json!({ "sum": number + 1 })), 1),
+            Work::Add => ("AddProcess", json!({ "a": number, "b": 1 }), outputs(json!({ "sum": number + 1 })), 1..=1),
             Work::Chain { rounds, delay } => {
                 let steps = u64::try_from(rounds).unwrap_or_default() + 1;
+                let steps = steps..=steps;
                 ("WaitChain", json!({ "n": rounds, "delay": delay }), outputs(json!({ "rounds": rounds })), steps)
             }
-            Work::Forever { .. } => ("WaitForever", json!({}), End::Failed(farewell(number)), 1),
+            // The kill may come before the task that has it begin.
+            Work::Forever { .. } => ("WaitForever", json!({}), End::Failed(farewell(number)), 0..=1),
         };
         let job = callers.account.open(format!("{number}: {work:?} by {way:?}"), expected, steps);
         let process = format!("{NAMES}:{process}");
