@@ -5,7 +5,8 @@ use procession::prelude::*;
 use procession::process::{BoxFuture, Request, Termination};
 use procession::store::{
     Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, MemoryStore, NewProcess, OwedReply, Page, Record,
-    ReportLine, RequestId, RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult, Worker, WorkerRow,
+    ReportLine, RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Worker,
+    WorkerRow,
 };
 use procession::{Result, RunError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -132,6 +133,21 @@ impl Store for Faulty {
     }
     fn hand_over(&self, epoch: Epoch, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<()>> {
         self.write(self.inner.hand_over(epoch, processes))
+    }
+    fn fail<'a>(
+        &'a self,
+        epoch: Epoch,
+        pid: &'a ProcessId,
+        reason: String,
+        attempts: u32,
+    ) -> BoxFuture<'a, StoreResult<bool>> {
+        self.write(self.inner.fail(epoch, pid, reason, attempts))
+    }
+    fn unpark<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>> {
+        self.write(self.inner.unpark(epoch, pid))
+    }
+    fn standing(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<StandingPage>> {
+        self.inner.standing(after, most)
     }
     fn work(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {
         self.inner.work(epoch)

@@ -262,6 +262,8 @@ macro_rules! __store_conformance {
             owed_replies_are_bounded
             odd_owed_replies_are_kept
             a_store_with_one_owner_refuses_workers_and_placements
+            an_unparked_process_is_unfinished
+            standings_are_of_all_that_have_not_ended
         }
     };
     ($attributes:tt $name:ident, $factory:expr; $($property:ident)*) => {

@@ -13,7 +13,7 @@ use super::rules::{self, Retention, Row, Table};
 use super::snapshot::{check_number, check_tag, copy, listed};
 use super::{
     Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, OwedReply, Page, Record, ReportLine,
-    RequestId, RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult, Worker, WorkerRow,
+    RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Worker, WorkerRow,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::limits;
@@ -527,6 +527,24 @@ impl Store for MemoryStore {
 
     fn hand_over(&self, epoch: Epoch, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<()>> {
         Box::pin(async move { self.lock().hand_over(epoch, &processes) })
+    }
+
+    fn fail<'a>(
+        &'a self,
+        epoch: Epoch,
+        pid: &'a ProcessId,
+        reason: String,
+        attempts: u32,
+    ) -> BoxFuture<'a, StoreResult<bool>> {
+        self.write(epoch, "give up", Of::Own(pid), move |kept| kept.fail(pid, reason, attempts))
+    }
+
+    fn unpark<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>> {
+        self.write(epoch, "unpark", Of::Process(pid), |kept| kept.unpark(pid))
+    }
+
+    fn standing(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<StandingPage>> {
+        self.read(move |kept| kept.standing(after, most))
     }
 
     fn work(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {

@@ -17,6 +17,7 @@ mod read;
 mod schema;
 mod server;
 mod sharing;
+mod standing;
 mod write;
 
 use std::sync::Arc;
@@ -40,7 +41,7 @@ use self::sharing::HAND_OVER;
 use super::snapshot::check_tag;
 use super::{
     Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, OwedReply, Page, Record, ReportLine,
-    RequestId, RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult, Worker, WorkerRow,
+    RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Worker, WorkerRow,
 };
 use crate::clock::Timestamp;
 use crate::limits;
@@ -139,6 +140,19 @@ impl PostgresStore {
         change: Change<'_>,
     ) -> StoreResult<Changed> {
         self.server.change(operation, epoch, pid, change).await
+    }
+
+    async fn make(
+        &self,
+        operation: &'static str,
+        epoch: Epoch,
+        pid: &ProcessId,
+        change: Change<'_>,
+    ) -> StoreResult<bool> {
+        match self.change(operation, epoch, pid, change).await? {
+            Changed::Made(made) => Ok(made),
+            _ => Err(self.other(operation)),
+        }
     }
 
     async fn remove(
@@ -432,6 +446,27 @@ impl Store for PostgresStore {
             let pids: Vec<Vec<u8>> = processes.iter().map(text_of).collect();
             self.fenced("hand processes over in", HAND_OVER, &[&epoch.0.cast_signed(), &pids]).await
         })
+    }
+
+    fn fail<'a>(
+        &'a self,
+        epoch: Epoch,
+        pid: &'a ProcessId,
+        reason: String,
+        attempts: u32,
+    ) -> BoxFuture<'a, StoreResult<bool>> {
+        Box::pin(async move {
+            self.check_size("give up", pid, reason.len())?;
+            self.make("give up", epoch, pid, Change::Fail { reason: &reason, attempts }).await
+        })
+    }
+
+    fn unpark<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>> {
+        Box::pin(self.make("unpark", epoch, pid, Change::Unpark))
+    }
+
+    fn standing(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<StandingPage>> {
+        Box::pin(self.server.standing(after, most))
     }
 
     fn work(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {
