@@ -147,7 +147,7 @@ impl<'c> Ledger<'c> {
             self.close_children(&mut known)?;
         }
         for child in &commit.children {
-            let Some(added) = self.add(child)? else { continue };
+            let Some(added) = self.add(commit.epoch, child)? else { continue };
             match &child.parent {
                 Some(parent) if parent.pid == commit.pid && added.awaited => {
                     known.open += i64::from(self.open_child(known.id, added.id)?);
@@ -164,6 +164,7 @@ impl<'c> Ledger<'c> {
             self.close_children(&mut known)?;
         }
         self.boundaries.write(&known, commit)?;
+        self.post(commit.epoch, &commit.pid, &commit.messages)?;
         self.write_seldom(&mut known, commit)?;
         let parent = known.parent.filter(|_| ended);
         if ended || commit.to == ProcessState::Waiting {
@@ -283,9 +284,9 @@ impl<'c> Ledger<'c> {
         }
         self.check_parent(process)?;
         if let Some(reply) = &process.owes {
-            self.insert_owed(&process.pid, reply)?;
+            self.insert_owed(epoch, &process.pid, reply)?;
         }
-        if let Some(added) = self.add(process)?
+        if let Some(added) = self.add(epoch, process)?
             && let Some(parent) = process.parent.as_ref().filter(|_| added.awaited)
         {
             self.await_child(&parent.pid, added.id)?;
@@ -317,10 +318,11 @@ impl<'c> Ledger<'c> {
     }
 
     /// Adds a process, unless it is known.
-    fn add(&mut self, process: &NewProcess) -> rusqlite::Result<Option<Added>> {
+    fn add(&mut self, epoch: Epoch, process: &NewProcess) -> rusqlite::Result<Option<Added>> {
         if self.existing(process)?.is_some() {
             return Ok(None);
         }
+        self.post(epoch, &process.pid, &process.messages)?;
         let parent = match &process.parent {
             Some(parent) => self.look_up(&parent.pid)?.map(|known| (known.id, parent.awaited && !known.ended)),
             None => None,
@@ -409,12 +411,13 @@ impl<'c> Ledger<'c> {
         if usize::try_from(others).is_ok_and(|others| others >= limits::OWED) {
             return Err(Fault::Refused(StoreErrorKind::Limit));
         }
-        Ok(self.insert_owed(pid, reply)?)
+        Ok(self.insert_owed(epoch, pid, reply)?)
     }
 
-    fn insert_owed(&self, pid: &ProcessId, reply: &OwedReply) -> rusqlite::Result<()> {
-        let mut insert = self.connection.prepare_cached("INSERT OR REPLACE INTO owed VALUES (?1, ?2, ?3)")?;
-        insert.execute(params![pid.to_string(), reply.id, reply.address]).map(drop)
+    fn insert_owed(&self, sender: Epoch, pid: &ProcessId, reply: &OwedReply) -> rusqlite::Result<()> {
+        let sql = "INSERT OR REPLACE INTO owed (pid, id, address, sender) VALUES (?1, ?2, ?3, ?4)";
+        let mut insert = self.connection.prepare_cached(sql)?;
+        insert.execute(params![pid.to_string(), reply.id, reply.address, sender.0.cast_signed()]).map(drop)
     }
 
     pub(super) fn settle(&self, epoch: Epoch, replies: &[(ProcessId, String)]) -> Result<(), Fault> {

@@ -5,11 +5,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::process::ProcessId;
-use crate::store::{Commit, Committed, Creation, Epoch, NewProcess, OwedReply, Record, RequestId, StoreResult};
+use crate::store::{
+    Commit, Committed, Creation, Epoch, Mended, NewProcess, OwedReply, Record, RequestId, StoreResult, Unsent,
+};
 
 /// What the writer is asked to do.
 #[derive(Debug)]
@@ -47,6 +50,17 @@ pub(super) enum Work {
     Settle {
         epoch: Epoch,
         replies: Vec<(ProcessId, String)>,
+    },
+    Unsent {
+        epoch: Epoch,
+        most: usize,
+    },
+    Sent {
+        epoch: Epoch,
+        messages: Vec<Uuid>,
+    },
+    Mend {
+        epoch: Epoch,
     },
     SaveSnapshot {
         epoch: Epoch,
@@ -86,6 +100,8 @@ pub(super) enum Done {
     Acquired(Epoch),
     Requested(RequestId),
     Restored(Box<Record>),
+    Unsent(Unsent),
+    Mended(Mended),
     Removed(u64),
     Nothing,
 }

@@ -1,16 +1,18 @@
-//! The suite for stores that workers share: sentences 18 to 23.
+//! The suite for stores that workers share: sentences 18 to 23, and 25.
 //!
 //! Nothing moves the clock of a store, so leases that lapse are short, and what must happen under one is tried again if the
 //! machine was too slow for it.
 
 mod attempts;
 mod claims;
+mod messages;
 mod owners;
 mod stale;
 mod work;
 
 pub use self::attempts::*;
 pub use self::claims::*;
+pub use self::messages::*;
 pub use self::owners::*;
 pub use self::stale::*;
 pub use self::work::*;
@@ -162,6 +164,11 @@ macro_rules! __store_sharing_conformance {
             work_ends_for_a_request
             work_ends_for_the_end_of_a_child
             work_ends_once_the_worker_is_stale
+            what_a_worker_has_to_send_is_its_own
+            what_a_worker_leaves_behind_is_given_to_one
+            what_a_lapsed_worker_had_to_send_is_anothers
+            who_has_a_reply_owed_last_sends_it
+            who_acquires_sends_what_all_workers_had_to_send
         }
     };
 }
@@ -174,6 +181,7 @@ mod tests {
         let sources = [
             include_str!("attempts.rs"),
             include_str!("claims.rs"),
+            include_str!("messages.rs"),
             include_str!("owners.rs"),
             include_str!("stale.rs"),
             include_str!("work.rs"),
