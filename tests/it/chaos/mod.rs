@@ -5,10 +5,12 @@
 
 mod account;
 mod eye;
-mod kills;
+mod fault;
 mod load;
 mod loss;
+mod race;
 mod report;
+mod run;
 mod scene;
 mod workers;
 
