@@ -12,6 +12,8 @@ mod race;
 mod report;
 mod run;
 mod scene;
+#[cfg(feature = "amqp")]
+mod told;
 mod workers;
 
 use std::path::PathBuf;

@@ -31,14 +31,17 @@ pub(crate) struct Run {
 
 impl Run {
     async fn new(seed: u64) -> Self {
-        let mut scene = Scene::new().await;
+        Self::of(Scene::new().await, seed).await
+    }
+
+    pub(crate) async fn of(mut scene: Scene, seed: u64) -> Self {
         scene.all_ready().await;
         let client = Client::new(&scene).await;
         let (losses, struck) = (Losses::default(), BTreeMap::new());
         Self { scene, losses, client, random: Random::new(seed), struck, begun: Instant::now() }
     }
 
-    fn load(&mut self) {
+    pub(crate) fn load(&mut self) {
         let random = self.random.fork();
         self.client.load(FLYING, random);
     }
@@ -57,14 +60,19 @@ impl Run {
         }
     }
 
-    async fn strike(&mut self, fault: Fault) {
+    pub(crate) async fn work_for_some_time(&mut self) {
+        let time = Duration::from_millis(self.random.below(2_200));
+        self.work(time).await;
+    }
+
+    pub(crate) async fn strike(&mut self, fault: Fault) {
         let mut random = self.random.fork();
         fault.strike(self, &mut random).await;
         *self.struck.entry(fault).or_default() += 1;
     }
 
     /// Waits until all has ended, tells the figures, and gives them.
-    async fn end(mut self) -> (Balance, u64) {
+    pub(crate) async fn end(mut self) -> (Balance, u64) {
         let (kills, took) = (self.losses.count(), self.begun.elapsed());
         self.scene.all_ready().await;
         self.losses.ready(1);
@@ -100,8 +108,7 @@ async fn sixty_kills_lose_nothing_and_nothing_ends_twice() {
     let until = minutes.map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
     let (mut strikes, mut others) = (0, Vec::new());
     while until.map_or_else(|| run.losses.count() < kills, |until| Instant::now() < until) {
-        let time = Duration::from_millis(run.random.below(2_200));
-        run.work(time).await;
+        run.work_for_some_time().await;
         strikes += 1;
         if minutes.is_none() || strikes % OTHERS != 0 {
             run.strike(Fault::WorkersKilled).await;
