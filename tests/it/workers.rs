@@ -1,5 +1,8 @@
 //! Several runtimes on one store: each process runs in one of them, and goes on in another when that is lost.
 
+mod doubt;
+mod requests;
+
 use procession::prelude::*;
 use procession::process::Ended;
 use procession::store::{MemoryStore, Store};
@@ -117,21 +120,27 @@ async fn postgres(schema: &str) -> Arc<dyn Store> {
 macro_rules! on_each_store {
     ($($name:ident),+ $(,)?) => {
         mod memory {
+            use $crate::workers::Team;
+
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                super::$name(super::Team::in_memory()).await;
+                super::$name(Team::in_memory()).await;
             })+
         }
         #[cfg(all(unix, feature = "postgres"))]
         mod postgres_store {
+            use $crate::workers::Team;
+
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             #[ignore = "needs PostgreSQL: cargo xtask test"]
             async fn $name() {
-                super::$name(super::Team::on_postgres().await).await;
+                super::$name(Team::on_postgres().await).await;
             })+
         }
     };
 }
+
+use on_each_store;
 
 on_each_store! {
     processes_for_anyone_run_once_each_in_some_worker,

@@ -6,6 +6,7 @@ mod boundary;
 mod caught;
 mod commit;
 mod drive;
+mod elsewhere;
 mod entry;
 mod error;
 mod handle;
