@@ -3,11 +3,14 @@
 //! The lease is kept on a thread of its own, so that steps that block their threads do not cost it. A worker that has lost it joins
 //! anew, under another epoch: what is left here of processes that it had writes under the old one, which the store refuses, and goes.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::RunError;
+use super::health::Tally;
+use super::poison::{Poison, give_up_due};
 use super::shared::Shared;
 use crate::limits;
 use crate::process::ProcessId;
@@ -58,8 +61,8 @@ impl WorkerOptions {
         self
     }
 
-    /// How often a process may be claimed after its worker was lost, without a boundary since, before it is parked:
-    /// [`limits::ATTEMPTS`] by default.
+    /// How often a process may be claimed after its worker was lost, or fail to be loaded, without a boundary since, before it is
+    /// parked: [`limits::ATTEMPTS`] by default.
     pub fn attempts(mut self, most: u32) -> Self {
         self.attempts = most;
         self
@@ -97,11 +100,41 @@ pub(crate) struct Sharing {
     stir: Notify,
     /// Processes that cannot go on here; others may try.
     lost: Mutex<Vec<ProcessId>>,
+    /// A process is driven no more.
+    rested: Notify,
+    pub(super) poison: Poison,
+    pub(super) tally: Tally,
 }
 
 impl Sharing {
     pub(super) fn new(options: WorkerOptions, slots: usize) -> Self {
-        Self { options, slots, stir: Notify::new(), lost: Mutex::default() }
+        Self {
+            options,
+            slots,
+            stir: Notify::new(),
+            lost: Mutex::default(),
+            rested: Notify::new(),
+            poison: Poison::default(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// How long its lease lasts after each renewal.
+    pub(super) fn lasts(&self) -> Duration {
+        self.options.lease
+    }
+
+    /// How many attempts a process has.
+    pub(super) fn attempts(&self) -> u32 {
+        self.options.attempts
+    }
+
+    pub(super) fn rests(&self) {
+        self.rested.notify_one();
+    }
+
+    pub(super) async fn rested(&self) {
+        self.rested.notified().await;
     }
 
     pub(super) fn join<'a>(
@@ -131,6 +164,9 @@ impl Sharing {
 pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (keeper, joined) = (Arc::downgrade(shared), Instant::now());
+    if let Some(sharing) = &shared.sharing {
+        sharing.tally.renewed(joined);
+    }
     std::thread::Builder::new()
         .name("procession-lease".to_owned())
         .spawn(move || runtime.block_on(keep(&keeper, joined)))?;
@@ -151,7 +187,10 @@ async fn keep(shared: &Weak<Shared>, joined: Instant) {
         let used = u32::try_from(shared.slots_used()).unwrap_or(u32::MAX);
         let asked = Instant::now();
         match tokio::time::timeout(within, store.renew(shared.env.epoch(), used)).await {
-            Ok(Ok(())) => renewed = asked,
+            Ok(Ok(())) => {
+                renewed = asked;
+                sharing.tally.renewed(asked);
+            }
             Ok(Err(error)) if error.kind() == StoreErrorKind::Stale => {
                 rejoin(&shared, store, sharing, &mut renewed).await;
             }
@@ -169,11 +208,13 @@ async fn rejoin(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Sharing,
         return;
     }
     tracing::error!("this worker was not heard from in time: its processes are others' to go on with");
+    sharing.tally.lease_lost();
     shared.let_go();
     let asked = Instant::now();
     match sharing.join(store).await {
         Ok(epoch) => {
             *renewed = asked;
+            sharing.tally.renewed(asked);
             shared.env.set_epoch(epoch);
             sharing.stir();
         }
@@ -210,7 +251,7 @@ async fn claim(shared: Arc<Shared>) {
             () = shared.closed() => return,
             () = work => {}
             () = sharing.stir.notified() => {}
-            () = tokio::time::sleep(limits::CLAIM_POLL) => {}
+            () = tokio::time::sleep(sharing.poison.next()) => {}
         }
     }
 }
@@ -227,29 +268,41 @@ async fn claim_some(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Shar
         }
         return Err(error.into());
     }
+    sharing.tally.handed_over(lost.len());
+    give_up_due(store, sharing).await;
     shared.look_for_ends().await?;
     let room = shared.room().min(limits::CLAIM);
     if room == 0 {
         return Ok(false);
     }
     let claimed = store.claim(epoch, room, sharing.options.attempts).await?;
-    let full = claimed.records.len() >= room;
+    // One that was parked may have stood in the place of another that is suspected.
+    let full = claimed.records.len() >= room || !claimed.parked.is_empty();
     for (pid, reason) in &claimed.parked {
         tracing::error!(%pid, reason, "process parked");
     }
+    sharing.tally.parked(claimed.parked.len());
+    sharing.tally.claimed(claimed.records.len());
+    let attempts: HashMap<_, _> = claimed.attempts.into_iter().collect();
+    let attempts_of = |pid: &ProcessId| attempts.get(pid).copied().unwrap_or_default();
     for (pid, reason) in claimed.unreadable {
-        let error = shared.park(&pid, format!("its row cannot be read: {reason}")).await.unwrap_or_else(|error| error);
-        tracing::error!(%pid, error = &error as &dyn std::error::Error, "a claimed process cannot go on");
+        let attempts = attempts_of(&pid);
+        sharing.tally.failed();
+        sharing.poison.add(epoch, pid, format!("its row cannot be read: {reason}"), attempts);
     }
     for record in claimed.records {
-        bring(shared, sharing, record).await;
+        let attempts = attempts_of(&record.pid);
+        if attempts >= limits::SUSPECT {
+            sharing.poison.watch(&record.pid);
+        }
+        bring(shared, sharing, record, attempts).await;
     }
     Ok(full)
 }
 
 /// Lets a claimed process go on here.
-async fn bring(shared: &Arc<Shared>, sharing: &Sharing, record: Record) {
-    let pid = record.pid.clone();
+async fn bring(shared: &Arc<Shared>, sharing: &Sharing, record: Record, attempts: u32) {
+    let (pid, epoch) = (record.pid.clone(), shared.env.epoch());
     if shared.entry(&pid).is_some() {
         // What is left of it from before this worker had lost it: it goes on when that has gone.
         return sharing.lose(&pid);
@@ -258,6 +311,14 @@ async fn bring(shared: &Arc<Shared>, sharing: &Sharing, record: Record) {
     match shared.bring_family(record).await {
         // Parked: it is over here.
         Ok(_) | Err(RunError::Parked { .. }) => {}
+        Err(RunError::Unloadable { reason, .. }) => {
+            sharing.tally.failed();
+            sharing.poison.add(epoch, pid, reason, attempts);
+        }
+        Err(error @ RunError::UnknownProcess { .. }) => {
+            sharing.tally.failed();
+            sharing.poison.add(epoch, pid, format!("unknown process: {error}"), attempts);
+        }
         Err(error) => {
             tracing::error!(%pid, error = &error as &dyn std::error::Error, "a claimed process cannot go on");
             sharing.lose(&pid);
