@@ -1,7 +1,7 @@
 //! How a runtime is: what an endpoint for health checks answers, within a bound whatever else hangs.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -85,7 +85,7 @@ pub struct Counted {
     pub failed: u64,
     /// Processes that it handed over to others.
     pub handed_over: u64,
-    /// How often it was not heard from in time, and lost all that it had.
+    /// How often it was not heard from in time, or did not hear of a write, and gave up all that it had.
     pub leases_lost: u64,
 }
 
@@ -120,10 +120,9 @@ impl Health {
     }
 }
 
-/// What a worker counts, and when its lease was renewed last.
+/// What a worker counts.
 #[derive(Default)]
 pub(crate) struct Tally {
-    renewed: Mutex<Option<Instant>>,
     claimed: AtomicU64,
     parked: AtomicU64,
     failed: AtomicU64,
@@ -136,11 +135,6 @@ fn add(counter: &AtomicU64, more: usize) {
 }
 
 impl Tally {
-    /// At this instant the lease was asked for that it has now.
-    pub(super) fn renewed(&self, asked: Instant) {
-        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
-    }
-
     pub(super) fn lease_lost(&self) {
         add(&self.leases_lost, 1);
     }
@@ -166,14 +160,6 @@ impl Tally {
             [&self.claimed, &self.parked, &self.failed, &self.handed_over, &self.leases_lost]
                 .map(|counter| counter.load(Ordering::Relaxed));
         Counted { claimed, parked, failed, handed_over, leases_lost }
-    }
-
-    fn lease(&self, epoch: Epoch, lasts: Duration) -> LeaseHealth {
-        let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = renewed.map_or(lasts, |renewed| renewed.elapsed());
-        let (lasts_ms, left_ms) = (millis(lasts), millis(lasts.saturating_sub(since)));
-        // It is renewed three times as often as it must be.
-        LeaseHealth { epoch, lasts_ms, left_ms, late: since > lasts / 3 * 2 }
     }
 }
 
@@ -220,7 +206,14 @@ impl Runtime {
 fn lease(shared: &Shared) -> Option<LeaseHealth> {
     // Who has left the store has none to lose.
     let sharing = shared.sharing.as_ref().filter(|_| !shared.has_left())?;
-    Some(sharing.tally.lease(shared.env.epoch(), sharing.lasts()))
+    let (lasts, left) = (sharing.lease.lasts(), sharing.lease.left());
+    // It is renewed three times as often as it must be.
+    Some(LeaseHealth {
+        epoch: shared.env.epoch(),
+        lasts_ms: millis(lasts),
+        left_ms: millis(left),
+        late: left < lasts / 3,
+    })
 }
 
 /// Asks a store for the end of a process that is not there: one look at an index. On a task of its own, so that a store that blocks its

@@ -127,8 +127,9 @@ impl Shared {
     }
 }
 
-/// Gives up those whose pause is over.
-pub(super) async fn give_up_due(store: &Arc<dyn Store>, sharing: &Sharing) {
+/// Gives up those whose pause is over; whether others may have them now.
+pub(super) async fn give_up_due(store: &Arc<dyn Store>, sharing: &Sharing) -> bool {
+    let mut left = false;
     for failed in sharing.poison.take_due() {
         let Failed { pid, epoch, reason, .. } = &failed;
         match store.fail(*epoch, pid, reason.clone(), sharing.attempts()).await {
@@ -136,7 +137,10 @@ pub(super) async fn give_up_due(store: &Arc<dyn Store>, sharing: &Sharing) {
                 sharing.tally.parked(1);
                 tracing::error!(%pid, reason, "process parked");
             }
-            Ok(false) => tracing::warn!(%pid, reason, "a process that cannot go on here is left to others"),
+            Ok(false) => {
+                left = true;
+                tracing::warn!(%pid, reason, "a process that cannot go on here is left to others");
+            }
             Err(error)
                 if matches!(error.kind(), StoreErrorKind::Stale | StoreErrorKind::NotFound | StoreErrorKind::Ended) =>
             {
@@ -148,4 +152,5 @@ pub(super) async fn give_up_due(store: &Arc<dyn Store>, sharing: &Sharing) {
             }
         }
     }
+    left
 }

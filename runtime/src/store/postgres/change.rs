@@ -74,6 +74,7 @@ impl Server {
 
     /// Names the process.
     pub(super) fn refusal(&self, operation: &'static str, pid: &ProcessId, fault: Fault) -> StoreError {
+        self.count(fault.kind);
         fault.into_error(operation, format_args!("process `{pid}` in {}", self.name()))
     }
 

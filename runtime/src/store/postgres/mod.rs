@@ -105,6 +105,12 @@ impl PostgresStore {
         Ok(Self { server, options, memory, line, queue, asking })
     }
 
+    /// How many writes were refused as [stale](StoreErrorKind::Stale) since it was opened: what a worker that had lost its
+    /// lease, or a process, tried to write. For whoever watches over workers.
+    pub fn refused(&self) -> u64 {
+        self.server.refused()
+    }
+
     async fn write(&self, work: Work) -> StoreResult<Done> {
         let (operation, pid) = (work.operation(), work.pid().clone());
         let (_, largest) = work.bytes();
@@ -174,7 +180,10 @@ impl PostgresStore {
         let holds = row.map(|row| get::<Option<bool>>(&row, 0)).transpose();
         match holds.map_err(|fault| self.server.error(operation, fault))?.flatten() {
             Some(true) => Ok(()),
-            _ => Err(self.server.error(operation, StoreErrorKind::Stale.into())),
+            _ => {
+                self.server.count(StoreErrorKind::Stale);
+                Err(self.server.error(operation, StoreErrorKind::Stale.into()))
+            }
         }
     }
 }

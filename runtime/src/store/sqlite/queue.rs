@@ -9,7 +9,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::process::ProcessId;
-use crate::store::{Commit, Committed, Creation, Epoch, NewProcess, OwedReply, Record, RequestId, StoreResult};
+use crate::store::{
+    Claimed, Commit, Committed, Creation, Epoch, NewProcess, OwedReply, Record, RequestId, StoreResult, Worker,
+};
 
 /// What the writer is asked to do.
 #[derive(Debug)]
@@ -71,6 +73,33 @@ pub(super) enum Work {
         pid: ProcessId,
     },
     Acquire,
+    Join {
+        worker: Worker,
+        lease: Duration,
+    },
+    Renew {
+        epoch: Epoch,
+        slots_used: u32,
+    },
+    Claim {
+        epoch: Epoch,
+        most: usize,
+        attempts: u32,
+    },
+    HandOver {
+        epoch: Epoch,
+        processes: Vec<ProcessId>,
+    },
+    Fail {
+        epoch: Epoch,
+        pid: ProcessId,
+        reason: String,
+        attempts: u32,
+    },
+    Unpark {
+        epoch: Epoch,
+        pid: ProcessId,
+    },
     Release {
         epoch: Epoch,
     },
@@ -86,6 +115,8 @@ pub(super) enum Done {
     Acquired(Epoch),
     Requested(RequestId),
     Restored(Box<Record>),
+    Claimed(Box<Claimed>),
+    Parked(bool),
     Removed(u64),
     Nothing,
 }
