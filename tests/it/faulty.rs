@@ -21,6 +21,8 @@ use super::support::{Gate, World};
 pub(crate) struct Faulty {
     inner: Arc<dyn Store>,
     pub(crate) full: AtomicBool,
+    /// Whether questions for ends are never answered.
+    pub(crate) silent: AtomicBool,
     /// How many commits still succeed.
     pub(crate) commits: AtomicU64,
     /// The process whose row is damaged: it cannot be read, nor gone on with.
@@ -36,6 +38,7 @@ impl Faulty {
         Arc::new(Self {
             inner,
             full: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
             commits: AtomicU64::new(commits),
             damaged: Mutex::default(),
         })
@@ -79,6 +82,9 @@ impl Store for Faulty {
         self.inner.find(key)
     }
     fn termination<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Option<Termination>>> {
+        if self.silent.load(Ordering::SeqCst) {
+            return Box::pin(std::future::pending());
+        }
         self.inner.termination(pid)
     }
     fn unfinished(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {
