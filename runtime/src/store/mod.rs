@@ -212,22 +212,13 @@ pub trait Store: Send + Sync + 'static {
     fn settle(&self, epoch: Epoch, replies: Vec<(ProcessId, String)>) -> BoxFuture<'_, StoreResult<()>>;
 
     /// Takes over messages and replies that nobody sends, at most this many of each.
-    fn unsent(&self, epoch: Epoch, most: usize) -> BoxFuture<'_, StoreResult<Unsent>> {
-        let _ = (epoch, most);
-        unsupported("take over messages of")
-    }
+    fn unsent(&self, epoch: Epoch, most: usize) -> BoxFuture<'_, StoreResult<Unsent>>;
 
     /// Forgets messages that were sent. One that is not there is no error.
-    fn sent(&self, epoch: Epoch, messages: Vec<Uuid>) -> BoxFuture<'_, StoreResult<()>> {
-        let _ = (epoch, messages);
-        unsupported("forget messages of")
-    }
+    fn sent(&self, epoch: Epoch, messages: Vec<Uuid>) -> BoxFuture<'_, StoreResult<()>>;
 
     /// Puts right what should not be.
-    fn mend(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<Mended>> {
-        let _ = epoch;
-        unsupported("mend")
-    }
+    fn mend(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<Mended>>;
 
     /// Copies a process, as of its last boundary, under a tag; a copy under the same tag is replaced.
     fn save_snapshot<'a>(

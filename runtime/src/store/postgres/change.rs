@@ -208,13 +208,15 @@ impl Transaction<'_> {
     }
 
     async fn owe(&self, found: Found<'_>, reply: &OwedReply) -> Result<Changed, Fault> {
-        const OWE: &str = "INSERT INTO owed (process, pid, id, address)
-            SELECT $1::bigint, $2::bytea, $3::bytea, $4::bytea
+        const OWE: &str = "INSERT INTO owed (process, pid, id, address, sender)
+            SELECT $1::bigint, $2::bytea, $3::bytea, $4::bytea, $6::bigint
             WHERE (SELECT count(*) FROM owed WHERE process = $1 AND sha256(id) <> sha256($3)) < $5
-            ON CONFLICT (process, sha256(id)) DO UPDATE SET address = excluded.address RETURNING process";
+            ON CONFLICT (process, sha256(id)) DO UPDATE
+            SET address = excluded.address, sender = excluded.sender RETURNING process";
         let most = i64::try_from(limits::OWED).unwrap_or(i64::MAX);
         let (id, address) = (reply.id.as_bytes(), reply.address.as_bytes());
-        let rows = self.session.query(OWE, &[&found.id, &text_of(self.pid), &id, &address, &most]).await?;
+        let (pid, sender) = (text_of(self.pid), self.epoch.0.cast_signed());
+        let rows = self.session.query(OWE, &[&found.id, &pid, &id, &address, &most, &sender]).await?;
         if rows.is_empty() { Err(StoreErrorKind::Limit.into()) } else { Ok(Changed::Nothing) }
     }
 

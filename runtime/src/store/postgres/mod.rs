@@ -10,6 +10,7 @@ mod job;
 mod known;
 mod line;
 mod look;
+mod messages;
 mod options;
 mod outcome;
 mod plain;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
 
 pub use self::options::PostgresOptions;
 
@@ -35,13 +37,15 @@ use self::fence::{fence, holds, owns};
 use self::job::{Done, Job, Work};
 use self::known::Memory;
 use self::line::Line;
+use self::messages::SENT;
 use self::read::{get, text_of};
 use self::server::Server;
 use self::sharing::HAND_OVER;
 use super::snapshot::check_tag;
 use super::{
-    Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, OwedReply, Page, Record, ReportLine,
-    RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Worker, WorkerRow,
+    Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, Mended, NewProcess, OwedReply, Page, Record, ReportLine,
+    RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Unsent, Worker,
+    WorkerRow,
 };
 use crate::clock::Timestamp;
 use crate::limits;
@@ -241,7 +245,7 @@ impl Store for PostgresStore {
 
     fn create(&self, epoch: Epoch, process: NewProcess) -> BoxFuture<'_, StoreResult<Creation>> {
         Box::pin(async move {
-            process.owes.iter().try_for_each(|reply| reply.check(&process.pid))?;
+            process.check()?;
             let owes = process.owes.clone();
             let Done::Created(creation) = self.write(Work::Create { epoch, process: Box::new(process) }).await? else {
                 return Err(self.other("create"));
@@ -377,6 +381,21 @@ impl Store for PostgresStore {
             let ids: Vec<&[u8]> = replies.iter().map(|(_, id)| id.as_bytes()).collect();
             self.fenced("settle replies in", SETTLE, &[&epoch.0.cast_signed(), &pids, &ids]).await
         })
+    }
+
+    fn unsent(&self, epoch: Epoch, most: usize) -> BoxFuture<'_, StoreResult<Unsent>> {
+        Box::pin(self.server.unsent(epoch, most))
+    }
+
+    fn sent(&self, epoch: Epoch, messages: Vec<Uuid>) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move {
+            let ids: Vec<&[u8]> = messages.iter().map(|id| id.as_bytes().as_slice()).collect();
+            self.fenced("forget messages in", SENT, &[&epoch.0.cast_signed(), &ids]).await
+        })
+    }
+
+    fn mend(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<Mended>> {
+        Box::pin(self.server.mend(epoch))
     }
 
     fn save_snapshot<'a>(

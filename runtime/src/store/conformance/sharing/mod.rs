@@ -1,4 +1,4 @@
-//! The suite for stores that workers share: sentences 18 to 23, and 27 to 30.
+//! The suite for stores that workers share: sentences 18 to 23, 25, and 27 to 30.
 //!
 //! Nothing moves the clock of a store, so leases that lapse are short, and what must happen under one is tried again if the
 //! machine was too slow for it.
@@ -6,6 +6,7 @@
 mod attempts;
 mod claims;
 mod failures;
+mod messages;
 mod owners;
 mod stale;
 mod standing;
@@ -14,6 +15,7 @@ mod work;
 pub use self::attempts::*;
 pub use self::claims::*;
 pub use self::failures::*;
+pub use self::messages::*;
 pub use self::owners::*;
 pub use self::stale::*;
 pub use self::standing::*;
@@ -174,6 +176,11 @@ macro_rules! __store_sharing_conformance {
             a_suspect_with_too_many_attempts_is_parked_alone
             what_was_unparked_can_be_claimed
             standings_tell_whose_a_process_is_and_what_it_waits_for
+            what_a_worker_has_to_send_is_its_own
+            what_a_worker_leaves_behind_is_given_to_one
+            what_a_lapsed_worker_had_to_send_is_anothers
+            who_has_a_reply_owed_last_sends_it
+            who_acquires_sends_what_all_workers_had_to_send
         }
     };
 }
@@ -187,6 +194,7 @@ mod tests {
             include_str!("attempts.rs"),
             include_str!("claims.rs"),
             include_str!("failures.rs"),
+            include_str!("messages.rs"),
             include_str!("owners.rs"),
             include_str!("stale.rs"),
             include_str!("standing.rs"),
