@@ -1,5 +1,8 @@
 //! Several runtimes on one store: each process runs in one of them, and goes on in another when that is lost.
 
+mod doubt;
+mod requests;
+
 use procession::prelude::*;
 use procession::process::Ended;
 use procession::store::{MemoryStore, Store};
@@ -122,17 +125,21 @@ pub(crate) async fn postgres_at(url: &str, schema: &str) -> Arc<dyn Store> {
 macro_rules! on_each_store {
     ($($name:ident),+ $(,)?) => {
         mod memory {
+            use $crate::workers::Team;
+
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                super::$name(super::Team::in_memory()).await;
+                super::$name(Team::in_memory()).await;
             })+
         }
         #[cfg(all(unix, feature = "postgres"))]
         mod postgres_store {
+            use $crate::workers::Team;
+
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             #[ignore = "needs PostgreSQL: cargo xtask test"]
             async fn $name() {
-                super::$name(super::Team::on_postgres().await).await;
+                super::$name(Team::on_postgres().await).await;
             })+
         }
     };

@@ -74,7 +74,14 @@ impl<'a> Driver<'a> {
             match driver.run().await {
                 Stop::Ended => return,
                 Stop::Lost(error) => {
-                    driver.later.drain(..).for_each(|mail| mail.answer(Err(error.clone())));
+                    let later = std::mem::take(&mut driver.later);
+                    match (&error, &shared.sharing) {
+                        // The rows of those stay for the worker that goes on with it.
+                        (RunError::Store(_), Some(_)) if !shared.is_closing() => {
+                            later.into_iter().for_each(|mail| shared.pass_mail_on(entry.pid(), mail));
+                        }
+                        _ => later.into_iter().for_each(|mail| mail.answer(Err(error.clone()))),
+                    }
                     return Self::lose(&shared, &entry, &error);
                 }
                 Stop::Rest => match driver.rest() {

@@ -7,6 +7,7 @@ mod caught;
 mod commit;
 mod drain;
 mod drive;
+mod elsewhere;
 mod entry;
 mod error;
 mod handle;
