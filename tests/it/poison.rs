@@ -136,18 +136,21 @@ async fn a_process_that_no_worker_knows_is_parked_and_says_so() {
 }
 
 #[cfg(all(unix, feature = "postgres"))]
-mod lethal {
+mod os_processes {
     use super::*;
     use procession::launcher::Worker;
     use std::io::Write;
     use std::os::unix::process::ExitStatusExt;
     use std::path::PathBuf;
     use std::process::{Child, Command, Stdio};
+    use tokio::signal::unix::{SignalKind, signal};
 
     use crate::postgres::Postgres;
 
     const ATTEMPTS: u32 = 3;
     const SIGABRT: i32 = 6;
+    /// A test waits for its end.
+    const LEASE: Duration = Duration::from_secs(1);
 
     /// Where steps note that they began.
     struct Notes(PathBuf);
@@ -178,44 +181,57 @@ mod lethal {
         }
     }
 
-    async fn runtime(schema: &str, notes: PathBuf, queues: &[&str]) -> Runtime {
-        let options = WorkerOptions::new().lease(Duration::from_secs(1)).attempts(ATTEMPTS);
+    async fn runtime(schema: &str, notes: PathBuf, queues: &[&str], lease: Duration) -> Runtime {
+        let options = WorkerOptions::new().lease(lease).attempts(ATTEMPTS);
         let builder = Runtime::builder().shared_store(crate::workers::postgres_at(&url(), schema).await);
         let builder = builder.worker(options.queues(queues.iter().copied())).resource(Notes(notes));
-        builder.register::<Lethal>().build().await.unwrap()
+        builder.concurrent(4).register::<Lethal>().build().await.unwrap()
     }
 
     fn url() -> String {
         std::env::var("PROCESSION_POISON_URL").unwrap_or_else(|_| Postgres::shared().url())
     }
 
-    /// The other OS process of the test below; nothing by itself.
+    /// The other OS process of the tests below; nothing by itself.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     #[ignore = "needs PostgreSQL: cargo xtask test"]
     async fn a_worker_of_its_own() {
         let Ok(schema) = std::env::var("PROCESSION_POISON_SCHEMA") else { return };
         let notes = std::env::var("PROCESSION_POISON_NOTES").unwrap().into();
-        let worker = Worker::new(runtime(&schema, notes, &[""]).await).start().await.unwrap();
-        // Until its starter closes the pipe, or is gone.
-        tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()))
-            .await
-            .unwrap()
-            .unwrap();
-        worker.stop().await.unwrap();
+        let lease = std::env::var("PROCESSION_POISON_LEASE").unwrap().parse().unwrap();
+        let mut terminated = signal(SignalKind::terminate()).unwrap();
+        let runtime = runtime(&schema, notes, &[""], Duration::from_secs(lease)).await;
+        // Its starter closes the pipe, or is gone.
+        let closed = tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
+        let stop = async {
+            tokio::select! {
+                _ = terminated.recv() => {}
+                _ = closed => {}
+            }
+        };
+        Worker::new(runtime).run_until(stop).await.unwrap();
+        // The reader of the pipe would be waited for.
+        std::process::exit(0);
     }
 
     struct Killed {
         schema: String,
         notes: PathBuf,
+        lease: Duration,
         child: Option<Child>,
         aborted: u32,
     }
 
     impl Killed {
+        fn new(schema: &str, notes: &std::path::Path, lease: Duration) -> Self {
+            Self { schema: schema.to_owned(), notes: notes.to_owned(), lease, child: None, aborted: 0 }
+        }
+
         fn start(&mut self) {
             let mut command = Command::new(std::env::current_exe().unwrap());
-            command.args(["--exact", "poison::lethal::a_worker_of_its_own", "--include-ignored", "--nocapture"]);
+            command.args(["--exact", "poison::os_processes::a_worker_of_its_own", "--include-ignored", "--nocapture"]);
             command.env("PROCESSION_POISON_SCHEMA", &self.schema).env("PROCESSION_POISON_NOTES", &self.notes);
+            command.env("PROCESSION_POISON_LEASE", self.lease.as_secs().to_string());
             command.env("PROCESSION_POISON_URL", url()).stdin(Stdio::piped());
             self.child = Some(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         }
@@ -245,15 +261,14 @@ mod lethal {
     async fn a_process_that_kills_its_workers_is_parked_after_its_attempts_and_no_other() {
         let (schema, folder) = (Postgres::schema(), tempfile::tempdir().unwrap());
         let notes = folder.path().join("notes");
-        let creator = runtime(&schema, notes.clone(), &[]).await;
+        let creator = runtime(&schema, notes.clone(), &[], LEASE).await;
         let mut innocents = Vec::new();
         innocents.push(creator.launch(Lethal::inputs()).anywhere().await.unwrap());
         let poison = creator.launch(Lethal::inputs().poison(true)).anywhere().await.unwrap();
         for _ in 0..2 {
             innocents.push(creator.launch(Lethal::inputs()).anywhere().await.unwrap());
         }
-        let mut workers =
-            [0, 1].map(|_| Killed { schema: schema.clone(), notes: notes.clone(), child: None, aborted: 0 });
+        let mut workers = [0, 1].map(|_| Killed::new(&schema, &notes, LEASE));
         workers.iter_mut().for_each(Killed::start);
         let store = creator.store().unwrap();
         let began = Instant::now();
@@ -281,5 +296,35 @@ mod lethal {
         for run in innocents {
             assert!(run.outcome().await.unwrap().is_finished());
         }
+    }
+
+    /// Nobody waits for the end of its lease, which is longer than the test.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[ignore = "needs PostgreSQL: cargo xtask test"]
+    async fn a_worker_that_gets_sigterm_lets_its_steps_end_and_loses_nothing() {
+        let (schema, folder) = (Postgres::schema(), tempfile::tempdir().unwrap());
+        let (notes, long) = (folder.path().join("notes"), Duration::from_secs(600));
+        let creator = runtime(&schema, notes.clone(), &[], long).await;
+        let mut runs = Vec::new();
+        for _ in 0..10 {
+            runs.push(creator.launch(Lethal::inputs()).anywhere().await.unwrap());
+        }
+        let mut worker = Killed::new(&schema, &notes, long);
+        worker.start();
+        eventually(|| async { std::fs::read_to_string(&notes).is_ok_and(|notes| notes.lines().count() > 0) }).await;
+        let mut child = worker.child.take().unwrap();
+        let pipe = child.stdin.take();
+        assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+        let mut other = Killed::new(&schema, &notes, long);
+        other.start();
+        for run in runs {
+            let ended = tokio::time::timeout(Duration::from_secs(60), run.outcome()).await.expect("it goes on");
+            assert!(ended.unwrap().is_finished());
+        }
+        let status = tokio::task::spawn_blocking(move || child.wait()).await.unwrap().unwrap();
+        assert!(status.success(), "{status:?}");
+        drop(pipe);
+        let notes = std::fs::read_to_string(&notes).unwrap();
+        assert_eq!(notes.lines().count(), 10, "no step was cut off");
     }
 }

@@ -176,7 +176,11 @@ async fn what_a_worker_hands_over_goes_on_in_another_at_once(team: Team) {
     let run = one.launch(Counted::inputs().gated(true)).await.unwrap();
     let pid = run.pid().clone();
     team.world.gate.reached().await;
-    let leaving = tokio::spawn(async move { one.shutdown().await });
+    let leaving = tokio::spawn({
+        let one = one.clone();
+        async move { one.shutdown().await }
+    });
+    eventually(|| async { one.health().await.closing }).await;
     team.world.gate.open(1);
     leaving.await.unwrap().unwrap();
     let other = team.worker().await.build().await.unwrap();

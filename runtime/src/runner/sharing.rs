@@ -315,6 +315,9 @@ async fn claim_some(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Shar
     }
     sharing.tally.parked(claimed.parked.len());
     sharing.tally.claimed(claimed.records.len());
+    if let Some(suspect) = &claimed.suspect {
+        sharing.poison.watch(suspect);
+    }
     let attempts: HashMap<_, _> = claimed.attempts.into_iter().collect();
     let attempts_of = |pid: &ProcessId| attempts.get(pid).copied().unwrap_or_default();
     for (pid, reason) in claimed.unreadable {
@@ -324,9 +327,6 @@ async fn claim_some(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Shar
     }
     for record in claimed.records {
         let attempts = attempts_of(&record.pid);
-        if attempts >= limits::SUSPECT {
-            sharing.poison.watch(&record.pid);
-        }
         bring(shared, sharing, epoch, record, attempts).await;
     }
     Ok(full)
