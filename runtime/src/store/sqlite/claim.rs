@@ -102,10 +102,10 @@ impl Ledger<'_> {
     /// At most so many of each kind, in the order in which they are to run.
     fn candidates(&self, wanted: &Wanted<'_>, suspects: bool) -> rusqlite::Result<Candidates> {
         let mut found = Candidates::new();
-        let mut lost = self.connection.prepare_cached(LOST)?;
-        let lost = lost.query_map([], |row| Ok((row.get(0)?, 1)))?.collect::<rusqlite::Result<Vec<(i64, u32)>>>()?;
+        let mut query = self.connection.prepare_cached(LOST)?;
+        let owners = query.query_map([], |row| Ok((row.get(0)?, 1)))?.collect::<rusqlite::Result<Vec<(i64, u32)>>>()?;
         let limit = i64::try_from(wanted.most).unwrap_or(i64::MAX);
-        for (owner, loss) in std::iter::once((super::sharing::NOBODY, 0)).chain(lost) {
+        for (owner, loss) in std::iter::once((super::sharing::NOBODY, 0)).chain(owners) {
             let mut add = |row: &Row<'_>| -> rusqlite::Result<()> {
                 let (id, priority) = (row.get(0)?, row.get(1)?);
                 let (losses, attempts) = (row.get::<_, u32>(2)? + loss, row.get::<_, u32>(3)? + loss);

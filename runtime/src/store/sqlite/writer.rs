@@ -255,6 +255,11 @@ impl Writer<'_> {
             }
             #[cfg(test)]
             Work::Panic => panic!("as the test wants it"),
+            #[cfg(test)]
+            Work::Stop(time) => {
+                std::thread::sleep(*time);
+                Ok(Done::Nothing)
+            }
         }
     }
 
