@@ -25,7 +25,7 @@ fn write_old(file: &Path) {
         ("paused", "running", 1, None),
         ("parent", "waiting", 0, Some(r#"{"children":[{"pid":"child"}]}"#)),
         ("child", "created", 0, None),
-        ("damaged", "waiting", 0, Some("[")),
+        ("damaged", "bogus", 0, None),
         ("parked", "running", 0, None),
         ("ended", "finished", 0, None),
     ];
