@@ -213,6 +213,8 @@ pub const ATTEMPTS: u32 = 5;
 pub const SUSPECT: u32 = 2;
 /// The largest message that a boundary sends, in bytes: what goes over a broker in one piece.
 pub const MESSAGE_BYTES: usize = 1 << 20;
+/// Messages of one boundary, or of one creation: a state that is left and entered is one or two.
+pub const MESSAGES: usize = 100;
 /// Processes that a worker claims at a time.
 pub const CLAIM: usize = 256;
 /// How often a worker looks for processes to claim where nothing tells it of them: for timers that have come, and workers that are lost.

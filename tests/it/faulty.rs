@@ -4,8 +4,9 @@ use procession::clock::Timestamp;
 use procession::prelude::*;
 use procession::process::{BoxFuture, Request, Termination};
 use procession::store::{
-    Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, MemoryStore, NewProcess, OwedReply, Page, Record,
-    ReportLine, RequestId, RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult, Worker, WorkerRow,
+    Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, MemoryStore, Mended, NewProcess, OwedReply, Page,
+    Record, ReportLine, RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult,
+    Unsent, Worker, WorkerRow,
 };
 use procession::{Result, RunError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -133,6 +134,21 @@ impl Store for Faulty {
     fn hand_over(&self, epoch: Epoch, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<()>> {
         self.write(self.inner.hand_over(epoch, processes))
     }
+    fn fail<'a>(
+        &'a self,
+        epoch: Epoch,
+        pid: &'a ProcessId,
+        reason: String,
+        attempts: u32,
+    ) -> BoxFuture<'a, StoreResult<bool>> {
+        self.write(self.inner.fail(epoch, pid, reason, attempts))
+    }
+    fn unpark<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>> {
+        self.write(self.inner.unpark(epoch, pid))
+    }
+    fn standing(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<StandingPage>> {
+        self.inner.standing(after, most)
+    }
     fn work(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {
         self.inner.work(epoch)
     }
@@ -151,6 +167,15 @@ impl Store for Faulty {
     }
     fn settle(&self, epoch: Epoch, replies: Vec<(ProcessId, String)>) -> BoxFuture<'_, StoreResult<()>> {
         self.write(self.inner.settle(epoch, replies))
+    }
+    fn unsent(&self, epoch: Epoch, most: usize) -> BoxFuture<'_, StoreResult<Unsent>> {
+        self.write(self.inner.unsent(epoch, most))
+    }
+    fn sent(&self, epoch: Epoch, messages: Vec<uuid::Uuid>) -> BoxFuture<'_, StoreResult<()>> {
+        self.write(self.inner.sent(epoch, messages))
+    }
+    fn mend(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<Mended>> {
+        self.write(self.inner.mend(epoch))
     }
     fn list(&self, states: Vec<ProcessState>, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {
         self.inner.list(states, after, most)

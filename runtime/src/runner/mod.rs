@@ -13,6 +13,7 @@ mod hooks;
 mod instance;
 mod keys;
 mod launch;
+mod lease;
 mod listeners;
 mod owed;
 mod remote;
@@ -34,7 +35,7 @@ pub(crate) use instance::{ProcessType, TypeOf};
 use std::fmt;
 use std::future::IntoFuture;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, SystemClock};
 use crate::communicator::Communicator;
@@ -367,8 +368,13 @@ impl RuntimeBuilder {
         }
         let store = self.store.filter(|_| !self.volatile);
         let sharing = self.worker.filter(|_| store.is_some()).map(|options| Sharing::new(options, self.concurrent));
+        let asked = Instant::now();
         let epoch = match (&store, &sharing) {
-            (Some(store), Some(sharing)) => sharing.join(store).await?,
+            (Some(store), Some(sharing)) => {
+                let epoch = sharing.join(store).await?;
+                sharing.lease.granted(asked);
+                epoch
+            }
             (Some(store), None) => store.acquire().await?,
             (None, _) => Epoch::default(),
         };

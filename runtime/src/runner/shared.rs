@@ -144,6 +144,15 @@ impl Shared {
         if let Some(known) = known {
             return Arc::clone(&known.slot);
         }
+        let epoch = entry.lock().resident.as_ref().map(|resident| resident.live.core().epoch);
+        if let Some(sharing) = &self.sharing
+            && (!sharing.lease.is_granted() || epoch != Some(self.env.epoch()))
+        {
+            // The worker gave up what it has since the process was created, and may have missed this one.
+            self.resting.fetch_add(1, Ordering::Relaxed);
+            self.evict(entry);
+            return Arc::clone(&entry.slot);
+        }
         if let Some(remote) = &self.remote {
             let new = creation.is_some();
             remote.join(entry.pid(), creation);
@@ -210,6 +219,9 @@ impl Shared {
         self.fill_watchers(entry.pid(), &end);
         entry.slot.fill(end);
         self.listeners.forget(entry.pid());
+        if let Some(sharing) = &self.sharing {
+            sharing.has_gone(entry.pid());
+        }
         if let Some(parent) = entry.parent.as_ref().and_then(|parent| self.entry(parent)) {
             self.wake_if_ready(&parent);
         }
@@ -248,6 +260,9 @@ impl Shared {
     fn wake_entry(self: &Arc<Self>, entry: &Arc<Entry>) {
         let resident = {
             let mut inner = entry.lock();
+            if inner.gone {
+                return;
+            }
             if self.closing.load(Ordering::Acquire) && !inner.driven {
                 drop(inner);
                 return entry.close();
@@ -441,22 +456,36 @@ impl Shared {
         self.left.load(Ordering::Acquire)
     }
 
-    /// Lets go of all processes: they are others' by now. Those whose steps run go when these try to write.
-    pub(crate) fn let_go(self: &Arc<Self>) {
+    /// Lets go of all processes: they are others' by now.
+    pub(crate) fn let_go(&self) {
         for entry in self.entries() {
-            let resident = {
-                let mut inner = entry.lock();
-                if inner.driven {
-                    continue;
-                }
-                inner.resident.take()
-            };
-            if resident.is_some() {
-                self.resting.fetch_sub(1, Ordering::Relaxed);
-            }
-            drop(resident);
-            self.pass_on(&entry);
+            self.evict(&entry);
         }
+    }
+
+    /// Lets go of a process: at once where it rests, else as soon as its driver sees it, which cuts off the step that runs. What that
+    /// leads to could not be written. Whether it is gone.
+    pub(crate) fn evict(&self, entry: &Entry) -> bool {
+        let resident = {
+            let mut inner = entry.lock();
+            inner.evicted = true;
+            if inner.driven {
+                drop(inner);
+                entry.signal.store(true, Ordering::Relaxed);
+                entry.bell.notify_one();
+                return false;
+            }
+            // Nobody wakes it any more.
+            inner.gone = true;
+            inner.resident.take()
+        };
+        if resident.is_some() {
+            self.resting.fetch_sub(1, Ordering::Relaxed);
+        }
+        // Its fields are the user's.
+        drop(resident);
+        self.pass_on(entry);
+        true
     }
 
     /// A process goes on in another worker: who waits for its end is told when the store has it.
@@ -470,6 +499,9 @@ impl Shared {
         self.watch(&entry.slot);
         for mail in entry.take_mail() {
             mail.answer(Err(RunError::Suspended(entry.pid().clone())));
+        }
+        if let Some(sharing) = &self.sharing {
+            sharing.has_gone(entry.pid());
         }
     }
 

@@ -79,9 +79,9 @@
 //!
 //! 27. A process that a worker [cannot load](Store::fail) is given to others; it counts as an attempt, and the last one parks the
 //!     process with the worker's reason.
-//! 28. A process that has been lost with its worker [`limits::SUSPECT`](crate::limits::SUSPECT) times since its last boundary is a
-//!     suspect: no worker has two of them, whose next boundary is yet to come. So a process that kills its workers
-//!     parks no other.
+//! 28. A process that has had [`limits::SUSPECT`](crate::limits::SUSPECT) attempts since its last boundary is a suspect: no
+//!     worker has two of them at work, whose next boundary is yet to come. A claim gives one at most, and none while its worker
+//!     has one that is neither paused nor waiting. So a process that kills its workers parks no other.
 //! 29. What was parked can be claimed after it was [unparked](Store::unpark), and starts anew with its attempts. One that is not
 //!     parked is left as it is.
 //! 30. [`standing`](Store::standing) gives every process that has not ended, the parked ones too, in the order of creation, in
@@ -212,22 +212,13 @@ pub trait Store: Send + Sync + 'static {
     fn settle(&self, epoch: Epoch, replies: Vec<(ProcessId, String)>) -> BoxFuture<'_, StoreResult<()>>;
 
     /// Takes over messages and replies that nobody sends, at most this many of each.
-    fn unsent(&self, epoch: Epoch, most: usize) -> BoxFuture<'_, StoreResult<Unsent>> {
-        let _ = (epoch, most);
-        unsupported("take over messages of")
-    }
+    fn unsent(&self, epoch: Epoch, most: usize) -> BoxFuture<'_, StoreResult<Unsent>>;
 
     /// Forgets messages that were sent. One that is not there is no error.
-    fn sent(&self, epoch: Epoch, messages: Vec<Uuid>) -> BoxFuture<'_, StoreResult<()>> {
-        let _ = (epoch, messages);
-        unsupported("forget messages of")
-    }
+    fn sent(&self, epoch: Epoch, messages: Vec<Uuid>) -> BoxFuture<'_, StoreResult<()>>;
 
     /// Puts right what should not be.
-    fn mend(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<Mended>> {
-        let _ = epoch;
-        unsupported("mend")
-    }
+    fn mend(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<Mended>>;
 
     /// Copies a process, as of its last boundary, under a tag; a copy under the same tag is replaced.
     fn save_snapshot<'a>(

@@ -231,6 +231,7 @@ impl<'c> Ledger<'c> {
             self.close_children(&mut known)?;
         }
         self.boundaries.write(&known, commit)?;
+        self.post(commit.epoch, &commit.pid, &commit.messages)?;
         self.write_seldom(&mut known, commit)?;
         let at_once = commit.to != ProcessState::Waiting && !commit.paused;
         self.share_boundary(commit.epoch, known.id, ended, at_once)?;
@@ -357,7 +358,7 @@ impl<'c> Ledger<'c> {
         }
         self.check_parent(process)?;
         if let Some(reply) = &process.owes {
-            self.insert_owed(&process.pid, reply)?;
+            self.insert_owed(epoch, &process.pid, reply)?;
         }
         if let Some(added) = self.add(epoch, process)?
             && let Some(parent) = process.parent.as_ref().filter(|_| added.awaited)
@@ -395,6 +396,7 @@ impl<'c> Ledger<'c> {
         if self.existing(process)?.is_some() {
             return Ok(None);
         }
+        self.post(epoch, &process.pid, &process.messages)?;
         let above = match &process.parent {
             Some(parent) => self.look_up(&parent.pid)?,
             None => None,
@@ -494,12 +496,13 @@ impl<'c> Ledger<'c> {
         if usize::try_from(others).is_ok_and(|others| others >= limits::OWED) {
             return Err(Fault::Refused(StoreErrorKind::Limit));
         }
-        Ok(self.insert_owed(pid, reply)?)
+        Ok(self.insert_owed(epoch, pid, reply)?)
     }
 
-    fn insert_owed(&self, pid: &ProcessId, reply: &OwedReply) -> rusqlite::Result<()> {
-        let mut insert = self.connection.prepare_cached("INSERT OR REPLACE INTO owed VALUES (?1, ?2, ?3)")?;
-        insert.execute(params![pid.to_string(), reply.id, reply.address]).map(drop)
+    fn insert_owed(&self, sender: Epoch, pid: &ProcessId, reply: &OwedReply) -> rusqlite::Result<()> {
+        let sql = "INSERT OR REPLACE INTO owed (pid, id, address, sender) VALUES (?1, ?2, ?3, ?4)";
+        let mut insert = self.connection.prepare_cached(sql)?;
+        insert.execute(params![pid.to_string(), reply.id, reply.address, sender.0.cast_signed()]).map(drop)
     }
 
     pub(super) fn settle(&mut self, epoch: Epoch, replies: &[(ProcessId, String)]) -> Result<(), Fault> {

@@ -6,6 +6,7 @@ mod fence;
 mod hot;
 mod ledger;
 mod lock;
+mod messages;
 mod queue;
 mod read;
 mod retain;
@@ -22,14 +23,17 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use self::error::of_process;
 use self::queue::{Done, Queue, Work};
 use self::read::Readers;
 use self::work::Bell;
 use super::snapshot::check_tag;
 use super::{
-    Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, OwedReply, Page, Record, ReportLine,
-    RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Worker, WorkerRow,
+    Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, Mended, NewProcess, OwedReply, Page, Record, ReportLine,
+    RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Unsent, Worker,
+    WorkerRow,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::limits;
@@ -263,7 +267,7 @@ impl Store for SqliteStore {
     fn create(&self, epoch: Epoch, process: NewProcess) -> BoxFuture<'_, StoreResult<Creation>> {
         Box::pin(async move {
             self.check_size("create", &process.pid, size_of(&process))?;
-            process.owes.iter().try_for_each(|reply| reply.check(&process.pid))?;
+            process.check()?;
             match self.write("create", Work::Create { epoch, process: Box::new(process) }).await? {
                 Done::Created(creation) => Ok(creation),
                 _ => Err(self.other("create")),
@@ -387,6 +391,29 @@ impl Store for SqliteStore {
 
     fn settle(&self, epoch: Epoch, replies: Vec<(ProcessId, String)>) -> BoxFuture<'_, StoreResult<()>> {
         Box::pin(async move { self.write("settle replies in", Work::Settle { epoch, replies }).await.map(drop) })
+    }
+
+    fn unsent(&self, epoch: Epoch, most: usize) -> BoxFuture<'_, StoreResult<Unsent>> {
+        Box::pin(async move {
+            let operation = "take over messages of";
+            match self.write(operation, Work::Unsent { epoch, most }).await? {
+                Done::Unsent(unsent) => Ok(unsent),
+                _ => Err(self.other(operation)),
+            }
+        })
+    }
+
+    fn sent(&self, epoch: Epoch, messages: Vec<Uuid>) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move { self.write("forget messages of", Work::Sent { epoch, messages }).await.map(drop) })
+    }
+
+    fn mend(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<Mended>> {
+        Box::pin(async move {
+            match self.write("mend", Work::Mend { epoch }).await? {
+                Done::Mended(mended) => Ok(mended),
+                _ => Err(self.other("mend")),
+            }
+        })
     }
 
     fn save_snapshot<'a>(

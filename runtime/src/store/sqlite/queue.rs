@@ -5,12 +5,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::process::ProcessId;
 use crate::store::{
-    Claimed, Commit, Committed, Creation, Epoch, NewProcess, OwedReply, Record, RequestId, StoreResult, Worker,
+    Claimed, Commit, Committed, Creation, Epoch, Mended, NewProcess, OwedReply, Record, RequestId, StoreResult, Unsent,
+    Worker,
 };
 
 /// What the writer is asked to do.
@@ -49,6 +51,17 @@ pub(super) enum Work {
     Settle {
         epoch: Epoch,
         replies: Vec<(ProcessId, String)>,
+    },
+    Unsent {
+        epoch: Epoch,
+        most: usize,
+    },
+    Sent {
+        epoch: Epoch,
+        messages: Vec<Uuid>,
+    },
+    Mend {
+        epoch: Epoch,
     },
     SaveSnapshot {
         epoch: Epoch,
@@ -120,6 +133,8 @@ pub(super) enum Done {
     Restored(Box<Record>),
     Claimed(Box<Claimed>),
     Parked(bool),
+    Unsent(Unsent),
+    Mended(Mended),
     Removed(u64),
     Nothing,
 }

@@ -37,6 +37,25 @@ fn durability_is_what_sqlite_is_asked_for() {
     }
 }
 
+/// What no call leaves behind: a child that has ended, or is not there, and is open all the same.
+#[tokio::test]
+async fn a_parent_does_not_wait_in_vain() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("store.db");
+    let store = SqliteStore::open(&file).unwrap();
+    let epoch = store.acquire().await.unwrap();
+    let script = "INSERT INTO process (id, pid, process, version, format, fingerprint, created_at, inputs, ended)
+            VALUES (1, 'parent', 'p', 1, 1, '', 0, '{}', NULL), (2, 'ended', 'p', 1, 1, '', 0, '{}', '{}'),
+            (3, 'runs', 'p', 1, 1, '', 0, '{}', NULL);
+        INSERT INTO checkpoint (id, state, updated_at, open_children, position, context)
+            VALUES (1, 'waiting', 0, 3, '{}', '{}'), (2, 'finished', 0, 0, '{}', '{}'), (3, 'running', 0, 0, '{}', '{}');
+        INSERT INTO open_child VALUES (1, 2), (1, 3), (1, 4)";
+    rusqlite::Connection::open(&file).unwrap().execute_batch(script).unwrap();
+    assert_eq!(store.mend(epoch).await.unwrap(), Mended { children: 2 });
+    assert_eq!(store.load(&"parent".into()).await.unwrap().unwrap().open_children, 1);
+    assert_eq!(store.mend(epoch).await.unwrap(), Mended::default());
+}
+
 /// The plan of the one query that reads many rows: in order by the index, without sorting.
 #[tokio::test]
 async fn the_unfinished_are_read_in_the_order_of_an_index() {

@@ -217,6 +217,9 @@ impl Writer<'_> {
             Work::Discard { epoch, requests } => ledger.discard(*epoch, requests).map(|()| Done::Nothing),
             Work::Owe { epoch, pid, reply } => ledger.owe(*epoch, pid, reply).map(|()| Done::Nothing),
             Work::Settle { epoch, replies } => ledger.settle(*epoch, replies).map(|()| Done::Nothing),
+            Work::Unsent { epoch, most } => ledger.unsent(*epoch, *most).map(Done::Unsent),
+            Work::Sent { epoch, messages } => ledger.sent(*epoch, messages).map(|()| Done::Nothing),
+            Work::Mend { epoch } => ledger.mend(*epoch).map(Done::Mended),
             Work::SaveSnapshot { epoch, pid, tag, at } => {
                 ledger.save_snapshot(*epoch, pid, tag, *at).map(|()| Done::Nothing)
             }
@@ -294,6 +297,9 @@ impl Work {
             Self::Renew { .. } => "renew a lease in",
             Self::Claim { .. } => "claim processes in",
             Self::HandOver { .. } => "hand processes over in",
+            Self::Unsent { .. } => "take over messages of",
+            Self::Sent { .. } => "forget messages of",
+            Self::Mend { .. } => "mend",
             _ => "write to",
         }
     }
