@@ -1,6 +1,5 @@
 //! Several workers on one SQLite file: what the suite for all stores does not show.
 
-mod attempts;
 mod migration;
 mod os_processes;
 
@@ -31,10 +30,6 @@ fn worker() -> Worker {
 
 async fn join(store: &SqliteStore) -> Epoch {
     store.join(worker(), LONG).await.unwrap()
-}
-
-fn unowned(pid: &str) -> NewProcess {
-    NewProcess { placement: Placement { unowned: true, ..Placement::default() }, ..process(pid) }
 }
 
 /// Runs SQL, as nothing in the library would.
@@ -141,6 +136,40 @@ async fn what_is_remembered_of_a_process_is_forgotten_when_another_has_written()
         assert_eq!(next.claim(later, 1, 5).await.unwrap().records.len(), 1);
         assert_eq!(next.history(&pid).await.unwrap().len(), 3 * (round + 1));
     }
+}
+
+#[tokio::test]
+async fn a_row_that_is_damaged_is_told_of_beside_those_that_are_not() {
+    let (_folder, file) = folder();
+    let store = SqliteStore::open(&file).unwrap();
+    let epoch = join(&store).await;
+    for pid in ["one", "two", "three"] {
+        store.create(epoch, process(pid)).await.unwrap();
+    }
+    by_hand(&file, "UPDATE checkpoint SET state = 'bogus' WHERE id = 2");
+    let page = store.standing(None, 2).await.unwrap();
+    assert_eq!((page.standings.len(), page.unreadable[0].0.to_string()), (1, "two".to_owned()));
+    let page = store.standing(page.next, 2).await.unwrap();
+    assert_eq!((page.standings.len(), page.unreadable.len(), page.next), (1, 0, None));
+}
+
+/// What [`Store::mend`] puts right lets a parent be claimed.
+#[tokio::test]
+async fn a_parent_that_waited_in_vain_can_be_claimed_when_that_is_mended() {
+    let (_folder, file) = folder();
+    let store = SqliteStore::open(&file).unwrap();
+    let epoch = join(&store).await;
+    let placement = Placement { unowned: true, ..Placement::default() };
+    store.create(epoch, NewProcess { placement, ..process("parent") }).await.unwrap();
+    by_hand(
+        &file,
+        "INSERT INTO open_child VALUES (1, 99);
+        UPDATE checkpoint SET state = 'waiting', open_children = 1, awaiting = '{\"children\":[{\"pid\":\"gone\"}]}';
+        UPDATE share SET due = 9223372036854775807",
+    );
+    assert_eq!(store.claim(epoch, 10, 5).await.unwrap().records.len(), 0);
+    assert_eq!(store.mend(epoch).await.unwrap().children, 1);
+    assert_eq!(store.claim(epoch, 10, 5).await.unwrap().records.len(), 1);
 }
 
 /// Each copies the log while the other writes to it.

@@ -12,31 +12,31 @@ use crate::clock::{Clock, SystemClock};
 use crate::limits;
 use crate::store::{Claimed, Epoch};
 
-/// Of what someone who is lost has, one more loss counts. Those that are suspects then, and not to be parked, are left out, or
-/// they alone are looked for.
+/// Of what someone who is lost has, one more attempt counts. Those that are suspects then are left out, or they alone are looked
+/// for.
 macro_rules! apart {
     () => {
-        " AND (losses + ?3 >= ?4 AND attempts + ?3 <= ?5) = ?6 ORDER BY priority DESC, id LIMIT ?7"
+        " AND (attempts + ?3 >= ?4) = ?5 ORDER BY priority DESC, id LIMIT ?6"
     };
 }
 
 /// What can go on at once, in one queue.
 pub(super) const READY: &str = concat!(
-    "SELECT id, priority, losses, attempts FROM share INDEXED BY share_ready
+    "SELECT id, priority, attempts FROM share INDEXED BY share_ready
     WHERE owner = ?1 AND due = 0 AND queue = ?2",
     apart!()
 );
 
 /// What waited for a time that has come.
 pub(super) const WOKEN: &str = concat!(
-    "SELECT id, priority, losses, attempts FROM share INDEXED BY share_waiting
-    WHERE owner = ?1 AND due <> 0 AND due <= ?8 AND queue IN (SELECT value FROM json_each(?2))",
+    "SELECT id, priority, attempts FROM share INDEXED BY share_waiting
+    WHERE owner = ?1 AND due <> 0 AND due <= ?7 AND queue IN (SELECT value FROM json_each(?2))",
     apart!()
 );
 
 /// What is asked something, whatever it waits for.
 pub(super) const ASKED: &str = concat!(
-    "SELECT id, priority, losses, attempts FROM share NOT INDEXED
+    "SELECT id, priority, attempts FROM share NOT INDEXED
     WHERE id IN (SELECT process.id FROM request CROSS JOIN process ON process.pid = request.pid)
     AND owner = ?1 AND due <> 0 AND queue IN (SELECT value FROM json_each(?2))",
     apart!()
@@ -46,7 +46,9 @@ pub(super) const ASKED: &str = concat!(
 const LOST: &str = "SELECT epoch FROM worker WHERE lapsed = 1
     AND EXISTS (SELECT 1 FROM share WHERE owner = epoch AND owner <> 0)";
 
-const SUSPECTS: &str = "SELECT EXISTS (SELECT 1 FROM share WHERE owner = ?1 AND owner <> 0 AND losses >= ?2)";
+/// Whether a worker has a suspect that may kill it. One that rests does not.
+const SUSPECTS: &str = "SELECT EXISTS (SELECT 1 FROM share JOIN checkpoint USING (id)
+    WHERE owner = ?1 AND owner <> 0 AND attempts >= ?2 AND NOT paused AND state <> 'waiting')";
 
 /// What is looked for.
 struct Wanted<'w> {
@@ -54,17 +56,11 @@ struct Wanted<'w> {
     /// The same, as JSON.
     list: &'w str,
     most: usize,
-    attempts: u32,
     now: i64,
 }
 
-/// A process that may be claimed, with what its row says from then on.
-struct Candidate {
-    losses: u32,
-    attempts: u32,
-}
-
-type Candidates = BTreeMap<(Reverse<i32>, Id), Candidate>;
+/// Processes that may be claimed, with how many attempts they have had then.
+type Candidates = BTreeMap<(Reverse<i32>, Id), u32>;
 
 impl Ledger<'_> {
     pub(super) fn claim(&mut self, epoch: Epoch, most: usize, attempts: u32) -> Result<Claimed, Fault> {
@@ -76,7 +72,7 @@ impl Ledger<'_> {
             return Ok(claimed);
         }
         let (queues, list) = self.queues(epoch)?;
-        let wanted = Wanted { queues: &queues, list: &list, most, attempts, now: now.as_millis() };
+        let wanted = Wanted { queues: &queues, list: &list, most, now: now.as_millis() };
         let mut found = self.candidates(&wanted, false)?;
         let mut query = self.connection.prepare_cached(SUSPECTS)?;
         let has_one: bool = query.query_row(params![epoch.0.cast_signed(), limits::SUSPECT], |row| row.get(0))?;
@@ -84,8 +80,8 @@ impl Ledger<'_> {
             let suspects = self.candidates(&Wanted { most: 1, ..wanted }, true)?;
             found.extend(suspects.into_iter().take(1));
         }
-        for ((_, id), candidate) in found.into_iter().take(most) {
-            self.take(epoch, id, &candidate, attempts, &mut claimed)?;
+        for ((_, id), had) in found.into_iter().take(most) {
+            self.take(epoch, id, (had, attempts), &mut claimed)?;
         }
         Ok(claimed)
     }
@@ -108,18 +104,17 @@ impl Ledger<'_> {
         for (owner, loss) in std::iter::once((super::sharing::NOBODY, 0)).chain(owners) {
             let mut add = |row: &Row<'_>| -> rusqlite::Result<()> {
                 let (id, priority) = (row.get(0)?, row.get(1)?);
-                let (losses, attempts) = (row.get::<_, u32>(2)? + loss, row.get::<_, u32>(3)? + loss);
-                found.insert((Reverse(priority), id), Candidate { losses, attempts });
+                found.insert((Reverse(priority), id), row.get::<_, u32>(2)?.saturating_add(loss));
                 Ok(())
             };
             for queue in wanted.queues {
-                let bounds = params![owner, queue, loss, limits::SUSPECT, wanted.attempts, suspects, limit];
+                let bounds = params![owner, queue, loss, limits::SUSPECT, suspects, limit];
                 each(&mut *self.connection.prepare_cached(READY)?, bounds, &mut add)?;
             }
             let (list, now) = (wanted.list, wanted.now);
-            let bounds = params![owner, list, loss, limits::SUSPECT, wanted.attempts, suspects, limit, now];
+            let bounds = params![owner, list, loss, limits::SUSPECT, suspects, limit, now];
             each(&mut *self.connection.prepare_cached(WOKEN)?, bounds, &mut add)?;
-            let bounds = params![owner, list, loss, limits::SUSPECT, wanted.attempts, suspects, limit];
+            let bounds = params![owner, list, loss, limits::SUSPECT, suspects, limit];
             each(&mut *self.connection.prepare_cached(ASKED)?, bounds, &mut add)?;
         }
         Ok(found)
@@ -130,20 +125,20 @@ impl Ledger<'_> {
         &mut self,
         epoch: Epoch,
         id: Id,
-        candidate: &Candidate,
-        most: u32,
+        (attempts, most): (u32, u32),
         claimed: &mut Claimed,
     ) -> rusqlite::Result<()> {
-        let Candidate { losses, attempts } = *candidate;
-        let mut update =
-            self.connection.prepare_cached("UPDATE share SET owner = ?1, losses = ?2, attempts = ?3 WHERE id = ?4")?;
-        update.execute(params![epoch.0.cast_signed(), losses, attempts, id])?;
+        let mut update = self.connection.prepare_cached("UPDATE share SET owner = ?1, attempts = ?2 WHERE id = ?3")?;
+        update.execute(params![epoch.0.cast_signed(), attempts, id])?;
         let pid = self.pid_of(id)?;
         if attempts > most {
-            let reason = format!("its worker was lost {losses} times without a boundary in between");
+            let reason = format!("its worker was lost {attempts} times without a boundary in between");
             self.put_aside(&pid, id, &reason)?;
             claimed.parked.push((pid, reason));
             return Ok(());
+        }
+        if attempts > 0 {
+            claimed.attempts.push((pid.clone(), attempts));
         }
         match read::load(self.connection, &pid) {
             Ok(record) => claimed.records.extend(record),

@@ -245,7 +245,7 @@ impl Ledger<'_> {
         match self.share(id)? {
             Some(share) if share.owner == owner && share.due.is_some() => {
                 if share.attempts > 0 {
-                    let sql = "UPDATE share SET attempts = 0, losses = 0 WHERE id = ?1";
+                    let sql = "UPDATE share SET attempts = 0 WHERE id = ?1";
                     self.connection.prepare_cached(sql)?.execute([id])?;
                 }
                 if !at_once || share.due != Some(0) {

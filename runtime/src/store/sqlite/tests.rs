@@ -110,12 +110,12 @@ async fn claims_are_found_by_indexes() {
     let file = folder.path().join("store.db");
     let store = SqliteStore::open(&file).unwrap();
     let connection = schema::open_reader(&file, &store.options, false).unwrap();
-    let ready = plan(&connection, claim::READY, 7);
+    let ready = plan(&connection, claim::READY, 6);
     assert!(ready[0].contains("USING INDEX share_ready (owner=? AND queue=?)"), "{ready:?}");
     assert!(!ready.iter().any(|line| line.contains("TEMP B-TREE")), "in the order of the index: {ready:?}");
-    let woken = plan(&connection, claim::WOKEN, 8);
+    let woken = plan(&connection, claim::WOKEN, 7);
     assert!(woken[0].contains("share_waiting (owner=? AND due<?)"), "{woken:?}");
-    let asked = plan(&connection, claim::ASKED, 7);
+    let asked = plan(&connection, claim::ASKED, 6);
     assert!(asked[0].contains("SEARCH share USING INTEGER PRIMARY KEY"), "{asked:?}");
     assert!(asked.iter().any(|line| line.contains("SEARCH process")), "{asked:?}");
 }

@@ -38,8 +38,7 @@ CREATE TABLE share (
     owner INTEGER NOT NULL,
     queue TEXT NOT NULL,
     priority INTEGER NOT NULL,
-    -- Since the last boundary: workers that it was lost with, and with them those that could not load it.
-    losses INTEGER NOT NULL DEFAULT 0,
+    -- Since the last boundary: workers that it was lost with, and those that could not load it.
     attempts INTEGER NOT NULL DEFAULT 0,
     -- When it can go on: a time, 0 where it can at once, the greatest number where no time brings it. None while parked.
     due INTEGER
