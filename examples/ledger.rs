@@ -13,11 +13,12 @@
 //!
 //! ```text
 //! cargo run --example ledger --features postgres -- --store postgres://… [--schema NAME] --effects FILE
-//!     [--processes N] … [--worker yes] [--lease SECONDS] [--slots N]
+//!     [--processes N] … [--worker yes] [--lease SECONDS] [--slots N] [--amqp URL]
 //! ```
 //!
 //! Then processes run in whichever of them claims them, and any number may launch the same ones: each is launched once. With
-//! `--worker yes` it goes on until SIGTERM; without, until all that it launched has ended.
+//! `--worker yes` it goes on until SIGTERM; without, until all that it launched has ended. With `--amqp` (feature `amqp`) its
+//! processes are reached over RabbitMQ, and tell of their transitions there.
 
 use procession::prelude::*;
 use procession::store::{FileStore, SqliteStore, Store};
@@ -152,6 +153,7 @@ struct Options {
     worker: bool,
     lease: f64,
     slots: usize,
+    amqp: Option<String>,
 }
 
 impl Options {
@@ -167,6 +169,7 @@ impl Options {
             worker: false,
             lease: 10.0,
             slots: 16,
+            amqp: None,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(name) = arguments.next() {
@@ -182,6 +185,7 @@ impl Options {
                 "--worker" => options.worker = value == "yes",
                 "--lease" => options.lease = value.parse()?,
                 "--slots" => options.slots = value.parse()?,
+                "--amqp" => options.amqp = Some(value),
                 _ => return Err(format!("unknown option {name}").into()),
             }
         }
@@ -248,6 +252,7 @@ async fn share(options: &Options, builder: procession::RuntimeBuilder) -> Result
     let store = Arc::new(PostgresStore::connect(&options.store, postgres).await?);
     let worker = WorkerOptions::new().lease(Duration::try_from_secs_f64(options.lease)?);
     let shared: Arc<dyn Store> = store.clone();
+    let builder = reached(options, builder).await?;
     let runtime = builder.worker(worker).concurrent(options.slots).shared_store(shared).build().await?;
     if options.processes() > 0 {
         run(options, &runtime, &*store).await?;
@@ -262,6 +267,29 @@ async fn share(options: &Options, builder: procession::RuntimeBuilder) -> Result
     }
     runtime.shutdown().await?;
     Ok(())
+}
+
+/// Lets processes be reached over RabbitMQ.
+#[cfg(all(feature = "postgres", feature = "amqp"))]
+async fn reached(
+    options: &Options,
+    builder: procession::RuntimeBuilder,
+) -> Result<procession::RuntimeBuilder, StepError> {
+    use procession::communicator::{AmqpCommunicator, AmqpOptions};
+
+    let Some(url) = &options.amqp else { return Ok(builder) };
+    Ok(builder.communicator(Arc::new(AmqpCommunicator::connect(url, AmqpOptions::new()).await?)))
+}
+
+#[cfg(all(feature = "postgres", not(feature = "amqp")))]
+async fn reached(
+    options: &Options,
+    builder: procession::RuntimeBuilder,
+) -> Result<procession::RuntimeBuilder, StepError> {
+    if options.amqp.is_some() {
+        return Err("--amqp needs the feature `amqp`".into());
+    }
+    Ok(builder)
 }
 
 /// Prints how many writes were refused as stale, whenever there are more.

@@ -21,10 +21,22 @@ use super::support::{Gate, World};
 pub(crate) struct Faulty {
     inner: Arc<dyn Store>,
     pub(crate) full: AtomicBool,
+    /// Whether questions for ends are never answered.
+    pub(crate) silent: AtomicBool,
     /// How many commits still succeed.
     pub(crate) commits: AtomicU64,
+    /// The call whose next answer is lost: it is done, and nobody is told.
+    pub(crate) lost: Mutex<Option<Call>>,
     /// The process whose row is damaged: it cannot be read, nor gone on with.
     pub(crate) damaged: Mutex<Option<ProcessId>>,
+}
+
+/// A call to a store that changes something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Call {
+    Create,
+    Commit,
+    Claim,
 }
 
 impl Faulty {
@@ -36,8 +48,24 @@ impl Faulty {
         Arc::new(Self {
             inner,
             full: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
             commits: AtomicU64::new(commits),
+            lost: Mutex::default(),
             damaged: Mutex::default(),
+        })
+    }
+
+    fn answered<'a, T: Send + 'a>(
+        &'a self,
+        call: Call,
+        write: BoxFuture<'a, StoreResult<T>>,
+    ) -> BoxFuture<'a, StoreResult<T>> {
+        Box::pin(async move {
+            let answer = self.write(write).await;
+            match self.lost.lock().unwrap().take_if(|lost| *lost == call) {
+                Some(_) => Err(StoreError::new(StoreErrorKind::Unreachable, "write to", "the test's store")),
+                None => answer,
+            }
         })
     }
 
@@ -59,12 +87,12 @@ impl Store for Faulty {
         self.inner.release(epoch)
     }
     fn create(&self, epoch: Epoch, process: NewProcess) -> BoxFuture<'_, StoreResult<Creation>> {
-        self.write(self.inner.create(epoch, process))
+        self.answered(Call::Create, self.inner.create(epoch, process))
     }
     fn commit(&self, commit: Commit) -> BoxFuture<'_, StoreResult<Committed>> {
         let left = self.commits.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         self.full.fetch_or(left.is_err(), Ordering::SeqCst);
-        self.write(self.inner.commit(commit))
+        self.answered(Call::Commit, self.inner.commit(commit))
     }
     fn park<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId, reason: String) -> BoxFuture<'a, StoreResult<()>> {
         self.write(self.inner.park(epoch, pid, reason))
@@ -79,6 +107,9 @@ impl Store for Faulty {
         self.inner.find(key)
     }
     fn termination<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Option<Termination>>> {
+        if self.silent.load(Ordering::SeqCst) {
+            return Box::pin(std::future::pending());
+        }
         self.inner.termination(pid)
     }
     fn unfinished(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {
@@ -129,7 +160,7 @@ impl Store for Faulty {
         self.write(self.inner.renew(epoch, slots_used))
     }
     fn claim(&self, epoch: Epoch, most: usize, attempts: u32) -> BoxFuture<'_, StoreResult<Claimed>> {
-        self.write(self.inner.claim(epoch, most, attempts))
+        self.answered(Call::Claim, self.inner.claim(epoch, most, attempts))
     }
     fn hand_over(&self, epoch: Epoch, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<()>> {
         self.write(self.inner.hand_over(epoch, processes))

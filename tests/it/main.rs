@@ -19,6 +19,8 @@ mod control;
 mod controller;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
+mod doctor;
+mod drain;
 mod expose;
 #[cfg(all(unix, feature = "amqp", feature = "sqlite"))]
 mod faults;
@@ -28,6 +30,7 @@ mod flow;
 mod forward;
 #[cfg(feature = "sqlite")]
 mod golden;
+mod health;
 mod hooks;
 mod inputs;
 #[cfg(all(unix, feature = "amqp", feature = "sqlite"))]
@@ -42,6 +45,7 @@ mod outcome;
 mod parity;
 #[cfg(feature = "sqlite")]
 mod points;
+mod poison;
 mod ports;
 mod position;
 #[cfg(all(unix, feature = "postgres"))]

@@ -74,7 +74,14 @@ impl<'a> Driver<'a> {
             match driver.run().await {
                 Stop::Ended => return,
                 Stop::Lost(error) => {
-                    driver.later.drain(..).for_each(|mail| mail.answer(Err(error.clone())));
+                    let later = std::mem::take(&mut driver.later);
+                    match (&error, &shared.sharing) {
+                        // The rows of those stay for the worker that goes on with it.
+                        (RunError::Store(_), Some(_)) if !shared.is_closing() => {
+                            later.into_iter().for_each(|mail| shared.pass_mail_on(entry.pid(), mail));
+                        }
+                        _ => later.into_iter().for_each(|mail| mail.answer(Err(error.clone()))),
+                    }
                     return Self::lose(&shared, &entry, &error);
                 }
                 Stop::Rest => match driver.rest() {
@@ -95,7 +102,11 @@ impl<'a> Driver<'a> {
         if !matches!(error, RunError::Closed) {
             tracing::error!(pid = %entry.pid(), error = error as &dyn std::error::Error, "process suspended");
         }
-        if let Some(sharing) = shared.sharing.as_ref().filter(|_| !shared.is_closing())
+        let sharing = shared.sharing.as_ref().filter(|_| !shared.is_closing());
+        if sharing.is_some_and(|sharing| shared.give_up(sharing, entry, error)) {
+            return;
+        }
+        if let Some(sharing) = sharing
             && let RunError::Store(failed) = error
         {
             shared.pass_on(entry);

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Notify, RwLock, Semaphore, oneshot};
+use tokio::sync::{Notify, RwLock, Semaphore};
 use tracing::Instrument;
 
 use super::RunError;
 use super::caught::caught_async;
 use super::drive::Driver;
-use super::entry::{Entry, Inner, Mail, Resident};
+use super::elsewhere::Elsewhere;
+use super::entry::{Entry, Inner, Mail, Reply, Resident};
 use super::keys::Keys;
 use super::listeners::Listeners;
 use super::remote::Remote;
@@ -50,12 +51,23 @@ pub(crate) struct Shared {
     /// Read by who files a request, written by who delivers: so a reply is known before it is due.
     pub(crate) filing: RwLock<()>,
     pub(crate) filed: Notify,
-    replies: Mutex<HashMap<RequestId, oneshot::Sender<Result<bool, RunError>>>>,
+    replies: Mutex<HashMap<RequestId, Reply>>,
+    pub(crate) elsewhere: Elsewhere,
     closing: AtomicBool,
     aborting: AtomicBool,
     closed: Notify,
     driven: AtomicUsize,
     idle: Notify,
+}
+
+/// How busy a runtime is.
+pub(crate) struct Load {
+    pub(crate) slots: usize,
+    pub(crate) used: usize,
+    pub(crate) processes: usize,
+    pub(crate) driven: usize,
+    /// In memory, at rest.
+    pub(crate) resting: usize,
 }
 
 /// Why a request was not handed on.
@@ -100,6 +112,7 @@ impl Shared {
             filing: RwLock::new(()),
             filed: Notify::new(),
             replies: Mutex::default(),
+            elsewhere: Elsewhere::default(),
             closing: AtomicBool::new(false),
             aborting: AtomicBool::new(false),
             closed: Notify::new(),
@@ -345,12 +358,18 @@ impl Shared {
         Ok(())
     }
 
-    pub(crate) fn expect_reply(&self, id: RequestId, reply: oneshot::Sender<Result<bool, RunError>>) {
-        lock(&self.replies).insert(id, reply);
+    /// Who asked is to be answered when the request, which is a row, was dealt with. Where workers share the store, the row may be
+    /// gone before it is seen here.
+    pub(crate) fn expect_reply(&self, id: RequestId, pid: &ProcessId, request: Request, reply: Reply) {
+        if self.sharing.is_some() {
+            self.elsewhere.wait(id, pid.clone(), request, reply);
+        } else {
+            lock(&self.replies).insert(id, reply);
+        }
     }
 
-    pub(crate) fn take_reply(&self, id: RequestId) -> Option<oneshot::Sender<Result<bool, RunError>>> {
-        lock(&self.replies).remove(&id)
+    pub(crate) fn take_reply(&self, id: RequestId) -> Option<Reply> {
+        lock(&self.replies).remove(&id).or_else(|| self.elsewhere.take(id))
     }
 
     /// Asks the same of a child; it is a row before this returns.
@@ -440,6 +459,17 @@ impl Shared {
         self.most.saturating_sub(self.slots.available_permits())
     }
 
+    /// What it has, and what it is at.
+    pub(crate) fn load(&self) -> Load {
+        Load {
+            slots: self.most,
+            used: self.slots_used(),
+            processes: lock(&self.table).len(),
+            driven: self.driven.load(Ordering::Acquire),
+            resting: self.resting.load(Ordering::Relaxed),
+        }
+    }
+
     /// For how many processes more there is room.
     pub(crate) fn room(&self) -> usize {
         let driven = self.driven.load(Ordering::Acquire);
@@ -488,17 +518,22 @@ impl Shared {
         true
     }
 
-    /// A process goes on in another worker: who waits for its end is told when the store has it.
-    pub(crate) fn pass_on(&self, entry: &Entry) {
+    /// A process is not here any more, though it has not ended.
+    pub(crate) fn take_out(&self, entry: &Entry) {
         if let Some(remote) = &self.remote {
             remote.leave(entry, None);
         }
         lock(&self.table).remove(entry.pid());
         entry.lock().gone = true;
         self.listeners.forget(entry.pid());
+    }
+
+    /// A process goes on in another worker: who waits for its end is told when the store has it.
+    pub(crate) fn pass_on(&self, entry: &Entry) {
+        self.take_out(entry);
         self.watch(&entry.slot);
         for mail in entry.take_mail() {
-            mail.answer(Err(RunError::Suspended(entry.pid().clone())));
+            self.pass_mail_on(entry.pid(), mail);
         }
         if let Some(sharing) = &self.sharing {
             sharing.has_gone(entry.pid());
@@ -535,6 +570,7 @@ impl Shared {
     /// Who waits for a reply finds its sender gone, which says that the runtime is closed.
     pub(crate) fn forget_replies(&self) {
         lock(&self.replies).clear();
+        self.elsewhere.forget();
     }
 }
 
@@ -548,6 +584,7 @@ impl Drop for Driven {
         }
         if let Some(sharing) = &self.0.sharing {
             sharing.stir();
+            sharing.rests();
         }
     }
 }

@@ -194,7 +194,8 @@ pub trait Store: Send + Sync + 'static {
     /// Requests that no commit has applied yet, after one that is known, in order.
     fn requests(&self, after: Option<RequestId>) -> BoxFuture<'_, StoreResult<Vec<RequestRow>>>;
 
-    /// Removes requests to processes that have ended or do not exist, which nobody will apply.
+    /// Removes requests to processes that have ended or do not exist, which nobody will apply, or that their owner has dealt with. One to
+    /// a process that has not ended and is not the worker's is left as it is.
     fn discard_requests(&self, epoch: Epoch, requests: Vec<RequestId>) -> BoxFuture<'_, StoreResult<()>>;
 
     /// Keeps that a process owes a reply at its end, to someone who waits elsewhere. It is durable when this returns.

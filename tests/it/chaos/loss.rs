@@ -1,10 +1,12 @@
 //! What a worker had when it was lost, and how long it took until it went on elsewhere.
 
 use procession::ProcessId;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::task::JoinSet;
 
 use super::eye::Eye;
+use super::report::Times;
 
 /// How long it may take at most until something of a lost worker goes on; the aim is its lease and a second.
 const TAKEN: Duration = Duration::from_secs(60);
@@ -24,8 +26,12 @@ pub(crate) struct Loss {
     pub(crate) steps: HashMap<ProcessId, u64>,
     /// How much of the effects file there was then.
     pub(crate) effects: u64,
+    /// Rows of these.
+    owned: HashSet<i64>,
     /// Rows of those that could go on.
     able: Vec<i64>,
+    /// When the first of them had its next boundary.
+    first: Option<i64>,
 }
 
 impl Loss {
@@ -45,10 +51,12 @@ impl Loss {
             WHERE ended IS NULL AND parked IS NULL AND owner <> 0
             AND owner IN (SELECT epoch FROM worker WHERE os_process = $1)";
         let rows = eye.rows(owned, &[&i64::from(os_process), &at]).await;
-        let mut loss = Self { at, steps: HashMap::new(), effects, able: Vec::new() };
+        let mut loss =
+            Self { at, steps: HashMap::new(), effects, owned: HashSet::new(), able: Vec::new(), first: None };
         for row in rows {
             let (pid, steps): (String, i64) = (row.get(1), row.get(2));
             loss.steps.insert(pid.into(), u64::try_from(steps).unwrap_or_default());
+            loss.owned.insert(row.get(0));
             if row.get(3) {
                 loss.able.push(row.get(0));
             }
@@ -56,28 +64,81 @@ impl Loss {
         loss
     }
 
-    /// How long it took from the loss until the first boundary of what could go on; none where there was nothing.
-    ///
-    /// Where no worker was left, from when one had joined.
-    pub(crate) async fn taken_over(&self, eye: &Eye, alone: bool) -> Option<Duration> {
+    /// When the first of what could go on had its next boundary; none where there was nothing.
+    async fn gone_on(&self, eye: &Eye) -> Option<i64> {
         if self.able.is_empty() {
             return None;
         }
         let until = Instant::now() + TAKEN;
         let first = "SELECT min(updated_at) FROM checkpoint WHERE id = ANY ($1) AND updated_at > $2";
         loop {
-            if let Some(first) = eye.rows(first, &[&self.able, &self.at]).await[0].get::<_, Option<i64>>(0) {
-                let mut since = self.at;
-                if alone {
-                    let joined = "SELECT coalesce(min((extract(epoch FROM joined_at) * 1000)::bigint), $1)
-                        FROM worker WHERE (extract(epoch FROM joined_at) * 1000)::bigint >= $1
-                        AND queues = ARRAY[''::bytea]";
-                    since = eye.number(joined, &[&self.at]).await;
-                }
-                return Some(Duration::from_millis(u64::try_from(first - since).unwrap_or_default()));
+            let first: Option<i64> = eye.rows(first, &[&self.able, &self.at]).await[0].get(0);
+            if first.is_some() {
+                return first;
             }
             assert!(Instant::now() < until, "nothing of what a lost worker had goes on");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+}
+
+/// All workers that were lost, and when what they had went on.
+#[derive(Default)]
+pub(crate) struct Losses {
+    waiting: JoinSet<(Option<i64>, Loss)>,
+    known: Vec<(Option<i64>, Loss)>,
+    /// Times without a worker that had joined.
+    empty: Vec<(i64, Option<i64>)>,
+}
+
+impl Losses {
+    pub(crate) fn add(&mut self, eye: &Eye, losses: Vec<Loss>) {
+        for loss in losses {
+            let eye = eye.clone();
+            self.waiting.spawn(async move { (loss.gone_on(&eye).await, loss) });
+        }
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        (self.waiting.len() + self.known.len()) as u64
+    }
+
+    /// How many workers have joined now.
+    pub(crate) fn ready(&mut self, ready: usize) {
+        match (self.empty.last_mut(), ready) {
+            (Some((_, end @ None)), 1..) => *end = Some(now()),
+            (None | Some((_, Some(_))), 0) => self.empty.push((now(), None)),
+            _ => {}
+        }
+    }
+
+    /// Waits until all goes on.
+    pub(crate) async fn settle(&mut self) -> Vec<Loss> {
+        while let Some(done) = self.waiting.join_next().await {
+            self.known.push(done.expect("it goes on"));
+        }
+        std::mem::take(&mut self.known).into_iter().map(|(first, loss)| Loss { first, ..loss }).collect()
+    }
+
+    /// How long it took, without the times in which nobody was there to take over. What was taken over by a worker that was lost,
+    /// too, before it had done anything is left out: it counts for that one.
+    pub(crate) fn times(&self, losses: &[Loss]) -> Times {
+        let mut times = Times::default();
+        for loss in losses {
+            let Some(first) = loss.first else { continue };
+            let taken_by =
+                |other: &&Loss| loss.at < other.at && other.at < first && !loss.owned.is_disjoint(&other.owned);
+            if losses.iter().any(|other| taken_by(&other)) {
+                continue;
+            }
+            let nobody: i64 = self
+                .empty
+                .iter()
+                .map(|(from, to)| to.unwrap_or(first).min(first) - from.max(&loss.at))
+                .filter(|time| *time > 0)
+                .sum();
+            times.add(Duration::from_millis(u64::try_from(first - loss.at - nobody).unwrap_or_default()));
+        }
+        times
     }
 }

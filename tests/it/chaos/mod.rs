@@ -5,11 +5,15 @@
 
 mod account;
 mod eye;
-mod kills;
+mod fault;
 mod load;
 mod loss;
+mod race;
 mod report;
+mod run;
 mod scene;
+#[cfg(feature = "amqp")]
+mod told;
 mod workers;
 
 use std::path::PathBuf;

@@ -16,7 +16,7 @@ pub(crate) const LEASE: Duration = Duration::from_secs(2);
 /// How many workers there are.
 pub(crate) const WORKERS: usize = 3;
 /// More than there are processes in flight for each: who takes over has room.
-const SLOTS: usize = 64;
+pub(crate) const SLOTS: usize = 64;
 /// How long it may take until all workers have joined.
 const READY: Duration = Duration::from_secs(120);
 
@@ -43,7 +43,7 @@ struct Place {
 
 impl Scene {
     pub(crate) async fn new() -> Self {
-        let settings = ["max_connections = 200"];
+        let settings = ["max_connections = 100"];
         let server = tokio::task::spawn_blocking(move || Postgres::start(&settings)).await.expect("a server starts");
         let schema = Postgres::schema();
         let folder = tempfile::tempdir().expect("room for a folder");

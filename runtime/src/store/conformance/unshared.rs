@@ -55,7 +55,7 @@ pub async fn an_unparked_process_is_unfinished(subject: Subject) {
     refused(store.unpark(epoch, &pid).await, StoreErrorKind::Stale);
     for unparked in [true, false] {
         assert_eq!(store.unpark(next, &pid).await.unwrap(), unparked);
-        assert_eq!(store.unfinished(None, 10).await.unwrap().records, [before.clone()]);
+        assert_eq!(store.unfinished(None, 10).await.unwrap().records, std::slice::from_ref(&before));
     }
     refused(store.unpark(next, &"unknown".into()).await, StoreErrorKind::NotFound);
 }
@@ -71,7 +71,7 @@ pub async fn standings_are_of_all_that_have_not_ended(mut subject: Subject) {
     let awaited = pids.clone().map(|pid| AwaitedChild { pid, allow_failure: false }).to_vec();
     let children = pids.each_ref().map(|pid| child(pid.clone(), &parent, true)).to_vec();
     let awaiting = Some(Awaiting { children: awaited, ..Awaiting::default() });
-    store.commit(Commit { children, awaiting, ..boundary(&parent, epoch, ProcessState::Waiting) }).await.unwrap();
+    store.commit(Commit { awaiting, children, ..boundary(&parent, epoch, ProcessState::Waiting) }).await.unwrap();
     end(&*store, epoch, &pids[0]).await;
     store.park(epoch, &pids[1], "why".to_owned()).await.unwrap();
     let mut store = store;

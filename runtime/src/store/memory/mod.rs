@@ -438,7 +438,11 @@ impl Store for MemoryStore {
             let mut kept = self.lock();
             kept.fence(epoch, "discard requests to", Of::Any)?;
             for request in requests {
-                kept.requests.remove(&request);
+                // Others apply what is asked of theirs.
+                let owned = kept.owned;
+                if kept.requests.get(&request).is_some_and(|(pid, _)| owned || kept.is_own(epoch, pid)) {
+                    kept.requests.remove(&request);
+                }
             }
             Ok(())
         })

@@ -210,9 +210,15 @@ const PUT_MEMO: &str = concat!(
 
 const DISCARD: &str = concat!(
     fence!("ARRAY[$1]"),
-    ", gone AS (DELETE FROM request WHERE id = ANY ($2::bigint[]) AND ",
+    ", gone AS (
+        DELETE FROM request AS r WHERE id = ANY ($2::bigint[]) AND ",
     holds!("$1::bigint"),
-    ") SELECT ",
+    " AND NOT EXISTS (
+            SELECT FROM process AS p JOIN checkpoint AS c ON c.id = p.id
+            WHERE sha256(p.pid) = sha256(r.pid) AND c.ended IS NULL AND NOT ",
+    owns!("$1::bigint", "c.owner"),
+    ")
+    ) SELECT ",
     holds!("$1::bigint")
 );
 
