@@ -66,6 +66,8 @@ mod snapshots;
 mod spec;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(all(unix, feature = "sqlite"))]
+mod sqlite_sharing;
 mod states;
 mod store;
 mod support;
