@@ -26,5 +26,6 @@ pub mod __private;
 pub use controller::{ControlError, RemoteProcessController, blocking};
 pub use process::{Child, Cx, Next, Outcome, Process, ProcessId, ProcessState};
 pub use runner::{
-    AnyHandle, Handle, Launching, LaunchingByName, RunError, Runtime, RuntimeBuilder, Status, WorkerOptions, current,
+    AnyHandle, Handle, Launching, LaunchingByName, Mending, RunError, Runtime, RuntimeBuilder, Status, WorkerOptions,
+    current,
 };

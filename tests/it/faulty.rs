@@ -25,6 +25,8 @@ pub(crate) struct Faulty {
     pub(crate) commits: AtomicU64,
     /// The process whose row is damaged: it cannot be read, nor gone on with.
     pub(crate) damaged: Mutex<Option<ProcessId>>,
+    /// What was sent is not forgotten.
+    pub(crate) forgets_nothing: AtomicBool,
 }
 
 impl Faulty {
@@ -38,6 +40,7 @@ impl Faulty {
             full: AtomicBool::new(false),
             commits: AtomicU64::new(commits),
             damaged: Mutex::default(),
+            forgets_nothing: AtomicBool::new(false),
         })
     }
 
@@ -157,7 +160,8 @@ impl Store for Faulty {
         self.write(self.inner.unsent(epoch, most))
     }
     fn sent(&self, epoch: Epoch, messages: Vec<uuid::Uuid>) -> BoxFuture<'_, StoreResult<()>> {
-        self.write(self.inner.sent(epoch, messages))
+        let forgets_nothing = self.forgets_nothing.load(Ordering::SeqCst);
+        self.write(self.inner.sent(epoch, if forgets_nothing { Vec::new() } else { messages }))
     }
     fn mend(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<Mended>> {
         self.write(self.inner.mend(epoch))

@@ -36,6 +36,7 @@ mod loading;
 mod model;
 #[cfg(all(unix, any(feature = "amqp", feature = "postgres")))]
 mod network;
+mod outbox;
 mod outcome;
 mod parity;
 #[cfg(feature = "sqlite")]

@@ -14,6 +14,7 @@ mod instance;
 mod keys;
 mod launch;
 mod listeners;
+mod mending;
 mod owed;
 mod remote;
 mod requests;
@@ -26,6 +27,7 @@ mod timers;
 pub use error::RunError;
 pub use handle::{AnyHandle, Handle, Status};
 pub use launch::{Launching, LaunchingByName};
+pub use mending::Mending;
 pub use sharing::WorkerOptions;
 
 pub(crate) use caught::{caught, caught_async};
@@ -170,6 +172,11 @@ impl Runtime {
     /// Removes a listener; whether it was there.
     pub fn remove_listener(&self, id: ListenerId) -> bool {
         self.shared().listeners.remove(id)
+    }
+
+    /// What this runtime has mended that others had left undone.
+    pub fn mended(&self) -> Mending {
+        self.shared().mender.mended()
     }
 
     /// The store, if there is one.
@@ -384,7 +391,10 @@ impl RuntimeBuilder {
         if shared.store().is_some() {
             if shared.sharing.is_some() {
                 sharing::start(&shared).map_err(|error| RunError::Thread(error.to_string()))?;
+                tokio::spawn(mending::run(Arc::clone(&shared)));
             } else {
+                // Before anything new is told.
+                mending::all(&shared).await?;
                 launch::bring_unfinished(&shared).await?;
             }
             tokio::spawn(requests::run(Arc::clone(&shared)));

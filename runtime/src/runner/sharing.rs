@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::RunError;
+use super::mending::{self, Mending};
 use super::shared::Shared;
 use crate::limits;
 use crate::process::ProcessId;
@@ -234,6 +235,13 @@ async fn claim_some(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Shar
     }
     let claimed = store.claim(epoch, room, sharing.options.attempts).await?;
     let full = claimed.records.len() >= room;
+    shared.mender.note(Mending { processes: claimed.lost, ..Mending::default() });
+    if claimed.lost > 0 {
+        // What was to be told of them is told before what comes next.
+        if let Err(error) = mending::take_over(shared).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "messages cannot be taken over yet");
+        }
+    }
     for (pid, reason) in &claimed.parked {
         tracing::error!(%pid, reason, "process parked");
     }

@@ -61,6 +61,8 @@ pub struct Claimed {
     pub parked: Vec<(ProcessId, String)>,
     /// Those whose rows cannot be read, and why; they are the worker's, too.
     pub unreadable: Vec<(ProcessId, String)>,
+    /// How many of all of them were lost with their worker.
+    pub lost: u64,
 }
 
 /// Whose a process is, and how it is claimed: what a row has of it.

@@ -131,6 +131,7 @@ impl Kept {
         for pid in self.claimable(epoch, most) {
             let Some(row) = self.rows.get_mut(&pid) else { continue };
             row.share.attempts += u32::from(row.share.owner.is_some());
+            claimed.lost += u64::from(row.share.owner.is_some());
             if row.share.attempts > attempts {
                 let reason = format!("its worker was lost {} times without a boundary in between", row.share.attempts);
                 row.put_aside(reason.clone());

@@ -113,9 +113,9 @@ const CLAIM: &str = concat!(
                 THEN convert_to(format(
                     'its worker was lost %s times without a boundary in between', c.attempts + h.attempt
                 ), 'UTF8') END
-        FROM chosen AS h WHERE c.id = h.id RETURNING c.id, c.parked
-    ) SELECT NULL::bigint, NULL::bytea, NULL::bytea FROM leased
-    UNION ALL SELECT t.id, t.parked, (SELECT p.pid FROM process AS p WHERE p.id = t.id) FROM taken AS t"
+        FROM chosen AS h WHERE c.id = h.id RETURNING c.id, c.parked, h.attempt
+    ) SELECT NULL::bigint, NULL::bytea, NULL::bytea, NULL::integer FROM leased
+    UNION ALL SELECT t.id, t.parked, (SELECT p.pid FROM process AS p WHERE p.id = t.id), t.attempt FROM taken AS t"
 );
 
 /// For the planner's choice in a transaction that claims: tables that have just been filled are not known to it yet.
@@ -132,6 +132,7 @@ const WORKERS: &str = "SELECT w.epoch, host, os_process, version, queues, slots,
 struct Taken {
     ids: Vec<i64>,
     parked: Vec<(ProcessId, String)>,
+    lost: u64,
     token: Token,
 }
 
@@ -221,7 +222,7 @@ impl Server {
         patience: &mut Patience,
     ) -> Result<Claimed, Fault> {
         let session = self.session().await?;
-        let Some(Taken { ids, parked, token }) = self.take(&session, epoch, bounds).await? else {
+        let Some(Taken { ids, parked, lost, token }) = self.take(&session, epoch, bounds).await? else {
             session.run("ROLLBACK").await?;
             session.keep();
             return Err(StoreErrorKind::Stale.into());
@@ -246,7 +247,7 @@ impl Server {
             Err(fault) => return Err(fault),
         };
         let Page { records, unreadable, .. } = page(&rows, ids.len(), memory)?;
-        Ok(Claimed { records, parked, unreadable })
+        Ok(Claimed { records, parked, unreadable, lost })
     }
 
     /// None under an epoch that is stale.
@@ -265,9 +266,10 @@ impl Server {
         if rows.is_empty() {
             return Ok(None);
         }
-        let mut all = Taken { ids: Vec::new(), parked: Vec::new(), token };
+        let mut all = Taken { ids: Vec::new(), parked: Vec::new(), lost: 0, token };
         for row in &rows {
             let Some(process) = get::<Option<i64>>(row, 0)? else { continue };
+            all.lost += u64::from(get::<Option<i32>>(row, 3)?.is_some_and(|attempt| attempt > 0));
             if get::<Option<&[u8]>>(row, 1)?.is_some() {
                 all.parked.push((pid(row, 2)?, text(row, 1)?));
             } else {

@@ -83,7 +83,8 @@ fn for_a_resume() -> Awaiting {
 
 /// What is claimed, where all of it can be.
 async fn claim(store: &dyn Store, epoch: Epoch) -> Vec<String> {
-    let Claimed { records, parked, unreadable } = store.claim(epoch, 10_000, crate::limits::ATTEMPTS).await.unwrap();
+    let Claimed { records, parked, unreadable, .. } =
+        store.claim(epoch, 10_000, crate::limits::ATTEMPTS).await.unwrap();
     assert_eq!((parked, unreadable), (Vec::new(), Vec::new()));
     records.iter().map(|record| record.pid.to_string()).collect()
 }
