@@ -243,3 +243,11 @@ pub const RENEWAL: Duration = Duration::from_secs(2);
 /// How often work is looked for that nobody announces: a time that comes, a lease that lapses, and what was announced while
 /// it could not be heard.
 pub const WORK: Duration = Duration::from_secs(1);
+/// How often a worker on a SQLite file looks whether others have written something for it: sooner than anyone notices, and a
+/// look costs some microseconds.
+pub const SQLITE_WORK_POLL: Duration = Duration::from_millis(20);
+/// How often a writer looks whether the transaction of another OS process on its SQLite file is over: about as long as a short
+/// one takes.
+pub const SQLITE_TURN: Duration = Duration::from_micros(500);
+/// How long a SQLite log that others go on writing holds them up while the rest of it is copied: some times what that takes.
+pub const SQLITE_RESTART: Duration = Duration::from_millis(500);

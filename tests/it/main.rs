@@ -11,6 +11,8 @@ mod broker;
 #[cfg(feature = "sqlite")]
 mod by_hand;
 mod chains;
+#[cfg(all(unix, feature = "postgres", feature = "sqlite"))]
+mod chaos;
 mod children;
 mod communicator;
 mod control;

@@ -38,7 +38,7 @@ mod file {
 
 #[cfg(feature = "sqlite")]
 mod sqlite {
-    use procession::store::conformance::{Subject, conformance};
+    use procession::store::conformance::{Subject, conformance, sharing_conformance};
     use procession::store::{SqliteOptions, SqliteStore};
     use std::sync::Arc;
 
@@ -53,6 +53,7 @@ mod sqlite {
     }
 
     conformance!(keeps, empty);
+    sharing_conformance!(shares, empty);
 }
 
 #[cfg(all(unix, feature = "postgres"))]

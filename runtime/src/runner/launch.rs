@@ -337,7 +337,9 @@ async fn create_stored(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunE
     }
     let creation = {
         let _adopting = shared.adoption.read().await;
-        let creation = store.create(shared.env.epoch(), row).await?;
+        // Under the epoch that the process in memory writes under, even if the worker has joined anew since.
+        let creation = store.create(live.core().epoch, row).await;
+        let creation = creation.inspect_err(|error| shared.doubt(error))?;
         if creation == Creation::Created {
             let slot = Slot::new(pid.clone());
             if new.placement.unowned {

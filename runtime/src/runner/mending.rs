@@ -11,7 +11,7 @@ use super::RunError;
 use super::shared::Shared;
 use crate::limits;
 use crate::process::ProcessId;
-use crate::store::{OwedReply, Unsent};
+use crate::store::{OwedReply, StoreErrorKind, Unsent};
 
 /// What a runtime has mended so far: [`Runtime::mended`](crate::Runtime::mended).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -89,19 +89,24 @@ pub(super) async fn run(shared: Arc<Shared>) {
     // Not all of those that start together look at the same time as they start.
     let mut mended = Instant::now();
     loop {
-        if let Err(error) = take_over(&shared).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "messages cannot be taken over");
-        }
+        logged("messages cannot be taken over", take_over(&shared).await);
         if mended.elapsed() >= limits::MEND {
             mended = Instant::now();
-            if let Err(error) = mend(&shared).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "nothing can be mended");
-            }
+            logged("nothing can be mended", mend(&shared).await);
         }
         tokio::select! {
             () = shared.closed() => return,
             () = tokio::time::sleep(limits::RECONCILE) => {}
         }
+    }
+}
+
+fn logged(what: &str, mended: Result<(), RunError>) {
+    match mended {
+        // A worker that was not heard from joins anew, and tells of it.
+        Err(RunError::Store(error)) if error.kind() == StoreErrorKind::Stale => {}
+        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "{what}"),
+        Ok(()) => {}
     }
 }
 

@@ -6,6 +6,7 @@ mod boundary;
 mod caught;
 mod commit;
 mod drive;
+mod elsewhere;
 mod entry;
 mod error;
 mod handle;
@@ -13,6 +14,7 @@ mod hooks;
 mod instance;
 mod keys;
 mod launch;
+mod lease;
 mod listeners;
 mod mending;
 mod owed;
@@ -36,7 +38,7 @@ pub(crate) use instance::{ProcessType, TypeOf};
 use std::fmt;
 use std::future::IntoFuture;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, SystemClock};
 use crate::communicator::Communicator;
@@ -374,8 +376,13 @@ impl RuntimeBuilder {
         }
         let store = self.store.filter(|_| !self.volatile);
         let sharing = self.worker.filter(|_| store.is_some()).map(|options| Sharing::new(options, self.concurrent));
+        let asked = Instant::now();
         let epoch = match (&store, &sharing) {
-            (Some(store), Some(sharing)) => sharing.join(store).await?,
+            (Some(store), Some(sharing)) => {
+                let epoch = sharing.join(store).await?;
+                sharing.lease.granted(asked);
+                epoch
+            }
             (Some(store), None) => store.acquire().await?,
             (None, _) => Epoch::default(),
         };

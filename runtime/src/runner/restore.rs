@@ -150,8 +150,10 @@ impl Shared {
         let (Some(store), Some(entry)) = (self.store(), self.entry(pid)) else { return Ok(()) };
         let delivered = self.delivered();
         for row in store.requests(None).await?.into_iter().filter(|row| row.pid == *pid && Some(row.id) <= delivered) {
-            if let Ok(request) = row.request {
-                let _ = self.post(&entry, Mail { id: Some(row.id), request, reply: None });
+            match row.request {
+                Ok(request) => drop(self.post(&entry, Mail { id: Some(row.id), request, reply: None })),
+                // Whoever delivered it before may not have been the one to discard it.
+                Err(_) => self.discard(row.id).await?,
             }
         }
         Ok(())

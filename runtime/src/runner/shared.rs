@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Notify, RwLock, Semaphore, oneshot};
+use tokio::sync::{Notify, RwLock, Semaphore};
 use tracing::Instrument;
 use uuid::Uuid;
 
 use super::RunError;
 use super::caught::caught_async;
 use super::drive::Driver;
-use super::entry::{Entry, Inner, Mail, Resident};
+use super::elsewhere::Elsewhere;
+use super::entry::{Entry, Inner, Mail, Reply, Resident};
 use super::keys::Keys;
 use super::listeners::Listeners;
 use super::mending::Mender;
@@ -54,7 +55,8 @@ pub(crate) struct Shared {
     /// Read by who files a request, written by who delivers: so a reply is known before it is due.
     pub(crate) filing: RwLock<()>,
     pub(crate) filed: Notify,
-    replies: Mutex<HashMap<RequestId, oneshot::Sender<Result<bool, RunError>>>>,
+    replies: Mutex<HashMap<RequestId, Reply>>,
+    pub(crate) elsewhere: Elsewhere,
     closing: AtomicBool,
     aborting: AtomicBool,
     closed: Notify,
@@ -105,6 +107,7 @@ impl Shared {
             filing: RwLock::new(()),
             filed: Notify::new(),
             replies: Mutex::default(),
+            elsewhere: Elsewhere::default(),
             closing: AtomicBool::new(false),
             aborting: AtomicBool::new(false),
             closed: Notify::new(),
@@ -156,6 +159,15 @@ impl Shared {
         };
         if let Some(known) = known {
             return Arc::clone(&known.slot);
+        }
+        let epoch = entry.lock().resident.as_ref().map(|resident| resident.live.core().epoch);
+        if let Some(sharing) = &self.sharing
+            && (!sharing.lease.is_granted() || epoch != Some(self.env.epoch()))
+        {
+            // The worker gave up what it has since the process was created, and may have missed this one.
+            self.resting.fetch_add(1, Ordering::Relaxed);
+            self.evict(entry);
+            return Arc::clone(&entry.slot);
         }
         if let Some(remote) = &self.remote {
             let creation = Transition { pid: entry.pid(), from: None, to: ProcessState::Created };
@@ -225,6 +237,9 @@ impl Shared {
         self.fill_watchers(entry.pid(), &end);
         entry.slot.fill(end);
         self.listeners.forget(entry.pid());
+        if let Some(sharing) = &self.sharing {
+            sharing.has_gone(entry.pid());
+        }
         if let Some(parent) = entry.parent.as_ref().and_then(|parent| self.entry(parent)) {
             self.wake_if_ready(&parent);
         }
@@ -263,6 +278,9 @@ impl Shared {
     fn wake_entry(self: &Arc<Self>, entry: &Arc<Entry>) {
         let resident = {
             let mut inner = entry.lock();
+            if inner.gone {
+                return;
+            }
             if self.closing.load(Ordering::Acquire) && !inner.driven {
                 drop(inner);
                 return entry.close();
@@ -345,12 +363,18 @@ impl Shared {
         Ok(())
     }
 
-    pub(crate) fn expect_reply(&self, id: RequestId, reply: oneshot::Sender<Result<bool, RunError>>) {
-        lock(&self.replies).insert(id, reply);
+    /// Who asked is to be answered when the request, which is a row, was dealt with. Where workers share the store, the row may be
+    /// gone before it is seen here.
+    pub(crate) fn expect_reply(&self, id: RequestId, pid: &ProcessId, request: Request, reply: Reply) {
+        if self.sharing.is_some() {
+            self.elsewhere.wait(id, pid.clone(), request, reply);
+        } else {
+            lock(&self.replies).insert(id, reply);
+        }
     }
 
-    pub(crate) fn take_reply(&self, id: RequestId) -> Option<oneshot::Sender<Result<bool, RunError>>> {
-        lock(&self.replies).remove(&id)
+    pub(crate) fn take_reply(&self, id: RequestId) -> Option<Reply> {
+        lock(&self.replies).remove(&id).or_else(|| self.elsewhere.take(id))
     }
 
     /// Asks the same of a child; it is a row before this returns.
@@ -456,22 +480,36 @@ impl Shared {
         self.left.load(Ordering::Acquire)
     }
 
-    /// Lets go of all processes: they are others' by now. Those whose steps run go when these try to write.
-    pub(crate) fn let_go(self: &Arc<Self>) {
+    /// Lets go of all processes: they are others' by now.
+    pub(crate) fn let_go(&self) {
         for entry in self.entries() {
-            let resident = {
-                let mut inner = entry.lock();
-                if inner.driven {
-                    continue;
-                }
-                inner.resident.take()
-            };
-            if resident.is_some() {
-                self.resting.fetch_sub(1, Ordering::Relaxed);
-            }
-            drop(resident);
-            self.pass_on(&entry);
+            self.evict(&entry);
         }
+    }
+
+    /// Lets go of a process: at once where it rests, else as soon as its driver sees it, which cuts off the step that runs. What that
+    /// leads to could not be written. Whether it is gone.
+    pub(crate) fn evict(&self, entry: &Entry) -> bool {
+        let resident = {
+            let mut inner = entry.lock();
+            inner.evicted = true;
+            if inner.driven {
+                drop(inner);
+                entry.signal.store(true, Ordering::Relaxed);
+                entry.bell.notify_one();
+                return false;
+            }
+            // Nobody wakes it any more.
+            inner.gone = true;
+            inner.resident.take()
+        };
+        if resident.is_some() {
+            self.resting.fetch_sub(1, Ordering::Relaxed);
+        }
+        // Its fields are the user's.
+        drop(resident);
+        self.pass_on(entry);
+        true
     }
 
     /// A process goes on in another worker: who waits for its end is told when the store has it.
@@ -484,7 +522,10 @@ impl Shared {
         self.listeners.forget(entry.pid());
         self.watch(&entry.slot);
         for mail in entry.take_mail() {
-            mail.answer(Err(RunError::Suspended(entry.pid().clone())));
+            self.pass_mail_on(entry.pid(), mail);
+        }
+        if let Some(sharing) = &self.sharing {
+            sharing.has_gone(entry.pid());
         }
     }
 
@@ -518,6 +559,7 @@ impl Shared {
     /// Who waits for a reply finds its sender gone, which says that the runtime is closed.
     pub(crate) fn forget_replies(&self) {
         lock(&self.replies).clear();
+        self.elsewhere.forget();
     }
 }
 

@@ -79,9 +79,9 @@
 //!
 //! 27. A process that a worker [cannot load](Store::fail) is given to others; it counts as an attempt, and the last one parks the
 //!     process with the worker's reason.
-//! 28. A process that has been lost with its worker [`limits::SUSPECT`](crate::limits::SUSPECT) times since its last boundary is a
-//!     suspect: no worker has two of them, whose next boundary is yet to come. So a process that kills its workers
-//!     parks no other.
+//! 28. A process that has had [`limits::SUSPECT`](crate::limits::SUSPECT) attempts since its last boundary is a suspect: no
+//!     worker has two of them at work, whose next boundary is yet to come. A claim gives one at most, and none while its worker
+//!     has one that is neither paused nor waiting. So a process that kills its workers parks no other.
 //! 29. What was parked can be claimed after it was [unparked](Store::unpark), and starts anew with its attempts. One that is not
 //!     parked is left as it is.
 //! 30. [`standing`](Store::standing) gives every process that has not ended, the parked ones too, in the order of creation, in
@@ -194,7 +194,8 @@ pub trait Store: Send + Sync + 'static {
     /// Requests that no commit has applied yet, after one that is known, in order.
     fn requests(&self, after: Option<RequestId>) -> BoxFuture<'_, StoreResult<Vec<RequestRow>>>;
 
-    /// Removes requests to processes that have ended or do not exist, which nobody will apply.
+    /// Removes requests to processes that have ended or do not exist, which nobody will apply, or that their owner has dealt with. One to
+    /// a process that has not ended and is not the worker's is left as it is.
     fn discard_requests(&self, epoch: Epoch, requests: Vec<RequestId>) -> BoxFuture<'_, StoreResult<()>>;
 
     /// Keeps that a process owes a reply at its end, to someone who waits elsewhere. It is durable when this returns.

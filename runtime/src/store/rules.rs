@@ -66,7 +66,11 @@ pub(super) trait Table {
 }
 
 /// A process that may still change.
-fn open<'t>(table: &'t mut impl Table, pid: &ProcessId, operation: &'static str) -> StoreResult<&'t mut Row> {
+pub(super) fn open<'t>(
+    table: &'t mut impl Table,
+    pid: &ProcessId,
+    operation: &'static str,
+) -> StoreResult<&'t mut Row> {
     let refused = match table.row(pid)? {
         None => Some(StoreErrorKind::NotFound),
         Some(row) if row.record.state.is_terminal() => Some(StoreErrorKind::Ended),
@@ -267,6 +271,20 @@ pub(super) fn put_memo(
 pub(super) fn park(table: &mut impl Table, pid: &ProcessId, reason: String) -> StoreResult<()> {
     open(table, pid, "park")?.put_aside(reason);
     Ok(())
+}
+
+/// Lets a parked process go on, for whoever takes it; whether it was parked.
+pub(super) fn unpark(table: &mut impl Table, pid: &ProcessId) -> StoreResult<bool> {
+    const OPERATION: &str = "unpark";
+    match table.row(pid)? {
+        None => return Err(table.refuse(StoreErrorKind::NotFound, OPERATION, pid)),
+        Some(row) if row.record.parked.is_none() => return Ok(false),
+        Some(_) => {}
+    }
+    let row = changed(table, pid, OPERATION)?;
+    row.record.parked = None;
+    row.share.begin_anew(None);
+    Ok(true)
 }
 
 /// Brings a process back to a snapshot; gives it as it is then.

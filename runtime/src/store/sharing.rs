@@ -61,8 +61,9 @@ pub struct Claimed {
     pub parked: Vec<(ProcessId, String)>,
     /// Those whose rows cannot be read, and why; they are the worker's, too.
     pub unreadable: Vec<(ProcessId, String)>,
-    /// How many of all of them were lost with their worker.
-    pub lost: u64,
+    /// Which of these have had attempts since their last boundary, and how many. One that has had
+    /// [`limits::SUSPECT`](crate::limits::SUSPECT) is a suspect: no other is given before its next boundary.
+    pub attempts: Vec<(ProcessId, u32)>,
 }
 
 /// Whose a process is, and how it is claimed: what a row has of it.
@@ -72,7 +73,7 @@ pub(super) struct Share {
     pub(super) priority: i32,
     /// The epoch of the worker that has it, whether or not its lease has lapsed.
     pub(super) owner: Option<Epoch>,
-    /// Claims after a worker was lost, since the last boundary.
+    /// Claims after a worker was lost, and failures to load it, since the last boundary.
     pub(super) attempts: u32,
 }
 

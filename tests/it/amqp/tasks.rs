@@ -94,6 +94,43 @@ async fn a_task_that_two_sent_is_answered_to_both() {
     worker.remove_task_subscriber(&identifier).await.unwrap();
 }
 
+/// Senders that number their tasks begin with the same number.
+#[tokio::test]
+#[ignore = "needs RabbitMQ: cargo xtask test"]
+async fn tasks_without_ids_of_two_senders_are_two() {
+    let broker = Broker::shared();
+    let options = options();
+    let worker = Arc::new(connect(&broker, &options).await);
+    let ids = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let (seen, go_on) = (Arc::clone(&ids), Arc::new(tokio::sync::Semaphore::new(0)));
+    let released = Arc::clone(&go_on);
+    let subscriber = move |task: Incoming| {
+        seen.lock().unwrap().push(task.id);
+        let released = Arc::clone(&released);
+        async move {
+            // Neither is done before the other has come.
+            released.acquire().await.unwrap().forget();
+            Ok(Answer::Value(task.body))
+        }
+    };
+    let identifier = worker.add_task_subscriber(Arc::new(subscriber), None).await.unwrap();
+    let peers = [Peer::new(&broker).await, Peer::new(&broker).await];
+    let queue = task_queue_of(&options);
+    let tasks = queue.replace(".queue", ".tasks");
+    for (number, peer) in peers.iter().enumerate() {
+        peer.bind(&tasks, peer.queue.as_str()).await;
+        peer.send(&tasks, &queue, format!("[{number}, false]").as_bytes()).await;
+    }
+    eventually(|| async { ids.lock().unwrap().len() == 2 }).await;
+    go_on.add_permits(2);
+    for (number, peer) in peers.iter().enumerate() {
+        assert_eq!(peer.last_reply().await, ReplyBody::Value(Node::from(i64::try_from(number).unwrap())));
+    }
+    let ids = ids.lock().unwrap();
+    assert_ne!(ids[0], ids[1], "a launcher knows a process by the id of its task");
+    worker.remove_task_subscriber(&identifier).await.unwrap();
+}
+
 /// How a task is answered.
 type Answering = fn(Incoming) -> Answered;
 

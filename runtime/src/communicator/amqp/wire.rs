@@ -80,11 +80,17 @@ pub(super) fn reply_address(delivery: &Delivery) -> Option<ReplyAddress> {
     })
 }
 
-/// What tells a task from others: its message id, or what its sender knows it by.
+/// What tells a task from others: its message id, or what its sender knows it by, which is the sender's own.
 pub(super) fn task_id(delivery: &Delivery) -> String {
     let properties = &delivery.properties;
-    let id = properties.message_id().as_ref().or(properties.correlation_id().as_ref());
-    id.map_or_else(message_id, ToString::to_string)
+    if let Some(id) = properties.message_id() {
+        return id.to_string();
+    }
+    match (properties.correlation_id(), properties.reply_to()) {
+        (Some(id), Some(sender)) => format!("{id} of {sender}"),
+        (Some(id), None) => id.to_string(),
+        (None, _) => message_id(),
+    }
 }
 
 /// A reply, without its way.

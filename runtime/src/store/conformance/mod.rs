@@ -276,6 +276,8 @@ macro_rules! __store_conformance {
             a_stale_sender_takes_over_and_forgets_nothing
             mending_what_is_right_changes_nothing
             a_store_with_one_owner_refuses_workers_and_placements
+            an_unparked_process_is_unfinished
+            standings_are_of_all_that_have_not_ended
         }
     };
     ($attributes:tt $name:ident, $factory:expr; $($property:ident)*) => {

@@ -18,6 +18,7 @@ mod owed;
 mod ownership;
 mod requests;
 mod snapshots;
+mod standing;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -32,7 +33,6 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use self::disk::{Disk, Failure, is_read_only};
-use self::index::Index;
 use self::journal::{Made, View};
 use self::lock::{CHANGE_LOCK, Patience};
 use self::ownership::Owned;
@@ -41,7 +41,7 @@ use super::rules::{self, Retention, Table};
 use super::sharing::refuse_placement;
 use super::{
     Commit, Committed, Creation, Epoch, HistoryEntry, Mended, NewProcess, OwedReply, Page, Record, ReportLine,
-    RequestId, RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult, Unsent,
+    RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Unsent,
 };
 use crate::clock::Timestamp;
 use crate::limits;
@@ -358,14 +358,8 @@ impl Inner {
 
     fn page(&self, wanted: &Wanted, after: Option<u64>, most: usize) -> StoreResult<Page> {
         self.read("list", |view, state| {
-            let read;
-            let index = if let Some(owned) = &state.owned {
-                &owned.index
-            } else {
-                read = Index::read(view)?;
-                &read
-            };
-            index.page(view, after, most, |entry| match wanted {
+            let mut read = None;
+            standing::index_of(view, state, &mut read)?.page(view, after, most, |entry| match wanted {
                 Wanted::Unfinished => entry.is_unfinished(),
                 Wanted::In(states) => entry.is_in(states),
             })
@@ -619,6 +613,15 @@ impl Store for FileStore {
     ) -> BoxFuture<'a, StoreResult<Record>> {
         let (pid, tag, subject) = (pid.clone(), tag.to_owned(), self.of(pid));
         self.change(epoch, "restore", subject, move |rows| snapshots::restore(rows, &pid, &tag, at))
+    }
+
+    fn unpark<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>> {
+        let (pid, subject) = (pid.clone(), self.of(pid));
+        self.change(epoch, "unpark", subject, move |rows| rules::unpark(rows, &pid))
+    }
+
+    fn standing(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<StandingPage>> {
+        Box::pin(self.run("look over the processes in", move |inner| inner.standing(after, most)))
     }
 
     fn delete<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>> {

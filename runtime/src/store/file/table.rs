@@ -88,6 +88,21 @@ impl View<'_> {
         Ok(self.row(pid)?.map(|(row, _)| row.record))
     }
 
+    /// How many of the children that a process waits for are parked, or are not there.
+    pub(super) fn vain_children(&self, parent: &Record) -> StoreResult<usize> {
+        if parent.open_children == 0 {
+            return Ok(0);
+        }
+        let failed = |error| failed("read", of_process(&parent.pid, self.disk().root()), error);
+        let mut vain = 0;
+        for child in self.row(&parent.pid)?.iter().flat_map(|(row, _)| &row.open) {
+            let parked = self.read(&parked_path(child)).map_err(failed)?.is_some();
+            let there = self.read(&process_path(child)).map_err(failed)?.is_some();
+            vain += usize::from(parked || !there);
+        }
+        Ok(vain)
+    }
+
     pub(super) fn holder(&self, key: &str) -> StoreResult<Option<ProcessId>> {
         let failed = |error| failed("find a key in", self.disk().root().display(), error);
         let found: Option<KeyDocument> = self.document(&key_path(key)).map_err(failed)?;

@@ -17,8 +17,8 @@ use super::rules::{self, Retention, Row, Table};
 use super::snapshot::{check_number, check_tag, copy, listed};
 use super::{
     Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, Mended, Message, NewProcess, OwedReply, Page, Record,
-    ReportLine, RequestId, RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult, Unsent, Worker,
-    WorkerRow,
+    ReportLine, RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Unsent,
+    Worker, WorkerRow,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::limits;
@@ -438,7 +438,11 @@ impl Store for MemoryStore {
             let mut kept = self.lock();
             kept.fence(epoch, "discard requests to", Of::Any)?;
             for request in requests {
-                kept.requests.remove(&request);
+                // Others apply what is asked of theirs.
+                let owned = kept.owned;
+                if kept.requests.get(&request).is_some_and(|(pid, _)| owned || kept.is_own(epoch, pid)) {
+                    kept.requests.remove(&request);
+                }
             }
             Ok(())
         })
@@ -551,6 +555,24 @@ impl Store for MemoryStore {
 
     fn hand_over(&self, epoch: Epoch, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<()>> {
         Box::pin(async move { self.lock().hand_over(epoch, &processes) })
+    }
+
+    fn fail<'a>(
+        &'a self,
+        epoch: Epoch,
+        pid: &'a ProcessId,
+        reason: String,
+        attempts: u32,
+    ) -> BoxFuture<'a, StoreResult<bool>> {
+        self.write(epoch, "give up", Of::Own(pid), move |kept| kept.fail(pid, reason, attempts))
+    }
+
+    fn unpark<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>> {
+        self.write(epoch, "unpark", Of::Process(pid), |kept| kept.unpark(pid))
+    }
+
+    fn standing(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<StandingPage>> {
+        self.read(move |kept| kept.standing(after, most))
     }
 
     fn work(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -10,8 +11,8 @@ use super::{Kept, MemoryStore, refuse};
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::process::{ProcessId, ProcessState};
-use crate::store::rules::Row;
-use crate::store::{Claimed, Epoch, StoreErrorKind, StoreResult, Worker, WorkerRow};
+use crate::store::rules::{self, Row};
+use crate::store::{Claimed, Epoch, Standing, StandingPage, StoreErrorKind, StoreResult, Worker, WorkerRow};
 
 /// The workers that have joined, by their epochs.
 pub(super) type Workers = BTreeMap<Epoch, Member>;
@@ -130,8 +131,7 @@ impl Kept {
         let mut claimed = Claimed::default();
         for pid in self.claimable(epoch, most) {
             let Some(row) = self.rows.get_mut(&pid) else { continue };
-            row.share.attempts += u32::from(row.share.owner.is_some());
-            claimed.lost += u64::from(row.share.owner.is_some());
+            row.share.attempts = attempts_of(row);
             if row.share.attempts > attempts {
                 let reason = format!("its worker was lost {} times without a boundary in between", row.share.attempts);
                 row.put_aside(reason.clone());
@@ -139,12 +139,65 @@ impl Kept {
             } else {
                 row.share.owner = Some(epoch);
                 claimed.records.push(row.record.clone());
+                if row.share.attempts > 0 {
+                    claimed.attempts.push((pid, row.share.attempts));
+                }
             }
         }
         Ok(claimed)
     }
 
-    /// The processes that a worker may claim, in the order in which they are to run.
+    /// Gives a process up that the worker cannot load; whether it was parked.
+    pub(super) fn fail(&mut self, pid: &ProcessId, reason: String, attempts: u32) -> StoreResult<bool> {
+        let row = rules::open(self, pid, "give up")?;
+        row.share.attempts += 1;
+        row.share.owner = None;
+        let parked = row.share.attempts >= attempts;
+        if parked {
+            row.put_aside(reason);
+        } else {
+            self.call_for(pid);
+        }
+        Ok(parked)
+    }
+
+    pub(super) fn unpark(&mut self, pid: &ProcessId) -> StoreResult<bool> {
+        let unparked = rules::unpark(self, pid)?;
+        if unparked {
+            self.call_for(pid);
+        }
+        Ok(unparked)
+    }
+
+    pub(super) fn standing(&self, after: Option<u64>, most: usize) -> StandingPage {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut page = StandingPage::default();
+        for (order, pid) in self.order.range((start, Bound::Unbounded)) {
+            let Some(row) = self.rows.get(pid).filter(|row| !row.record.state.is_terminal()) else { continue };
+            if page.standings.len() == most.max(1) {
+                return page;
+            }
+            page.standings.push(self.standing_of(row));
+            page.next = Some(*order);
+        }
+        page.next = None;
+        page
+    }
+
+    fn standing_of(&self, row: &Row) -> Standing {
+        let is_vain = |child: &&ProcessId| self.rows.get(*child).is_none_or(|child| child.record.parked.is_some());
+        Standing {
+            queue: row.share.queue.clone(),
+            priority: row.share.priority,
+            // Who has acquired the store has all of them, whoever had them before.
+            owner: row.share.owner.filter(|_| !self.owned).map(|owner| (owner, self.is_alive(owner))),
+            attempts: row.share.attempts,
+            ..Standing::new(&row.record, row.open.iter().filter(is_vain).count())
+        }
+    }
+
+    /// The processes that a worker may claim, in the order in which they are to run: of suspects, the first one, and none
+    /// while it has one at work.
     fn claimable(&self, epoch: Epoch, most: usize) -> Vec<ProcessId> {
         let Some(member) = self.workers.get(&epoch) else { return Vec::new() };
         let asked: HashSet<&ProcessId> = self.requests.values().map(|(pid, _)| pid).collect();
@@ -155,7 +208,9 @@ impl Kept {
         };
         let mut rows: Vec<_> = self.rows.values().filter(can_be_had).collect();
         rows.sort_by_key(|row| (Reverse(row.share.priority), row.order));
-        rows.into_iter().take(most).map(|row| row.record.pid.clone()).collect()
+        let mut taken = self.rows.values().any(|row| row.share.owner == Some(epoch) && is_suspect_at_work(row));
+        let calm = |row: &&Row| attempts_of(row) < limits::SUSPECT || !std::mem::replace(&mut taken, true);
+        rows.into_iter().filter(calm).take(most).map(|row| row.record.pid.clone()).collect()
     }
 
     pub(super) fn workers(&self) -> Vec<WorkerRow> {
@@ -200,6 +255,17 @@ impl Kept {
         let waits = waits.filter(|row| self.live_owner(row).is_none()).filter_map(|row| row.record.awaiting.wake_at);
         leases.chain(waits).filter(|time| *time > told).min()
     }
+}
+
+/// How many attempts a process that is claimed has had then.
+fn attempts_of(row: &Row) -> u32 {
+    row.share.attempts + u32::from(row.share.owner.is_some())
+}
+
+/// Whether a process that some worker has may kill it. One that rests does not.
+fn is_suspect_at_work(row: &Row) -> bool {
+    let rests = row.record.paused || row.record.state == ProcessState::Waiting;
+    row.is_unfinished() && row.share.attempts >= limits::SUSPECT && !rests
 }
 
 /// Whether there is something to do for whoever has a process.

@@ -21,6 +21,11 @@ pub(super) enum Change<'a> {
     Park {
         reason: &'a str,
     },
+    Fail {
+        reason: &'a str,
+        attempts: u32,
+    },
+    Unpark,
     Owe {
         reply: &'a OwedReply,
     },
@@ -44,6 +49,8 @@ pub(super) enum Change<'a> {
 #[derive(Debug)]
 pub(super) enum Changed {
     Nothing,
+    /// Whether something was changed.
+    Made(bool),
     Removed(u64),
     Restored(Box<Record>),
 }
@@ -67,6 +74,7 @@ impl Server {
 
     /// Names the process.
     pub(super) fn refusal(&self, operation: &'static str, pid: &ProcessId, fault: Fault) -> StoreError {
+        self.count(fault.kind);
         fault.into_error(operation, format_args!("process `{pid}` in {}", self.name()))
     }
 
@@ -133,7 +141,7 @@ impl Transaction<'_> {
     fn may(&self, change: &Change<'_>) -> Result<(), StoreErrorKind> {
         let row = self.seen.process(self.pid).map(|found| found.row);
         match (change, row) {
-            (Change::Park { .. }, Some(row)) => self.seen.owns(self.epoch, row),
+            (Change::Park { .. } | Change::Fail { .. }, Some(row)) => self.seen.owns(self.epoch, row),
             (Change::Restore { .. }, Some(row)) => self.seen.takes(self.epoch, row),
             _ => self.seen.fence.holds(self.epoch),
         }
@@ -150,6 +158,8 @@ impl Transaction<'_> {
         let there = || found.ok_or(StoreErrorKind::NotFound);
         match change {
             Change::Park { reason } => self.park(there()?, reason).await,
+            Change::Fail { reason, attempts } => self.fail(there()?, reason, *attempts).await,
+            Change::Unpark => self.unpark(there()?).await,
             Change::Owe { reply } => self.owe(there()?, reply).await,
             Change::Save { tag, at } => self.save(there()?, tag, *at).await,
             Change::Restore { tag, at, history } => self.restore(there()?, tag, *at, *history).await,
@@ -171,6 +181,30 @@ impl Transaction<'_> {
         let sql = "UPDATE checkpoint SET parked = $2, owner = 0 WHERE id = $1";
         self.session.query(sql, &[&found.id, &reason.as_bytes()]).await?;
         Ok(Changed::Nothing)
+    }
+
+    async fn fail(&self, found: Found<'_>, reason: &str, attempts: u32) -> Result<Changed, Fault> {
+        const FAIL: &str = "WITH failed AS (
+                UPDATE checkpoint SET attempts = attempts + 1, owner = 0,
+                    parked = CASE WHEN attempts + 1 >= $3 THEN $2::bytea END
+                WHERE id = $1 RETURNING parked IS NOT NULL AS parked
+            ), heard AS MATERIALIZED (
+                SELECT pg_notify(current_schema(), '0') AS done FROM failed WHERE NOT parked
+            ) SELECT parked, (SELECT count(done) FROM heard) FROM failed";
+        if found.row.ended {
+            return Err(StoreErrorKind::Ended.into());
+        }
+        let attempts = i32::try_from(attempts).unwrap_or(i32::MAX);
+        let rows = self.session.query(FAIL, &[&found.id, &reason.as_bytes(), &attempts]).await?;
+        Ok(Changed::Made(rows.first().map(|row| get(row, 0)).transpose()?.unwrap_or_default()))
+    }
+
+    async fn unpark(&self, found: Found<'_>) -> Result<Changed, Fault> {
+        const UNPARK: &str = "WITH unparked AS (
+                UPDATE checkpoint SET parked = NULL, owner = 0, attempts = 0 WHERE id = $1 AND parked IS NOT NULL
+                RETURNING id
+            ) SELECT pg_notify(current_schema(), '0') FROM unparked";
+        Ok(Changed::Made(!self.session.query(UNPARK, &[&found.id]).await?.is_empty()))
     }
 
     async fn owe(&self, found: Found<'_>, reply: &OwedReply) -> Result<Changed, Fault> {

@@ -247,6 +247,7 @@ impl Committer {
     }
 
     fn refusal(&self, work: &Work, kind: StoreErrorKind) -> crate::store::StoreError {
+        self.server.count(kind);
         let subject = format_args!("process `{}` in {}", work.pid(), self.server.name());
         crate::store::StoreError::new(kind, work.operation(), subject)
     }

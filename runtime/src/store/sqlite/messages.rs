@@ -5,11 +5,14 @@ use uuid::Uuid;
 
 use super::error::Fault;
 use super::ledger::{Id, Ledger};
+use super::sharing::NOBODY;
+use crate::clock::{Clock, SystemClock};
 use crate::process::ProcessId;
 use crate::store::{Epoch, Mended, Message, OwedReply, Unsent};
 
-/// Whose sender, a column of this name, writes no more and is not who asks. One at a time owns the store: it is any other.
-const LEFT_BEHIND: &str = "sender <> ?1";
+/// Whose sender, a column of this name, writes no more and is not who asks. Where one owns the store there are no workers: it is any
+/// other.
+const LEFT_BEHIND: &str = "sender <> ?1 AND sender NOT IN (SELECT epoch FROM worker WHERE lapsed = 0)";
 
 impl Ledger<'_> {
     /// Keeps messages after all others, unless they are there.
@@ -27,8 +30,9 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    pub(super) fn unsent(&self, epoch: Epoch, most: usize) -> Result<Unsent, Fault> {
+    pub(super) fn unsent(&mut self, epoch: Epoch, most: usize) -> Result<Unsent, Fault> {
         self.fence(epoch)?;
+        self.find_lapsed(SystemClock.now())?;
         let (sender, most) = (epoch.0.cast_signed(), i64::try_from(most).unwrap_or(i64::MAX));
         let mut unsent = Unsent::default();
         let sql = format!("SELECT id, pid, body FROM message WHERE {LEFT_BEHIND} ORDER BY ordinal LIMIT ?2");
@@ -52,7 +56,7 @@ impl Ledger<'_> {
         Ok(unsent)
     }
 
-    pub(super) fn sent(&self, epoch: Epoch, messages: &[Uuid]) -> Result<(), Fault> {
+    pub(super) fn sent(&mut self, epoch: Epoch, messages: &[Uuid]) -> Result<(), Fault> {
         self.fence(epoch)?;
         let mut delete = self.connection.prepare_cached("DELETE FROM message WHERE id = ?1")?;
         for id in messages {
@@ -77,6 +81,7 @@ impl Ledger<'_> {
         if !parents.is_empty() {
             // What is remembered of them is no more true.
             self.known.clear();
+            self.news.tell(NOBODY);
         }
         Ok(Mended { children: parents.len() as u64 })
     }

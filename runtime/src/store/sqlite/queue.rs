@@ -11,7 +11,8 @@ use crate::clock::Timestamp;
 use crate::limits;
 use crate::process::ProcessId;
 use crate::store::{
-    Commit, Committed, Creation, Epoch, Mended, NewProcess, OwedReply, Record, RequestId, StoreResult, Unsent,
+    Claimed, Commit, Committed, Creation, Epoch, Mended, NewProcess, OwedReply, Record, RequestId, StoreResult, Unsent,
+    Worker,
 };
 
 /// What the writer is asked to do.
@@ -85,6 +86,33 @@ pub(super) enum Work {
         pid: ProcessId,
     },
     Acquire,
+    Join {
+        worker: Worker,
+        lease: Duration,
+    },
+    Renew {
+        epoch: Epoch,
+        slots_used: u32,
+    },
+    Claim {
+        epoch: Epoch,
+        most: usize,
+        attempts: u32,
+    },
+    HandOver {
+        epoch: Epoch,
+        processes: Vec<ProcessId>,
+    },
+    Fail {
+        epoch: Epoch,
+        pid: ProcessId,
+        reason: String,
+        attempts: u32,
+    },
+    Unpark {
+        epoch: Epoch,
+        pid: ProcessId,
+    },
     Release {
         epoch: Epoch,
     },
@@ -100,6 +128,8 @@ pub(super) enum Done {
     Acquired(Epoch),
     Requested(RequestId),
     Restored(Box<Record>),
+    Claimed(Box<Claimed>),
+    Parked(bool),
     Unsent(Unsent),
     Mended(Mended),
     Removed(u64),

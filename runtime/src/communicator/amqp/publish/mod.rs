@@ -50,6 +50,9 @@ struct State {
     /// So many of the backlog were on their way when the broker closed the channel for one of them: they fly one by one, until it is known
     /// for which.
     suspects: usize,
+    /// By its order, the one that was alone on its way when the broker closed the channel: for it, if that happens again. Once may be by
+    /// what others do with the channel.
+    accused: Option<u64>,
     away: Away,
     /// Messages that came back and whose confirmation is to come.
     returned: HashSet<ShortString>,
@@ -227,7 +230,8 @@ impl Publisher {
     /// Sends what waits, as far as there is room.
     fn fly(&self, state: &mut State) {
         while let Some(channel) = &state.channel {
-            let most = if state.suspects > 0 { 1 } else { limits::UNCONFIRMED };
+            let apart = state.suspects > 0 || state.accused.is_some();
+            let most = if apart { 1 } else { limits::UNCONFIRMED };
             if state.flying.len() >= most {
                 return;
             }
@@ -235,6 +239,7 @@ impl Publisher {
             state.suspects = state.suspects.saturating_sub(1);
             // A reply is awaited by others behind it, whoever has given up here.
             if offer.done.as_ref().is_some_and(oneshot::Sender::is_closed) && offer.away_until.is_none() {
+                state.accused = state.accused.filter(|accused| *accused != offer.order);
                 continue;
             }
             let number = state.next;
@@ -284,6 +289,7 @@ impl Publisher {
         }
         let mut told = Vec::new();
         for (offer, acknowledged) in there.into_values() {
+            state.accused = state.accused.filter(|accused| *accused != offer.order);
             let back = offer.message.properties.message_id().as_ref().is_some_and(|id| state.returned.remove(id));
             let sent = match (back, acknowledged) {
                 (true, _) => Sent::Returned,
@@ -379,9 +385,16 @@ impl Publisher {
         state.returned.clear();
         let flying = std::mem::take(&mut state.flying);
         let blamed = error.is_some_and(is_of_a_message);
-        let guilty = blamed && flying.len() == 1;
+        let alone =
+            flying.first_key_value().filter(|_| blamed && flying.len() == 1).map(|(_, alone)| alone.offer.order);
+        let guilty = alone.is_some() && alone == state.accused;
+        // It is said of the channel, and of its connection.
+        if !flying.is_empty() {
+            state.accused = alone.filter(|_| !guilty);
+        }
         if blamed && !guilty {
-            state.suspects = flying.len();
+            // Those of before that have not flown again are still among them.
+            state.suspects = if alone.is_some() { state.suspects + 1 } else { flying.len() };
         }
         let mut lost = Vec::new();
         for (_, Flying { offer, .. }) in flying.into_iter().rev() {
@@ -425,6 +438,7 @@ fn confirming(outlet: &Outlet, message: Arc<Message>) -> Confirming {
 mod tests {
     use super::*;
     use lapin::BasicProperties;
+    use lapin::protocol::{AMQPError, AMQPSoftError};
     use tokio::sync::Semaphore;
 
     /// A message that flies, and what becomes of it.
@@ -460,5 +474,28 @@ mod tests {
         assert!(matches!(unconfirmed.await, Ok(Sent::Lost(None))));
         assert!(again.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Empty), "it is sent again");
         assert_eq!(publisher.lock().backlog.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn one_is_refused_when_the_channel_was_closed_twice_for_it_alone() {
+        fn closed() -> lapin::Error {
+            let error = AMQPError::new(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED), "unknown tag".into());
+            ErrorKind::ProtocolError(error).into()
+        }
+        let publisher = Publisher::new(Arc::default(), Arc::default());
+        let failing = || Box::pin(std::future::pending());
+        let mut sent = flying(&publisher, failing(), false).await;
+        publisher.disconnect(Some(&closed()));
+        publisher.disconnect(Some(&closed()));
+        assert!(sent.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Empty), "it flies again");
+        {
+            let mut state = publisher.lock();
+            let offer = state.backlog.pop_front().expect("it waits for a channel");
+            let number = state.next;
+            let flying = Flying { offer, confirming: failing(), waker: Waker::noop().clone() };
+            state.flying.insert(number, flying);
+        }
+        publisher.disconnect(Some(&closed()));
+        assert!(matches!(sent.await, Ok(Sent::Refused(Some(_)))));
     }
 }

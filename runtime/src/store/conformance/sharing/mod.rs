@@ -1,20 +1,24 @@
-//! The suite for stores that workers share: sentences 18 to 23, and 25.
+//! The suite for stores that workers share: sentences 18 to 23, 25, and 27 to 30.
 //!
 //! Nothing moves the clock of a store, so leases that lapse are short, and what must happen under one is tried again if the
 //! machine was too slow for it.
 
 mod attempts;
 mod claims;
+mod failures;
 mod messages;
 mod owners;
 mod stale;
+mod standing;
 mod work;
 
 pub use self::attempts::*;
 pub use self::claims::*;
+pub use self::failures::*;
 pub use self::messages::*;
 pub use self::owners::*;
 pub use self::stale::*;
+pub use self::standing::*;
 pub use self::work::*;
 
 use std::sync::Arc;
@@ -165,6 +169,13 @@ macro_rules! __store_sharing_conformance {
             work_ends_for_a_request
             work_ends_for_the_end_of_a_child
             work_ends_once_the_worker_is_stale
+            what_cannot_be_loaded_is_given_to_others_and_parked_in_the_end
+            failures_and_losses_are_counted_together
+            a_worker_has_one_suspect_at_a_time
+            a_suspect_that_rests_does_not_count
+            a_suspect_with_too_many_attempts_is_parked_alone
+            what_was_unparked_can_be_claimed
+            standings_tell_whose_a_process_is_and_what_it_waits_for
             what_a_worker_has_to_send_is_its_own
             what_a_worker_leaves_behind_is_given_to_one
             what_a_lapsed_worker_had_to_send_is_anothers
@@ -182,9 +193,11 @@ mod tests {
         let sources = [
             include_str!("attempts.rs"),
             include_str!("claims.rs"),
+            include_str!("failures.rs"),
             include_str!("messages.rs"),
             include_str!("owners.rs"),
             include_str!("stale.rs"),
+            include_str!("standing.rs"),
             include_str!("work.rs"),
         ];
         super::super::tests::all_listed(&sources, include_str!("mod.rs"));
