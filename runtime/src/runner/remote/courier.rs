@@ -10,7 +10,9 @@ use uuid::Uuid;
 use super::Remote;
 use super::answers::{Answers, Orders};
 use super::outbox::{News, Round};
-use crate::communicator::{BroadcastFilter, BroadcastSubscriber, CommunicatorError, Confirmed, RpcSubscriber};
+use crate::communicator::{
+    BroadcastFilter, BroadcastSubscriber, CommunicatorError, CommunicatorResult, Confirmed, RpcSubscriber,
+};
 use crate::limits;
 use crate::message::{Broadcast, Node};
 use crate::process::ProcessId;
@@ -164,7 +166,8 @@ async fn forget(
     mut handed: mpsc::Receiver<Handed>,
     mut closed: watch::Receiver<bool>,
 ) {
-    while let Some(first) = handed.recv().await {
+    let mut over = false;
+    while !over && let Some(first) = handed.recv().await {
         tokio::select! {
             () = tokio::time::sleep(limits::FORGET) => {}
             _ = closed.wait_for(|closed| *closed) => {}
@@ -177,9 +180,14 @@ async fn forget(
         }
         let mut sent = Vec::with_capacity(batch.len());
         for (message, confirmed) in batch {
-            match confirmed.await {
-                Ok(()) => sent.push(message),
-                Err(error) => logged("a transition", Err(error)),
+            match before_the_end(confirmed, &mut closed).await {
+                Some(Ok(())) => sent.push(message),
+                Some(Err(error)) => logged("a transition", Err(error)),
+                // The broker is away: whoever comes next sends them.
+                None => {
+                    over = true;
+                    break;
+                }
             }
         }
         let Some(store) = shared.store().cloned() else { continue };
@@ -193,6 +201,19 @@ async fn forget(
             // The runtime on which it was built has ended.
             Err(_) => return,
         }
+    }
+}
+
+/// What becomes of a message; none if the runtime has closed and does not hear of it soon.
+async fn before_the_end(confirmed: Confirmed, closed: &mut watch::Receiver<bool>) -> Option<CommunicatorResult<()>> {
+    let end = async {
+        let _ = closed.wait_for(|closed| *closed).await;
+        tokio::time::sleep(limits::ANNOUNCED).await;
+    };
+    tokio::select! {
+        biased;
+        confirmed = confirmed => Some(confirmed),
+        () = end => None,
     }
 }
 
