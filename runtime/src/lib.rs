@@ -27,6 +27,6 @@ pub mod __private;
 pub use controller::{ControlError, RemoteProcessController, blocking};
 pub use process::{Child, Cx, Next, Outcome, Process, ProcessId, ProcessState};
 pub use runner::{
-    Answers, AnyHandle, Counted, Handle, Health, Launching, LaunchingByName, LeaseHealth, RunError, Runtime,
+    Answers, AnyHandle, Counted, Handle, Health, Launching, LaunchingByName, LeaseHealth, Mending, RunError, Runtime,
     RuntimeBuilder, Status, WorkerOptions, current,
 };

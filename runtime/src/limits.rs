@@ -80,7 +80,7 @@ pub const BODY_NODES: usize = 4_000_000;
 /// How deep the values in the body of a message may be nested.
 pub const BODY_DEPTH: usize = JSON_DEPTH;
 /// Transitions that wait to be told over a communicator: a minute of a busy runtime, at about 40 bytes each. Beyond,
-/// the oldest are dropped.
+/// the oldest are dropped; those that are stored are told by whoever takes over.
 pub const TRANSITIONS: usize = 65_536;
 /// Transitions that are told before it is looked who may leave: enough to make the look cheap.
 pub const TRANSITIONS_BATCH: usize = 256;
@@ -231,6 +231,20 @@ pub const REPAIR: Duration = Duration::from_secs(60);
 pub const MESSAGE_BYTES: usize = 1 << 20;
 /// Messages of one boundary, or of one creation: a state that is left and entered is one or two.
 pub const MESSAGES: usize = 100;
+/// Messages that a runtime has stored and that are not known to be sent, beyond which what it tells is not stored any more: a
+/// broker that is away for days must not fill the disk. Each is about 200 bytes.
+pub const MESSAGES_STORED: usize = 1_000_000;
+/// How long messages that are confirmed gather before they are forgotten together: short, since each that is not forgotten when
+/// a worker is lost is sent once more.
+pub const FORGET: Duration = Duration::from_millis(50);
+/// Messages that are forgotten together.
+pub const FORGET_BATCH: usize = 1_000;
+/// Messages, and replies, that are taken over at a time from those who are lost.
+pub const TAKE_OVER: usize = 1_000;
+/// How often a worker looks for messages and replies that nobody sends any more: as soon as others go on with the processes.
+pub const RECONCILE: Duration = Duration::from_secs(1);
+/// How often a worker looks for parents that wait in vain, which nothing should bring about: it looks at all that wait.
+pub const MEND: Duration = Duration::from_secs(60);
 /// Processes that a worker claims at a time.
 pub const CLAIM: usize = 256;
 /// How often a worker looks for processes to claim where nothing tells it of them: for timers that have come, and workers that are lost.

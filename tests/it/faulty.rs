@@ -29,6 +29,8 @@ pub(crate) struct Faulty {
     pub(crate) lost: Mutex<Option<Call>>,
     /// The process whose row is damaged: it cannot be read, nor gone on with.
     pub(crate) damaged: Mutex<Option<ProcessId>>,
+    /// What was sent is not forgotten.
+    pub(crate) forgets_nothing: AtomicBool,
 }
 
 /// A call to a store that changes something.
@@ -52,6 +54,7 @@ impl Faulty {
             commits: AtomicU64::new(commits),
             lost: Mutex::default(),
             damaged: Mutex::default(),
+            forgets_nothing: AtomicBool::new(false),
         })
     }
 
@@ -203,7 +206,8 @@ impl Store for Faulty {
         self.write(self.inner.unsent(epoch, most))
     }
     fn sent(&self, epoch: Epoch, messages: Vec<uuid::Uuid>) -> BoxFuture<'_, StoreResult<()>> {
-        self.write(self.inner.sent(epoch, messages))
+        let forgets_nothing = self.forgets_nothing.load(Ordering::SeqCst);
+        self.write(self.inner.sent(epoch, if forgets_nothing { Vec::new() } else { messages }))
     }
     fn mend(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<Mended>> {
         self.write(self.inner.mend(epoch))

@@ -41,6 +41,7 @@ mod loading;
 mod model;
 #[cfg(all(unix, any(feature = "amqp", feature = "postgres")))]
 mod network;
+mod outbox;
 mod outcome;
 mod parity;
 #[cfg(feature = "sqlite")]

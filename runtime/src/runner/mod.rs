@@ -18,6 +18,7 @@ mod keys;
 mod launch;
 mod lease;
 mod listeners;
+mod mending;
 mod owed;
 mod poison;
 mod remote;
@@ -32,6 +33,7 @@ pub use error::RunError;
 pub use handle::{AnyHandle, Handle, Status};
 pub use health::{Answers, Counted, Health, LeaseHealth};
 pub use launch::{Launching, LaunchingByName};
+pub use mending::Mending;
 pub use sharing::WorkerOptions;
 
 pub(crate) use caught::{caught, caught_async};
@@ -176,6 +178,11 @@ impl Runtime {
     /// Removes a listener; whether it was there.
     pub fn remove_listener(&self, id: ListenerId) -> bool {
         self.shared().listeners.remove(id)
+    }
+
+    /// What this runtime has mended that others had left undone.
+    pub fn mended(&self) -> Mending {
+        self.shared().mender.mended()
     }
 
     /// The store, if there is one.
@@ -408,7 +415,10 @@ impl RuntimeBuilder {
         if shared.store().is_some() {
             if shared.sharing.is_some() {
                 sharing::start(&shared).map_err(|error| RunError::Thread(error.to_string()))?;
+                tokio::spawn(mending::run(Arc::clone(&shared)));
             } else {
+                // Before anything new is told.
+                mending::all(&shared).await?;
                 launch::bring_unfinished(&shared).await?;
             }
             tokio::spawn(requests::run(Arc::clone(&shared)));

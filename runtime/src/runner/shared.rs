@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, RwLock, Semaphore};
 use tracing::Instrument;
+use uuid::Uuid;
 
 use super::RunError;
 use super::caught::caught_async;
@@ -13,13 +14,14 @@ use super::elsewhere::Elsewhere;
 use super::entry::{Entry, Inner, Mail, Reply, Resident};
 use super::keys::Keys;
 use super::listeners::Listeners;
+use super::mending::Mender;
 use super::remote::Remote;
 use super::sharing::Sharing;
 use super::timers::Timers;
 use crate::limits;
 use crate::listener::{Listener, ListenerId};
 use crate::process::{Env, ProcessId, ProcessState, Request, Slot, Termination, Transition};
-use crate::store::{RequestId, Store};
+use crate::store::{Message, RequestId, Store};
 
 pub(crate) struct Shared {
     pub(crate) env: Arc<Env>,
@@ -35,6 +37,8 @@ pub(crate) struct Shared {
     most: usize,
     /// If others work on the store, too.
     pub(crate) sharing: Option<Sharing>,
+    /// What was mended, and replies that others have left behind.
+    pub(crate) mender: Mender,
     /// The store was left, or is about to be.
     left: AtomicBool,
     resting: AtomicUsize,
@@ -101,6 +105,7 @@ impl Shared {
             resident_most,
             most,
             sharing,
+            mender: Mender::default(),
             left: AtomicBool::new(false),
             resting: AtomicUsize::new(0),
             table: Mutex::default(),
@@ -125,6 +130,13 @@ impl Shared {
         self.env.store.as_ref()
     }
 
+    /// What is stored with a transition, to be told to those elsewhere whatever happens: where there is a store, and a
+    /// communicator.
+    pub(crate) fn message(&self, transition: Transition<'_>) -> Option<Message> {
+        self.store()?;
+        self.remote.as_ref()?.message(transition)
+    }
+
     // ---- the table
 
     pub(crate) fn entry(&self, pid: &ProcessId) -> Option<Arc<Entry>> {
@@ -140,12 +152,13 @@ impl Shared {
         self.adopt_told(entry, None)
     }
 
-    /// The same of a process that was just created, which is told to those elsewhere.
-    pub(crate) fn adopt_new(self: &Arc<Self>, entry: &Arc<Entry>) -> Arc<Slot> {
-        self.adopt_told(entry, Some(Transition { pid: entry.pid(), from: None, to: ProcessState::Created }))
+    /// The same of a process that was just created, which is told to those elsewhere; with the messages that are stored of its
+    /// creation, and of its beginning if it began with it.
+    pub(crate) fn adopt_new(self: &Arc<Self>, entry: &Arc<Entry>, messages: [Option<Uuid>; 2]) -> Arc<Slot> {
+        self.adopt_told(entry, Some(messages))
     }
 
-    fn adopt_told(self: &Arc<Self>, entry: &Arc<Entry>, creation: Option<Transition<'_>>) -> Arc<Slot> {
+    fn adopt_told(self: &Arc<Self>, entry: &Arc<Entry>, new: Option<[Option<Uuid>; 2]>) -> Arc<Slot> {
         let known = {
             let mut table = lock(&self.table);
             let known = table.get(entry.pid()).cloned();
@@ -167,11 +180,13 @@ impl Shared {
             return Arc::clone(&entry.slot);
         }
         if let Some(remote) = &self.remote {
-            let new = creation.is_some();
-            remote.join(entry.pid(), creation);
+            let creation = Transition { pid: entry.pid(), from: None, to: ProcessState::Created };
+            remote.join(entry.pid(), new.map(|[created, _]| (creation, created)));
             let to = entry.lock().view.state;
-            if new && to != ProcessState::Created {
-                remote.tell(Transition { pid: entry.pid(), from: Some(ProcessState::Created), to });
+            if let Some([_, begun]) = new
+                && to != ProcessState::Created
+            {
+                remote.tell(Transition { from: Some(ProcessState::Created), to, ..creation }, begun);
             }
         }
         if !self.adopt_at_rest(entry) {

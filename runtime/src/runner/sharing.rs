@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::RunError;
 use super::health::Tally;
 use super::lease::Lease;
+use super::mending::{self, Mending};
 use super::poison::{Poison, give_up_due};
 use super::shared::Shared;
 use crate::limits;
@@ -288,9 +289,8 @@ async fn claim_some(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Shar
     if !lost.is_empty()
         && let Err(error) = store.hand_over(epoch, lost.clone()).await
     {
-        for pid in &lost {
-            sharing.lose(pid);
-        }
+        // With the next attempt, which is not to follow at once.
+        sharing.lost.lock().unwrap_or_else(PoisonError::into_inner).extend(lost);
         return Err(error.into());
     }
     sharing.tally.handed_over(lost.len());
@@ -310,6 +310,14 @@ async fn claim_some(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Shar
     let claimed = claimed.inspect_err(|error| shared.doubt(error))?;
     // One that was parked may have stood in the place of another that is suspected.
     let full = claimed.records.len() >= room || !claimed.parked.is_empty();
+    // Nobody else has had them without a boundary since.
+    shared.mender.note(Mending { processes: claimed.attempts.len() as u64, ..Mending::default() });
+    if !claimed.attempts.is_empty() {
+        // What was to be told of them is told before what comes next.
+        if let Err(error) = mending::take_over(shared).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "messages cannot be taken over yet");
+        }
+    }
     for (pid, reason) in &claimed.parked {
         tracing::error!(%pid, reason, "process parked");
     }
