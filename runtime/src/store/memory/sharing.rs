@@ -78,7 +78,12 @@ impl Kept {
 
     pub(super) fn join(&mut self, worker: Worker, lease: Duration) -> Epoch {
         let now = self.now;
-        self.workers.retain(|_, member| member.is_alive(now) || now.since(member.until) < limits::LAPSED_WORKER);
+        let owners: HashSet<_> = self.rows.values().filter_map(|row| row.share.owner).collect();
+        // One that has lapsed is remembered as long as it has something that can be claimed: that is lost with it.
+        self.workers.retain(|epoch, member| {
+            let lapsed_long_ago = !member.is_alive(now) && now.since(member.until) >= limits::LAPSED_WORKER;
+            !lapsed_long_ago || owners.contains(epoch)
+        });
         self.epoch.0 += 1;
         self.owned = false;
         let member = Member {
@@ -130,7 +135,9 @@ impl Kept {
         let mut claimed = Claimed::default();
         for pid in self.claimable(epoch, most) {
             let Some(row) = self.rows.get_mut(&pid) else { continue };
-            row.share.attempts += u32::from(row.share.owner.is_some());
+            // Who acquired the store, or was made stale by that, was not lost.
+            let lost = row.share.owner.is_some_and(|owner| self.workers.contains_key(&owner));
+            row.share.attempts += u32::from(lost);
             if row.share.attempts > attempts {
                 let reason = format!("its worker was lost {} times without a boundary in between", row.share.attempts);
                 row.put_aside(reason.clone());
