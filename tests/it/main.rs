@@ -61,6 +61,7 @@ mod remote;
 mod resume;
 mod robust;
 mod schema;
+mod sequences;
 #[cfg(feature = "sqlite")]
 mod shared_file;
 mod snapshots;

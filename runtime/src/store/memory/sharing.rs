@@ -79,7 +79,12 @@ impl Kept {
 
     pub(super) fn join(&mut self, worker: Worker, lease: Duration) -> Epoch {
         let now = self.now;
-        self.workers.retain(|_, member| member.is_alive(now) || now.since(member.until) < limits::LAPSED_WORKER);
+        let owners: HashSet<_> = self.rows.values().filter_map(|row| row.share.owner).collect();
+        // One that has lapsed is remembered as long as it has something that can be claimed: that is lost with it.
+        self.workers.retain(|epoch, member| {
+            let lapsed_long_ago = !member.is_alive(now) && now.since(member.until) >= limits::LAPSED_WORKER;
+            !lapsed_long_ago || owners.contains(epoch)
+        });
         self.epoch.0 += 1;
         self.owned = false;
         let member = Member {
@@ -131,8 +136,8 @@ impl Kept {
         let mut claimed = Claimed::default();
         for pid in self.claimable(epoch, most) {
             let Some(row) = self.rows.get_mut(&pid) else { continue };
+            let lost = u32::from(is_lost(&self.workers, row));
             let share = &mut row.share;
-            let lost = u32::from(share.owner.is_some());
             share.attempts += lost;
             share.losses += lost;
             if share.attempts > attempts {
@@ -215,7 +220,8 @@ impl Kept {
         let mut rows: Vec<_> = self.rows.values().filter(can_be_had).collect();
         rows.sort_by_key(|row| (Reverse(row.share.priority), row.order));
         let mut taken = self.rows.values().any(|row| row.share.owner == Some(epoch) && is_suspect_at_work(row));
-        let calm = |row: &&Row| losses_of(row) < limits::SUSPECT || !std::mem::replace(&mut taken, true);
+        let losses = |row: &Row| row.share.losses + u32::from(is_lost(&self.workers, row));
+        let calm = |row: &&Row| losses(row) < limits::SUSPECT || !std::mem::replace(&mut taken, true);
         rows.into_iter().filter(calm).take(most).map(|row| row.record.pid.clone()).collect()
     }
 
@@ -263,9 +269,9 @@ impl Kept {
     }
 }
 
-/// How many workers a process that is claimed was lost with then.
-fn losses_of(row: &Row) -> u32 {
-    row.share.losses + u32::from(row.share.owner.is_some())
+/// Whether the worker was lost that has a process that can be claimed. Who acquired the store, or was made stale by that, was not.
+fn is_lost(workers: &Workers, row: &Row) -> bool {
+    row.share.owner.is_some_and(|owner| workers.contains_key(&owner))
 }
 
 /// Whether a process that some worker has may kill it. One that rests does not.

@@ -112,7 +112,7 @@ const CLAIM: &str = concat!(
         SELECT c.id, c.priority, c.attempt, c.losses + c.attempt >= 2 AS suspect
         FROM addressed AS a CROSS JOIN LATERAL (
             SELECT id, priority, losses, (SELECT f.attempt FROM free AS f WHERE f.owner = k.owner) AS attempt
-            FROM checkpoint AS k WHERE id = a.id AND due <> 0 AND ended IS NULL AND parked IS NULL
+            FROM checkpoint AS k WHERE id = a.id AND ended IS NULL AND parked IS NULL
             AND owner IN (SELECT owner FROM free) AND queue IN (SELECT name FROM queue)
             LIMIT 1 FOR UPDATE SKIP LOCKED
         ) AS c
