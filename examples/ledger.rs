@@ -8,12 +8,24 @@
 //! missing and goes on with the rest. Each step adds to a counter and to a chain of hashes, and appends one line
 //! `pid step key` to the effects file before it returns. The last line on stdout is the same for every run of equal
 //! N, M, K and S, however often it was killed.
+//!
+//! Several of them share a PostgreSQL database (feature `postgres`):
+//!
+//! ```text
+//! cargo run --example ledger --features postgres -- --store postgres://… [--schema NAME] --effects FILE
+//!     [--processes N] … [--worker yes] [--lease SECONDS] [--slots N] [--amqp URL]
+//! ```
+//!
+//! Then processes run in whichever of them claims them, and any number may launch the same ones: each is launched once. With
+//! `--worker yes` it goes on until SIGTERM; without, until all that it launched has ended. With `--amqp` (feature `amqp`) its
+//! processes are reached over RabbitMQ, and tell of their transitions there.
 
 use procession::prelude::*;
 use procession::store::{FileStore, SqliteStore, Store};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where steps leave their effects.
 #[derive(Debug)]
@@ -52,6 +64,10 @@ spec! { Ledger {
     input children: u64 = 0;
     /// What all chains start from.
     input seed: u64 = 0;
+    /// How many milliseconds a step takes.
+    input takes: u64 = 0;
+    /// How many milliseconds are waited after every fourth step.
+    input waits: u64 = 0;
 
     /// The last hash of the chain.
     output chain: u64;
@@ -87,7 +103,13 @@ impl Ledger {
         self.booked += 1;
         self.chain = hash(self.chain, self.booked);
         // Gives way in the midst of a step, so that a kill can hit there.
-        tokio::task::yield_now().await;
+        match cx.inputs().takes {
+            0 => tokio::task::yield_now().await,
+            takes => tokio::time::sleep(Duration::from_millis(takes)).await,
+        }
+        if cx.inputs().waits > 0 && self.booked % 4 == 0 && self.booked < cx.inputs().steps {
+            cx.sleep(Duration::from_millis(cx.inputs().waits));
+        }
         cx.resource::<Effects>().append(cx.pid(), self.booked, &cx.key())?;
         Ok(())
     }
@@ -95,8 +117,10 @@ impl Ledger {
     async fn fan_out(&mut self, cx: &mut Cx<Self>) -> Result<(), StepError> {
         self.book(cx).await?;
         for index in 0..cx.inputs().children {
-            let (name, steps, seed) = (format!("{}/{index}", cx.inputs().name), cx.inputs().steps, cx.inputs().seed);
-            self.children.push(cx.launch(Ledger::inputs().name(name).steps(steps).seed(seed))?);
+            let (name, inputs) = (format!("{}/{index}", cx.inputs().name), cx.inputs());
+            let child = Ledger::inputs().name(name).steps(inputs.steps).seed(inputs.seed);
+            let child = child.takes(inputs.takes).waits(inputs.waits);
+            self.children.push(cx.launch(child)?);
         }
         Ok(())
     }
@@ -111,7 +135,7 @@ impl Ledger {
 }
 
 /// One round of a 64-bit mixer (SplitMix64): every bit of both matters to every bit of the result.
-fn hash(chain: u64, value: u64) -> u64 {
+pub fn hash(chain: u64, value: u64) -> u64 {
     let mut mixed = chain.wrapping_add(value).wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -119,63 +143,194 @@ fn hash(chain: u64, value: u64) -> u64 {
 }
 
 struct Options {
-    store: PathBuf,
+    store: String,
     effects: PathBuf,
-    processes: u64,
+    processes: Option<u64>,
     steps: u64,
     children: u64,
     seed: u64,
+    schema: String,
+    worker: bool,
+    lease: f64,
+    slots: usize,
+    amqp: Option<String>,
 }
 
 impl Options {
     fn from_arguments() -> Result<Self, StepError> {
-        let mut options =
-            Self { store: PathBuf::new(), effects: PathBuf::new(), processes: 10, steps: 10, children: 0, seed: 0 };
+        let mut options = Self {
+            store: String::new(),
+            effects: PathBuf::new(),
+            processes: None,
+            steps: 10,
+            children: 0,
+            seed: 0,
+            schema: "procession".to_owned(),
+            worker: false,
+            lease: 10.0,
+            slots: 16,
+            amqp: None,
+        };
         let mut arguments = std::env::args().skip(1);
         while let Some(name) = arguments.next() {
             let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
             match name.as_str() {
-                "--store" => options.store = value.into(),
+                "--store" => options.store = value,
                 "--effects" => options.effects = value.into(),
-                "--processes" => options.processes = value.parse()?,
+                "--processes" => options.processes = Some(value.parse()?),
                 "--steps" => options.steps = value.parse()?,
                 "--children" => options.children = value.parse()?,
                 "--seed" => options.seed = value.parse()?,
+                "--schema" => options.schema = value,
+                "--worker" => options.worker = value == "yes",
+                "--lease" => options.lease = value.parse()?,
+                "--slots" => options.slots = value.parse()?,
+                "--amqp" => options.amqp = Some(value),
                 _ => return Err(format!("unknown option {name}").into()),
             }
         }
-        if options.store.as_os_str().is_empty() || options.effects.as_os_str().is_empty() {
-            return Err("--store FILE.db, or --store FOLDER, and --effects FILE are needed".into());
+        if options.store.is_empty() || options.effects.as_os_str().is_empty() {
+            return Err(
+                "--store FILE.db, --store FOLDER, or --store postgres://…, and --effects FILE are needed".into()
+            );
         }
         Ok(options)
+    }
+
+    fn is_shared(&self) -> bool {
+        self.store.starts_with("postgres://")
+    }
+
+    /// Without being told, a worker launches nothing.
+    fn processes(&self) -> u64 {
+        self.processes.unwrap_or(if self.worker { 0 } else { 10 })
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<(), StepError> {
     let options = Options::from_arguments()?;
-    let effects = Effects::open(&options.effects)?;
+    let builder = Runtime::builder().register::<Ledger>().resource(Effects::open(&options.effects)?);
+    if options.is_shared() {
+        return share(&options, builder).await;
+    }
     // A database, or a folder of documents.
-    let database = options.store.extension().is_some_and(|extension| extension == "db");
-    let store: Arc<dyn Store> = if database {
-        Arc::new(SqliteStore::open(&options.store)?)
-    } else {
-        Arc::new(FileStore::open(&options.store)?)
-    };
-    let runtime =
-        Runtime::builder().register::<Ledger>().resource(effects).shared_store(Arc::clone(&store)).build().await?;
+    let file = PathBuf::from(&options.store);
+    let database = file.extension().is_some_and(|extension| extension == "db");
+    let store: Arc<dyn Store> =
+        if database { Arc::new(SqliteStore::open(&file)?) } else { Arc::new(FileStore::open(&file)?) };
+    let runtime = builder.shared_store(Arc::clone(&store)).build().await?;
+    run(&options, &runtime, &*store).await?;
+    runtime.shutdown().await?;
+    Ok(())
+}
+
+/// Launches all, waits for their ends, and prints the last line.
+async fn run(options: &Options, runtime: &Runtime, store: &dyn Store) -> Result<(), StepError> {
     let mut launched = Vec::new();
-    for index in 0..options.processes {
+    for index in 0..options.processes() {
         let name = format!("ledger-{index}");
         let inputs = Ledger::inputs().name(&name).steps(options.steps).children(options.children).seed(options.seed);
-        launched.push(runtime.launch(inputs).key(name).await?);
+        let launching = runtime.launch(inputs).key(name);
+        launched.push(if options.is_shared() { launching.anywhere().await? } else { launching.await? });
     }
     for run in &launched {
         run.outcome().await?;
     }
-    println!("{}", summary(&*store, launched.iter().map(|run| run.pid().clone()).collect()).await?);
+    println!("{}", summary(store, launched.iter().map(|run| run.pid().clone()).collect()).await?);
+    Ok(())
+}
+
+/// Works together with others.
+#[cfg(feature = "postgres")]
+async fn share(options: &Options, builder: procession::RuntimeBuilder) -> Result<(), StepError> {
+    use procession::WorkerOptions;
+    use procession::store::{PostgresOptions, PostgresStore};
+
+    let stop = stop_signal()?;
+    let postgres = PostgresOptions::new().with_schema(&options.schema);
+    let store = Arc::new(PostgresStore::connect(&options.store, postgres).await?);
+    let worker = WorkerOptions::new().lease(Duration::try_from_secs_f64(options.lease)?);
+    let shared: Arc<dyn Store> = store.clone();
+    let builder = reached(options, builder).await?;
+    let runtime = builder.worker(worker).concurrent(options.slots).shared_store(shared).build().await?;
+    if options.processes() > 0 {
+        run(options, &runtime, &*store).await?;
+    }
+    if options.worker {
+        println!(r#"{{"ready":true}}"#);
+        let refused = tell_refused(&store);
+        tokio::select! {
+            () = stop => {}
+            () = refused => {}
+        }
+    }
     runtime.shutdown().await?;
     Ok(())
+}
+
+/// Lets processes be reached over RabbitMQ.
+#[cfg(all(feature = "postgres", feature = "amqp"))]
+async fn reached(
+    options: &Options,
+    builder: procession::RuntimeBuilder,
+) -> Result<procession::RuntimeBuilder, StepError> {
+    use procession::communicator::{AmqpCommunicator, AmqpOptions};
+
+    let Some(url) = &options.amqp else { return Ok(builder) };
+    Ok(builder.communicator(Arc::new(AmqpCommunicator::connect(url, AmqpOptions::new()).await?)))
+}
+
+#[cfg(all(feature = "postgres", not(feature = "amqp")))]
+async fn reached(
+    options: &Options,
+    builder: procession::RuntimeBuilder,
+) -> Result<procession::RuntimeBuilder, StepError> {
+    if options.amqp.is_some() {
+        return Err("--amqp needs the feature `amqp`".into());
+    }
+    Ok(builder)
+}
+
+/// Prints how many writes were refused as stale, whenever there are more.
+#[cfg(feature = "postgres")]
+async fn tell_refused(store: &procession::store::PostgresStore) {
+    let mut told = 0;
+    loop {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let refused = store.refused();
+        if refused > told {
+            told = refused;
+            println!(r#"{{"refused":{refused}}}"#);
+        }
+    }
+}
+
+#[cfg(not(feature = "postgres"))]
+async fn share(_: &Options, _: procession::RuntimeBuilder) -> Result<(), StepError> {
+    Err("--store postgres://… needs the feature `postgres`".into())
+}
+
+/// Ends on SIGTERM and on Ctrl-C. It listens from now on, not only when it is awaited.
+#[cfg(all(unix, feature = "postgres"))]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Ends on Ctrl-C.
+#[cfg(all(not(unix), feature = "postgres"))]
+#[allow(clippy::unnecessary_wraps)]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
 }
 
 /// One line over all processes and their children, from the store alone.

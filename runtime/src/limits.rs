@@ -80,7 +80,7 @@ pub const BODY_NODES: usize = 4_000_000;
 /// How deep the values in the body of a message may be nested.
 pub const BODY_DEPTH: usize = JSON_DEPTH;
 /// Transitions that wait to be told over a communicator: a minute of a busy runtime, at about 40 bytes each. Beyond,
-/// the oldest are dropped.
+/// the oldest are dropped; those that are stored are told by whoever takes over.
 pub const TRANSITIONS: usize = 65_536;
 /// Transitions that are told before it is looked who may leave: enough to make the look cheap.
 pub const TRANSITIONS_BATCH: usize = 256;
@@ -211,8 +211,40 @@ pub const ATTEMPTS: u32 = 5;
 /// Workers that a process was lost with, without a boundary since, from which on it is run apart from others of this kind:
 /// once is chance.
 pub const SUSPECT: u32 = 2;
+/// How long a worker keeps a process that it cannot load, before it leaves it to others; doubled with each attempt.
+pub const LOAD_AGAIN: Duration = Duration::from_millis(100);
+/// The longest such pause: by then a new version of the program may have been started.
+pub const LOAD_AGAIN_MOST: Duration = Duration::from_secs(10);
+/// How long a worker lets others go first after it left a process to them: as long as they take to hear of it and to claim it.
+pub const OTHERS_FIRST: Duration = Duration::from_millis(50);
+/// Processes that a worker keeps for such a pause: a program that lacks a type meets many of them at once.
+pub const FAILED: usize = 1_000;
+/// How long a question for a worker's health may take: whoever asks does so every few seconds, and gives up after some.
+pub const HEALTH: Duration = Duration::from_secs(1);
+/// How long a process that can go on may take to its next boundary before it is looked at as stuck: most steps take less.
+pub const STUCK: Duration = Duration::from_secs(3600);
+/// Findings of each kind that a diagnosis has in memory: enough to see what is wrong; all of them are counted.
+pub const FINDINGS: usize = 100;
+/// How long a repair has the store as one worker among others.
+pub const REPAIR: Duration = Duration::from_secs(60);
 /// The largest message that a boundary sends, in bytes: what goes over a broker in one piece.
 pub const MESSAGE_BYTES: usize = 1 << 20;
+/// Messages of one boundary, or of one creation: a state that is left and entered is one or two.
+pub const MESSAGES: usize = 100;
+/// Messages that a runtime has stored and that are not known to be sent, beyond which what it tells is not stored any more: a
+/// broker that is away for days must not fill the disk. Each is about 200 bytes.
+pub const MESSAGES_STORED: usize = 1_000_000;
+/// How long messages that are confirmed gather before they are forgotten together: short, since each that is not forgotten when
+/// a worker is lost is sent once more.
+pub const FORGET: Duration = Duration::from_millis(50);
+/// Messages that are forgotten together.
+pub const FORGET_BATCH: usize = 1_000;
+/// Messages, and replies, that are taken over at a time from those who are lost.
+pub const TAKE_OVER: usize = 1_000;
+/// How often a worker looks for messages and replies that nobody sends any more: as soon as others go on with the processes.
+pub const RECONCILE: Duration = Duration::from_secs(1);
+/// How often a worker looks for parents that wait in vain, which nothing should bring about: it looks at all that wait.
+pub const MEND: Duration = Duration::from_secs(60);
 /// Processes that a worker claims at a time.
 pub const CLAIM: usize = 256;
 /// How often a worker looks for processes to claim where nothing tells it of them: for timers that have come, and workers that are lost.
@@ -227,3 +259,11 @@ pub const RENEWAL: Duration = Duration::from_secs(2);
 /// How often work is looked for that nobody announces: a time that comes, a lease that lapses, and what was announced while
 /// it could not be heard.
 pub const WORK: Duration = Duration::from_secs(1);
+/// How often a worker on a SQLite file looks whether others have written something for it: sooner than anyone notices, and a
+/// look costs some microseconds.
+pub const SQLITE_WORK_POLL: Duration = Duration::from_millis(20);
+/// How often a writer looks whether the transaction of another OS process on its SQLite file is over: about as long as a short
+/// one takes.
+pub const SQLITE_TURN: Duration = Duration::from_micros(500);
+/// How long a SQLite log that others go on writing holds them up while the rest of it is copied: some times what that takes.
+pub const SQLITE_RESTART: Duration = Duration::from_millis(500);

@@ -4,8 +4,9 @@ use procession::clock::Timestamp;
 use procession::prelude::*;
 use procession::process::{BoxFuture, Request, Termination};
 use procession::store::{
-    Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, MemoryStore, NewProcess, OwedReply, Page, Record,
-    ReportLine, RequestId, RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult, Worker, WorkerRow,
+    Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, MemoryStore, Mended, NewProcess, OwedReply, Page,
+    Record, ReportLine, RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult,
+    Unsent, Worker, WorkerRow,
 };
 use procession::{Result, RunError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,10 +21,24 @@ use super::support::{Gate, World};
 pub(crate) struct Faulty {
     inner: Arc<dyn Store>,
     pub(crate) full: AtomicBool,
+    /// Whether questions for ends are never answered.
+    pub(crate) silent: AtomicBool,
     /// How many commits still succeed.
     pub(crate) commits: AtomicU64,
+    /// The call whose next answer is lost: it is done, and nobody is told.
+    pub(crate) lost: Mutex<Option<Call>>,
     /// The process whose row is damaged: it cannot be read, nor gone on with.
     pub(crate) damaged: Mutex<Option<ProcessId>>,
+    /// What was sent is not forgotten.
+    pub(crate) forgets_nothing: AtomicBool,
+}
+
+/// A call to a store that changes something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Call {
+    Create,
+    Commit,
+    Claim,
 }
 
 impl Faulty {
@@ -35,8 +50,25 @@ impl Faulty {
         Arc::new(Self {
             inner,
             full: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
             commits: AtomicU64::new(commits),
+            lost: Mutex::default(),
             damaged: Mutex::default(),
+            forgets_nothing: AtomicBool::new(false),
+        })
+    }
+
+    fn answered<'a, T: Send + 'a>(
+        &'a self,
+        call: Call,
+        write: BoxFuture<'a, StoreResult<T>>,
+    ) -> BoxFuture<'a, StoreResult<T>> {
+        Box::pin(async move {
+            let answer = self.write(write).await;
+            match self.lost.lock().unwrap().take_if(|lost| *lost == call) {
+                Some(_) => Err(StoreError::new(StoreErrorKind::Unreachable, "write to", "the test's store")),
+                None => answer,
+            }
         })
     }
 
@@ -58,12 +90,12 @@ impl Store for Faulty {
         self.inner.release(epoch)
     }
     fn create(&self, epoch: Epoch, process: NewProcess) -> BoxFuture<'_, StoreResult<Creation>> {
-        self.write(self.inner.create(epoch, process))
+        self.answered(Call::Create, self.inner.create(epoch, process))
     }
     fn commit(&self, commit: Commit) -> BoxFuture<'_, StoreResult<Committed>> {
         let left = self.commits.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         self.full.fetch_or(left.is_err(), Ordering::SeqCst);
-        self.write(self.inner.commit(commit))
+        self.answered(Call::Commit, self.inner.commit(commit))
     }
     fn park<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId, reason: String) -> BoxFuture<'a, StoreResult<()>> {
         self.write(self.inner.park(epoch, pid, reason))
@@ -78,6 +110,9 @@ impl Store for Faulty {
         self.inner.find(key)
     }
     fn termination<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Option<Termination>>> {
+        if self.silent.load(Ordering::SeqCst) {
+            return Box::pin(std::future::pending());
+        }
         self.inner.termination(pid)
     }
     fn unfinished(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {
@@ -128,10 +163,25 @@ impl Store for Faulty {
         self.write(self.inner.renew(epoch, slots_used))
     }
     fn claim(&self, epoch: Epoch, most: usize, attempts: u32) -> BoxFuture<'_, StoreResult<Claimed>> {
-        self.write(self.inner.claim(epoch, most, attempts))
+        self.answered(Call::Claim, self.inner.claim(epoch, most, attempts))
     }
     fn hand_over(&self, epoch: Epoch, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<()>> {
         self.write(self.inner.hand_over(epoch, processes))
+    }
+    fn fail<'a>(
+        &'a self,
+        epoch: Epoch,
+        pid: &'a ProcessId,
+        reason: String,
+        attempts: u32,
+    ) -> BoxFuture<'a, StoreResult<bool>> {
+        self.write(self.inner.fail(epoch, pid, reason, attempts))
+    }
+    fn unpark<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>> {
+        self.write(self.inner.unpark(epoch, pid))
+    }
+    fn standing(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<StandingPage>> {
+        self.inner.standing(after, most)
     }
     fn work(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {
         self.inner.work(epoch)
@@ -151,6 +201,16 @@ impl Store for Faulty {
     }
     fn settle(&self, epoch: Epoch, replies: Vec<(ProcessId, String)>) -> BoxFuture<'_, StoreResult<()>> {
         self.write(self.inner.settle(epoch, replies))
+    }
+    fn unsent(&self, epoch: Epoch, most: usize) -> BoxFuture<'_, StoreResult<Unsent>> {
+        self.write(self.inner.unsent(epoch, most))
+    }
+    fn sent(&self, epoch: Epoch, messages: Vec<uuid::Uuid>) -> BoxFuture<'_, StoreResult<()>> {
+        let forgets_nothing = self.forgets_nothing.load(Ordering::SeqCst);
+        self.write(self.inner.sent(epoch, if forgets_nothing { Vec::new() } else { messages }))
+    }
+    fn mend(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<Mended>> {
+        self.write(self.inner.mend(epoch))
     }
     fn list(&self, states: Vec<ProcessState>, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {
         self.inner.list(states, after, most)

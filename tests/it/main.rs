@@ -11,12 +11,16 @@ mod broker;
 #[cfg(feature = "sqlite")]
 mod by_hand;
 mod chains;
+#[cfg(all(unix, feature = "postgres", feature = "sqlite"))]
+mod chaos;
 mod children;
 mod communicator;
 mod control;
 mod controller;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
+mod doctor;
+mod drain;
 mod expose;
 #[cfg(all(unix, feature = "amqp", feature = "sqlite"))]
 mod faults;
@@ -26,6 +30,7 @@ mod flow;
 mod forward;
 #[cfg(feature = "sqlite")]
 mod golden;
+mod health;
 mod hooks;
 mod inputs;
 #[cfg(all(unix, feature = "amqp", feature = "sqlite"))]
@@ -36,10 +41,12 @@ mod loading;
 mod model;
 #[cfg(all(unix, any(feature = "amqp", feature = "postgres")))]
 mod network;
+mod outbox;
 mod outcome;
 mod parity;
 #[cfg(feature = "sqlite")]
 mod points;
+mod poison;
 mod ports;
 mod position;
 #[cfg(all(unix, feature = "postgres"))]
@@ -54,12 +61,15 @@ mod remote;
 mod resume;
 mod robust;
 mod schema;
+mod sequences;
 #[cfg(feature = "sqlite")]
 mod shared_file;
 mod snapshots;
 mod spec;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(all(unix, feature = "sqlite"))]
+mod sqlite_sharing;
 mod states;
 mod store;
 mod support;

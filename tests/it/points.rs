@@ -26,7 +26,7 @@ use super::walk::{self, Outputs};
 
 #[path = "../../examples/ledger.rs"]
 #[allow(dead_code, unreachable_pub)]
-mod ledger;
+pub(crate) mod ledger;
 
 /// Registers what a process needs, with a folder for its files.
 type Build = dyn Fn(RuntimeBuilder, &File) -> RuntimeBuilder;

@@ -93,6 +93,10 @@ impl Postgres {
         format!("postgres://{user}@127.0.0.1:{}/postgres", self.0.port)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.0.port
+    }
+
     /// The name of a schema that no other test has.
     pub(crate) fn schema() -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -101,9 +105,14 @@ impl Postgres {
 
     /// A connection that knows nothing of this library.
     pub(crate) async fn client(&self) -> Client {
-        let (client, connection) = tokio_postgres::connect(&self.url(), NoTls).await.expect("the server is there");
+        self.try_client().await.expect("the server is there")
+    }
+
+    /// The same while it may be away.
+    pub(crate) async fn try_client(&self) -> Result<Client, tokio_postgres::Error> {
+        let (client, connection) = tokio_postgres::connect(&self.url(), NoTls).await?;
         tokio::spawn(connection);
-        client
+        Ok(client)
     }
 
     /// Ends every connection of this name, as an operator would; gives how many there were.

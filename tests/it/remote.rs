@@ -15,9 +15,9 @@ use super::control::{Family, Rounds};
 use super::support::{World, eventually};
 
 /// A communicator on a thread of its own, as one over a broker is, and another one beside it.
-struct Line {
-    ours: Arc<LocalCommunicator>,
-    theirs: LocalCommunicator,
+pub(super) struct Line {
+    pub(super) ours: Arc<LocalCommunicator>,
+    pub(super) theirs: LocalCommunicator,
     /// Sender and subject of all that was told.
     told: Arc<Mutex<Vec<(Node, String)>>>,
     thread: Option<tokio::runtime::Runtime>,
@@ -32,7 +32,7 @@ impl Drop for Line {
 }
 
 impl Line {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let thread = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let ours = Arc::new(LocalCommunicator::on(thread.handle().clone()));
         let theirs = ours.another_on(thread.handle().clone());
@@ -76,7 +76,7 @@ impl Line {
         eventually(async || matches!(self.call(pid, status()).await, Err(CommunicatorError::Unroutable { .. }))).await;
     }
 
-    fn subjects(&self, pid: &ProcessId) -> Vec<String> {
+    pub(super) fn subjects(&self, pid: &ProcessId) -> Vec<String> {
         let told = self.told.lock().unwrap();
         told.iter().filter(|(sender, _)| *sender == Node::from(pid)).map(|(_, subject)| subject.clone()).collect()
     }
@@ -428,8 +428,8 @@ async fn a_step_that_blocks_every_thread_stops_neither_status_nor_what_is_told()
 
 /// A communicator whose broker is away: every call hangs, or fails.
 #[derive(Debug)]
-struct Away {
-    hangs: bool,
+pub(super) struct Away {
+    pub(super) hangs: bool,
 }
 
 impl Away {

@@ -15,13 +15,13 @@ use procession::{ProcessId, ProcessState};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-fn folder() -> (TempDir, PathBuf) {
+pub(super) fn folder() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("store.db");
     (folder, file)
 }
 
-fn process(pid: impl Into<ProcessId>) -> NewProcess {
+pub(super) fn process(pid: impl Into<ProcessId>) -> NewProcess {
     NewProcess {
         pid: pid.into(),
         key: None,
@@ -40,7 +40,7 @@ fn process(pid: impl Into<ProcessId>) -> NewProcess {
     }
 }
 
-fn boundary(pid: &ProcessId, epoch: Epoch, context: String) -> Commit {
+pub(super) fn boundary(pid: &ProcessId, epoch: Epoch, context: String) -> Commit {
     let running = ProcessState::Running;
     let commit = Commit::new(pid.clone(), epoch, Timestamp::from_millis(2), running, running);
     Commit { context: Some(context), transition: Some("step"), ..commit }
@@ -103,6 +103,8 @@ async fn a_file_of_a_newer_version_is_refused_and_left_as_it_is() {
 #[tokio::test]
 async fn a_damaged_page_is_told_and_closes_the_store_for_writing() {
     let (_folder, file) = folder();
+    drop(SqliteStore::open(&file).unwrap());
+    let empty = std::fs::metadata(&file).unwrap().len();
     let store = SqliteStore::open(&file).unwrap();
     let epoch = store.acquire().await.unwrap();
     for index in 0..50_i64 {
@@ -113,7 +115,7 @@ async fn a_damaged_page_is_told_and_closes_the_store_for_writing() {
     let damaged = std::fs::OpenOptions::new().write(true).open(&file).unwrap();
     let length = damaged.metadata().unwrap().len();
     // All but the header and the schema.
-    for page in 8..length / 4096 {
+    for page in empty / 4096..length / 4096 {
         damaged.write_all_at(&[0xA5; 4096], page * 4096).unwrap();
     }
     drop(damaged);

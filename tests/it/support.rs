@@ -82,10 +82,10 @@ where
 
 /// Xorshift: the same numbers for the same seed.
 #[derive(Debug)]
-#[cfg(any(feature = "sqlite", feature = "amqp"))]
+#[cfg(any(feature = "sqlite", feature = "amqp", feature = "postgres"))]
 pub(crate) struct Random(u64);
 
-#[cfg(any(feature = "sqlite", feature = "amqp"))]
+#[cfg(any(feature = "sqlite", feature = "amqp", feature = "postgres"))]
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed.max(1))

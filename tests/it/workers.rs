@@ -1,5 +1,8 @@
 //! Several runtimes on one store: each process runs in one of them, and goes on in another when that is lost.
 
+mod doubt;
+mod requests;
+
 use procession::prelude::*;
 use procession::process::Ended;
 use procession::store::{MemoryStore, Store};
@@ -17,12 +20,12 @@ use super::support::{Gate, World, eventually};
 const LEASE: Duration = Duration::from_millis(600);
 
 /// Which step of which process ran how often.
-type Tally = Arc<Mutex<HashMap<(String, u32), u32>>>;
+pub(crate) type Tally = Arc<Mutex<HashMap<(String, u32), u32>>>;
 
 /// Counts each of its steps outside of itself.
 #[process(name = "it::Counted", needs(Tally, Gate))]
 #[derive(Default)]
-struct Counted {
+pub(crate) struct Counted {
     round: u32,
 }
 
@@ -55,36 +58,104 @@ impl Counted {
     }
 }
 
-struct Team {
-    world: World,
+/// Where workers meet.
+pub(crate) enum Place {
+    Memory,
+    #[cfg(all(unix, feature = "postgres"))]
+    Postgres(String),
+}
+
+pub(crate) struct Team {
+    pub(crate) world: World,
     tally: Tally,
+    pub(crate) place: Place,
 }
 
 impl Team {
-    fn new() -> Self {
-        Self { world: World::new(), tally: Tally::default() }
+    pub(crate) fn in_memory() -> Self {
+        Self { world: World::new(), tally: Tally::default(), place: Place::Memory }
     }
 
-    fn worker(&self) -> RuntimeBuilder {
-        self.worker_on(Arc::clone(&self.world.store))
+    #[cfg(all(unix, feature = "postgres"))]
+    pub(crate) async fn on_postgres() -> Self {
+        let schema = crate::postgres::Postgres::schema();
+        let world = World { store: postgres(&schema).await, ..World::new() };
+        Self { world, tally: Tally::default(), place: Place::Postgres(schema) }
     }
 
-    fn worker_on(&self, store: Arc<dyn Store>) -> RuntimeBuilder {
+    /// The store, as another worker has opened it.
+    pub(crate) async fn store(&self) -> Arc<dyn Store> {
+        match &self.place {
+            Place::Memory => Arc::clone(&self.world.store),
+            #[cfg(all(unix, feature = "postgres"))]
+            Place::Postgres(schema) => postgres(schema).await,
+        }
+    }
+
+    pub(crate) async fn worker(&self) -> RuntimeBuilder {
+        self.worker_on(self.store().await)
+    }
+
+    pub(crate) fn worker_on(&self, store: Arc<dyn Store>) -> RuntimeBuilder {
         let builder = Runtime::builder().shared_store(store).worker(WorkerOptions::new().lease(LEASE));
         let builder = builder.resource(self.tally.clone()).resource(self.world.gate.clone());
         builder.register::<Counted>().register::<Tree>().register::<Leaf>()
     }
 
     /// How often steps ran that ran more than once.
-    fn repeated(&self) -> usize {
+    pub(crate) fn repeated(&self) -> usize {
         self.tally.lock().unwrap().values().filter(|runs| **runs > 1).count()
     }
 }
 
-#[tokio::test]
-async fn processes_for_anyone_run_once_each_in_some_worker() {
-    let team = Team::new();
-    let (one, other) = (team.worker().build().await.unwrap(), team.worker().build().await.unwrap());
+#[cfg(all(unix, feature = "postgres"))]
+async fn postgres(schema: &str) -> Arc<dyn Store> {
+    postgres_at(&crate::postgres::Postgres::shared().url(), schema).await
+}
+
+#[cfg(all(unix, feature = "postgres"))]
+pub(crate) async fn postgres_at(url: &str, schema: &str) -> Arc<dyn Store> {
+    use procession::store::{PostgresOptions, PostgresStore};
+
+    let options = PostgresOptions::new().with_schema(schema).with_connections(4);
+    Arc::new(PostgresStore::connect(url, options).await.unwrap())
+}
+
+/// Runs tests on each store that workers can share.
+macro_rules! on_each_store {
+    ($($name:ident),+ $(,)?) => {
+        mod memory {
+            use $crate::workers::Team;
+
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(Team::in_memory()).await;
+            })+
+        }
+        #[cfg(all(unix, feature = "postgres"))]
+        mod postgres_store {
+            use $crate::workers::Team;
+
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            #[ignore = "needs PostgreSQL: cargo xtask test"]
+            async fn $name() {
+                super::$name(Team::on_postgres().await).await;
+            })+
+        }
+    };
+}
+
+pub(crate) use on_each_store;
+
+on_each_store! {
+    processes_for_anyone_run_once_each_in_some_worker,
+    what_a_worker_hands_over_goes_on_in_another_at_once,
+    a_worker_that_is_not_heard_from_writes_nothing_and_joins_anew,
+    what_a_lost_worker_had_goes_on_when_its_lease_has_lapsed,
+}
+
+async fn processes_for_anyone_run_once_each_in_some_worker(team: Team) {
+    let (one, other) = (team.worker().await.build().await.unwrap(), team.worker().await.build().await.unwrap());
     let mut runs = Vec::new();
     for _ in 0..200 {
         runs.push(one.launch(Counted::inputs()).anywhere().await.unwrap());
@@ -100,17 +171,19 @@ async fn processes_for_anyone_run_once_each_in_some_worker() {
     assert_eq!(team.world.store.workers().await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn what_a_worker_hands_over_goes_on_in_another_at_once() {
-    let team = Team::new();
-    let one = team.worker().build().await.unwrap();
+async fn what_a_worker_hands_over_goes_on_in_another_at_once(team: Team) {
+    let one = team.worker().await.build().await.unwrap();
     let run = one.launch(Counted::inputs().gated(true)).await.unwrap();
     let pid = run.pid().clone();
     team.world.gate.reached().await;
-    let leaving = tokio::spawn(async move { one.shutdown().await });
+    let leaving = tokio::spawn({
+        let one = one.clone();
+        async move { one.shutdown().await }
+    });
+    eventually(|| async { one.health().await.closing }).await;
     team.world.gate.open(1);
     leaving.await.unwrap().unwrap();
-    let other = team.worker().build().await.unwrap();
+    let other = team.worker().await.build().await.unwrap();
     team.world.gate.open(2);
     let run = other.attach(&pid).await.unwrap();
     assert!(matches!(run.termination().await.unwrap().ended, Ended::Finished { .. }));
@@ -118,16 +191,14 @@ async fn what_a_worker_hands_over_goes_on_in_another_at_once() {
 }
 
 /// It is not heard from, and goes on writing: what it writes is refused, and another has the process.
-#[tokio::test]
-async fn a_worker_that_is_not_heard_from_writes_nothing_and_joins_anew() {
-    let team = Team::new();
-    let deaf = Faulty::over(Arc::clone(&team.world.store), u64::MAX);
+async fn a_worker_that_is_not_heard_from_writes_nothing_and_joins_anew(team: Team) {
+    let deaf = Faulty::over(team.store().await, u64::MAX);
     let one = team.worker_on(Arc::clone(&deaf) as Arc<dyn Store>).build().await.unwrap();
     let run = one.launch(Counted::inputs().gated(true)).await.unwrap();
     team.world.gate.reached().await;
     let epoch = team.world.store.workers().await.unwrap()[0].epoch;
     deaf.full.store(true, Ordering::SeqCst);
-    let other = team.worker().build().await.unwrap();
+    let other = team.worker().await.build().await.unwrap();
     // The other begins the same step; it is at the gate, and the first one still is.
     team.world.gate.reached().await;
     deaf.full.store(false, Ordering::SeqCst);
@@ -153,10 +224,8 @@ async fn a_worker_that_is_not_heard_from_writes_nothing_and_joins_anew() {
 }
 
 /// Without a word: nothing is released.
-#[tokio::test]
-async fn what_a_lost_worker_had_goes_on_when_its_lease_has_lapsed() {
-    let team = Team::new();
-    let lost = Faulty::over(Arc::clone(&team.world.store), u64::MAX);
+async fn what_a_lost_worker_had_goes_on_when_its_lease_has_lapsed(team: Team) {
+    let lost = Faulty::over(team.store().await, u64::MAX);
     let one = team.worker_on(Arc::clone(&lost) as Arc<dyn Store>).build().await.unwrap();
     let mut pids = Vec::new();
     for _ in 0..20 {
@@ -166,7 +235,7 @@ async fn what_a_lost_worker_had_goes_on_when_its_lease_has_lapsed() {
     pids.push(tree.pid().clone());
     lost.full.store(true, Ordering::SeqCst);
     drop((one, tree));
-    let other = team.worker().build().await.unwrap();
+    let other = team.worker().await.build().await.unwrap();
     team.world.gate.open(1_000);
     for pid in &pids {
         let end = other.attach(pid).await.unwrap().termination().await.unwrap();

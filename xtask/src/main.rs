@@ -1,6 +1,7 @@
 //! The commands of the repository: `cargo xtask test` runs all that CI runs.
 
 mod bench;
+mod chaos;
 mod compile_time;
 mod crash;
 mod debian;
@@ -32,6 +33,9 @@ cargo xtask crash [--kills N] [--seed S] [--processes N] [--steps M] [--children
                                        a longer run of the crash test
 cargo xtask faults [--count N] [--seed S] [--processes N]
                                        a longer run of the faults under load: broker, network and worker fail
+cargo xtask chaos [--minutes M] [--seed S] [--kills N]
+                                       a longer run of workers on one database while workers, server and network fail;
+                                       adds up over runs
 cargo xtask model                      every state of three workers that share three processes, through two crashes
 cargo xtask differential [--count N] [--seed S] [--first N]
                                        random outlines, run by plumpy and here; without options 10,000 of them
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
         "test" => test::test(&arguments),
         "bench" => bench::bench(&arguments),
         "compile-time" => compile_time::compile_time(),
+        "chaos" => chaos::chaos(&arguments),
         "crash" => crash::crash(&arguments),
         "faults" => faults::faults(&arguments),
         "model" => model::model(),

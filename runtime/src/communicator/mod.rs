@@ -14,7 +14,9 @@
 //!    subscriber again.
 //! 3. A call goes to the subscriber of its identifier; without one it fails as [`Unroutable`](CommunicatorError::Unroutable).
 //! 4. A broadcast goes to every subscriber whose filter lets it pass, the sender's own among them; no subscriber is no error.
-//!    A subscriber hears broadcasts one after the other, in the order in which they were sent; a panic in it is logged.
+//!    A subscriber hears broadcasts one after the other, in the order in which they were sent; a panic in it is logged. One
+//!    that is sent again under its id ([`Broadcast::id`]) is heard once, as far as is remembered: the latest
+//!    [`limits::HEARD`] ids.
 //! 5. What a subscriber answers arrives at the sender: a value, an error as [`Remote`](CommunicatorError::Remote) with its
 //!    text, a cancellation as [`Cancelled`](CommunicatorError::Cancelled). An answer that follows later arrives as one
 //!    level of [`Reply`] more, as often as that happens.
@@ -44,6 +46,7 @@
 mod amqp;
 mod error;
 mod filter;
+mod heard;
 mod local;
 mod pull;
 mod reply;
@@ -72,6 +75,9 @@ use crate::process::BoxFuture;
 /// The result of a call to a communicator.
 pub type CommunicatorResult<T> = Result<T, CommunicatorError>;
 
+/// Ends when a broadcast is confirmed, or will not be.
+pub type Confirmed = BoxFuture<'static, CommunicatorResult<()>>;
+
 /// Carries tasks, calls and broadcasts. See the [module](self) for the contract.
 ///
 /// What has a deadline needs a clock: sends, replies and pulls are awaited on a tokio runtime with its time enabled, and may panic
@@ -87,6 +93,18 @@ pub trait Communicator: fmt::Debug + Send + Sync + 'static {
 
     /// Tells all who listen.
     fn broadcast_send(&self, broadcast: Broadcast) -> BoxFuture<'_, CommunicatorResult<()>>;
+
+    /// Tells all who listen, and gives what ends when whoever carries it has it for good. Broadcasts are heard in the order
+    /// in which this was called, whenever those end.
+    ///
+    /// Without an implementation it is [`broadcast_send`](Self::broadcast_send), and is confirmed when that is done.
+    fn broadcast_hand_over(&self, broadcast: Broadcast) -> BoxFuture<'_, CommunicatorResult<Confirmed>> {
+        Box::pin(async move {
+            self.broadcast_send(broadcast).await?;
+            let confirmed: Confirmed = Box::pin(std::future::ready(Ok(())));
+            Ok(confirmed)
+        })
+    }
 
     /// Takes tasks from the queue of this communicator, from now on.
     /// Without an identifier one is made; it is returned.
@@ -136,6 +154,11 @@ pub trait Communicator: fmt::Debug + Send + Sync + 'static {
 
     /// Whether it was closed.
     fn is_closed(&self) -> bool;
+
+    /// Whether it can send and receive at this moment. One that is not is on its way to be again, unless it was closed.
+    fn is_connected(&self) -> bool {
+        !self.is_closed()
+    }
 
     /// Ends when it is closed.
     fn closed(&self) -> BoxFuture<'_, ()>;

@@ -52,8 +52,11 @@ use crate::text::chain;
 /// # One store per queue
 /// A task may come to any worker of its queue, also when it comes again. Give each store a queue of its own, and the
 /// workers on a queue one store: a worker with another store does not know the process, and would run it a second time,
-/// or refuse the `continue` that belongs to another worker's `create`. A store has one owner at a time, so that a queue
-/// has one worker, with others that stand by.
+/// or refuse the `continue` that belongs to another worker's `create`. A store that has one owner at a time has one worker
+/// at its queue, with others that stand by; one that [workers share](crate::RuntimeBuilder::worker) has as many as join it.
+///
+/// There, a task for a process that another worker has waits for its end wherever it runs; a `continue` with a `tag` of one
+/// is left to others, as is any task that the store refuses for the moment.
 #[derive(Clone)]
 pub struct ProcessLauncher {
     inner: Arc<Inner>,
@@ -87,9 +90,24 @@ impl ProcessLauncher {
     /// Goes on with what an earlier worker on the same store owes: waits for those processes, and replies. Gives how many
     /// replies are owed. [`Worker`] does it at its start.
     ///
+    /// Where several workers share the store, each sends the replies that it had owed, and this one goes on with those of
+    /// workers that are lost, as they are found; none is known at the start.
+    ///
     /// # Errors
     /// The store failed.
     pub async fn resume_owed(&self) -> Result<usize, RunError> {
+        if self.inner.runtime.is_shared() {
+            let inner = Arc::downgrade(&self.inner);
+            self.inner.runtime.spawn(self.inner.runtime.each_left_reply(move |replies| {
+                let inner = inner.upgrade();
+                async move {
+                    if let Some(inner) = inner {
+                        inner.go_on_with(replies).await;
+                    }
+                }
+            }));
+            return Ok(0);
+        }
         let resumed = self.inner.owed.resume().await?;
         self.inner.recent(|recent| {
             for task in &resumed.went_back {
@@ -102,6 +120,18 @@ impl ProcessLauncher {
     /// Waits until replies of processes that have ended, or are closed, are sent and settled.
     async fn replied(&self) {
         self.inner.owed.idle().await;
+    }
+}
+
+impl Inner {
+    /// Replies that a lost worker had to send.
+    async fn go_on_with(&self, replies: Vec<(ProcessId, OwedReply)>) {
+        let resumed = self.owed.go_on_with(replies).await;
+        self.recent(|recent| {
+            for task in &resumed.went_back {
+                recent.add(task);
+            }
+        });
     }
 }
 
@@ -213,8 +243,9 @@ impl Inner {
         self.owed.brought(handle);
         if handle.may_be_unstarted() {
             handle.start().await?;
+            return Ok(());
         }
-        Ok(())
+        self.runtime.start_elsewhere(handle.pid()).await
     }
 
     /// A process that is here or in the store, started.

@@ -349,6 +349,24 @@ impl Owed {
         }
     }
 
+    /// Sends replies that another had to send, at the ends of their processes.
+    pub(super) async fn go_on_with(&self, replies: Vec<(ProcessId, OwedReply)>) -> Resumed {
+        let mut resumed = Resumed::default();
+        for (pid, reply) in replies {
+            let mut delay = limits::REPLY_AGAIN;
+            while let Err(error) = self.resume_one(&pid, reply.clone(), &mut resumed).await {
+                tracing::error!(%pid, error = &error as &dyn std::error::Error, "a process owes a reply, and cannot be read");
+                let passes = matches!(&error, RunError::Store(error) if error.kind() != StoreErrorKind::Corrupt);
+                if !passes || self.runtime.is_closing() {
+                    break;
+                }
+                tokio::time::sleep(delay).await;
+                delay = (delay * 2).min(limits::REPLY_AGAIN_MOST);
+            }
+        }
+        resumed
+    }
+
     async fn resume_one(&self, pid: &ProcessId, reply: OwedReply, resumed: &mut Resumed) -> Result<(), RunError> {
         let address = Address::read(&reply.address);
         if address.as_ref().is_none_or(|address| address.to.is_some()) {

@@ -14,6 +14,9 @@ pub struct Broadcast {
     pub subject: Option<String>,
     /// What it belongs to.
     pub correlation_id: Node,
+    /// What tells it from others: who hears it hears it once under this, however often it is sent. It stands beside the
+    /// body that travels, not in it; a communicator may give one to a broadcast that has none.
+    pub id: Option<String>,
 }
 
 impl Broadcast {
@@ -37,6 +40,14 @@ impl Broadcast {
     /// Says what it belongs to.
     pub fn correlation_id(mut self, correlation_id: impl Into<Node>) -> Self {
         self.correlation_id = correlation_id.into();
+        self
+    }
+}
+
+impl Broadcast {
+    /// Makes a repetition of this broadcast known as such.
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
         self
     }
 }

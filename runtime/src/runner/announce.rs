@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use uuid::Uuid;
+
 use super::beside::Beside;
 use super::boundary::Child;
 use super::caught::caught;
@@ -52,8 +54,9 @@ impl Driver<'_> {
         }
     }
 
-    pub(super) fn adopt(&mut self, children: Vec<Child>, at: Timestamp) {
-        for Child { launched, live } in children {
+    /// Lets children begin, of whose creation these messages are stored.
+    pub(super) fn adopt(&mut self, children: Vec<Child>, at: Timestamp, messages: &[Option<Uuid>]) {
+        for (place, Child { launched, live }) in children.into_iter().enumerate() {
             if launched.follows && self.shared.store().is_none() {
                 self.resident.extra_mut().followers.push(launched.pid.clone());
             }
@@ -61,17 +64,25 @@ impl Driver<'_> {
             let slot = Arc::clone(&launched.slot);
             let mut resident = Resident::new(live);
             created(self.shared, &mut resident, &slot.pid);
-            let known = self.shared.adopt_new(&Entry::new(launched.slot, launched.process, parent, at, resident));
+            let entry = Entry::new(launched.slot, launched.process, parent, at, resident);
+            let message = messages.get(place).copied().flatten();
+            let known = self.shared.adopt_new(&entry, [message, None]);
             if !Arc::ptr_eq(&known, &slot) {
                 self.shared.watch(&slot);
             }
         }
     }
 
-    pub(super) fn announce(&mut self, from: ProcessState, to: ProcessState, ended: Option<&Ended>) {
+    pub(super) fn announce(
+        &mut self,
+        from: ProcessState,
+        to: ProcessState,
+        message: Option<Uuid>,
+        ended: Option<&Ended>,
+    ) {
         let transition = Transition { pid: self.entry.pid(), from: Some(from), to };
         if let Some(remote) = &self.shared.remote {
-            remote.tell(transition);
+            remote.tell(transition, message);
         }
         if let Some(hooks) = self.resident.live.hooks() {
             logged(transition.pid, caught(|| hooks.entered(transition)));

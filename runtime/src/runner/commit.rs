@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::RunError;
 use super::boundary::{Child, Parts};
 use super::caught::caught;
@@ -9,11 +11,12 @@ use super::drive::{Driver, Stop};
 use super::entry::{Entry, Resident};
 use super::hooks::excepting;
 use super::instance::Live;
+use super::shared::Shared;
 use crate::clock::Timestamp;
 use crate::listener::text_of;
-use crate::process::{Ended, ErrorInfo, ProcessId, ProcessState};
+use crate::process::{Ended, ErrorInfo, ProcessId, ProcessState, Transition};
 use crate::spec::PreparedInputs;
-use crate::store::{Commit, NewProcess, Parent, Placement};
+use crate::store::{Commit, Message, NewProcess, Parent, Placement};
 
 impl Driver<'_> {
     /// Writes one boundary; what it announces, and the children it creates, leave after it.
@@ -22,9 +25,13 @@ impl Driver<'_> {
         let at = self.shared.env.clock.now();
         // Until they are in the table, nobody may bring the children that the store has from now on.
         let adopting = if parts.children.is_empty() { None } else { Some(self.shared.adoption.read().await) };
+        let mut stored = Stored::default();
         if let Some(store) = self.shared.store() {
             let committing = match self.build_commit(from, to, &mut parts, at) {
-                Ok(commit) => store.commit(commit),
+                Ok(commit) => {
+                    stored = Stored::of(&commit);
+                    store.commit(commit)
+                }
                 Err(error) if to == ProcessState::Excepted => return Err(unwritable(self.entry, &error).into()),
                 Err(error) => {
                     // The step's results cannot be written: it failed.
@@ -40,12 +47,15 @@ impl Driver<'_> {
                 }
             };
             committing.await.map_err(RunError::from)?;
+            if let Some(sharing) = &self.shared.sharing {
+                sharing.bounded(self.entry.pid());
+            }
         }
         self.resident.committed = to;
         self.applied.clear();
         self.publish();
         let mut effects = std::mem::take(&mut self.resident.live.core_mut().effects);
-        self.adopt(parts.children, at);
+        self.adopt(parts.children, at, &stored.children);
         drop(adopting);
         if let Some(effects) = effects.collected() {
             self.begin_beside(effects, parts.step && parts.ended.is_none());
@@ -54,7 +64,7 @@ impl Driver<'_> {
             self.announce_step(&effects.emitted, &effects.reports);
         }
         if parts.told {
-            self.announce(from, to, parts.ended.as_ref());
+            self.announce(from, to, stored.own, parts.ended.as_ref());
         }
         Ok(())
     }
@@ -66,12 +76,17 @@ impl Driver<'_> {
         parts: &mut Parts,
         at: Timestamp,
     ) -> Result<Commit, ErrorInfo> {
+        let shared = self.shared;
         let Resident { live, machine, waiting, outdated, .. } = &mut *self.resident;
         let core = live.core();
         let mut commit = Commit::new(core.pid.clone(), core.epoch, at, from, to);
         commit.paused = machine.is_paused();
         commit.steps = core.steps;
         commit.transition = parts.told.then(|| live.at());
+        if parts.told {
+            let transition = Transition { pid: &core.pid, from: Some(from), to };
+            commit.messages.extend(shared.message(transition));
+        }
         commit.applied.clone_from(&self.applied);
         commit.envelope = std::mem::take(outdated).then(|| self.entry.process.envelope().clone());
         if parts.waiting {
@@ -98,7 +113,7 @@ impl Driver<'_> {
             commit.ended = Some(json(ended)?);
         }
         for child in &mut parts.children {
-            commit.children.push(new_child(&commit.pid, child, commit.at)?);
+            commit.children.push(new_child(shared, &commit.pid, child, commit.at)?);
         }
         let status = self.resident.status();
         if parts.status || status.text != self.last_status() {
@@ -112,12 +127,29 @@ impl Driver<'_> {
     }
 }
 
+/// The messages that are stored with a boundary: of itself, and of each child that it creates.
+#[derive(Default)]
+struct Stored {
+    own: Option<Uuid>,
+    children: Vec<Option<Uuid>>,
+}
+
+impl Stored {
+    fn of(commit: &Commit) -> Self {
+        let first = |messages: &[Message]| messages.first().map(|message| message.id);
+        let children = commit.children.iter().map(|child| first(&child.messages)).collect();
+        Self { own: first(&commit.messages), children }
+    }
+}
+
 /// The row of a child at its start.
-fn new_child(parent: &ProcessId, child: &mut Child, at: Timestamp) -> Result<NewProcess, ErrorInfo> {
+fn new_child(shared: &Shared, parent: &ProcessId, child: &mut Child, at: Timestamp) -> Result<NewProcess, ErrorInfo> {
     let Child { launched, live } = child;
     let parent = Parent { pid: parent.clone(), awaited: launched.awaited, follows: launched.follows };
+    let creation = Transition { pid: &launched.pid, from: None, to: ProcessState::Created };
+    let messages = shared.message(creation).into_iter().collect();
     new_process(launched.pid.clone(), live.as_mut(), &launched.process, &launched.inputs, at)
-        .map(|process| NewProcess { parent: Some(parent), ..process })
+        .map(|process| NewProcess { parent: Some(parent), messages, ..process })
 }
 
 /// The row of a process at its start.

@@ -11,10 +11,11 @@ use super::caught::{caught, caught_async};
 use super::entry::{Entry, Mail, Resident};
 use super::hooks::{Entering, hooks_before, logged};
 use super::instance::{Chosen, Turn};
+use super::lease::is_in_doubt;
 use super::shared::Shared;
 use crate::listener::Listener;
 use crate::process::{Action, Ended, ErrorInfo, Event, Machine, ProcessState, Request};
-use crate::store::{RequestId, StoreErrorKind};
+use crate::store::{RequestId, StoreError, StoreErrorKind};
 
 /// What stops a driver.
 pub(super) enum Stop {
@@ -73,7 +74,14 @@ impl<'a> Driver<'a> {
             match driver.run().await {
                 Stop::Ended => return,
                 Stop::Lost(error) => {
-                    driver.later.drain(..).for_each(|mail| mail.answer(Err(error.clone())));
+                    let later = std::mem::take(&mut driver.later);
+                    match (&error, &shared.sharing) {
+                        // The rows of those stay for the worker that goes on with it.
+                        (RunError::Store(_), Some(_)) if !shared.is_closing() => {
+                            later.into_iter().for_each(|mail| shared.pass_mail_on(entry.pid(), mail));
+                        }
+                        _ => later.into_iter().for_each(|mail| mail.answer(Err(error.clone()))),
+                    }
                     return Self::lose(&shared, &entry, &error);
                 }
                 Stop::Rest => match driver.rest() {
@@ -94,12 +102,17 @@ impl<'a> Driver<'a> {
         if !matches!(error, RunError::Closed) {
             tracing::error!(pid = %entry.pid(), error = error as &dyn std::error::Error, "process suspended");
         }
-        if let Some(sharing) = shared.sharing.as_ref().filter(|_| !shared.is_closing())
+        let sharing = shared.sharing.as_ref().filter(|_| !shared.is_closing());
+        if sharing.is_some_and(|sharing| shared.give_up(sharing, entry, error)) {
+            return;
+        }
+        if let Some(sharing) = sharing
             && let RunError::Store(failed) = error
         {
             shared.pass_on(entry);
-            // Another worker has it already, or may have it now.
-            if failed.kind() != StoreErrorKind::Stale {
+            shared.doubt(failed);
+            // Another worker has it already, or will have it when the epoch is given up, or may have it now.
+            if failed.kind() != StoreErrorKind::Stale && !is_in_doubt(failed) {
                 sharing.lose(entry.pid());
             }
             return;
@@ -117,8 +130,12 @@ impl<'a> Driver<'a> {
             return Some(self.resident);
         }
         inner.driven = false;
+        let evicted = inner.evicted;
         self.shared.lay_down(self.entry, &mut inner, self.resident);
         drop(inner);
+        if evicted {
+            self.shared.evict(self.entry);
+        }
         // Looked at after the process was laid down: a close before that found it driven, one after that finds it here.
         if self.shared.is_closing() {
             self.entry.close();
@@ -160,6 +177,7 @@ impl<'a> Driver<'a> {
         if self.resident.waits() {
             return Err(Stop::Rest);
         }
+        self.is_own()?;
         if self.shared.slots.available_permits() == 0 {
             // Others may wait for a slot, and are served in the order in which they came.
             self.give_back_slot();
@@ -178,6 +196,9 @@ impl<'a> Driver<'a> {
         }
         if let Some(error) = self.lost_child() {
             return Err(Stop::Lost(error));
+        }
+        if !self.may_begin().await {
+            return Ok(());
         }
         self.resident.machine.apply(Event::Begin);
         match self.choose() {
@@ -198,6 +219,27 @@ impl<'a> Driver<'a> {
             }
             Err(error) => self.settle(Turn::Failed(error), false).await,
         }
+    }
+
+    /// Where workers share the store: whether this one has not let go of the process.
+    fn is_own(&self) -> Result<(), Stop> {
+        let evicted = self.shared.sharing.is_some() && self.entry.lock().evicted;
+        if evicted { Err(lost(self.entry)) } else { Ok(()) }
+    }
+
+    /// Whether a step may begin: not on a worker whose lease may have lapsed, since another may be at the same step.
+    async fn may_begin(&mut self) -> bool {
+        let Some(sharing) = &self.shared.sharing else { return true };
+        if sharing.lease.holds() {
+            return true;
+        }
+        self.give_back_slot();
+        tokio::select! {
+            () = sharing.lease.news() => {}
+            () = self.shared.closed() => {}
+            () = self.entry.bell.notified() => {}
+        }
+        false
     }
 
     /// A child whose end this runtime cannot know. Its parent does not fail for that: both go on with the next runtime.
@@ -253,6 +295,9 @@ impl<'a> Driver<'a> {
                     () = self.entry.bell.notified() => {
                         if self.shared.is_aborting() {
                             return Err(Stop::Lost(RunError::Closed));
+                        }
+                        if self.entry.lock().evicted {
+                            return Err(lost(self.entry));
                         }
                         let answering = answer_in_step(self.shared, self.entry, machine, &mut self.later);
                         if let Some(cut) = Box::pin(answering).await {
@@ -371,6 +416,12 @@ impl<'a> Driver<'a> {
     pub(super) fn give_back_slot(&mut self) {
         self.permit = None;
     }
+}
+
+/// Another worker has the process, or will have it.
+fn lost(entry: &Entry) -> Stop {
+    let subject = format_args!("process `{}`", entry.pid());
+    Stop::Lost(RunError::Store(StoreError::new(StoreErrorKind::Stale, "go on with", subject)))
 }
 
 /// Handles requests while a step runs. Gives the action and its request if the step is to be cut off.

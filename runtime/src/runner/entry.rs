@@ -190,6 +190,8 @@ pub(crate) struct Inner {
     pub(crate) woken: bool,
     /// It has ended, or cannot go on here: no mail is taken any more.
     pub(crate) gone: bool,
+    /// It is another worker's, or will be: its driver lets go of it.
+    pub(crate) evicted: bool,
     pub(crate) view: View,
 }
 
@@ -221,8 +223,15 @@ impl Entry {
             at: resident.live.at(),
             status: core.status.as_deref().map(Into::into),
         };
-        let inner =
-            Inner { resident: Some(resident), mail: VecDeque::new(), driven: false, woken: false, gone: false, view };
+        let inner = Inner {
+            resident: Some(resident),
+            mail: VecDeque::new(),
+            driven: false,
+            woken: false,
+            gone: false,
+            evicted: false,
+            view,
+        };
         Arc::new(Self {
             slot,
             process,

@@ -196,8 +196,8 @@ impl AnyHandle {
         }
         if let Some(store) = self.shared.store() {
             let filing = self.shared.filing.read().await;
-            let id = store.request(self.pid(), request).await?;
-            self.shared.expect_reply(id, reply);
+            let id = store.request(self.pid(), request.clone()).await?;
+            self.shared.expect_reply(id, self.pid(), request, reply);
             drop(filing);
             self.shared.filed.notify_one();
             if self.shared.is_closing() {

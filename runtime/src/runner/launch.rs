@@ -4,6 +4,8 @@ use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::caught::caught;
 use super::commit::new_process;
 use super::entry::{Entry, Resident};
@@ -15,7 +17,7 @@ use super::{ProcessType, RunError};
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::listener::{Attached, SavedListener, text_of};
-use crate::process::{BoxFuture, ErrorInfo, Process, ProcessId, Slot};
+use crate::process::{BoxFuture, ErrorInfo, Process, ProcessId, ProcessState, Slot, Transition};
 use crate::spec::{InputMap, PreparedInputs};
 use crate::store::{Creation, OwedReply, Placement, Record};
 
@@ -262,7 +264,14 @@ impl New {
     }
 
     /// Tells that the process exists, and lets it run.
-    fn adopt(self, shared: &Arc<Shared>, slot: Arc<Slot>, live: Box<dyn Live>, begun: bool) -> Arc<Slot> {
+    fn adopt(
+        self,
+        shared: &Arc<Shared>,
+        slot: Arc<Slot>,
+        live: Box<dyn Live>,
+        begun: bool,
+        messages: [Option<Uuid>; 2],
+    ) -> Arc<Slot> {
         let mut resident = Resident::new(live);
         if begun {
             resident.begin();
@@ -271,7 +280,7 @@ impl New {
             resident.extra_mut().listeners = self.listeners;
         }
         created(shared, &mut resident, &self.pid);
-        shared.adopt_new(&Entry::new(slot, self.process, None, self.at, resident))
+        shared.adopt_new(&Entry::new(slot, self.process, None, self.at, resident), messages)
     }
 }
 
@@ -292,7 +301,7 @@ fn create_volatile(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunError
         return if name == process.name() { Ok(holder) } else { in_use(key.clone(), &holder, name) };
     }
     let Some(live) = live else { return Ok(slot) };
-    let adopted = new.adopt(shared, Arc::clone(&slot), live, false);
+    let adopted = new.adopt(shared, Arc::clone(&slot), live, false, [None; 2]);
     if !Arc::ptr_eq(&adopted, &slot) {
         // Another launch with this id was faster. The key leads to ours: who has it of the key learns of the same end.
         let runs = Arc::clone(&adopted);
@@ -314,6 +323,11 @@ async fn create_stored(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunE
     let mut row = new_process(pid.clone(), live.as_mut(), process, &new.inputs, new.at)
         .map_err(|error| unwritable(process, &error))?;
     row.begun = begun.then(|| live.at());
+    let creation = Transition { pid, from: None, to: ProcessState::Created };
+    let beginning = Transition { from: Some(ProcessState::Created), to: ProcessState::Running, ..creation };
+    let messages = [shared.message(creation), begun.then(|| shared.message(beginning)).flatten()];
+    let stored = messages.each_ref().map(|message| message.as_ref().map(|message| message.id));
+    row.messages = messages.into_iter().flatten().collect();
     row.key.clone_from(&new.key);
     row.owes.clone_from(&new.owes);
     row.placement.clone_from(&new.placement);
@@ -323,14 +337,19 @@ async fn create_stored(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunE
     }
     let creation = {
         let _adopting = shared.adoption.read().await;
-        let creation = store.create(shared.env.epoch(), row).await?;
+        // Under the epoch that the process in memory writes under, even if the worker has joined anew since.
+        let creation = store.create(live.core().epoch, row).await;
+        let creation = creation.inspect_err(|error| shared.doubt(error))?;
         if creation == Creation::Created {
             let slot = Slot::new(pid.clone());
             if new.placement.unowned {
+                if let Some(remote) = &shared.remote {
+                    remote.tell(Transition { pid, from: None, to: ProcessState::Created }, stored[0]);
+                }
                 shared.find_end(&slot).await?;
                 return Ok(slot);
             }
-            return Ok(new.adopt(shared, slot, live, begun));
+            return Ok(new.adopt(shared, slot, live, begun, stored));
         }
         creation
     };

@@ -5,16 +5,22 @@ mod beside;
 mod boundary;
 mod caught;
 mod commit;
+mod drain;
 mod drive;
+mod elsewhere;
 mod entry;
 mod error;
 mod handle;
+mod health;
 mod hooks;
 mod instance;
 mod keys;
 mod launch;
+mod lease;
 mod listeners;
+mod mending;
 mod owed;
+mod poison;
 mod remote;
 mod requests;
 mod restore;
@@ -25,7 +31,9 @@ mod timers;
 
 pub use error::RunError;
 pub use handle::{AnyHandle, Handle, Status};
+pub use health::{Answers, Counted, Health, LeaseHealth};
 pub use launch::{Launching, LaunchingByName};
+pub use mending::Mending;
 pub use sharing::WorkerOptions;
 
 pub(crate) use caught::{caught, caught_async};
@@ -34,7 +42,7 @@ pub(crate) use instance::{ProcessType, TypeOf};
 use std::fmt;
 use std::future::IntoFuture;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, SystemClock};
 use crate::communicator::Communicator;
@@ -172,6 +180,11 @@ impl Runtime {
         self.shared().listeners.remove(id)
     }
 
+    /// What this runtime has mended that others had left undone.
+    pub fn mended(&self) -> Mending {
+        self.shared().mender.mended()
+    }
+
     /// The store, if there is one.
     pub fn store(&self) -> Option<&Arc<dyn Store>> {
         self.shared().store()
@@ -183,7 +196,8 @@ impl Runtime {
     }
 
     /// Stops: no further step begins; steps that run are waited for, and cut off after
-    /// [`limits::SHUTDOWN`]. What is unfinished goes on when the next runtime opens the store.
+    /// [`limits::SHUTDOWN`]. What is unfinished goes on when the next runtime opens the store; on a store that workers share,
+    /// others go on with it at once, and with what runs a step as soon as that has ended.
     ///
     /// # Errors
     /// The store could not be released.
@@ -202,14 +216,26 @@ impl Runtime {
 
     /// The first half of a shutdown: when it is over, nothing runs, and the store is still owned.
     pub(crate) async fn drain(&self, limit: Duration) {
-        let shared = self.shared();
-        shared.close();
-        if tokio::time::timeout(limit, shared.drained()).await.is_err() {
-            tracing::warn!("steps are cut off by the shutdown");
-            shared.abort();
-            shared.drained().await;
-        }
-        shared.forget_all();
+        drain::drain(self.shared(), limit).await;
+    }
+
+    /// Whether it has a process of this name.
+    pub(crate) fn knows(&self, process: &str) -> bool {
+        self.shared().env.registry.named(process).is_ok()
+    }
+
+    /// The epoch under which it writes now.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.shared().env.epoch()
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared().env.clock
+    }
+
+    /// Whether it is one worker among others on its store.
+    pub(crate) fn is_sharing(&self) -> bool {
+        self.shared().sharing.is_some()
     }
 
     /// The second half: leaves the communicator and the store.
@@ -367,8 +393,13 @@ impl RuntimeBuilder {
         }
         let store = self.store.filter(|_| !self.volatile);
         let sharing = self.worker.filter(|_| store.is_some()).map(|options| Sharing::new(options, self.concurrent));
+        let asked = Instant::now();
         let epoch = match (&store, &sharing) {
-            (Some(store), Some(sharing)) => sharing.join(store).await?,
+            (Some(store), Some(sharing)) => {
+                let epoch = sharing.join(store).await?;
+                sharing.lease.granted(asked);
+                epoch
+            }
             (Some(store), None) => store.acquire().await?,
             (None, _) => Epoch::default(),
         };
@@ -384,7 +415,10 @@ impl RuntimeBuilder {
         if shared.store().is_some() {
             if shared.sharing.is_some() {
                 sharing::start(&shared).map_err(|error| RunError::Thread(error.to_string()))?;
+                tokio::spawn(mending::run(Arc::clone(&shared)));
             } else {
+                // Before anything new is told.
+                mending::all(&shared).await?;
                 launch::bring_unfinished(&shared).await?;
             }
             tokio::spawn(requests::run(Arc::clone(&shared)));

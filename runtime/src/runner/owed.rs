@@ -5,7 +5,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::{AnyHandle, RunError, Runtime};
-use crate::process::{ProcessId, ProcessState};
+use crate::process::{ProcessId, ProcessState, Request};
 use crate::store::OwedReply;
 
 impl Runtime {
@@ -44,6 +44,44 @@ impl Runtime {
         Ok(store.owe(self.shared().env.epoch(), pid, reply).await?)
     }
 
+    /// Whether others work on the store, too.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared().sharing.is_some()
+    }
+
+    /// Ends when the runtime closes; until then, calls this with the replies that it has taken over from workers that are
+    /// lost, as they come. The runtime is not kept by it.
+    pub(crate) fn each_left_reply<S, F>(&self, settle: S) -> impl Future<Output = ()> + Send + use<S, F>
+    where
+        S: Fn(Vec<(ProcessId, OwedReply)>) -> F + Send,
+        F: Future<Output = ()> + Send,
+    {
+        let shared = std::sync::Arc::clone(self.shared());
+        async move {
+            loop {
+                let replies = shared.mender.take_replies();
+                if !replies.is_empty() {
+                    settle(replies).await;
+                }
+                tokio::select! {
+                    () = shared.closed() => return,
+                    () = shared.mender.replies_came.notified() => {}
+                }
+            }
+        }
+    }
+
+    /// Has a process of another worker started that may not have been; one that was takes no notice.
+    pub(crate) async fn start_elsewhere(&self, pid: &ProcessId) -> Result<(), RunError> {
+        let Some(store) = self.store().filter(|_| self.is_shared() && self.shared().entry(pid).is_none()) else {
+            return Ok(());
+        };
+        if store.load(pid).await?.is_some_and(|record| record.state == ProcessState::Created) {
+            store.request(pid, Request::Start).await?;
+        }
+        Ok(())
+    }
+
     /// Forgets replies that were sent.
     pub(crate) async fn settle(&self, replies: Vec<(ProcessId, String)>) -> Result<(), RunError> {
         let Some(store) = self.store() else { return Ok(()) };
@@ -52,7 +90,7 @@ impl Runtime {
 }
 
 impl AnyHandle {
-    /// Whether it can be that the process is here and was not started.
+    /// Whether it can be that the process was not started. That of another worker has to be asked for.
     pub(crate) fn may_be_unstarted(&self) -> bool {
         let Some(entry) = self.shared.entry(self.pid()) else { return false };
         let inner = entry.lock();

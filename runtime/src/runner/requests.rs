@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::RunError;
+use super::elsewhere;
 use super::entry::{Mail, Reply};
 use super::handle::ended;
 use super::restore::termination_of;
@@ -14,7 +15,11 @@ use crate::store::{RequestRow, StoreErrorKind};
 /// Delivers until the runtime closes: at once what is filed here, soon what other OS processes file.
 pub(super) async fn run(shared: Arc<Shared>) {
     loop {
-        if let Err(error) = deliver(&shared).await {
+        let delivered = async {
+            deliver(&shared).await?;
+            elsewhere::look(&shared).await
+        };
+        if let Err(error) = delivered.await {
             tracing::warn!(error = &error as &dyn std::error::Error, "requests cannot be delivered");
         }
         tokio::select! {
@@ -38,10 +43,11 @@ async fn deliver(shared: &Arc<Shared>) -> Result<(), RunError> {
     for row in rows {
         let id = row.id;
         let mut reply = shared.take_reply(id);
+        let asked = reply.as_ref().and_then(|_| Some((row.pid.clone(), row.request.clone().ok()?)));
         if let Err(error) = deliver_one(shared, row, &mut reply).await {
             // The row is delivered again, and who waits for its reply goes on waiting.
-            if let Some(reply) = reply {
-                shared.expect_reply(id, reply);
+            if let (Some(reply), Some((pid, request))) = (reply, asked) {
+                shared.expect_reply(id, &pid, request, reply);
             }
             return Err(error);
         }
@@ -76,13 +82,21 @@ async fn deliver_one(shared: &Arc<Shared>, row: RequestRow, reply: &mut Option<R
         };
     }
     *reply = mail.reply;
-    let (found, over) = match answer_absent(shared, &pid, &mail.request).await {
+    let request = mail.request;
+    let (found, over) = match answer_absent(shared, &pid, &request).await {
         // A row that cannot be read is the trouble of its own process: others wait for their requests.
         Err(RunError::Store(error)) if error.kind() == StoreErrorKind::Corrupt => (Err(error.into()), false),
         found => found?,
     };
     if over {
         shared.discard(id).await?;
+    }
+    if let (Err(RunError::Suspended(_)), Some(_)) = (&found, &shared.sharing) {
+        // Another worker has it, or will have it.
+        if let Some(reply) = reply.take() {
+            shared.elsewhere.wait(id, pid, request, reply);
+        }
+        return Ok(());
     }
     answer(reply, found);
     Ok(())

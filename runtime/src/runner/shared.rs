@@ -3,22 +3,25 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Notify, RwLock, Semaphore, oneshot};
+use tokio::sync::{Notify, RwLock, Semaphore};
 use tracing::Instrument;
+use uuid::Uuid;
 
 use super::RunError;
 use super::caught::caught_async;
 use super::drive::Driver;
-use super::entry::{Entry, Inner, Mail, Resident};
+use super::elsewhere::Elsewhere;
+use super::entry::{Entry, Inner, Mail, Reply, Resident};
 use super::keys::Keys;
 use super::listeners::Listeners;
+use super::mending::Mender;
 use super::remote::Remote;
 use super::sharing::Sharing;
 use super::timers::Timers;
 use crate::limits;
 use crate::listener::{Listener, ListenerId};
 use crate::process::{Env, ProcessId, ProcessState, Request, Slot, Termination, Transition};
-use crate::store::{RequestId, Store};
+use crate::store::{Message, RequestId, Store};
 
 pub(crate) struct Shared {
     pub(crate) env: Arc<Env>,
@@ -34,6 +37,8 @@ pub(crate) struct Shared {
     most: usize,
     /// If others work on the store, too.
     pub(crate) sharing: Option<Sharing>,
+    /// What was mended, and replies that others have left behind.
+    pub(crate) mender: Mender,
     /// The store was left, or is about to be.
     left: AtomicBool,
     resting: AtomicUsize,
@@ -50,12 +55,23 @@ pub(crate) struct Shared {
     /// Read by who files a request, written by who delivers: so a reply is known before it is due.
     pub(crate) filing: RwLock<()>,
     pub(crate) filed: Notify,
-    replies: Mutex<HashMap<RequestId, oneshot::Sender<Result<bool, RunError>>>>,
+    replies: Mutex<HashMap<RequestId, Reply>>,
+    pub(crate) elsewhere: Elsewhere,
     closing: AtomicBool,
     aborting: AtomicBool,
     closed: Notify,
     driven: AtomicUsize,
     idle: Notify,
+}
+
+/// How busy a runtime is.
+pub(crate) struct Load {
+    pub(crate) slots: usize,
+    pub(crate) used: usize,
+    pub(crate) processes: usize,
+    pub(crate) driven: usize,
+    /// In memory, at rest.
+    pub(crate) resting: usize,
 }
 
 /// Why a request was not handed on.
@@ -89,6 +105,7 @@ impl Shared {
             resident_most,
             most,
             sharing,
+            mender: Mender::default(),
             left: AtomicBool::new(false),
             resting: AtomicUsize::new(0),
             table: Mutex::default(),
@@ -100,6 +117,7 @@ impl Shared {
             filing: RwLock::new(()),
             filed: Notify::new(),
             replies: Mutex::default(),
+            elsewhere: Elsewhere::default(),
             closing: AtomicBool::new(false),
             aborting: AtomicBool::new(false),
             closed: Notify::new(),
@@ -110,6 +128,13 @@ impl Shared {
 
     pub(crate) fn store(&self) -> Option<&Arc<dyn Store>> {
         self.env.store.as_ref()
+    }
+
+    /// What is stored with a transition, to be told to those elsewhere whatever happens: where there is a store, and a
+    /// communicator.
+    pub(crate) fn message(&self, transition: Transition<'_>) -> Option<Message> {
+        self.store()?;
+        self.remote.as_ref()?.message(transition)
     }
 
     // ---- the table
@@ -127,12 +152,13 @@ impl Shared {
         self.adopt_told(entry, None)
     }
 
-    /// The same of a process that was just created, which is told to those elsewhere.
-    pub(crate) fn adopt_new(self: &Arc<Self>, entry: &Arc<Entry>) -> Arc<Slot> {
-        self.adopt_told(entry, Some(Transition { pid: entry.pid(), from: None, to: ProcessState::Created }))
+    /// The same of a process that was just created, which is told to those elsewhere; with the messages that are stored of its
+    /// creation, and of its beginning if it began with it.
+    pub(crate) fn adopt_new(self: &Arc<Self>, entry: &Arc<Entry>, messages: [Option<Uuid>; 2]) -> Arc<Slot> {
+        self.adopt_told(entry, Some(messages))
     }
 
-    fn adopt_told(self: &Arc<Self>, entry: &Arc<Entry>, creation: Option<Transition<'_>>) -> Arc<Slot> {
+    fn adopt_told(self: &Arc<Self>, entry: &Arc<Entry>, new: Option<[Option<Uuid>; 2]>) -> Arc<Slot> {
         let known = {
             let mut table = lock(&self.table);
             let known = table.get(entry.pid()).cloned();
@@ -144,12 +170,23 @@ impl Shared {
         if let Some(known) = known {
             return Arc::clone(&known.slot);
         }
+        let epoch = entry.lock().resident.as_ref().map(|resident| resident.live.core().epoch);
+        if let Some(sharing) = &self.sharing
+            && (!sharing.lease.is_granted() || epoch != Some(self.env.epoch()))
+        {
+            // The worker gave up what it has since the process was created, and may have missed this one.
+            self.resting.fetch_add(1, Ordering::Relaxed);
+            self.evict(entry);
+            return Arc::clone(&entry.slot);
+        }
         if let Some(remote) = &self.remote {
-            let new = creation.is_some();
-            remote.join(entry.pid(), creation);
+            let creation = Transition { pid: entry.pid(), from: None, to: ProcessState::Created };
+            remote.join(entry.pid(), new.map(|[created, _]| (creation, created)));
             let to = entry.lock().view.state;
-            if new && to != ProcessState::Created {
-                remote.tell(Transition { pid: entry.pid(), from: Some(ProcessState::Created), to });
+            if let Some([_, begun]) = new
+                && to != ProcessState::Created
+            {
+                remote.tell(Transition { from: Some(ProcessState::Created), to, ..creation }, begun);
             }
         }
         if !self.adopt_at_rest(entry) {
@@ -210,6 +247,9 @@ impl Shared {
         self.fill_watchers(entry.pid(), &end);
         entry.slot.fill(end);
         self.listeners.forget(entry.pid());
+        if let Some(sharing) = &self.sharing {
+            sharing.has_gone(entry.pid());
+        }
         if let Some(parent) = entry.parent.as_ref().and_then(|parent| self.entry(parent)) {
             self.wake_if_ready(&parent);
         }
@@ -248,6 +288,9 @@ impl Shared {
     fn wake_entry(self: &Arc<Self>, entry: &Arc<Entry>) {
         let resident = {
             let mut inner = entry.lock();
+            if inner.gone {
+                return;
+            }
             if self.closing.load(Ordering::Acquire) && !inner.driven {
                 drop(inner);
                 return entry.close();
@@ -330,12 +373,18 @@ impl Shared {
         Ok(())
     }
 
-    pub(crate) fn expect_reply(&self, id: RequestId, reply: oneshot::Sender<Result<bool, RunError>>) {
-        lock(&self.replies).insert(id, reply);
+    /// Who asked is to be answered when the request, which is a row, was dealt with. Where workers share the store, the row may be
+    /// gone before it is seen here.
+    pub(crate) fn expect_reply(&self, id: RequestId, pid: &ProcessId, request: Request, reply: Reply) {
+        if self.sharing.is_some() {
+            self.elsewhere.wait(id, pid.clone(), request, reply);
+        } else {
+            lock(&self.replies).insert(id, reply);
+        }
     }
 
-    pub(crate) fn take_reply(&self, id: RequestId) -> Option<oneshot::Sender<Result<bool, RunError>>> {
-        lock(&self.replies).remove(&id)
+    pub(crate) fn take_reply(&self, id: RequestId) -> Option<Reply> {
+        lock(&self.replies).remove(&id).or_else(|| self.elsewhere.take(id))
     }
 
     /// Asks the same of a child; it is a row before this returns.
@@ -425,6 +474,17 @@ impl Shared {
         self.most.saturating_sub(self.slots.available_permits())
     }
 
+    /// What it has, and what it is at.
+    pub(crate) fn load(&self) -> Load {
+        Load {
+            slots: self.most,
+            used: self.slots_used(),
+            processes: lock(&self.table).len(),
+            driven: self.driven.load(Ordering::Acquire),
+            resting: self.resting.load(Ordering::Relaxed),
+        }
+    }
+
     /// For how many processes more there is room.
     pub(crate) fn room(&self) -> usize {
         let driven = self.driven.load(Ordering::Acquire);
@@ -441,35 +501,57 @@ impl Shared {
         self.left.load(Ordering::Acquire)
     }
 
-    /// Lets go of all processes: they are others' by now. Those whose steps run go when these try to write.
-    pub(crate) fn let_go(self: &Arc<Self>) {
+    /// Lets go of all processes: they are others' by now.
+    pub(crate) fn let_go(&self) {
         for entry in self.entries() {
-            let resident = {
-                let mut inner = entry.lock();
-                if inner.driven {
-                    continue;
-                }
-                inner.resident.take()
-            };
-            if resident.is_some() {
-                self.resting.fetch_sub(1, Ordering::Relaxed);
-            }
-            drop(resident);
-            self.pass_on(&entry);
+            self.evict(&entry);
         }
     }
 
-    /// A process goes on in another worker: who waits for its end is told when the store has it.
-    pub(crate) fn pass_on(&self, entry: &Entry) {
+    /// Lets go of a process: at once where it rests, else as soon as its driver sees it, which cuts off the step that runs. What that
+    /// leads to could not be written. Whether it is gone.
+    pub(crate) fn evict(&self, entry: &Entry) -> bool {
+        let resident = {
+            let mut inner = entry.lock();
+            inner.evicted = true;
+            if inner.driven {
+                drop(inner);
+                entry.signal.store(true, Ordering::Relaxed);
+                entry.bell.notify_one();
+                return false;
+            }
+            // Nobody wakes it any more.
+            inner.gone = true;
+            inner.resident.take()
+        };
+        if resident.is_some() {
+            self.resting.fetch_sub(1, Ordering::Relaxed);
+        }
+        // Its fields are the user's.
+        drop(resident);
+        self.pass_on(entry);
+        true
+    }
+
+    /// A process is not here any more, though it has not ended.
+    pub(crate) fn take_out(&self, entry: &Entry) {
         if let Some(remote) = &self.remote {
             remote.leave(entry, None);
         }
         lock(&self.table).remove(entry.pid());
         entry.lock().gone = true;
         self.listeners.forget(entry.pid());
+    }
+
+    /// A process goes on in another worker: who waits for its end is told when the store has it.
+    pub(crate) fn pass_on(&self, entry: &Entry) {
+        self.take_out(entry);
         self.watch(&entry.slot);
         for mail in entry.take_mail() {
-            mail.answer(Err(RunError::Suspended(entry.pid().clone())));
+            self.pass_mail_on(entry.pid(), mail);
+        }
+        if let Some(sharing) = &self.sharing {
+            sharing.has_gone(entry.pid());
         }
     }
 
@@ -503,6 +585,7 @@ impl Shared {
     /// Who waits for a reply finds its sender gone, which says that the runtime is closed.
     pub(crate) fn forget_replies(&self) {
         lock(&self.replies).clear();
+        self.elsewhere.forget();
     }
 }
 
@@ -516,6 +599,7 @@ impl Drop for Driven {
         }
         if let Some(sharing) = &self.0.sharing {
             sharing.stir();
+            sharing.rests();
         }
     }
 }

@@ -3,15 +3,20 @@
 //! The lease is kept on a thread of its own, so that steps that block their threads do not cost it. A worker that has lost it joins
 //! anew, under another epoch: what is left here of processes that it had writes under the old one, which the store refuses, and goes.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::RunError;
+use super::health::Tally;
+use super::lease::Lease;
+use super::mending::{self, Mending};
+use super::poison::{Poison, give_up_due};
 use super::shared::Shared;
 use crate::limits;
 use crate::process::ProcessId;
-use crate::store::{Record, Store, StoreErrorKind, StoreResult, Worker};
+use crate::store::{Epoch, Record, Store, StoreErrorKind, StoreResult, Worker};
 
 /// How a runtime works on a store that it shares with others.
 ///
@@ -58,8 +63,8 @@ impl WorkerOptions {
         self
     }
 
-    /// How often a process may be claimed after its worker was lost, without a boundary since, before it is parked:
-    /// [`limits::ATTEMPTS`] by default.
+    /// How often a process may be claimed after its worker was lost, or fail to be loaded, without a boundary since, before it is
+    /// parked: [`limits::ATTEMPTS`] by default.
     pub fn attempts(mut self, most: u32) -> Self {
         self.attempts = most;
         self
@@ -97,18 +102,57 @@ pub(crate) struct Sharing {
     stir: Notify,
     /// Processes that cannot go on here; others may try.
     lost: Mutex<Vec<ProcessId>>,
+    /// Processes that were claimed while something was left of them from before; they go on when that has gone.
+    awaited: Mutex<HashSet<ProcessId>>,
+    /// A process is driven no more.
+    rested: Notify,
+    pub(super) lease: Arc<Lease>,
+    pub(super) poison: Poison,
+    pub(super) tally: Tally,
 }
 
 impl Sharing {
     pub(super) fn new(options: WorkerOptions, slots: usize) -> Self {
-        Self { options, slots, stir: Notify::new(), lost: Mutex::default() }
+        let lease = Arc::new(Lease::new(options.lease));
+        Self {
+            options,
+            slots,
+            stir: Notify::new(),
+            lost: Mutex::default(),
+            awaited: Mutex::default(),
+            rested: Notify::new(),
+            lease,
+            poison: Poison::default(),
+            tally: Tally::default(),
+        }
     }
 
-    pub(super) fn join<'a>(
-        &self,
-        store: &'a Arc<dyn Store>,
-    ) -> impl Future<Output = StoreResult<crate::store::Epoch>> + 'a {
+    /// How many attempts a process has.
+    pub(super) fn attempts(&self) -> u32 {
+        self.options.attempts
+    }
+
+    pub(super) fn rests(&self) {
+        self.rested.notify_one();
+    }
+
+    pub(super) async fn rested(&self) {
+        self.rested.notified().await;
+    }
+
+    pub(super) fn join<'a>(&self, store: &'a Arc<dyn Store>) -> impl Future<Output = StoreResult<Epoch>> + 'a {
         store.join(self.options.worker(self.slots), self.options.lease)
+    }
+
+    fn awaited(&self) -> MutexGuard<'_, HashSet<ProcessId>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was left here of a process has gone.
+    pub(super) fn has_gone(&self, pid: &ProcessId) {
+        if self.awaited().remove(pid) {
+            self.lose(pid);
+        }
     }
 
     /// There may be room for another process.
@@ -130,57 +174,80 @@ impl Sharing {
 /// Claims and keeps until the runtime has closed.
 pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (keeper, joined) = (Arc::downgrade(shared), Instant::now());
-    std::thread::Builder::new()
-        .name("procession-lease".to_owned())
-        .spawn(move || runtime.block_on(keep(&keeper, joined)))?;
+    let keeper = Arc::downgrade(shared);
+    std::thread::Builder::new().name("procession-lease".to_owned()).spawn(move || runtime.block_on(keep(&keeper)))?;
     tokio::spawn(claim(Arc::clone(shared)));
     Ok(())
 }
 
 /// Keeps the lease; ends when the runtime is gone or has left the store.
-async fn keep(shared: &Weak<Shared>, joined: Instant) {
-    let mut renewed = joined;
+async fn keep(shared: &Weak<Shared>) {
+    let mut given_up = false;
     loop {
-        let Some(within) = shared.upgrade().and_then(|shared| Some(shared.sharing.as_ref()?.options.lease)) else {
+        let Some(lease) = shared.upgrade().and_then(|shared| Some(Arc::clone(&shared.sharing.as_ref()?.lease))) else {
             return;
         };
-        tokio::time::sleep(within / 3).await;
+        let within = lease.lasts();
+        tokio::select! {
+            () = tokio::time::sleep(within / 3) => {}
+            () = lease.doubted() => given_up = true,
+        }
         let Some(shared) = shared.upgrade().filter(|shared| !shared.has_left()) else { return };
         let (Some(store), Some(sharing)) = (shared.store(), &shared.sharing) else { return };
         let used = u32::try_from(shared.slots_used()).unwrap_or(u32::MAX);
         let asked = Instant::now();
-        match tokio::time::timeout(within, store.renew(shared.env.epoch(), used)).await {
-            Ok(Ok(())) => renewed = asked,
+        let renewed = async {
+            if given_up {
+                Ok(Ok(()))
+            } else {
+                tokio::time::timeout(within, store.renew(shared.env.epoch(), used)).await
+            }
+        };
+        match renewed.await {
+            Ok(Ok(())) if !given_up => lease.granted(asked),
+            Ok(Ok(())) => given_up = !rejoin(&shared, store, sharing, true).await,
             Ok(Err(error)) if error.kind() == StoreErrorKind::Stale => {
-                rejoin(&shared, store, sharing, &mut renewed).await;
+                given_up = !rejoin(&shared, store, sharing, false).await;
             }
             failed => {
                 let error = failed.err().map(|late| late.to_string()).or_else(|| Some("the store failed".to_owned()));
-                tracing::warn!(error, since = ?renewed.elapsed(), "the lease of this worker cannot be renewed");
+                tracing::warn!(error, holds = lease.holds(), "the lease of this worker cannot be renewed");
             }
         }
     }
 }
 
-/// Lets go of everything, and joins anew.
-async fn rejoin(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Sharing, renewed: &mut Instant) {
+/// Lets go of everything, and joins anew; whether it has.
+async fn rejoin(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Sharing, alive: bool) -> bool {
     if shared.is_closing() {
-        return;
+        return false;
     }
-    tracing::error!("this worker was not heard from in time: its processes are others' to go on with");
+    let (epoch, lease) = (shared.env.epoch(), &sharing.lease);
+    lease.end();
+    sharing.tally.lease_lost();
     shared.let_go();
+    sharing.awaited().clear();
+    if alive {
+        tracing::warn!("what became of a write is not known: this worker gives up what it has, and joins anew");
+        // Others need not wait for the end of the lease, where the store can be told.
+        let _ = tokio::time::timeout(lease.lasts(), store.release(epoch)).await;
+    } else {
+        tracing::error!("this worker was not heard from in time: its processes are others' to go on with");
+    }
     let asked = Instant::now();
-    match sharing.join(store).await {
-        Ok(epoch) => {
-            *renewed = asked;
+    match tokio::time::timeout(lease.lasts(), sharing.join(store)).await {
+        Ok(Ok(epoch)) => {
             shared.env.set_epoch(epoch);
+            lease.granted(asked);
             sharing.stir();
+            return true;
         }
-        Err(error) => {
+        Ok(Err(error)) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "this worker cannot join the others again yet");
         }
+        Err(_) => tracing::warn!("this worker cannot join the others again yet: the store does not answer"),
     }
+    false
 }
 
 /// Claims what there is room for, as soon as it is there.
@@ -210,7 +277,7 @@ async fn claim(shared: Arc<Shared>) {
             () = shared.closed() => return,
             () = work => {}
             () = sharing.stir.notified() => {}
-            () = tokio::time::sleep(limits::CLAIM_POLL) => {}
+            () = tokio::time::sleep(sharing.poison.next()) => {}
         }
     }
 }
@@ -222,45 +289,92 @@ async fn claim_some(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Shar
     if !lost.is_empty()
         && let Err(error) = store.hand_over(epoch, lost.clone()).await
     {
-        for pid in &lost {
-            sharing.lose(pid);
-        }
+        // With the next attempt, which is not to follow at once.
+        sharing.lost.lock().unwrap_or_else(PoisonError::into_inner).extend(lost);
         return Err(error.into());
+    }
+    sharing.tally.handed_over(lost.len());
+    if give_up_due(store, sharing).await {
+        tokio::time::sleep(limits::OTHERS_FIRST).await;
     }
     shared.look_for_ends().await?;
     let room = shared.room().min(limits::CLAIM);
     if room == 0 {
         return Ok(false);
     }
-    let claimed = store.claim(epoch, room, sharing.options.attempts).await?;
-    let full = claimed.records.len() >= room;
+    if !sharing.lease.holds() {
+        // A claim now would be refused, or its answer come too late.
+        return Ok(false);
+    }
+    let claimed = store.claim(epoch, room, sharing.options.attempts).await;
+    let claimed = claimed.inspect_err(|error| shared.doubt(error))?;
+    // One that was parked may have stood in the place of another that is suspected.
+    let full = claimed.records.len() >= room || !claimed.parked.is_empty();
+    // Nobody else has had them without a boundary since.
+    shared.mender.note(Mending { processes: claimed.attempts.len() as u64, ..Mending::default() });
+    if !claimed.attempts.is_empty() {
+        // What was to be told of them is told before what comes next.
+        if let Err(error) = mending::take_over(shared).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "messages cannot be taken over yet");
+        }
+    }
     for (pid, reason) in &claimed.parked {
         tracing::error!(%pid, reason, "process parked");
     }
+    sharing.tally.parked(claimed.parked.len());
+    sharing.tally.claimed(claimed.records.len());
+    if let Some(suspect) = &claimed.suspect {
+        sharing.poison.watch(suspect);
+    }
+    let attempts: HashMap<_, _> = claimed.attempts.into_iter().collect();
+    let attempts_of = |pid: &ProcessId| attempts.get(pid).copied().unwrap_or_default();
     for (pid, reason) in claimed.unreadable {
-        let error = shared.park(&pid, format!("its row cannot be read: {reason}")).await.unwrap_or_else(|error| error);
-        tracing::error!(%pid, error = &error as &dyn std::error::Error, "a claimed process cannot go on");
+        let attempts = attempts_of(&pid);
+        sharing.tally.failed();
+        sharing.poison.add(epoch, pid, format!("its row cannot be read: {reason}"), attempts);
     }
     for record in claimed.records {
-        bring(shared, sharing, record).await;
+        let attempts = attempts_of(&record.pid);
+        bring(shared, sharing, epoch, record, attempts).await;
     }
     Ok(full)
 }
 
 /// Lets a claimed process go on here.
-async fn bring(shared: &Arc<Shared>, sharing: &Sharing, record: Record) {
+async fn bring(shared: &Arc<Shared>, sharing: &Sharing, epoch: Epoch, record: Record, attempts: u32) {
     let pid = record.pid.clone();
-    if shared.entry(&pid).is_some() {
-        // What is left of it from before this worker had lost it: it goes on when that has gone.
-        return sharing.lose(&pid);
+    if let Some(left) = shared.entry(&pid) {
+        // From before this worker had lost it.
+        sharing.awaited().insert(pid.clone());
+        if !shared.evict(&left) && shared.entry(&pid).is_some() {
+            return;
+        }
+        if !sharing.awaited().remove(&pid) {
+            // It has gone meanwhile, and the process is on its way.
+            return;
+        }
     }
     let _adopting = shared.adoption.write().await;
     match shared.bring_family(record).await {
         // Parked: it is over here.
         Ok(_) | Err(RunError::Parked { .. }) => {}
+        Err(RunError::Unloadable { reason, .. }) => {
+            sharing.tally.failed();
+            sharing.poison.add(epoch, pid.clone(), reason, attempts);
+        }
+        Err(error @ RunError::UnknownProcess { .. }) => {
+            sharing.tally.failed();
+            sharing.poison.add(epoch, pid.clone(), format!("unknown process: {error}"), attempts);
+        }
         Err(error) => {
             tracing::error!(%pid, error = &error as &dyn std::error::Error, "a claimed process cannot go on");
             sharing.lose(&pid);
         }
+    }
+    // Given up since it was claimed: whatever let go of the others may have missed it.
+    if (!sharing.lease.is_granted() || shared.env.epoch() != epoch)
+        && let Some(entry) = shared.entry(&pid)
+    {
+        shared.evict(&entry);
     }
 }

@@ -19,13 +19,21 @@ pub struct Message {
 
 impl Message {
     /// Refuses one that is too large.
-    #[allow(dead_code)] // Until all stores keep messages.
-    pub(super) fn check(&self, pid: &ProcessId) -> StoreResult<()> {
+    fn check(&self, pid: &ProcessId) -> StoreResult<()> {
         if self.body.len() <= limits::MESSAGE_BYTES {
             return Ok(());
         }
         Err(StoreError::new(StoreErrorKind::Limit, "store a message of", format_args!("process `{pid}`")))
     }
+}
+
+/// Refuses messages of one boundary of a process, or of its creation, that are too many or too large.
+pub(super) fn check_messages(pid: &ProcessId, messages: &[Message]) -> StoreResult<()> {
+    if messages.len() > limits::MESSAGES {
+        let subject = format_args!("process `{pid}`");
+        return Err(StoreError::new(StoreErrorKind::Limit, "store the messages of", subject));
+    }
+    messages.iter().try_for_each(|message| message.check(pid))
 }
 
 /// What is to be sent, and nobody sends any more.

@@ -80,8 +80,8 @@
 //! 27. A process that a worker [cannot load](Store::fail) is given to others; it counts as an attempt, and the last one parks the
 //!     process with the worker's reason.
 //! 28. A process that has been lost with its worker [`limits::SUSPECT`](crate::limits::SUSPECT) times since its last boundary is a
-//!     suspect: no worker has two of them, whose next boundary is yet to come. So a process that kills its workers
-//!     parks no other.
+//!     suspect: no worker has two of them at work, whose next boundary is yet to come. A claim gives one at most, and none while its worker
+//!     has one that is neither paused nor waiting. So a process that kills its workers parks no other.
 //! 29. What was parked can be claimed after it was [unparked](Store::unpark), and starts anew with its attempts. One that is not
 //!     parked is left as it is.
 //! 30. [`standing`](Store::standing) gives every process that has not ended, the parked ones too, in the order of creation, in
@@ -194,7 +194,8 @@ pub trait Store: Send + Sync + 'static {
     /// Requests that no commit has applied yet, after one that is known, in order.
     fn requests(&self, after: Option<RequestId>) -> BoxFuture<'_, StoreResult<Vec<RequestRow>>>;
 
-    /// Removes requests to processes that have ended or do not exist, which nobody will apply.
+    /// Removes requests to processes that have ended or do not exist, which nobody will apply, or that their owner has dealt with. One to
+    /// a process that has not ended and is not the worker's is left as it is.
     fn discard_requests(&self, epoch: Epoch, requests: Vec<RequestId>) -> BoxFuture<'_, StoreResult<()>>;
 
     /// Keeps that a process owes a reply at its end, to someone who waits elsewhere. It is durable when this returns.
@@ -212,22 +213,13 @@ pub trait Store: Send + Sync + 'static {
     fn settle(&self, epoch: Epoch, replies: Vec<(ProcessId, String)>) -> BoxFuture<'_, StoreResult<()>>;
 
     /// Takes over messages and replies that nobody sends, at most this many of each.
-    fn unsent(&self, epoch: Epoch, most: usize) -> BoxFuture<'_, StoreResult<Unsent>> {
-        let _ = (epoch, most);
-        unsupported("take over messages of")
-    }
+    fn unsent(&self, epoch: Epoch, most: usize) -> BoxFuture<'_, StoreResult<Unsent>>;
 
     /// Forgets messages that were sent. One that is not there is no error.
-    fn sent(&self, epoch: Epoch, messages: Vec<Uuid>) -> BoxFuture<'_, StoreResult<()>> {
-        let _ = (epoch, messages);
-        unsupported("forget messages of")
-    }
+    fn sent(&self, epoch: Epoch, messages: Vec<Uuid>) -> BoxFuture<'_, StoreResult<()>>;
 
     /// Puts right what should not be.
-    fn mend(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<Mended>> {
-        let _ = epoch;
-        unsupported("mend")
-    }
+    fn mend(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<Mended>>;
 
     /// Copies a process, as of its last boundary, under a tag; a copy under the same tag is replaced.
     fn save_snapshot<'a>(
@@ -309,17 +301,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Lets a parked process be claimed again; whether it was parked. In a store that has one owner, the next owner finds it
     /// among the unfinished.
-    fn unpark<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>> {
-        let _ = (epoch, pid);
-        unsupported("unpark a process in")
-    }
+    fn unpark<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>>;
 
     /// How the processes stand that have not ended, after a page's end. In a store that has one owner, nobody is their
     /// owner.
-    fn standing(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<StandingPage>> {
-        let _ = (after, most);
-        unsupported("look over the processes in")
-    }
+    fn standing(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<StandingPage>>;
 
     /// Ends when something may have come about for a worker.
     fn work(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {

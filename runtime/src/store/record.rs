@@ -3,6 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use std::sync::Arc;
 
+use super::message::check_messages;
 use super::{Message, Placement, StoreError, StoreErrorKind, StoreResult};
 use crate::clock::Timestamp;
 use crate::limits;
@@ -202,6 +203,12 @@ pub struct NewProcess {
 }
 
 impl NewProcess {
+    /// Refuses what is too large to be kept beside the process.
+    pub(super) fn check(&self) -> StoreResult<()> {
+        check_messages(&self.pid, &self.messages)?;
+        self.owes.iter().try_for_each(|reply| reply.check(&self.pid))
+    }
+
     /// The state in which it is created.
     pub fn state(&self) -> ProcessState {
         if self.begun.is_some() { ProcessState::Running } else { ProcessState::Created }
@@ -327,8 +334,11 @@ impl Commit {
         }
     }
 
-    /// Refuses what no runner may write: an end without a terminal state, or the reverse, or a child that owes a reply.
+    /// Refuses what no runner may write: an end without a terminal state, or the reverse, a child that owes a reply, or
+    /// messages that are too many or too large.
     pub(super) fn check(&self) -> StoreResult<()> {
+        check_messages(&self.pid, &self.messages)?;
+        self.children.iter().try_for_each(|child| check_messages(&child.pid, &child.messages))?;
         let fault = match (self.to.is_terminal(), self.ended.is_some()) {
             (false, true) => "an end without a terminal state",
             (true, false) => "a terminal state without an end",

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::record::some_listeners;
 use super::sharing::Share;
 use super::{
-    Awaiting, Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, OwedReply, Parent, Record, ReportLine,
-    RequestId, StatusText, StoreError, StoreErrorKind, StoreResult,
+    Awaiting, Commit, Committed, Creation, Epoch, HistoryEntry, Message, NewProcess, OwedReply, Parent, Record,
+    ReportLine, RequestId, StatusText, StoreError, StoreErrorKind, StoreResult,
 };
 use crate::clock::Timestamp;
 use crate::limits;
@@ -57,14 +57,20 @@ pub(super) trait Table {
     fn remove_requests_to(&mut self, pid: &ProcessId);
     /// How many replies a process owes, beside the one with this id.
     fn owes_besides(&mut self, pid: &ProcessId, id: &str) -> StoreResult<usize>;
-    /// Keeps an owed reply, in the place of one with its id.
-    fn owe(&mut self, pid: &ProcessId, reply: OwedReply) -> StoreResult<()>;
+    /// Keeps an owed reply, in the place of one with its id, for this sender.
+    fn owe(&mut self, sender: Epoch, pid: &ProcessId, reply: OwedReply) -> StoreResult<()>;
+    /// Keeps a message for this sender, after all others, unless it is there.
+    fn post(&mut self, sender: Epoch, pid: &ProcessId, message: Message) -> StoreResult<()>;
     fn retention(&self) -> Retention;
     fn refuse(&self, kind: StoreErrorKind, operation: &'static str, pid: &ProcessId) -> StoreError;
 }
 
 /// A process that may still change.
-fn open<'t>(table: &'t mut impl Table, pid: &ProcessId, operation: &'static str) -> StoreResult<&'t mut Row> {
+pub(super) fn open<'t>(
+    table: &'t mut impl Table,
+    pid: &ProcessId,
+    operation: &'static str,
+) -> StoreResult<&'t mut Row> {
     let refused = match table.row(pid)? {
         None => Some(StoreErrorKind::NotFound),
         Some(row) if row.record.state.is_terminal() => Some(StoreErrorKind::Ended),
@@ -116,9 +122,12 @@ fn known(table: &mut impl Table, process: &NewProcess) -> StoreResult<Option<Cre
 }
 
 /// Adds a process, unless it is known; its parent is known.
-fn add(table: &mut impl Table, epoch: Epoch, process: NewProcess) -> StoreResult<Creation> {
+fn add(table: &mut impl Table, epoch: Epoch, mut process: NewProcess) -> StoreResult<Creation> {
     if let Some(exists) = known(table, &process)? {
         return Ok(exists);
+    }
+    for message in std::mem::take(&mut process.messages) {
+        table.post(epoch, &process.pid, message)?;
     }
     let mut share = Share::new(epoch, &process.placement);
     if let Some(parent) = &process.parent
@@ -137,11 +146,11 @@ fn add(table: &mut impl Table, epoch: Epoch, process: NewProcess) -> StoreResult
 }
 
 pub(super) fn create(table: &mut impl Table, epoch: Epoch, mut process: NewProcess) -> StoreResult<Creation> {
+    process.check()?;
     let owes = process.owes.take();
-    owes.iter().try_for_each(|reply| reply.check(&process.pid))?;
     if let Some(exists) = known(table, &process)? {
         if let (Some(reply), Creation::Exists { pid, .. }) = (owes, &exists) {
-            owe(table, pid, reply)?;
+            owe(table, epoch, pid, reply)?;
         }
         return Ok(exists);
     }
@@ -149,13 +158,13 @@ pub(super) fn create(table: &mut impl Table, epoch: Epoch, mut process: NewProce
     let pid = process.pid.clone();
     let created = add(table, epoch, process)?;
     if let Some(reply) = owes {
-        table.owe(&pid, reply)?;
+        table.owe(epoch, &pid, reply)?;
     }
     Ok(created)
 }
 
 /// Keeps that a process owes a reply.
-pub(super) fn owe(table: &mut impl Table, pid: &ProcessId, reply: OwedReply) -> StoreResult<()> {
+pub(super) fn owe(table: &mut impl Table, sender: Epoch, pid: &ProcessId, reply: OwedReply) -> StoreResult<()> {
     const OPERATION: &str = "store an owed reply of";
     reply.check(pid)?;
     if table.row(pid)?.is_none() {
@@ -164,7 +173,7 @@ pub(super) fn owe(table: &mut impl Table, pid: &ProcessId, reply: OwedReply) -> 
     if table.owes_besides(pid, &reply.id)? >= limits::OWED {
         return Err(table.refuse(StoreErrorKind::Limit, OPERATION, pid));
     }
-    table.owe(pid, reply)
+    table.owe(sender, pid, reply)
 }
 
 pub(super) fn commit(table: &mut impl Table, mut commit: Commit) -> StoreResult<Committed> {
@@ -184,6 +193,9 @@ pub(super) fn commit(table: &mut impl Table, mut commit: Commit) -> StoreResult<
         await_children(table, &pid, awaiting, "commit")?;
     }
     commit.applied.iter().for_each(|request| table.remove_request(*request));
+    for message in std::mem::take(&mut commit.messages) {
+        table.post(commit.epoch, &pid, message)?;
+    }
     let ended = commit.to.is_terminal();
     let row = changed(table, &pid, "commit")?;
     row.append(&commit, retention);
@@ -193,6 +205,25 @@ pub(super) fn commit(table: &mut impl Table, mut commit: Commit) -> StoreResult<
     }
     row.close_all();
     Ok(Committed { ready_parent: leave_parent(table, &pid)? })
+}
+
+/// Whether a parent waits for children in vain, which have ended or are not there; it waits for these no more. Gives how many
+/// there were.
+pub(super) fn mend(table: &mut impl Table, pid: &ProcessId) -> StoreResult<u64> {
+    let open = relative(table, pid)?.map(|row| row.open.clone()).unwrap_or_default();
+    let mut vain = Vec::new();
+    for child in open {
+        // One that is damaged is there, and may be put right.
+        if table.row(&child).is_ok_and(|row| row.is_none_or(|row| row.record.state.is_terminal())) {
+            vain.push(child);
+        }
+    }
+    if !vain.is_empty() {
+        let row = changed(table, pid, "mend")?;
+        row.open.retain(|child| !vain.contains(child));
+        row.count_open();
+    }
+    Ok(vain.len() as u64)
 }
 
 fn await_children(
@@ -240,6 +271,20 @@ pub(super) fn put_memo(
 pub(super) fn park(table: &mut impl Table, pid: &ProcessId, reason: String) -> StoreResult<()> {
     open(table, pid, "park")?.put_aside(reason);
     Ok(())
+}
+
+/// Lets a parked process go on, for whoever takes it; whether it was parked.
+pub(super) fn unpark(table: &mut impl Table, pid: &ProcessId) -> StoreResult<bool> {
+    const OPERATION: &str = "unpark";
+    match table.row(pid)? {
+        None => return Err(table.refuse(StoreErrorKind::NotFound, OPERATION, pid)),
+        Some(row) if row.record.parked.is_none() => return Ok(false),
+        Some(_) => {}
+    }
+    let row = changed(table, pid, OPERATION)?;
+    row.record.parked = None;
+    row.share.begin_anew(None);
+    Ok(true)
 }
 
 /// Brings a process back to a snapshot; gives it as it is then.

@@ -61,6 +61,10 @@ pub struct Claimed {
     pub parked: Vec<(ProcessId, String)>,
     /// Those whose rows cannot be read, and why; they are the worker's, too.
     pub unreadable: Vec<(ProcessId, String)>,
+    /// Which of these have had attempts since their last boundary, and how many.
+    pub attempts: Vec<(ProcessId, u32)>,
+    /// The one of these that may kill its worker, if there is one: no other such is given before its next boundary.
+    pub suspect: Option<ProcessId>,
 }
 
 /// Whose a process is, and how it is claimed: what a row has of it.
@@ -70,8 +74,10 @@ pub(super) struct Share {
     pub(super) priority: i32,
     /// The epoch of the worker that has it, whether or not its lease has lapsed.
     pub(super) owner: Option<Epoch>,
-    /// Claims after a worker was lost, since the last boundary.
+    /// Claims after a worker was lost, and failures to load it, since the last boundary.
     pub(super) attempts: u32,
+    /// Those of them that were claims after a worker was lost.
+    pub(super) losses: u32,
 }
 
 impl Share {
@@ -81,6 +87,7 @@ impl Share {
             priority: placement.priority,
             owner: (!placement.unowned).then_some(creator),
             attempts: 0,
+            losses: 0,
         }
     }
 
@@ -93,7 +100,7 @@ impl Share {
     /// Has a boundary, or an end, which nobody owns.
     pub(super) fn begin_anew(&mut self, owner: Option<Epoch>) {
         self.owner = owner;
-        self.attempts = 0;
+        (self.attempts, self.losses) = (0, 0);
     }
 }
 

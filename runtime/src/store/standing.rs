@@ -1,6 +1,6 @@
 //! How processes stand that have not ended: what whoever looks after them wants to know of all.
 
-use super::Epoch;
+use super::{Epoch, Record};
 use crate::clock::Timestamp;
 use crate::process::{ProcessId, ProcessState};
 
@@ -39,6 +39,31 @@ pub struct Standing {
     pub created_at: Timestamp,
     /// When its last boundary was.
     pub updated_at: Timestamp,
+}
+
+impl Standing {
+    /// Of a process that is nobody's, and that waits for so many children in vain.
+    pub(super) fn new(record: &Record, vain_children: usize) -> Self {
+        let awaiting = Some(&record.awaiting).filter(|_| record.state == ProcessState::Waiting);
+        Self {
+            pid: record.pid.clone(),
+            process: record.envelope.process.clone(),
+            parent: record.parent.clone(),
+            state: record.state,
+            paused: record.paused,
+            parked: record.parked.clone(),
+            queue: String::new(),
+            priority: 0,
+            owner: None,
+            attempts: 0,
+            open_children: record.open_children,
+            vain_children: vain_children as u64,
+            wake_at: awaiting.and_then(|awaiting| awaiting.wake_at),
+            resume: awaiting.is_some_and(|awaiting| awaiting.resume.is_some()),
+            created_at: record.created_at,
+            updated_at: record.updated_at,
+        }
+    }
 }
 
 /// Some of them.

@@ -2,7 +2,7 @@
 
 use procession::ProcessId;
 use procession::process::Request;
-use procession::store::{Commit, PostgresStore, Store};
+use procession::store::{Commit, Message, PostgresStore, Store};
 use tokio_postgres::Client;
 
 use super::{Place, child, ending, join_all, process, step};
@@ -74,8 +74,10 @@ async fn a_batch_takes_one_statement_or_two_and_one_commit() {
     let batches = counted.commits;
     assert_eq!(counted, Counted { writes: 2 * batches, begins: batches, commits: batches, others: 0 });
 
-    // Changes nothing but itself: a statement that is its own transaction.
-    let steps = join_all(pids.iter().map(|pid| store.commit(step(pid, epoch, 1))));
+    // Changes nothing but itself, and sends messages: a statement that is its own transaction.
+    let says = |pid: &ProcessId| Message { id: uuid::Uuid::now_v7(), body: pid.to_string() };
+    let steps = pids.iter().map(|pid| store.commit(Commit { messages: vec![says(pid)], ..step(pid, epoch, 1) }));
+    let steps = join_all(steps);
     let (steps, counted) = held(&server, &client, &place.schema, steps).await;
     assert!(steps.into_iter().all(|committed| committed.is_ok()));
     assert!((2..=3).contains(&counted.writes), "{counted:?}");

@@ -2,7 +2,7 @@
 
 use procession::clock::Timestamp;
 use procession::process::Request;
-use procession::store::{Awaiting, Commit, OwedReply, PostgresStore, Store, StoreErrorKind};
+use procession::store::{Awaiting, Commit, Mended, OwedReply, PostgresStore, Store, StoreErrorKind};
 
 use super::sharing::join;
 use super::{Place, child, ending, join_all, process, refused, step};
@@ -61,6 +61,29 @@ async fn an_attempt_that_was_cut_off_leaves_nothing_and_the_next_one_makes_the_t
     refused(attempt, StoreErrorKind::Unreachable);
     client.batch_execute("COMMIT").await.unwrap();
     place.own().await;
+}
+
+/// What no call leaves behind: a child that has ended, or is not there, and is open all the same.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_parent_does_not_wait_in_vain() {
+    let place = Place::shared();
+    let (store, epoch) = place.own().await;
+    store.create(epoch, process("parent")).await.unwrap();
+    let children = ["ended", "runs"].map(|pid| child(pid, &"parent".into())).into();
+    store.commit(Commit { children, ..step(&"parent".into(), epoch, 1) }).await.unwrap();
+    store.commit(ending(&"ended".into(), epoch, 1)).await.unwrap();
+    assert_eq!(store.mend(epoch).await.unwrap(), Mended::default());
+    let damage = format!(
+        "INSERT INTO {0}.open_child SELECT p.parent, p.id FROM {0}.process AS p WHERE pid = 'ended';
+        INSERT INTO {0}.open_child SELECT p.id, 1000000 FROM {0}.process AS p WHERE pid = 'parent'",
+        place.schema
+    );
+    Postgres::shared().client().await.batch_execute(&damage).await.unwrap();
+    assert_eq!(store.load(&"parent".into()).await.unwrap().unwrap().open_children, 3);
+    assert_eq!(store.mend(epoch).await.unwrap(), Mended { children: 2 });
+    assert_eq!(store.load(&"parent".into()).await.unwrap().unwrap().open_children, 1);
+    assert_eq!(store.mend(epoch).await.unwrap(), Mended::default());
 }
 
 #[tokio::test]

@@ -126,7 +126,8 @@ pub(super) async fn broadcasts(
                         continue;
                     }
                     match wire::read_broadcast(&delivery.data) {
-                        Ok(broadcast) => {
+                        Ok(mut broadcast) => {
+                            broadcast.id = delivery.properties.message_id().as_ref().map(ToString::to_string);
                             let broadcast = Arc::new(broadcast);
                             for hearer in shared.subscribers.hearers() {
                                 hearer.tell(&broadcast, &shared.statistics);

@@ -18,7 +18,6 @@ mod connection;
 mod consume;
 mod finished;
 mod greeting;
-mod heard;
 mod hearer;
 mod link;
 mod options;
@@ -48,11 +47,11 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
-use self::publish::{Message, Offer, ReplyTo};
+use self::publish::{Message, Offer, ReplyTo, Sent};
 use self::shared::Shared;
 use super::{
-    BroadcastFilter, BroadcastSubscriber, Communicator, CommunicatorError, CommunicatorResult, Refusal, Reply,
-    ReplyAddress, Rpc, RpcSubscriber, Task, TaskQueue, TaskSubscriber, check_identifier, check_queue_name,
+    BroadcastFilter, BroadcastSubscriber, Communicator, CommunicatorError, CommunicatorResult, Confirmed, Refusal,
+    Reply, ReplyAddress, Rpc, RpcSubscriber, Task, TaskQueue, TaskSubscriber, check_identifier, check_queue_name,
 };
 use crate::limits;
 use crate::message::{Broadcast, Node, ReplyBody, TaskEnvelope};
@@ -220,34 +219,57 @@ impl AmqpCommunicator {
         Ok(reply)
     }
 
-    async fn send_broadcast(&self, broadcast: Broadcast) -> CommunicatorResult<()> {
+    /// Sends a broadcast, now or as soon as it can be. Gives whether there was room for it.
+    async fn offer_broadcast(
+        &self,
+        broadcast: Broadcast,
+        done: Option<oneshot::Sender<Sent>>,
+    ) -> CommunicatorResult<bool> {
         let shared = &self.shared;
         shared.check_open()?;
+        let id = broadcast.id.clone().unwrap_or_else(wire::message_id);
         let message = Message {
             exchange: shared.names.message_exchange.clone(),
             routing_key: wire::BROADCAST.into(),
             mandatory: false,
             reply_to: ReplyTo::Nowhere,
-            properties: wire::properties(1, wire::short(wire::message_id())?),
+            properties: wire::properties(1, wire::short(id)?),
             body: wire::encode(&Node::from(broadcast))?,
         };
-        let Some(place) = shared.place_of_broadcast().await else {
-            shared.statistics.dropped_broadcast();
-            tracing::warn!("a broadcast is dropped: too many wait for the broker");
-            return Ok(());
-        };
-        if shared.publisher.offer(Offer {
-            message: Arc::new(message),
-            again: true,
-            done: None,
-            away_until: None,
-            order: 0,
-            place,
-        }) {
-            Ok(())
+        let Some(place) = shared.place_of_broadcast().await else { return Ok(false) };
+        let message = Arc::new(message);
+        if shared.publisher.offer(Offer { message, again: true, done, away_until: None, order: 0, place }) {
+            Ok(true)
         } else {
             Err(CommunicatorError::Closed)
         }
+    }
+
+    async fn send_broadcast(&self, broadcast: Broadcast) -> CommunicatorResult<()> {
+        if !self.offer_broadcast(broadcast, None).await? {
+            self.shared.statistics.dropped_broadcast();
+            tracing::warn!("a broadcast is dropped: too many wait for the broker");
+        }
+        Ok(())
+    }
+
+    async fn hand_over_broadcast(&self, broadcast: Broadcast) -> CommunicatorResult<Confirmed> {
+        let (done, sent) = oneshot::channel();
+        if !self.offer_broadcast(broadcast, Some(done)).await? {
+            return Err(CommunicatorError::Limit("broadcasts that wait for the broker"));
+        }
+        Ok(Box::pin(async move {
+            match sent.await {
+                // It is for whoever listens.
+                Ok(Sent::Confirmed | Sent::Returned) => Ok(()),
+                Ok(Sent::Refused(None)) => {
+                    Err(CommunicatorError::DeliveryFailed { reason: "the broker did not take it".to_owned() })
+                }
+                Ok(Sent::Refused(Some(error))) => Err(CommunicatorError::Refused { reason: error.to_string() }),
+                Ok(Sent::Lost(error)) => Err(CommunicatorError::Disconnected(error.map(|error| Arc::new(error) as _))),
+                Err(_) => Err(CommunicatorError::Closed),
+            }
+        }))
     }
 
     async fn send_reply(&self, to: &ReplyAddress, answer: Result<Node, Refusal>) -> CommunicatorResult<()> {
@@ -292,6 +314,10 @@ impl Communicator for AmqpCommunicator {
 
     fn broadcast_send(&self, broadcast: Broadcast) -> BoxFuture<'_, CommunicatorResult<()>> {
         Box::pin(self.send_broadcast(broadcast))
+    }
+
+    fn broadcast_hand_over(&self, broadcast: Broadcast) -> BoxFuture<'_, CommunicatorResult<Confirmed>> {
+        Box::pin(self.hand_over_broadcast(broadcast))
     }
 
     fn add_task_subscriber(
@@ -390,6 +416,10 @@ impl Communicator for AmqpCommunicator {
 
     fn is_closed(&self) -> bool {
         self.shared.is_closed()
+    }
+
+    fn is_connected(&self) -> bool {
+        Self::is_connected(self)
     }
 
     fn closed(&self) -> BoxFuture<'_, ()> {

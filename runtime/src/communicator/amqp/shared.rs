@@ -12,7 +12,6 @@ use tokio::time::{Instant, timeout_at};
 
 use super::acks::Acks;
 use super::at_work::AtWork;
-use super::heard::Heard;
 use super::options::AmqpOptions;
 use super::publish::{Message, Offer, Publisher, ReplyTo, Sent};
 use super::replies::Replies;
@@ -21,6 +20,7 @@ use super::statistics::Statistics;
 use super::subscribers::Subscribers;
 use super::tasks::Tasks;
 use super::wire;
+use crate::communicator::heard::Heard;
 use crate::communicator::{CommunicatorError, CommunicatorResult, ReplyAddress};
 use crate::limits;
 use crate::message::{Host, Node, ReplyBody};
@@ -129,7 +129,7 @@ impl Shared {
     /// Whether a broadcast comes for the first time: one that was not confirmed is sent again after a lost connection.
     pub(super) fn is_new(&self, delivery: &Delivery) -> bool {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.first(delivery.properties.message_id().as_ref())
+        heard.first(delivery.properties.message_id().as_ref().map(ShortString::as_str))
     }
 
     pub(super) fn check_open(&self) -> CommunicatorResult<()> {

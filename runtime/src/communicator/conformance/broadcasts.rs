@@ -41,10 +41,56 @@ pub async fn a_broadcast_reaches_everybody_as_it_was_sent(subject: Subject) {
     for broadcast in [Broadcast::default(), full, Broadcast::new(Node::text("text")).sender(7_i64)] {
         tell(&first, broadcast.clone()).await;
         for _ in 0..4 {
-            assert_eq!(heard.next().await, broadcast);
+            // Whoever carries it may have given it an id.
+            assert_eq!(Broadcast { id: None, ..heard.next().await }, broadcast);
         }
     }
     assert_eq!(heard.rest(), []);
+}
+
+/// One that is sent again under its id is heard once, whoever sends it; those without an id are all heard.
+pub async fn a_broadcast_that_comes_again_is_heard_once(subject: Subject) {
+    let (first, second) = subject.pair().await;
+    let third = subject.connect().await;
+    let (outbox, mut heard) = inbox();
+    hears(&third, BroadcastFilter::all(), notes(&outbox)).await;
+    for (sender, body, id) in [
+        (&first, "one", Some("a")),
+        (&first, "again", Some("a")),
+        (&first, "two", Some("b")),
+        (&first, "other", None),
+        (&first, "other", None),
+    ] {
+        let broadcast = Broadcast::new(Node::text(body));
+        tell(sender, Broadcast { id: id.map(str::to_owned), ..broadcast }).await;
+    }
+    for (body, id) in [("one", Some("a")), ("two", Some("b")), ("other", None), ("other", None)] {
+        let broadcast = heard.next().await;
+        assert_eq!(broadcast.body, Node::text(body));
+        assert!(id.is_none() || broadcast.id.as_deref() == id, "{broadcast:?}");
+    }
+    // Of another sender, which took it over.
+    tell(&second, Broadcast::new(Node::text("again")).id("b")).await;
+    tell(&second, Broadcast::new(Node::text("three")).id("c")).await;
+    assert_eq!(heard.next().await.body, Node::text("three"));
+}
+
+/// Those that are handed over are heard in their order, and confirmed.
+pub async fn broadcasts_that_are_handed_over_are_confirmed(subject: Subject) {
+    let (first, second) = subject.pair().await;
+    let (outbox, mut heard) = inbox();
+    hears(&second, BroadcastFilter::all(), notes(&outbox)).await;
+    let mut confirmed = Vec::new();
+    for index in 0..100_i64 {
+        let broadcast = Broadcast::new(index).id(index.to_string());
+        confirmed.push(first.broadcast_hand_over(broadcast).await.unwrap());
+    }
+    for confirmed in confirmed {
+        confirmed.await.unwrap();
+    }
+    for index in 0..100_i64 {
+        assert_eq!(heard.next().await.body, Node::from(index));
+    }
 }
 
 /// Nobody needs to listen.

@@ -276,6 +276,8 @@ macro_rules! __communicator_conformance {
             a_call_whose_subscriber_is_lost_fails
             a_subscriber_that_never_answers_holds_up_nobody
             a_broadcast_reaches_everybody_as_it_was_sent
+            a_broadcast_that_comes_again_is_heard_once
+            broadcasts_that_are_handed_over_are_confirmed
             a_broadcast_that_nobody_hears_is_no_error
             broadcasts_are_heard_in_order
             a_panic_in_a_broadcast_subscriber_harms_nobody

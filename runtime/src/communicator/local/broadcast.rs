@@ -44,8 +44,12 @@ impl Medium {
     pub(super) fn send_broadcast(&self, id: Uuid, broadcast: Broadcast) -> CommunicatorResult<()> {
         let mut state = self.lock();
         state.member(id)?;
-        let listeners = state.members.values().flat_map(|member| &member.broadcasts);
-        let listeners: Vec<_> = listeners.map(|(name, listener)| (name.clone(), Arc::clone(listener))).collect();
+        let mut listeners = Vec::new();
+        for member in state.members.values_mut().filter(|member| !member.broadcasts.is_empty()) {
+            if member.heard.first(broadcast.id.as_deref()) {
+                listeners.extend(member.broadcasts.iter().map(|(name, listener)| (name.clone(), Arc::clone(listener))));
+            }
+        }
         drop(state);
         let broadcast = Arc::new(broadcast);
         for (identifier, listener) in listeners {

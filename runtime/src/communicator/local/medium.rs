@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::broadcast::Listener;
 use super::task::{Message, Queue};
+use crate::communicator::heard::Heard;
 use crate::communicator::subscription::{Room, Subscription};
 use crate::communicator::{
     CommunicatorError, CommunicatorResult, Replier, Reply, ReplyAddress, RpcSubscriber, TaskSubscriber,
@@ -56,6 +57,8 @@ pub(super) struct Member {
     pub(super) tasks: Vec<(String, Arc<Subscription<dyn TaskSubscriber>>)>,
     pub(super) calls: HashSet<String>,
     pub(super) broadcasts: HashMap<String, Arc<Listener>>,
+    /// Which broadcasts have come lately.
+    pub(super) heard: Heard,
     /// Tasks that it has and has not answered.
     pub(super) held: HashMap<u64, Message>,
     /// Calls that it may begin to answer.
@@ -71,6 +74,7 @@ impl Member {
             tasks: Vec::new(),
             calls: HashSet::new(),
             broadcasts: HashMap::new(),
+            heard: Heard::default(),
             held: HashMap::new(),
             answering: Arc::new(Semaphore::new(limits::CALLS_AT_ONCE)),
             replies: HashMap::new(),

@@ -2,14 +2,17 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::Remote;
 use super::answers::{Answers, Orders};
 use super::outbox::{News, Round};
-use crate::communicator::{BroadcastFilter, BroadcastSubscriber, CommunicatorError, RpcSubscriber};
+use crate::communicator::{
+    BroadcastFilter, BroadcastSubscriber, CommunicatorError, CommunicatorResult, Confirmed, RpcSubscriber,
+};
 use crate::limits;
 use crate::message::{Broadcast, Node};
 use crate::process::ProcessId;
@@ -32,7 +35,7 @@ pub(super) fn start(remote: Arc<Remote>, shared: &Arc<Shared>) -> std::io::Resul
             tokio::time::sleep(limits::FAREWELL).await;
         };
         tokio::select! {
-            () = serve(&gone.0, answers, orders, closed) => {}
+            () = serve(&gone.0, &shared, answers, orders, closed) => {}
             () = until => tracing::warn!("a communicator hangs: subscriptions of a closed runtime may be left behind"),
         }
     };
@@ -43,6 +46,7 @@ pub(super) fn start(remote: Arc<Remote>, shared: &Arc<Shared>) -> std::io::Resul
 /// Makes subscriptions and tells of transitions until the runtime has closed, then removes all subscriptions.
 async fn serve(
     remote: &Arc<Remote>,
+    shared: &Arc<Shared>,
     answers: Arc<dyn RpcSubscriber>,
     orders: Arc<Orders>,
     closed: watch::Receiver<bool>,
@@ -50,7 +54,10 @@ async fn serve(
     let mut subscriptions =
         Subscriptions { remote, answers, reached: HashSet::new(), again: HashSet::new(), retries: VecDeque::new() };
     let subscribed = subscriptions.run(closed.clone());
-    let (orders, (), ()) = tokio::join!(listen(remote, orders, closed.clone()), tell(remote, closed), subscribed);
+    let (handed, confirmed) = mpsc::channel(limits::BROADCASTS_UNSENT);
+    let told = tell(remote, handed, closed.clone());
+    let forgotten = forget(remote, shared, confirmed, closed.clone());
+    let (orders, (), (), ()) = tokio::join!(listen(remote, orders, closed), told, forgotten, subscribed);
     subscriptions.remove_all().await;
     if let Some(identifier) = orders {
         logged("the removal of a subscription", remote.communicator.remove_broadcast_subscriber(&identifier).await);
@@ -90,13 +97,16 @@ async fn listen(remote: &Remote, orders: Arc<Orders>, mut closed: watch::Receive
 }
 
 /// Tells of transitions, in their order, until the runtime has closed and all are told.
-async fn tell(remote: &Remote, mut closed: watch::Receiver<bool>) {
+async fn tell(remote: &Remote, handed: mpsc::Sender<Handed>, mut closed: watch::Receiver<bool>) {
     loop {
         // Looked at before: what was told until then is in the batch.
         let last = *closed.borrow();
         let batch = remote.outbox.take_news();
         if batch.dropped > 0 {
-            tracing::warn!(dropped = batch.dropped, "transitions were not told: too many wait to be");
+            tracing::warn!(
+                dropped = batch.dropped,
+                "transitions are not told now, as too many wait to be: those that are stored are when another takes over"
+            );
         }
         if batch.news.is_empty() {
             if last {
@@ -112,8 +122,13 @@ async fn tell(remote: &Remote, mut closed: watch::Receiver<bool>) {
         remote.outbox.arrived(batch.arrived).await;
         let mut failed = None;
         for news in &batch.news {
-            if let Err(error) = remote.communicator.broadcast_send(broadcast(news)).await {
-                failed = Some(error);
+            match news.message {
+                Some(message) => match hand_over(remote, news, &mut closed).await {
+                    // Whoever forgets ends after this.
+                    Ok(confirmed) => drop(handed.send((message, confirmed)).await),
+                    Err(error) => failed = Some(error),
+                },
+                None => failed = remote.communicator.broadcast_send(broadcast(news)).await.err().or(failed),
             }
         }
         if let Some(error) = failed {
@@ -123,10 +138,95 @@ async fn tell(remote: &Remote, mut closed: watch::Receiver<bool>) {
     }
 }
 
+/// Tells what is stored as soon as the communicator takes it. What it does not take at all is left to whoever takes over.
+async fn hand_over(
+    remote: &Remote,
+    news: &News,
+    closed: &mut watch::Receiver<bool>,
+) -> Result<Confirmed, CommunicatorError> {
+    loop {
+        match remote.communicator.broadcast_hand_over(broadcast(news)).await {
+            Err(error) if error.is_retryable() && !*closed.borrow() => tokio::select! {
+                () = tokio::time::sleep(limits::RESUBSCRIBE) => {}
+                _ = closed.wait_for(|closed| *closed) => {}
+            },
+            handed => return handed,
+        }
+    }
+}
+
+/// A stored message that is on its way, and what ends when it is confirmed.
+type Handed = (Uuid, Confirmed);
+
+/// Forgets messages in the store that are confirmed, some at a time: one that is not forgotten yet when the worker is lost is
+/// sent once more, which who hears it tells by its id.
+async fn forget(
+    remote: &Remote,
+    shared: &Arc<Shared>,
+    mut handed: mpsc::Receiver<Handed>,
+    mut closed: watch::Receiver<bool>,
+) {
+    let mut over = false;
+    while !over && let Some(first) = handed.recv().await {
+        tokio::select! {
+            () = tokio::time::sleep(limits::FORGET) => {}
+            _ = closed.wait_for(|closed| *closed) => {}
+        }
+        let mut batch = vec![first];
+        while batch.len() < limits::FORGET_BATCH
+            && let Ok(next) = handed.try_recv()
+        {
+            batch.push(next);
+        }
+        let mut sent = Vec::with_capacity(batch.len());
+        for (message, confirmed) in batch {
+            match before_the_end(confirmed, &mut closed).await {
+                Some(Ok(())) => sent.push(message),
+                Some(Err(error)) => logged("a transition", Err(error)),
+                // The broker is away: whoever comes next sends them.
+                None => {
+                    over = true;
+                    break;
+                }
+            }
+        }
+        let Some(store) = shared.store().cloned() else { continue };
+        let (epoch, count) = (shared.env.epoch(), sent.len());
+        // Where the store's connections live.
+        match shared.tokio.spawn(async move { store.sent(epoch, sent).await }).await {
+            Ok(Ok(())) => remote.outbox.forget(count),
+            Ok(Err(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "messages that were sent will be sent again");
+            }
+            // The runtime on which it was built has ended.
+            Err(_) => return,
+        }
+    }
+}
+
+/// What becomes of a message; none if the runtime has closed and does not hear of it soon.
+async fn before_the_end(confirmed: Confirmed, closed: &mut watch::Receiver<bool>) -> Option<CommunicatorResult<()>> {
+    let end = async {
+        let _ = closed.wait_for(|closed| *closed).await;
+        tokio::time::sleep(limits::ANNOUNCED).await;
+    };
+    tokio::select! {
+        biased;
+        confirmed = confirmed => Some(confirmed),
+        () = end => None,
+    }
+}
+
 /// The broadcast of a transition (wire.md 7).
-fn broadcast(News { pid, from, to }: &News) -> Broadcast {
+fn broadcast(News { pid, from, to, message }: &News) -> Broadcast {
     let from = from.map_or("None", |from| from.as_str());
-    Broadcast { sender: Node::from(pid), subject: Some(format!("state_changed.{from}.{to}")), ..Broadcast::default() }
+    Broadcast {
+        sender: Node::from(pid),
+        subject: Some(format!("state_changed.{from}.{to}")),
+        // As kiwipy writes them.
+        id: message.map(|message| message.simple().to_string()),
+        ..Broadcast::default()
+    }
 }
 
 struct Subscriptions<'a> {

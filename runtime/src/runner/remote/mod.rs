@@ -5,11 +5,13 @@
 
 mod answers;
 mod courier;
+mod message;
 mod outbox;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use self::outbox::{Last, Outbox};
 use super::entry::Entry;
@@ -17,6 +19,7 @@ use super::shared::Shared;
 use crate::communicator::Communicator;
 use crate::limits;
 use crate::process::{ProcessId, ProcessState, Transition};
+use crate::store::Message;
 
 /// The link of a runtime to its communicator.
 pub(crate) struct Remote {
@@ -44,13 +47,36 @@ impl Remote {
     }
 
     /// A process is here; its creation is told if it is new.
-    pub(super) fn join(&self, pid: &ProcessId, creation: Option<Transition<'_>>) {
+    pub(super) fn join(&self, pid: &ProcessId, creation: Option<(Transition<'_>, Option<Uuid>)>) {
         self.outbox.join(pid, creation);
     }
 
-    /// Tells of a transition that was committed.
-    pub(super) fn tell(&self, transition: Transition<'_>) {
-        self.outbox.tell(transition);
+    /// What is to be stored with a transition.
+    pub(super) fn message(&self, transition: Transition<'_>) -> Option<Message> {
+        if self.outbox.stores() { message::write(transition) } else { None }
+    }
+
+    /// Tells of a transition that was committed, with this message if any was stored.
+    pub(super) fn tell(&self, transition: Transition<'_>, message: Option<Uuid>) {
+        self.outbox.tell(transition, message);
+    }
+
+    /// Whether more can be taken over at once.
+    pub(super) fn has_room(&self) -> bool {
+        self.outbox.has_room()
+    }
+
+    /// Tells what others have left behind.
+    pub(super) fn take_over(&self, messages: &[(ProcessId, Message)]) {
+        let mut all = Vec::with_capacity(messages.len());
+        for (pid, message) in messages {
+            match message::read(message) {
+                Ok(news) => all.push(news),
+                // It is kept, for a worker that can.
+                Err(reason) => tracing::error!(%pid, reason, "a message cannot be read, and is not sent"),
+            }
+        }
+        self.outbox.tell_all(all);
     }
 
     /// A process has ended, or cannot go on here.

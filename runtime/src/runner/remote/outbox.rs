@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
+use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::limits;
@@ -14,6 +15,8 @@ pub(super) struct News {
     pub(super) pid: ProcessId,
     pub(super) from: Option<ProcessState>,
     pub(super) to: ProcessState,
+    /// The message that is stored of it, until it is known to be sent.
+    pub(super) message: Option<Uuid>,
 }
 
 /// What is known of a process that has ended, while it can still be reached.
@@ -44,6 +47,8 @@ struct Inner {
     /// The number of the last of the news.
     last: u64,
     dropped: u64,
+    /// Messages that are stored and were not forgotten.
+    stored: usize,
 }
 
 /// Filled by drivers, which never wait for it, and emptied by the thread that talks to the communicator.
@@ -104,7 +109,7 @@ impl Outbox {
     }
 
     /// A process is to be reached from now on, before its creation is told.
-    pub(super) fn join(&self, pid: &ProcessId, creation: Option<Transition<'_>>) {
+    pub(super) fn join(&self, pid: &ProcessId, creation: Option<(Transition<'_>, Option<Uuid>)>) {
         let mut inner = self.lock();
         match inner.leaving.get(pid) {
             // It comes back before it has gone.
@@ -118,8 +123,8 @@ impl Outbox {
                 inner.arriving.insert(place, pid.clone());
             }
         }
-        if let Some(creation) = creation {
-            inner.tell(creation);
+        if let Some((creation, message)) = creation {
+            inner.tell(creation, message);
         }
         drop(inner);
         self.changed.notify_one();
@@ -127,9 +132,33 @@ impl Outbox {
     }
 
     /// Tells of a transition.
-    pub(super) fn tell(&self, transition: Transition<'_>) {
-        self.lock().tell(transition);
+    pub(super) fn tell(&self, transition: Transition<'_>, message: Option<Uuid>) {
+        self.lock().tell(transition, message);
         self.told.notify_one();
+    }
+
+    /// Tells what others have left behind, in their order.
+    pub(super) fn tell_all(&self, news: Vec<News>) {
+        let mut inner = self.lock();
+        news.into_iter().for_each(|news| inner.add(news));
+        drop(inner);
+        self.told.notify_one();
+    }
+
+    /// Whether more can be taken over without others being dropped for it.
+    pub(super) fn has_room(&self) -> bool {
+        self.lock().news.len() <= limits::TRANSITIONS / 2
+    }
+
+    /// Whether what is told is to be stored: not without end, while nothing of it can be sent.
+    pub(super) fn stores(&self) -> bool {
+        self.lock().stored < limits::MESSAGES_STORED
+    }
+
+    /// Stored messages were forgotten, or are left to others.
+    pub(super) fn forget(&self, messages: usize) {
+        let mut inner = self.lock();
+        inner.stored = inner.stored.saturating_sub(messages);
     }
 
     /// A process is not to be reached any more, when all that was told of it is out.
@@ -235,14 +264,19 @@ impl Outbox {
 }
 
 impl Inner {
-    fn tell(&mut self, Transition { pid, from, to, .. }: Transition<'_>) {
+    fn tell(&mut self, Transition { pid, from, to, .. }: Transition<'_>, message: Option<Uuid>) {
+        self.add(News { pid: pid.clone(), from, to, message });
+    }
+
+    fn add(&mut self, news: News) {
         if self.news.len() >= limits::TRANSITIONS {
-            // What is newest is what people wait for.
+            // What is newest is what people wait for. One that is stored is told by whoever takes over from this runtime.
             self.news.pop_front();
             self.dropped += 1;
         }
+        self.stored += usize::from(news.message.is_some());
         self.last += 1;
-        self.news.push_back(News { pid: pid.clone(), from, to });
+        self.news.push_back(news);
     }
 }
 
@@ -264,11 +298,11 @@ mod tests {
     fn a_process_leaves_when_its_news_are_out_and_comes_back_before() {
         let outbox = Outbox::new();
         let pid = ProcessId::from("p");
-        outbox.join(&pid, Some(created(&pid)));
+        outbox.join(&pid, Some((created(&pid), None)));
         let round = outbox.take_round();
         assert_eq!(round.arriving, std::slice::from_ref(&pid));
         outbox.finish_round(&round);
-        outbox.tell(Transition { pid: &pid, from: Some(Running), to: Finished });
+        outbox.tell(Transition { pid: &pid, from: Some(Running), to: Finished }, None);
         outbox.leave(&pid, None);
         assert!(outbox.take_round().is_empty(), "its end is not out");
         let batch = outbox.take_news();
@@ -288,7 +322,7 @@ mod tests {
     fn one_that_ends_before_it_came_leaves_nothing_but_its_news() {
         let outbox = Outbox::new();
         let pid = ProcessId::from("p");
-        outbox.join(&pid, Some(created(&pid)));
+        outbox.join(&pid, Some((created(&pid), None)));
         outbox.leave(&pid, None);
         let batch = outbox.take_news();
         assert_eq!(batch.news.len(), 1);
@@ -304,16 +338,16 @@ mod tests {
     fn one_that_ends_while_others_come_holds_up_nobody() {
         let outbox = Outbox::new();
         let [first, second, third] = [1, 2, 3].map(ProcessId::from);
-        outbox.join(&first, Some(created(&first)));
+        outbox.join(&first, Some((created(&first), None)));
         let round = outbox.take_round();
-        outbox.join(&second, Some(created(&second)));
+        outbox.join(&second, Some((created(&second), None)));
         assert!(is_ready(outbox.changed.notified()));
         outbox.leave(&second, None);
         assert!(is_ready(outbox.changed.notified()), "the thread hears of it");
         outbox.finish_round(&round);
         assert!(is_ready(outbox.all_arrived()));
-        outbox.join(&second, Some(created(&second)));
-        outbox.join(&third, Some(created(&third)));
+        outbox.join(&second, Some((created(&second), None)));
+        outbox.join(&third, Some((created(&third), None)));
         outbox.leave(&second, None);
         outbox.finish_round(&Round::default());
         assert!(is_ready(outbox.arrived(3)) && !is_ready(outbox.all_arrived()), "the third has yet to come");
@@ -333,9 +367,9 @@ mod tests {
         let pid = ProcessId::from("p");
         let more = 10;
         for _ in 0..limits::TRANSITIONS + more {
-            outbox.tell(Transition { pid: &pid, from: Some(Running), to: Running });
+            outbox.tell(Transition { pid: &pid, from: Some(Running), to: Running }, None);
         }
-        outbox.tell(Transition { pid: &pid, from: Some(Running), to: Finished });
+        outbox.tell(Transition { pid: &pid, from: Some(Running), to: Finished }, None);
         let mut batch = outbox.take_news();
         assert_eq!(batch.dropped, more as u64 + 1);
         let mut seen = 0;

@@ -22,6 +22,7 @@
 mod boundary;
 mod children;
 mod creation;
+mod messages;
 mod owed;
 mod ownership;
 mod removal;
@@ -34,6 +35,7 @@ mod unshared;
 pub use self::boundary::*;
 pub use self::children::*;
 pub use self::creation::*;
+pub use self::messages::*;
 pub use self::owed::*;
 pub use self::ownership::*;
 pub use self::removal::*;
@@ -220,6 +222,7 @@ macro_rules! __store_conformance {
             a_boundary_within_a_wait_leaves_its_children_open
             a_parent_that_ends_waits_for_nobody
             a_repeated_child_is_not_created_again
+            a_repeated_child_leaves_its_key_to_another
             an_awaited_child_that_is_created_alone_is_open
             a_memo_is_found_under_process_step_and_name
             a_memo_that_is_stored_again_is_replaced
@@ -261,7 +264,21 @@ macro_rules! __store_conformance {
             a_stale_owing_or_settling_is_refused
             owed_replies_are_bounded
             odd_owed_replies_are_kept
+            messages_are_kept_with_what_they_belong_to
+            messages_of_children_are_kept_with_their_boundary
+            a_creation_that_finds_its_process_has_no_messages
+            a_refused_boundary_has_no_messages
+            the_same_message_again_is_kept_once
+            messages_outlive_their_process
+            messages_of_many_processes_at_once_are_all_kept
+            messages_are_bounded
+            odd_messages_are_kept
+            what_another_owner_had_to_send_is_taken_over_once
+            a_stale_sender_takes_over_and_forgets_nothing
+            mending_what_is_right_changes_nothing
             a_store_with_one_owner_refuses_workers_and_placements
+            an_unparked_process_is_unfinished
+            standings_are_of_all_that_have_not_ended
         }
     };
     ($attributes:tt $name:ident, $factory:expr; $($property:ident)*) => {
@@ -289,6 +306,7 @@ mod tests {
             include_str!("boundary.rs"),
             include_str!("children.rs"),
             include_str!("creation.rs"),
+            include_str!("messages.rs"),
             include_str!("owed.rs"),
             include_str!("ownership.rs"),
             include_str!("removal.rs"),

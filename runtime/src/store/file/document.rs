@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::process::{ProcessId, ProcessState};
 use crate::store::rules::Row;
 use crate::store::sharing::Share;
-use crate::store::{Awaiting, Envelope, HistoryEntry, Record, ReportLine, StatusText};
+use crate::store::{Awaiting, Envelope, Epoch, HistoryEntry, Message, Record, ReportLine, StatusText};
 
 /// The version of the documents, in `store.json`.
 ///
@@ -61,6 +61,19 @@ pub(super) struct OwedDocument {
     pub(super) pid: ProcessId,
     pub(super) id: String,
     pub(super) address: String,
+    /// Under which epoch it is to be sent.
+    #[serde(default)]
+    pub(super) sender: Epoch,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct MessageDocument {
+    pub(super) pid: ProcessId,
+    /// Under which epoch it was written, and which of that epoch's it is: the order of all.
+    pub(super) written: (Epoch, u64),
+    /// Under which epoch it is to be sent.
+    pub(super) sender: Epoch,
+    pub(super) message: Message,
 }
 
 #[derive(Serialize, Deserialize)]

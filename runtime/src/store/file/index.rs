@@ -29,7 +29,12 @@ struct Unreadable {
 impl Entry {
     pub(super) fn is_unfinished(&self) -> bool {
         // What cannot be read may be unfinished.
-        !self.parked && !self.state.as_ref().is_ok_and(|state| state.is_terminal())
+        !self.parked && self.is_open()
+    }
+
+    /// Whether it has not ended, for all that is known.
+    pub(super) fn is_open(&self) -> bool {
+        !self.state.as_ref().is_ok_and(|state| state.is_terminal())
     }
 
     pub(super) fn is_in(&self, states: &[ProcessState]) -> bool {

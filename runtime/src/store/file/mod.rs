@@ -11,12 +11,14 @@ mod document;
 mod index;
 mod journal;
 mod lock;
+mod messages;
 mod names;
 mod opening;
 mod owed;
 mod ownership;
 mod requests;
 mod snapshots;
+mod standing;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -28,8 +30,9 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use uuid::Uuid;
+
 use self::disk::{Disk, Failure, is_read_only};
-use self::index::Index;
 use self::journal::{Made, View};
 use self::lock::{CHANGE_LOCK, Patience};
 use self::ownership::Owned;
@@ -37,8 +40,8 @@ use self::table::Rows;
 use super::rules::{self, Retention, Table};
 use super::sharing::refuse_placement;
 use super::{
-    Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, OwedReply, Page, Record, ReportLine, RequestId,
-    RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult,
+    Commit, Committed, Creation, Epoch, HistoryEntry, Mended, NewProcess, OwedReply, Page, Record, ReportLine,
+    RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Unsent,
 };
 use crate::clock::Timestamp;
 use crate::limits;
@@ -101,6 +104,7 @@ impl FileOptions {
 /// | `snapshots/<pid>@<tag>.json` | a snapshot |
 /// | `requests/<number>@<pid>.json`, `requests.json` | a request; the last number |
 /// | `owed/<pid>@<id>.json` | a reply that is owed |
+/// | `messages/<id>.json` | a message that is to be sent |
 /// | `journal.json` | the documents of a change that is being carried out |
 /// | `change.lock` | locked while documents are changed, shared while they are read |
 ///
@@ -152,7 +156,7 @@ impl State {
     }
 }
 
-const FOLDERS: [&str; 6] = ["processes", "parked", "keys", "snapshots", "requests", "owed"];
+const FOLDERS: [&str; 7] = ["processes", "parked", "keys", "snapshots", "requests", "owed", "messages"];
 
 fn kind_of(error: &io::Error) -> StoreErrorKind {
     match error.kind() {
@@ -332,12 +336,14 @@ impl Inner {
         self.write(operation, |view, state| {
             ownership::fence(view, state, epoch, operation, subject)?;
             let stale = || StoreError::new(StoreErrorKind::Stale, operation, subject);
-            let mut rows = Rows::new(view, self.retention, &state.owned.as_ref().ok_or_else(stale)?.index);
+            let owned = state.owned.as_ref().ok_or_else(stale)?;
+            let mut rows = Rows::new(view, self.retention, &owned.index, owned.messages);
             let result = change(&mut rows)?;
             match journal::commit(&self.disk, &rows.changes()?) {
                 Ok(Made::Known) => {
                     if let Some(owned) = &mut state.owned {
                         rows.note(&mut owned.index);
+                        owned.messages = rows.messages;
                     }
                 }
                 Ok(Made::Unknown(error)) => {
@@ -352,18 +358,29 @@ impl Inner {
 
     fn page(&self, wanted: &Wanted, after: Option<u64>, most: usize) -> StoreResult<Page> {
         self.read("list", |view, state| {
-            let read;
-            let index = if let Some(owned) = &state.owned {
-                &owned.index
-            } else {
-                read = Index::read(view)?;
-                &read
-            };
-            index.page(view, after, most, |entry| match wanted {
+            let mut read = None;
+            standing::index_of(view, state, &mut read)?.page(view, after, most, |entry| match wanted {
                 Wanted::Unfinished => entry.is_unfinished(),
                 Wanted::In(states) => entry.is_in(states),
             })
         })
+    }
+
+    /// One process after the other: each is a change of its own, which others need not wait for.
+    fn mend(&self, epoch: Epoch) -> StoreResult<Mended> {
+        let (mut mended, mut after) = (Mended::default(), None);
+        self.change(epoch, "mend", &self.disk.root().display().to_string(), |_| Ok(()))?;
+        loop {
+            let page = self.page(&Wanted::Unfinished, after, limits::SCAN_PAGE)?;
+            for record in page.records.iter().filter(|record| record.open_children > 0) {
+                let subject = of_process(&record.pid, self.disk.root());
+                mended.children += self.change(epoch, "mend", &subject, |rows| rules::mend(rows, &record.pid))?;
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(mended),
+            }
+        }
     }
 
     /// Puts a process aside, also one whose document cannot be read, or does not even tell its id.
@@ -407,6 +424,10 @@ impl Store for FileStore {
     }
 
     fn commit(&self, commit: Commit) -> BoxFuture<'_, StoreResult<Committed>> {
+        // What no runner may write is refused as that, whoever writes it, as in the other stores.
+        if let Err(error) = commit.check() {
+            return Box::pin(async { Err(error) });
+        }
         self.change(commit.epoch, "commit", self.of(&commit.pid), move |rows| {
             refuse_placement("commit", &commit.children)?;
             rules::commit(rows, commit)
@@ -508,7 +529,7 @@ impl Store for FileStore {
 
     fn owe<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId, reply: OwedReply) -> BoxFuture<'a, StoreResult<()>> {
         let (pid, subject) = (pid.clone(), self.of(pid));
-        self.change(epoch, "store an owed reply of", subject, move |rows| rules::owe(rows, &pid, reply))
+        self.change(epoch, "store an owed reply of", subject, move |rows| rules::owe(rows, epoch, &pid, reply))
     }
 
     fn owed(
@@ -522,6 +543,22 @@ impl Store for FileStore {
     fn settle(&self, epoch: Epoch, replies: Vec<(ProcessId, String)>) -> BoxFuture<'_, StoreResult<()>> {
         let subject = self.path().display().to_string();
         self.change(epoch, "settle replies in", subject, move |rows| owed::settle(rows, &replies))
+    }
+
+    fn unsent(&self, epoch: Epoch, most: usize) -> BoxFuture<'_, StoreResult<Unsent>> {
+        self.change(epoch, "take over messages of", self.path().display().to_string(), move |rows| {
+            let messages = messages::take_over(rows, epoch, most)?;
+            Ok(Unsent { messages, replies: owed::take_over(rows, epoch, most)? })
+        })
+    }
+
+    fn sent(&self, epoch: Epoch, messages: Vec<Uuid>) -> BoxFuture<'_, StoreResult<()>> {
+        let subject = self.path().display().to_string();
+        self.change(epoch, "forget messages of", subject, move |rows| messages::forget(rows, &messages))
+    }
+
+    fn mend(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<Mended>> {
+        Box::pin(self.run("mend", move |inner| inner.mend(epoch)))
     }
 
     fn save_snapshot<'a>(
@@ -580,6 +617,15 @@ impl Store for FileStore {
     ) -> BoxFuture<'a, StoreResult<Record>> {
         let (pid, tag, subject) = (pid.clone(), tag.to_owned(), self.of(pid));
         self.change(epoch, "restore", subject, move |rows| snapshots::restore(rows, &pid, &tag, at))
+    }
+
+    fn unpark<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>> {
+        let (pid, subject) = (pid.clone(), self.of(pid));
+        self.change(epoch, "unpark", subject, move |rows| rules::unpark(rows, &pid))
+    }
+
+    fn standing(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<StandingPage>> {
+        Box::pin(self.run("look over the processes in", move |inner| inner.standing(after, most)))
     }
 
     fn delete<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>> {

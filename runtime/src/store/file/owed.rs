@@ -5,7 +5,7 @@ use super::journal::View;
 use super::table::{self, Rows};
 use super::{failed, kind_of, names};
 use crate::process::ProcessId;
-use crate::store::{OwedReply, StoreErrorKind, StoreResult};
+use crate::store::{Epoch, OwedReply, StoreErrorKind, StoreResult};
 
 pub(super) fn owed(
     view: &View<'_>,
@@ -21,7 +21,7 @@ pub(super) fn owed(
             Some(key) => key,
             // A long text: only the document has all of it.
             None => match read(view, &name)? {
-                Some((pid, reply)) => (pid.to_string(), reply.id),
+                Some(document) => (document.pid.to_string(), document.id),
                 None => continue,
             },
         };
@@ -35,18 +35,38 @@ pub(super) fn owed(
         if replies.len() == most.max(1) {
             break;
         }
-        replies.extend(read(view, &name)?);
+        replies.extend(read(view, &name)?.map(reply));
+    }
+    Ok(replies)
+}
+
+fn reply(OwedDocument { pid, id, address, .. }: OwedDocument) -> (ProcessId, OwedReply) {
+    (pid, OwedReply { id, address })
+}
+
+/// Takes over replies that were another owner's to send.
+pub(super) fn take_over(rows: &mut Rows<'_>, epoch: Epoch, most: usize) -> StoreResult<Vec<(ProcessId, OwedReply)>> {
+    const OPERATION: &str = "take over replies in";
+    let view = rows.view();
+    let mut names = view.list("owed").map_err(|error| failed(OPERATION, view.disk().root().display(), error))?;
+    names.sort();
+    let mut replies = Vec::new();
+    for name in names {
+        if replies.len() == most {
+            break;
+        }
+        let Some(document) = read(view, &name)?.filter(|document| document.sender != epoch) else { continue };
+        let document = OwedDocument { sender: epoch, ..document };
+        rows.put(format!("owed/{name}.json"), &document)?;
+        replies.push(reply(document));
     }
     Ok(replies)
 }
 
 /// A reply; none where its document is damaged, which keeps no other from being sent.
-fn read(view: &View<'_>, name: &str) -> StoreResult<Option<(ProcessId, OwedReply)>> {
-    match view.document::<OwedDocument>(&format!("owed/{name}.json")) {
-        Ok(document) => Ok(document.map(|document| {
-            let OwedDocument { pid, id, address } = document;
-            (pid, OwedReply { id, address })
-        })),
+fn read(view: &View<'_>, name: &str) -> StoreResult<Option<OwedDocument>> {
+    match view.document(&format!("owed/{name}.json")) {
+        Ok(document) => Ok(document),
         Err(error) if kind_of(&error) == StoreErrorKind::Corrupt => {
             tracing::warn!(name, error = &error as &dyn std::error::Error, "an owed reply cannot be read");
             Ok(None)

@@ -17,6 +17,8 @@ const OWNER_LOCK: &str = "owner.lock";
 pub(super) struct Owned {
     pub(super) epoch: Epoch,
     pub(super) index: Index,
+    /// How many messages it has written.
+    pub(super) messages: u64,
     lock: File,
 }
 
@@ -35,7 +37,7 @@ pub(super) fn acquire(inner: &Inner) -> StoreResult<Epoch> {
         let document = write(&OwnerDocument { epoch }).map_err(|error| failed(error.into()))?;
         let written = inner.disk.replace(OWNER, &document);
         inner.settle(OPERATION, state, written)?;
-        state.owned = Some(Owned { epoch: Epoch(epoch), index, lock });
+        state.owned = Some(Owned { epoch: Epoch(epoch), index, messages: 0, lock });
         Ok(Epoch(epoch))
     })
 }

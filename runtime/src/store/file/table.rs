@@ -5,14 +5,17 @@ use std::io;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
-use super::document::{KeyDocument, OwedDocument, ParkedDocument, ProcessDocument, SnapshotDocument, write};
+use super::document::{
+    KeyDocument, MessageDocument, OwedDocument, ParkedDocument, ProcessDocument, SnapshotDocument, write,
+};
 use super::index::Index;
 use super::journal::{Changes, View};
 use super::{failed, names, of_process};
 use crate::process::ProcessId;
 use crate::store::rules::{Retention, Row, Table};
-use crate::store::{OwedReply, Record, RequestId, StoreError, StoreErrorKind, StoreResult};
+use crate::store::{Epoch, Message, OwedReply, Record, RequestId, StoreError, StoreErrorKind, StoreResult};
 
 pub(super) fn process_path(pid: &ProcessId) -> String {
     format!("processes/{}.json", names::encode(&pid.to_string()))
@@ -42,6 +45,10 @@ fn owed_prefix(pid: &ProcessId) -> String {
 
 pub(super) fn owed_path(pid: &ProcessId, id: &str) -> String {
     format!("owed/{}{}.json", owed_prefix(pid), names::encode(id))
+}
+
+pub(super) fn message_path(id: Uuid) -> String {
+    format!("messages/{id}.json")
 }
 
 /// The name of a request: its place in the order, and for whom it is.
@@ -79,6 +86,21 @@ impl View<'_> {
 
     pub(super) fn record(&self, pid: &ProcessId) -> StoreResult<Option<Record>> {
         Ok(self.row(pid)?.map(|(row, _)| row.record))
+    }
+
+    /// How many of the children that a process waits for are parked, or are not there.
+    pub(super) fn vain_children(&self, parent: &Record) -> StoreResult<usize> {
+        if parent.open_children == 0 {
+            return Ok(0);
+        }
+        let failed = |error| failed("read", of_process(&parent.pid, self.disk().root()), error);
+        let mut vain = 0;
+        for child in self.row(&parent.pid)?.iter().flat_map(|(row, _)| &row.open) {
+            let parked = self.read(&parked_path(child)).map_err(failed)?.is_some();
+            let there = self.read(&process_path(child)).map_err(failed)?.is_some();
+            vain += usize::from(parked || !there);
+        }
+        Ok(vain)
     }
 
     pub(super) fn holder(&self, key: &str) -> StoreResult<Option<ProcessId>> {
@@ -128,6 +150,8 @@ pub(super) struct Rows<'v> {
     aside: Vec<ProcessId>,
     /// Documents that are no rows.
     others: Changes,
+    /// How many messages this owner has written.
+    pub(super) messages: u64,
 }
 
 #[derive(Default)]
@@ -140,7 +164,7 @@ struct Staged {
 }
 
 impl<'v> Rows<'v> {
-    pub(super) fn new(view: &'v View<'v>, retention: Retention, index: &Index) -> Self {
+    pub(super) fn new(view: &'v View<'v>, retention: Retention, index: &Index, messages: u64) -> Self {
         Self {
             view,
             retention,
@@ -151,6 +175,7 @@ impl<'v> Rows<'v> {
             unasked: Vec::new(),
             aside: Vec::new(),
             others: Changes::new(),
+            messages,
         }
     }
 
@@ -163,6 +188,15 @@ impl<'v> Rows<'v> {
         let text = write(document).map_err(|error| self.unwritable(error))?;
         self.others.insert(path, Some(text));
         Ok(())
+    }
+
+    /// Whether a document is in the folder, or is to be.
+    pub(super) fn is_there(&self, path: &str) -> StoreResult<bool> {
+        let failed = |error| failed("read a document in", self.view.disk().root().display(), error);
+        match self.others.get(path) {
+            Some(text) => Ok(text.is_some()),
+            None => Ok(self.view.read(path).map_err(failed)?.is_some()),
+        }
     }
 
     /// Puts a process aside whose document is there, under this name, but cannot be read.
@@ -309,9 +343,19 @@ impl Table for Rows<'_> {
         Ok(self.view.owed_by(pid)?.iter().filter(|name| format!("owed/{name}.json") != path).count())
     }
 
-    fn owe(&mut self, pid: &ProcessId, reply: OwedReply) -> StoreResult<()> {
+    fn owe(&mut self, sender: Epoch, pid: &ProcessId, reply: OwedReply) -> StoreResult<()> {
         let path = owed_path(pid, &reply.id);
-        self.put(path, &OwedDocument { pid: pid.clone(), id: reply.id, address: reply.address })
+        self.put(path, &OwedDocument { pid: pid.clone(), id: reply.id, address: reply.address, sender })
+    }
+
+    fn post(&mut self, sender: Epoch, pid: &ProcessId, message: Message) -> StoreResult<()> {
+        let path = message_path(message.id);
+        if self.is_there(&path)? {
+            return Ok(());
+        }
+        self.messages += 1;
+        let written = (sender, self.messages);
+        self.put(path, &MessageDocument { pid: pid.clone(), written, sender, message })
     }
 
     fn retention(&self) -> Retention {

@@ -1,5 +1,6 @@
 //! A store in memory: the reference that the others are measured by. What it keeps ends with the OS process.
 
+mod messages;
 mod sharing;
 
 use std::collections::{BTreeMap, HashMap};
@@ -8,12 +9,16 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use uuid::Uuid;
+
+use self::messages::Messages;
 use self::sharing::Workers;
 use super::rules::{self, Retention, Row, Table};
 use super::snapshot::{check_number, check_tag, copy, listed};
 use super::{
-    Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, OwedReply, Page, Record, ReportLine,
-    RequestId, RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult, Worker, WorkerRow,
+    Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, Mended, Message, NewProcess, OwedReply, Page, Record,
+    ReportLine, RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Unsent,
+    Worker, WorkerRow,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::limits;
@@ -52,8 +57,9 @@ struct Kept {
     /// By id, as text, and tag: when, and what.
     snapshots: BTreeMap<(String, String), (Timestamp, Record)>,
     requests: BTreeMap<RequestId, (ProcessId, String)>,
-    /// By process, as text, and id: to where.
-    owed: BTreeMap<(String, String), String>,
+    /// By process, as text, and id: to where, and whose it is to send it.
+    owed: BTreeMap<(String, String), (String, Epoch)>,
+    messages: Messages,
     last_request: RequestId,
 }
 
@@ -84,6 +90,7 @@ impl MemoryStore {
             snapshots: BTreeMap::new(),
             requests: BTreeMap::new(),
             owed: BTreeMap::new(),
+            messages: Messages::default(),
             last_request: RequestId(0),
         };
         Self { kept: Arc::new(Mutex::new(kept)), clock: Arc::new(SystemClock) }
@@ -199,8 +206,13 @@ impl Table for Kept {
         Ok(later.take_while(|((of, _), _)| *of == pid).filter(|((_, known), _)| known != id).count())
     }
 
-    fn owe(&mut self, pid: &ProcessId, reply: OwedReply) -> StoreResult<()> {
-        self.owed.insert((pid.to_string(), reply.id), reply.address);
+    fn owe(&mut self, sender: Epoch, pid: &ProcessId, reply: OwedReply) -> StoreResult<()> {
+        self.owed.insert((pid.to_string(), reply.id), (reply.address, sender));
+        Ok(())
+    }
+
+    fn post(&mut self, sender: Epoch, pid: &ProcessId, message: Message) -> StoreResult<()> {
+        self.messages.add(sender, pid, message);
         Ok(())
     }
 
@@ -426,14 +438,18 @@ impl Store for MemoryStore {
             let mut kept = self.lock();
             kept.fence(epoch, "discard requests to", Of::Any)?;
             for request in requests {
-                kept.requests.remove(&request);
+                // Others apply what is asked of theirs.
+                let owned = kept.owned;
+                if kept.requests.get(&request).is_some_and(|(pid, _)| owned || kept.is_own(epoch, pid)) {
+                    kept.requests.remove(&request);
+                }
             }
             Ok(())
         })
     }
 
     fn owe<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId, reply: OwedReply) -> BoxFuture<'a, StoreResult<()>> {
-        self.write(epoch, "store an owed reply of", Of::Process(pid), move |kept| rules::owe(kept, pid, reply))
+        self.write(epoch, "store an owed reply of", Of::Process(pid), move |kept| rules::owe(kept, epoch, pid, reply))
     }
 
     fn owed(
@@ -444,10 +460,7 @@ impl Store for MemoryStore {
         self.read(move |kept| {
             let start = after.map_or(Bound::Unbounded, |(pid, id)| Bound::Excluded((pid.to_string(), id)));
             let later = kept.owed.range((start, Bound::Unbounded)).take(most.max(1));
-            let owed = |((pid, id), address): (&(String, String), &String)| {
-                (ProcessId::from(pid.as_str()), OwedReply { id: id.clone(), address: address.clone() })
-            };
-            later.map(owed).collect()
+            later.map(|((pid, id), (address, _))| messages::owed(pid, id, address)).collect()
         })
     }
 
@@ -460,6 +473,21 @@ impl Store for MemoryStore {
             }
             Ok(())
         })
+    }
+
+    fn unsent(&self, epoch: Epoch, most: usize) -> BoxFuture<'_, StoreResult<Unsent>> {
+        self.write(epoch, "take over messages of", Of::Any, move |kept| Ok(kept.unsent(epoch, most)))
+    }
+
+    fn sent(&self, epoch: Epoch, messages: Vec<Uuid>) -> BoxFuture<'_, StoreResult<()>> {
+        self.write(epoch, "forget messages of", Of::Any, move |kept| {
+            messages.iter().for_each(|message| kept.messages.remove(message));
+            Ok(())
+        })
+    }
+
+    fn mend(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<Mended>> {
+        self.write(epoch, "mend", Of::Any, Kept::mend)
     }
 
     fn save_snapshot<'a>(
@@ -527,6 +555,24 @@ impl Store for MemoryStore {
 
     fn hand_over(&self, epoch: Epoch, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<()>> {
         Box::pin(async move { self.lock().hand_over(epoch, &processes) })
+    }
+
+    fn fail<'a>(
+        &'a self,
+        epoch: Epoch,
+        pid: &'a ProcessId,
+        reason: String,
+        attempts: u32,
+    ) -> BoxFuture<'a, StoreResult<bool>> {
+        self.write(epoch, "give up", Of::Own(pid), move |kept| kept.fail(pid, reason, attempts))
+    }
+
+    fn unpark<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>> {
+        self.write(epoch, "unpark", Of::Process(pid), |kept| kept.unpark(pid))
+    }
+
+    fn standing(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<StandingPage>> {
+        self.read(move |kept| kept.standing(after, most))
     }
 
     fn work(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {

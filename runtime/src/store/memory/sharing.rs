@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -10,8 +11,8 @@ use super::{Kept, MemoryStore, refuse};
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::process::{ProcessId, ProcessState};
-use crate::store::rules::Row;
-use crate::store::{Claimed, Epoch, StoreErrorKind, StoreResult, Worker, WorkerRow};
+use crate::store::rules::{self, Row};
+use crate::store::{Claimed, Epoch, Standing, StandingPage, StoreErrorKind, StoreResult, Worker, WorkerRow};
 
 /// The workers that have joined, by their epochs.
 pub(super) type Workers = BTreeMap<Epoch, Member>;
@@ -78,7 +79,12 @@ impl Kept {
 
     pub(super) fn join(&mut self, worker: Worker, lease: Duration) -> Epoch {
         let now = self.now;
-        self.workers.retain(|_, member| member.is_alive(now) || now.since(member.until) < limits::LAPSED_WORKER);
+        let owners: HashSet<_> = self.rows.values().filter_map(|row| row.share.owner).collect();
+        // One that has lapsed is remembered as long as it has something that can be claimed: that is lost with it.
+        self.workers.retain(|epoch, member| {
+            let lapsed_long_ago = !member.is_alive(now) && now.since(member.until) >= limits::LAPSED_WORKER;
+            !lapsed_long_ago || owners.contains(epoch)
+        });
         self.epoch.0 += 1;
         self.owned = false;
         let member = Member {
@@ -130,20 +136,79 @@ impl Kept {
         let mut claimed = Claimed::default();
         for pid in self.claimable(epoch, most) {
             let Some(row) = self.rows.get_mut(&pid) else { continue };
-            row.share.attempts += u32::from(row.share.owner.is_some());
-            if row.share.attempts > attempts {
-                let reason = format!("its worker was lost {} times without a boundary in between", row.share.attempts);
+            let lost = u32::from(is_lost(&self.workers, row));
+            let share = &mut row.share;
+            share.attempts += lost;
+            share.losses += lost;
+            if share.attempts > attempts {
+                let reason = format!("its worker was lost {} times without a boundary in between", share.losses);
                 row.put_aside(reason.clone());
                 claimed.parked.push((pid, reason));
             } else {
-                row.share.owner = Some(epoch);
+                share.owner = Some(epoch);
                 claimed.records.push(row.record.clone());
+                if share.losses >= limits::SUSPECT {
+                    claimed.suspect = Some(pid.clone());
+                }
+                if share.attempts > 0 {
+                    claimed.attempts.push((pid, share.attempts));
+                }
             }
         }
         Ok(claimed)
     }
 
-    /// The processes that a worker may claim, in the order in which they are to run.
+    /// Gives a process up that the worker cannot load; whether it was parked.
+    pub(super) fn fail(&mut self, pid: &ProcessId, reason: String, attempts: u32) -> StoreResult<bool> {
+        let row = rules::open(self, pid, "give up")?;
+        row.share.attempts += 1;
+        row.share.owner = None;
+        let parked = row.share.attempts >= attempts;
+        if parked {
+            row.put_aside(reason);
+        } else {
+            self.call_for(pid);
+        }
+        Ok(parked)
+    }
+
+    pub(super) fn unpark(&mut self, pid: &ProcessId) -> StoreResult<bool> {
+        let unparked = rules::unpark(self, pid)?;
+        if unparked {
+            self.call_for(pid);
+        }
+        Ok(unparked)
+    }
+
+    pub(super) fn standing(&self, after: Option<u64>, most: usize) -> StandingPage {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut page = StandingPage::default();
+        for (order, pid) in self.order.range((start, Bound::Unbounded)) {
+            let Some(row) = self.rows.get(pid).filter(|row| !row.record.state.is_terminal()) else { continue };
+            if page.standings.len() == most.max(1) {
+                return page;
+            }
+            page.standings.push(self.standing_of(row));
+            page.next = Some(*order);
+        }
+        page.next = None;
+        page
+    }
+
+    fn standing_of(&self, row: &Row) -> Standing {
+        let is_vain = |child: &&ProcessId| self.rows.get(*child).is_none_or(|child| child.record.parked.is_some());
+        Standing {
+            queue: row.share.queue.clone(),
+            priority: row.share.priority,
+            // Who has acquired the store has all of them, whoever had them before.
+            owner: row.share.owner.filter(|_| !self.owned).map(|owner| (owner, self.is_alive(owner))),
+            attempts: row.share.attempts,
+            ..Standing::new(&row.record, row.open.iter().filter(is_vain).count())
+        }
+    }
+
+    /// The processes that a worker may claim, in the order in which they are to run: of suspects, the first one, and none
+    /// while it has one at work.
     fn claimable(&self, epoch: Epoch, most: usize) -> Vec<ProcessId> {
         let Some(member) = self.workers.get(&epoch) else { return Vec::new() };
         let asked: HashSet<&ProcessId> = self.requests.values().map(|(pid, _)| pid).collect();
@@ -154,7 +219,10 @@ impl Kept {
         };
         let mut rows: Vec<_> = self.rows.values().filter(can_be_had).collect();
         rows.sort_by_key(|row| (Reverse(row.share.priority), row.order));
-        rows.into_iter().take(most).map(|row| row.record.pid.clone()).collect()
+        let mut taken = self.rows.values().any(|row| row.share.owner == Some(epoch) && is_suspect_at_work(row));
+        let losses = |row: &Row| row.share.losses + u32::from(is_lost(&self.workers, row));
+        let calm = |row: &&Row| losses(row) < limits::SUSPECT || !std::mem::replace(&mut taken, true);
+        rows.into_iter().filter(calm).take(most).map(|row| row.record.pid.clone()).collect()
     }
 
     pub(super) fn workers(&self) -> Vec<WorkerRow> {
@@ -199,6 +267,17 @@ impl Kept {
         let waits = waits.filter(|row| self.live_owner(row).is_none()).filter_map(|row| row.record.awaiting.wake_at);
         leases.chain(waits).filter(|time| *time > told).min()
     }
+}
+
+/// Whether the worker was lost that has a process that can be claimed. Who acquired the store, or was made stale by that, was not.
+fn is_lost(workers: &Workers, row: &Row) -> bool {
+    row.share.owner.is_some_and(|owner| workers.contains_key(&owner))
+}
+
+/// Whether a process that some worker has may kill it. One that rests does not.
+fn is_suspect_at_work(row: &Row) -> bool {
+    let rests = row.record.paused || row.record.state == ProcessState::Waiting;
+    row.is_unfinished() && row.share.losses >= limits::SUSPECT && !rests
 }
 
 /// Whether there is something to do for whoever has a process.

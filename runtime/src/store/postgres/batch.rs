@@ -95,6 +95,7 @@ impl<'a, 's> Batch<'a, 's> {
             owed.pid.push(process.pid.to_string().into_bytes());
             owed.id.push(reply.id.as_bytes());
             owed.address.push(reply.address.as_bytes());
+            owed.sender.push(epoch.0.cast_signed());
         }
         Ok(Verdict::Done(Done::Created(Creation::Created)))
     }
@@ -151,6 +152,7 @@ impl<'a, 's> Batch<'a, 's> {
             rows.entered.push(process.state().as_str());
             rows.point.push(point.as_bytes());
         }
+        self.decided.writing.posted.push(epoch, &process.pid, &process.messages);
         self.decided.news.push((&process.pid, Some(Known { id, revision: 0 })));
         Ok(id)
     }
@@ -188,6 +190,7 @@ impl<'a, 's> Batch<'a, 's> {
         let row = Row { id: own.id, transitions, reports, status, awaiting, owner };
         row.push(commit, &mut self.decided.writing.boundaries);
         self.decided.writing.epochs.insert(commit.epoch.0.cast_signed());
+        self.decided.writing.posted.push(commit.epoch, &commit.pid, &commit.messages);
         if !commit.to.is_terminal() {
             self.decided.news.push((&commit.pid, Some(Known { revision: known.revision + 1, ..known })));
             return Ok(Verdict::Done(Done::Committed(Committed::default())));
@@ -217,11 +220,12 @@ impl<'a, 's> Batch<'a, 's> {
         let mut keys = HashSet::new();
         let mut open = HashSet::new();
         for (child, parent) in commit.children.iter().zip(parents) {
-            // Twice in one commit is once.
-            let key_is_new = child.key.as_ref().is_none_or(|key| keys.insert(key));
-            if self.existing(child).is_some() || created.contains_key(&child.pid) || !key_is_new {
+            // Twice in one commit is once. One that is not created leaves its key to others.
+            let key_is_taken = child.key.as_ref().is_some_and(|key| keys.contains(key));
+            if self.existing(child).is_some() || created.contains_key(&child.pid) || key_is_taken {
                 continue;
             }
+            keys.extend(&child.key);
             let id = self.add(commit.epoch, child, *parent)?;
             let Some(parent) = parent else { continue };
             created.insert(&child.pid, (id, parent.id));

@@ -21,6 +21,11 @@ pub(super) enum Change<'a> {
     Park {
         reason: &'a str,
     },
+    Fail {
+        reason: &'a str,
+        attempts: u32,
+    },
+    Unpark,
     Owe {
         reply: &'a OwedReply,
     },
@@ -44,6 +49,8 @@ pub(super) enum Change<'a> {
 #[derive(Debug)]
 pub(super) enum Changed {
     Nothing,
+    /// Whether something was changed.
+    Made(bool),
     Removed(u64),
     Restored(Box<Record>),
 }
@@ -67,6 +74,7 @@ impl Server {
 
     /// Names the process.
     pub(super) fn refusal(&self, operation: &'static str, pid: &ProcessId, fault: Fault) -> StoreError {
+        self.count(fault.kind);
         fault.into_error(operation, format_args!("process `{pid}` in {}", self.name()))
     }
 
@@ -133,7 +141,7 @@ impl Transaction<'_> {
     fn may(&self, change: &Change<'_>) -> Result<(), StoreErrorKind> {
         let row = self.seen.process(self.pid).map(|found| found.row);
         match (change, row) {
-            (Change::Park { .. }, Some(row)) => self.seen.owns(self.epoch, row),
+            (Change::Park { .. } | Change::Fail { .. }, Some(row)) => self.seen.owns(self.epoch, row),
             (Change::Restore { .. }, Some(row)) => self.seen.takes(self.epoch, row),
             _ => self.seen.fence.holds(self.epoch),
         }
@@ -150,6 +158,8 @@ impl Transaction<'_> {
         let there = || found.ok_or(StoreErrorKind::NotFound);
         match change {
             Change::Park { reason } => self.park(there()?, reason).await,
+            Change::Fail { reason, attempts } => self.fail(there()?, reason, *attempts).await,
+            Change::Unpark => self.unpark(there()?).await,
             Change::Owe { reply } => self.owe(there()?, reply).await,
             Change::Save { tag, at } => self.save(there()?, tag, *at).await,
             Change::Restore { tag, at, history } => self.restore(there()?, tag, *at, *history).await,
@@ -173,14 +183,40 @@ impl Transaction<'_> {
         Ok(Changed::Nothing)
     }
 
+    async fn fail(&self, found: Found<'_>, reason: &str, attempts: u32) -> Result<Changed, Fault> {
+        const FAIL: &str = "WITH failed AS (
+                UPDATE checkpoint SET attempts = attempts + 1, owner = 0,
+                    parked = CASE WHEN attempts + 1 >= $3 THEN $2::bytea END
+                WHERE id = $1 RETURNING parked IS NOT NULL AS parked
+            ), heard AS MATERIALIZED (
+                SELECT pg_notify(current_schema(), '0') AS done FROM failed WHERE NOT parked
+            ) SELECT parked, (SELECT count(done) FROM heard) FROM failed";
+        if found.row.ended {
+            return Err(StoreErrorKind::Ended.into());
+        }
+        let attempts = i32::try_from(attempts).unwrap_or(i32::MAX);
+        let rows = self.session.query(FAIL, &[&found.id, &reason.as_bytes(), &attempts]).await?;
+        Ok(Changed::Made(rows.first().map(|row| get(row, 0)).transpose()?.unwrap_or_default()))
+    }
+
+    async fn unpark(&self, found: Found<'_>) -> Result<Changed, Fault> {
+        const UNPARK: &str = "WITH unparked AS (
+                UPDATE checkpoint SET parked = NULL, owner = 0, attempts = 0, losses = 0 WHERE id = $1 AND parked IS NOT NULL
+                RETURNING id
+            ) SELECT pg_notify(current_schema(), '0') FROM unparked";
+        Ok(Changed::Made(!self.session.query(UNPARK, &[&found.id]).await?.is_empty()))
+    }
+
     async fn owe(&self, found: Found<'_>, reply: &OwedReply) -> Result<Changed, Fault> {
-        const OWE: &str = "INSERT INTO owed (process, pid, id, address)
-            SELECT $1::bigint, $2::bytea, $3::bytea, $4::bytea
+        const OWE: &str = "INSERT INTO owed (process, pid, id, address, sender)
+            SELECT $1::bigint, $2::bytea, $3::bytea, $4::bytea, $6::bigint
             WHERE (SELECT count(*) FROM owed WHERE process = $1 AND sha256(id) <> sha256($3)) < $5
-            ON CONFLICT (process, sha256(id)) DO UPDATE SET address = excluded.address RETURNING process";
+            ON CONFLICT (process, sha256(id)) DO UPDATE
+            SET address = excluded.address, sender = excluded.sender RETURNING process";
         let most = i64::try_from(limits::OWED).unwrap_or(i64::MAX);
         let (id, address) = (reply.id.as_bytes(), reply.address.as_bytes());
-        let rows = self.session.query(OWE, &[&found.id, &text_of(self.pid), &id, &address, &most]).await?;
+        let (pid, sender) = (text_of(self.pid), self.epoch.0.cast_signed());
+        let rows = self.session.query(OWE, &[&found.id, &pid, &id, &address, &most, &sender]).await?;
         if rows.is_empty() { Err(StoreErrorKind::Limit.into()) } else { Ok(Changed::Nothing) }
     }
 
@@ -300,7 +336,7 @@ const RESTORE: &str = "WITH present AS (
             transitions = c.transitions + $4::boolean::int, version = s.version, format = s.format,
             process = s.process, fingerprint = s.fingerprint, status = s.status, awaiting = s.awaiting,
             listeners = s.listeners, position = s.position, context = s.context, outputs = s.outputs, ended = NULL,
-            parked = NULL, wakes = $9, owner = $10, attempts = 0
+            parked = NULL, wakes = $9, owner = $10, attempts = 0, losses = 0
         FROM copy AS s WHERE c.id = $1
     ), appended AS (
         INSERT INTO history (process, ordinal, at, steps, left_state, entered_state, point)

@@ -60,12 +60,13 @@ impl Work {
                 let report = commit.report.iter().map(String::len);
                 let children = commit.children.iter().map(size_of);
                 let all = own + report.clone().sum::<usize>() + children.clone().sum::<usize>();
+                let all = all + commit.messages.iter().map(|message| message.body.len()).sum::<usize>();
                 (all, children.chain(report).chain([own]).max().unwrap_or(0))
             }
         }
     }
 
-    /// Whether it changes nothing but the process's own row and its history.
+    /// Whether it changes nothing but the process's own row and its history, messages apart.
     pub(super) fn is_plain(&self) -> bool {
         let Self::Commit(commit) = self else { return false };
         let Commit { awaiting, listeners, envelope, ended, children, report, applied, forget_memos, .. } = &**commit;
@@ -98,7 +99,8 @@ fn claim(claims: &mut Vec<(Claim, bool)>, process: &NewProcess) {
 fn size_of(process: &NewProcess) -> usize {
     let optional = [&process.defaulted, &process.listeners, &process.key].into_iter().flatten();
     let optional = optional.map(String::len).sum::<usize>();
-    process.position.len() + process.context.len() + process.inputs.len() + optional
+    let messages = process.messages.iter().map(|message| message.body.len()).sum::<usize>();
+    process.position.len() + process.context.len() + process.inputs.len() + optional + messages
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

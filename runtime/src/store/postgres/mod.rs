@@ -10,6 +10,7 @@ mod job;
 mod known;
 mod line;
 mod look;
+mod messages;
 mod options;
 mod outcome;
 mod plain;
@@ -17,12 +18,14 @@ mod read;
 mod schema;
 mod server;
 mod sharing;
+mod standing;
 mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
 
 pub use self::options::PostgresOptions;
 
@@ -34,13 +37,15 @@ use self::fence::{fence, holds, owns};
 use self::job::{Done, Job, Work};
 use self::known::Memory;
 use self::line::Line;
+use self::messages::SENT;
 use self::read::{get, text_of};
 use self::server::Server;
 use self::sharing::HAND_OVER;
 use super::snapshot::check_tag;
 use super::{
-    Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, OwedReply, Page, Record, ReportLine,
-    RequestId, RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult, Worker, WorkerRow,
+    Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, Mended, NewProcess, OwedReply, Page, Record, ReportLine,
+    RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Unsent, Worker,
+    WorkerRow,
 };
 use crate::clock::Timestamp;
 use crate::limits;
@@ -104,6 +109,12 @@ impl PostgresStore {
         Ok(Self { server, options, memory, line, queue, asking })
     }
 
+    /// How many writes were refused as [stale](StoreErrorKind::Stale) since it was opened: what a worker that had lost its
+    /// lease, or a process, tried to write. For whoever watches over workers.
+    pub fn refused(&self) -> u64 {
+        self.server.refused()
+    }
+
     async fn write(&self, work: Work) -> StoreResult<Done> {
         let (operation, pid) = (work.operation(), work.pid().clone());
         let (_, largest) = work.bytes();
@@ -141,6 +152,19 @@ impl PostgresStore {
         self.server.change(operation, epoch, pid, change).await
     }
 
+    async fn make(
+        &self,
+        operation: &'static str,
+        epoch: Epoch,
+        pid: &ProcessId,
+        change: Change<'_>,
+    ) -> StoreResult<bool> {
+        match self.change(operation, epoch, pid, change).await? {
+            Changed::Made(made) => Ok(made),
+            _ => Err(self.other(operation)),
+        }
+    }
+
     async fn remove(
         &self,
         operation: &'static str,
@@ -160,7 +184,10 @@ impl PostgresStore {
         let holds = row.map(|row| get::<Option<bool>>(&row, 0)).transpose();
         match holds.map_err(|fault| self.server.error(operation, fault))?.flatten() {
             Some(true) => Ok(()),
-            _ => Err(self.server.error(operation, StoreErrorKind::Stale.into())),
+            _ => {
+                self.server.count(StoreErrorKind::Stale);
+                Err(self.server.error(operation, StoreErrorKind::Stale.into()))
+            }
         }
     }
 }
@@ -183,9 +210,15 @@ const PUT_MEMO: &str = concat!(
 
 const DISCARD: &str = concat!(
     fence!("ARRAY[$1]"),
-    ", gone AS (DELETE FROM request WHERE id = ANY ($2::bigint[]) AND ",
+    ", gone AS (
+        DELETE FROM request AS r WHERE id = ANY ($2::bigint[]) AND ",
     holds!("$1::bigint"),
-    ") SELECT ",
+    " AND NOT EXISTS (
+            SELECT FROM process AS p JOIN checkpoint AS c ON c.id = p.id
+            WHERE sha256(p.pid) = sha256(r.pid) AND c.ended IS NULL AND NOT ",
+    owns!("$1::bigint", "c.owner"),
+    ")
+    ) SELECT ",
     holds!("$1::bigint")
 );
 
@@ -218,7 +251,7 @@ impl Store for PostgresStore {
 
     fn create(&self, epoch: Epoch, process: NewProcess) -> BoxFuture<'_, StoreResult<Creation>> {
         Box::pin(async move {
-            process.owes.iter().try_for_each(|reply| reply.check(&process.pid))?;
+            process.check()?;
             let owes = process.owes.clone();
             let Done::Created(creation) = self.write(Work::Create { epoch, process: Box::new(process) }).await? else {
                 return Err(self.other("create"));
@@ -356,6 +389,21 @@ impl Store for PostgresStore {
         })
     }
 
+    fn unsent(&self, epoch: Epoch, most: usize) -> BoxFuture<'_, StoreResult<Unsent>> {
+        Box::pin(self.server.unsent(epoch, most))
+    }
+
+    fn sent(&self, epoch: Epoch, messages: Vec<Uuid>) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move {
+            let ids: Vec<&[u8]> = messages.iter().map(|id| id.as_bytes().as_slice()).collect();
+            self.fenced("forget messages in", SENT, &[&epoch.0.cast_signed(), &ids]).await
+        })
+    }
+
+    fn mend(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<Mended>> {
+        Box::pin(self.server.mend(epoch))
+    }
+
     fn save_snapshot<'a>(
         &'a self,
         epoch: Epoch,
@@ -432,6 +480,27 @@ impl Store for PostgresStore {
             let pids: Vec<Vec<u8>> = processes.iter().map(text_of).collect();
             self.fenced("hand processes over in", HAND_OVER, &[&epoch.0.cast_signed(), &pids]).await
         })
+    }
+
+    fn fail<'a>(
+        &'a self,
+        epoch: Epoch,
+        pid: &'a ProcessId,
+        reason: String,
+        attempts: u32,
+    ) -> BoxFuture<'a, StoreResult<bool>> {
+        Box::pin(async move {
+            self.check_size("give up", pid, reason.len())?;
+            self.make("give up", epoch, pid, Change::Fail { reason: &reason, attempts }).await
+        })
+    }
+
+    fn unpark<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>> {
+        Box::pin(self.make("unpark", epoch, pid, Change::Unpark))
+    }
+
+    fn standing(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<StandingPage>> {
+        Box::pin(self.server.standing(after, most))
     }
 
     fn work(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {

@@ -47,7 +47,7 @@ pub(super) const SNAPSHOT: &str = "SELECT p.pid, c.process, c.version, c.format,
     WHERE sha256(p.pid) = sha256($1) AND c.tag = $2";
 
 /// A place after which nothing is read is bound by what fits.
-fn bound(number: u64) -> i64 {
+pub(super) fn bound(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
@@ -212,7 +212,7 @@ fn after_pair(after: Option<&(ProcessId, String)>) -> (Option<Vec<u8>>, Option<&
 }
 
 /// One more than asked for, to know whether there is one.
-fn page_limit(limit: usize) -> i64 {
+pub(super) fn page_limit(limit: usize) -> i64 {
     most(limit).saturating_add(1)
 }
 
@@ -295,7 +295,7 @@ pub(super) fn text(row: &Row, index: usize) -> Result<String, Fault> {
     utf8(get(row, index)?)
 }
 
-fn optional(row: &Row, index: usize) -> Result<Option<String>, Fault> {
+pub(super) fn optional(row: &Row, index: usize) -> Result<Option<String>, Fault> {
     get::<Option<&[u8]>>(row, index)?.map(utf8).transpose()
 }
 
@@ -307,7 +307,7 @@ pub(super) fn pid(row: &Row, index: usize) -> Result<ProcessId, Fault> {
     text(row, index).map(ProcessId::from)
 }
 
-fn state(row: &Row, index: usize) -> Result<ProcessState, Fault> {
+pub(super) fn state(row: &Row, index: usize) -> Result<ProcessState, Fault> {
     let name: &str = get(row, index)?;
     ProcessState::from_name(name).ok_or_else(|| Fault::damaged(format!("no state `{name}`")))
 }
@@ -316,6 +316,6 @@ fn json<T: DeserializeOwned>(row: &Row, index: usize) -> Result<T, Fault> {
     serde_json::from_slice(get(row, index)?).map_err(Fault::damaged)
 }
 
-fn json_or_empty<T: DeserializeOwned + Default>(row: &Row, index: usize) -> Result<T, Fault> {
+pub(super) fn json_or_empty<T: DeserializeOwned + Default>(row: &Row, index: usize) -> Result<T, Fault> {
     if get::<&[u8]>(row, index)?.is_empty() { Ok(T::default()) } else { json(row, index) }
 }

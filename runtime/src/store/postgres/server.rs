@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Weak;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
@@ -41,6 +42,8 @@ pub(super) struct Server {
     statement: Duration,
     patience: Duration,
     pub(super) spent: Spent,
+    /// Writes that were refused as stale.
+    refused: AtomicU64,
 }
 
 impl Server {
@@ -79,6 +82,7 @@ impl Server {
             way,
             config,
             spent: Spent::default(),
+            refused: AtomicU64::new(0),
         })
     }
 
@@ -140,6 +144,17 @@ impl Server {
 
     pub(super) fn patience(&self) -> Patience {
         Patience { until: Instant::now() + self.patience, pause: limits::SERVER_AGAIN }
+    }
+
+    /// Counts a write that is refused as stale.
+    pub(super) fn count(&self, kind: StoreErrorKind) {
+        if kind == StoreErrorKind::Stale {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     pub(super) fn error(&self, operation: &'static str, fault: Fault) -> StoreError {

@@ -61,7 +61,8 @@ pub(super) const HAND_OVER: &str = concat!(
 );
 
 /// Takes the first ones of those that can go on at once, of those whose time has come, and of those that are asked
-/// something, and of these the first ones again. Rows that another has locked are left to it.
+/// something, and of these the first ones again. Rows that another has locked are left to it. Suspects are looked for
+/// apart, one at most, so that many of them hide no others.
 ///
 /// Lost are workers whose lease has lapsed; one that is being renewed is locked. Who was made stale by an owner of the
 /// whole store was not lost.
@@ -78,45 +79,64 @@ const CLAIM: &str = concat!(
         ) AS lost
     ), queue AS MATERIALIZED (
         SELECT DISTINCT unnest(queues) AS name FROM leased
+    ), allowed AS MATERIALIZED (
+        SELECT (NOT EXISTS (
+            SELECT FROM checkpoint WHERE owner = $1 AND losses >= 2 AND NOT paused AND state <> 'waiting'
+            AND ended IS NULL AND parked IS NULL
+        ))::int::bigint AS suspects
     ), ready AS MATERIALIZED (
-        SELECT c.id, c.priority, free.attempt FROM free CROSS JOIN queue CROSS JOIN LATERAL (
+        SELECT c.id, c.priority, free.attempt, lost.times + free.attempt >= 2 AS suspect
+        FROM free CROSS JOIN queue CROSS JOIN (VALUES (0), (1), (2)) AS lost (times) CROSS JOIN LATERAL (
             SELECT id, priority FROM checkpoint AS r
-            WHERE owner = free.owner AND queue = queue.name AND due = 0 AND ended IS NULL AND parked IS NULL
+            WHERE owner = free.owner AND queue = queue.name AND least(losses, 2) = lost.times
+            AND due = 0 AND ended IS NULL AND parked IS NULL
             AND (state <> 'waiting' OR NOT EXISTS (SELECT FROM open_child AS o WHERE o.parent = r.id))
-            ORDER BY priority DESC, id LIMIT $2 FOR UPDATE SKIP LOCKED
+            ORDER BY priority DESC, id
+            LIMIT CASE WHEN lost.times + free.attempt >= 2 THEN (SELECT suspects FROM allowed) ELSE $2 END
+            FOR UPDATE SKIP LOCKED
         ) AS c
     ), woken AS MATERIALIZED (
-        SELECT c.id, c.priority, free.attempt FROM free CROSS JOIN LATERAL (
+        SELECT c.id, c.priority, free.attempt, kind.suspect
+        FROM free CROSS JOIN (VALUES (false), (true)) AS kind (suspect) CROSS JOIN LATERAL (
             SELECT id, priority FROM checkpoint AS w
             WHERE owner = free.owner AND due <> 0 AND due >= -1 AND due <= (SELECT now FROM clock)
             AND ended IS NULL AND parked IS NULL AND queue IN (SELECT name FROM queue)
+            AND (losses + free.attempt >= 2) = kind.suspect
             AND NOT EXISTS (SELECT FROM open_child AS o WHERE o.parent = w.id)
-            ORDER BY priority DESC, id LIMIT $2 FOR UPDATE SKIP LOCKED
+            ORDER BY priority DESC, id
+            LIMIT CASE WHEN kind.suspect THEN (SELECT suspects FROM allowed) ELSE $2 END FOR UPDATE SKIP LOCKED
         ) AS c
     ), addressed AS MATERIALIZED (
         SELECT DISTINCT (SELECT p.id FROM process AS p WHERE sha256(p.pid) = sha256(r.pid)) AS id FROM request AS r
     ), asked AS MATERIALIZED (
-        SELECT c.id, c.priority, c.attempt FROM addressed AS a CROSS JOIN LATERAL (
-            SELECT id, priority, (SELECT f.attempt FROM free AS f WHERE f.owner = k.owner) AS attempt
-            FROM checkpoint AS k WHERE id = a.id AND due <> 0 AND ended IS NULL AND parked IS NULL
+        SELECT c.id, c.priority, c.attempt, c.losses + c.attempt >= 2 AS suspect
+        FROM addressed AS a CROSS JOIN LATERAL (
+            SELECT id, priority, losses, (SELECT f.attempt FROM free AS f WHERE f.owner = k.owner) AS attempt
+            FROM checkpoint AS k WHERE id = a.id AND ended IS NULL AND parked IS NULL
             AND owner IN (SELECT owner FROM free) AND queue IN (SELECT name FROM queue)
             LIMIT 1 FOR UPDATE SKIP LOCKED
         ) AS c
-    ), chosen AS MATERIALIZED (
-        SELECT id, attempt FROM (
+    ), ranked AS (
+        SELECT *, row_number() OVER (PARTITION BY suspect ORDER BY priority DESC, id) AS place FROM (
             SELECT * FROM ready UNION SELECT * FROM woken UNION SELECT * FROM asked
-        ) AS found ORDER BY priority DESC, id LIMIT $2
+        ) AS found
+    ), chosen AS MATERIALIZED (
+        SELECT id, attempt, suspect FROM ranked WHERE NOT suspect OR place <= (SELECT suspects FROM allowed)
+        ORDER BY priority DESC, id LIMIT $2
     ), taken AS (
         UPDATE checkpoint AS c SET
             owner = CASE WHEN c.attempts + h.attempt > $5 THEN 0 ELSE $1 END, attempts = c.attempts + h.attempt,
-            parked = CASE WHEN c.attempts + h.attempt > $5
+            losses = c.losses + h.attempt, parked = CASE WHEN c.attempts + h.attempt > $5
                 THEN convert_to(format(
-                    'its worker was lost %s times without a boundary in between', c.attempts + h.attempt
+                    'its worker was lost %s times without a boundary in between', c.losses + h.attempt
                 ), 'UTF8') END
-        FROM chosen AS h WHERE c.id = h.id RETURNING c.id, c.parked
-    ) SELECT NULL::bigint, NULL::bytea, NULL::bytea FROM leased
-    UNION ALL SELECT t.id, t.parked, (SELECT p.pid FROM process AS p WHERE p.id = t.id) FROM taken AS t"
+        FROM chosen AS h WHERE c.id = h.id RETURNING c.id, c.parked, c.attempts, h.suspect
+    ) SELECT NULL::bigint, NULL::bytea, NULL::bytea, NULL::integer, NULL::boolean FROM leased
+    UNION ALL SELECT t.id, t.parked, (SELECT p.pid FROM process AS p WHERE p.id = t.id), t.attempts, t.suspect FROM taken AS t"
 );
+
+/// As the statement and the indexes have it.
+const _: () = assert!(limits::SUSPECT == 2);
 
 /// For the planner's choice in a transaction that claims: tables that have just been filled are not known to it yet.
 const CLAIMING: &str = "BEGIN; SET LOCAL enable_seqscan TO off; SET LOCAL enable_bitmapscan TO off;
@@ -132,6 +152,8 @@ const WORKERS: &str = "SELECT w.epoch, host, os_process, version, queues, slots,
 struct Taken {
     ids: Vec<i64>,
     parked: Vec<(ProcessId, String)>,
+    attempts: Vec<(ProcessId, u32)>,
+    suspect: Option<ProcessId>,
     token: Token,
 }
 
@@ -221,7 +243,7 @@ impl Server {
         patience: &mut Patience,
     ) -> Result<Claimed, Fault> {
         let session = self.session().await?;
-        let Some(Taken { ids, parked, token }) = self.take(&session, epoch, bounds).await? else {
+        let Some(Taken { ids, parked, attempts, suspect, token }) = self.take(&session, epoch, bounds).await? else {
             session.run("ROLLBACK").await?;
             session.keep();
             return Err(StoreErrorKind::Stale.into());
@@ -246,7 +268,7 @@ impl Server {
             Err(fault) => return Err(fault),
         };
         let Page { records, unreadable, .. } = page(&rows, ids.len(), memory)?;
-        Ok(Claimed { records, parked, unreadable })
+        Ok(Claimed { records, parked, unreadable, attempts, suspect })
     }
 
     /// None under an epoch that is stale.
@@ -265,13 +287,20 @@ impl Server {
         if rows.is_empty() {
             return Ok(None);
         }
-        let mut all = Taken { ids: Vec::new(), parked: Vec::new(), token };
+        let mut all = Taken { ids: Vec::new(), parked: Vec::new(), attempts: Vec::new(), suspect: None, token };
         for row in &rows {
             let Some(process) = get::<Option<i64>>(row, 0)? else { continue };
             if get::<Option<&[u8]>>(row, 1)?.is_some() {
                 all.parked.push((pid(row, 2)?, text(row, 1)?));
             } else {
                 all.ids.push(process);
+                let attempts = u32::try_from(get::<i32>(row, 3)?).map_err(Fault::damaged)?;
+                if get(row, 4)? {
+                    all.suspect = Some(pid(row, 2)?);
+                }
+                if attempts > 0 {
+                    all.attempts.push((pid(row, 2)?, attempts));
+                }
             }
         }
         Ok(Some(all))

@@ -7,6 +7,7 @@ use tokio_postgres::types::ToSql;
 
 use super::error::Fault;
 use super::fence::still_holds;
+use super::messages::Posted;
 use super::server::Session;
 use crate::process::ProcessId;
 use crate::store::{StoreError, StoreErrorKind, StoreResult};
@@ -22,7 +23,7 @@ const WRITE: &str = concat!(
             awaiting = coalesce(j.awaiting, c.awaiting), listeners = coalesce(j.listeners, c.listeners),
             position = coalesce(j.position, c.position), context = coalesce(j.context, c.context),
             outputs = coalesce(j.outputs, c.outputs), ended = j.ended, wakes = coalesce(j.wakes, c.wakes),
-            owner = j.owner, attempts = 0, parked = NULL
+            owner = j.owner, attempts = 0, losses = 0, parked = NULL
         FROM unnest($1::bigint[], $2::text[], $3::boolean[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
             $8::bigint[], $9::bigint[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[], $14::bytea[],
             $15::bytea[], $16::bytea[], $17::bytea[], $18::bytea[], $62::bigint[], $63::bigint[])
@@ -68,8 +69,13 @@ const WRITE: &str = concat!(
         INSERT INTO open_child (parent, child) SELECT * FROM unnest($54::bigint[], $55::bigint[])
         ON CONFLICT DO NOTHING
     ), owing AS (
-        INSERT INTO owed (process, pid, id, address)
-        SELECT * FROM unnest($56::bigint[], $57::bytea[], $58::bytea[], $59::bytea[])
+        INSERT INTO owed (process, pid, id, address, sender)
+        SELECT * FROM unnest($56::bigint[], $57::bytea[], $58::bytea[], $59::bytea[], $68::bigint[])
+    ), posted AS (
+        INSERT INTO message (id, pid, body, sender) SELECT id, pid, body, sender
+        FROM unnest($69::bytea[], $70::bytea[], $71::bytea[], $72::bigint[]) WITH ORDINALITY
+            AS j(id, pid, body, sender, place) ORDER BY place
+        ON CONFLICT (id) DO NOTHING
     ), gone AS (
         DELETE FROM open_child AS o USING unnest($60::bigint[], $61::bigint[]) AS j(parent, child)
         WHERE o.parent = j.parent AND o.child = j.child RETURNING o.parent, o.child
@@ -92,8 +98,8 @@ const WRITE: &str = concat!(
     still_holds!("$67")
 );
 
-type Text<'a> = &'a [u8];
-type Parameter<'a> = &'a (dyn ToSql + Sync);
+pub(super) type Text<'a> = &'a [u8];
+pub(super) type Parameter<'a> = &'a (dyn ToSql + Sync);
 
 // The columns of each stand in the order of the statement's parameters.
 
@@ -236,6 +242,7 @@ pub(super) struct Owed<'a> {
     pub(super) pid: Vec<Vec<u8>>,
     pub(super) id: Vec<Text<'a>>,
     pub(super) address: Vec<Text<'a>>,
+    pub(super) sender: Vec<i64>,
 }
 
 impl Owed<'_> {
@@ -277,6 +284,7 @@ pub(super) struct Writing<'a> {
     pub(super) closed: Vec<i64>,
     pub(super) opened: Pairs,
     pub(super) owed: Owed<'a>,
+    pub(super) posted: Posted<'a>,
     /// Those that end, with their parents.
     pub(super) ended: Pairs,
     /// Under which it is written.
@@ -307,6 +315,8 @@ impl Writing<'_> {
             &self.ended.parameters(),
             &[&self.boundaries.wakes, &self.boundaries.owner],
             &[&self.created.queue, &self.created.priority, &self.created.owner, &epochs],
+            &[&self.owed.sender],
+            &self.posted.parameters(),
         ];
         let rows = session.finish(WRITE, &parameters.concat()).await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, super::read::text(row, 1)?.into()))).collect()

@@ -37,7 +37,10 @@ fn kind_of(error: &Error) -> StoreErrorKind {
         _ => return StoreErrorKind::Other,
     };
     match code {
-        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StoreErrorKind::Busy,
+        // The last is what comes of many that open and close the file at the same time.
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => {
+            StoreErrorKind::Busy
+        }
         ErrorCode::DiskFull => StoreErrorKind::Full,
         ErrorCode::ReadOnly => StoreErrorKind::ReadOnly,
         ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt => StoreErrorKind::Corrupt,

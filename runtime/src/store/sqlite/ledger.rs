@@ -2,17 +2,24 @@
 //! that a refusal leaves nothing behind and the rest of the batch alone.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Statement, params};
 
 use super::SqliteOptions;
 use super::error::Fault;
+use super::fence::Leases;
 use super::hot::Boundaries;
+use super::read::data_version;
 use super::retain::{self, Chain, Transition};
+use super::sharing::News;
 use crate::limits;
 use crate::process::{ProcessId, ProcessState};
 use crate::store::record::some_listeners;
-use crate::store::{Awaiting, Commit, Committed, Creation, Epoch, NewProcess, OwedReply, RequestId, StoreErrorKind};
+use crate::store::{
+    Awaiting, Commit, Committed, Creation, Epoch, NewProcess, OwedReply, Placement, RequestId, StoreErrorKind,
+};
 
 /// The rowid of a process.
 pub(super) type Id = i64;
@@ -23,10 +30,12 @@ pub(super) struct Known {
     pub(super) id: Id,
     pub(super) parent: Option<Id>,
     pub(super) ended: bool,
-    parked: bool,
+    pub(super) parked: bool,
     memos: bool,
     pub(super) open: i64,
     pub(super) history: Chain,
+    /// Its queue and its priority, where it has any.
+    pub(super) place: Option<Arc<(String, i32)>>,
 }
 
 /// A process that was added.
@@ -44,10 +53,25 @@ pub(super) struct Ledger<'c> {
     boundaries: Boundaries<'c>,
     pub(super) history: u64,
     reports: u64,
-    owned: Option<Epoch>,
+    busy: Duration,
+    /// The epoch under which this one owns the whole store.
+    pub(super) owned: Option<Epoch>,
+    pub(super) leases: Leases,
+    pub(super) news: News,
     /// The rows of processes as of the present transaction. Only the owner changes them, so they stay true until
-    /// another takes over, or a transaction is rolled back.
+    /// another takes over, or a transaction is rolled back; where there is none, until another has written.
     pub(super) known: HashMap<ProcessId, Known>,
+    /// Changes when another has written; looked at where the store is not owned.
+    version: i64,
+}
+
+/// How a transaction ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum End {
+    /// It is committed.
+    Done { told: bool },
+    /// A lease has lapsed within: it must be done anew.
+    Lapsed,
 }
 
 impl<'c> Ledger<'c> {
@@ -59,8 +83,12 @@ impl<'c> Ledger<'c> {
             boundaries: Boundaries::new(connection),
             history: options.history,
             reports: options.reports,
+            busy: options.busy,
             owned: None,
+            leases: Leases::default(),
+            news: News::default(),
             known: HashMap::new(),
+            version: 0,
         }
     }
 
@@ -68,33 +96,71 @@ impl<'c> Ledger<'c> {
         self.owned
     }
 
-    /// Begins a transaction, and sees whether another has taken over.
-    pub(super) fn begin(&mut self) -> rusqlite::Result<()> {
-        run(self.connection, &mut self.begin, "BEGIN IMMEDIATE")?;
-        if self.owned.is_some() && self.owned != Some(self.epoch()?) {
-            self.release();
+    /// Begins a transaction, and sees whether another has taken over; whether others were waited for.
+    pub(super) fn begin(&mut self) -> rusqlite::Result<bool> {
+        let waited = self.wait_to_begin()?;
+        self.leases.clear();
+        if self.owned.is_some() {
+            if self.owned != Some(self.epoch()?.0) {
+                self.release();
+            }
+        } else {
+            let version = data_version(self.connection)?;
+            if version != self.version {
+                self.known.clear();
+                self.version = version;
+            }
         }
-        Ok(())
+        Ok(waited)
     }
 
-    pub(super) fn end(&mut self) -> rusqlite::Result<()> {
-        run(self.connection, &mut self.end, "COMMIT")
+    /// SQLite's own way to wait sleeps longer and longer, and one that others keep from writing would not get its turn.
+    fn wait_to_begin(&mut self) -> rusqlite::Result<bool> {
+        let mut since = None;
+        loop {
+            match run(self.connection, &mut self.begin, "BEGIN IMMEDIATE") {
+                Err(error)
+                    if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                        && since.get_or_insert_with(Instant::now).elapsed() < self.busy =>
+                {
+                    std::thread::sleep(limits::SQLITE_TURN);
+                }
+                begun => return begun.map(|()| since.is_some()),
+            }
+        }
+    }
+
+    /// Ends a transaction, unless a lease that it relied on has lapsed.
+    pub(super) fn end(&mut self) -> rusqlite::Result<End> {
+        let told = self.spread_news()?;
+        if !self.leases.hold() {
+            return Ok(End::Lapsed);
+        }
+        run(self.connection, &mut self.end, "COMMIT")?;
+        Ok(End::Done { told })
     }
 
     /// After a transaction that was rolled back.
     pub(super) fn forget(&mut self, owned: Option<Epoch>) {
         self.known.clear();
+        self.news = News::default();
         self.owned = owned;
     }
 
-    fn epoch(&self) -> rusqlite::Result<Epoch> {
-        let mut query = self.connection.prepare_cached("SELECT epoch FROM store")?;
-        query.query_row([], |row| row.get(0)).map(|epoch: i64| Epoch(epoch.cast_unsigned()))
+    /// The latest epoch, and whether workers share the store.
+    pub(super) fn epoch(&self) -> rusqlite::Result<(Epoch, bool)> {
+        let mut query = self.connection.prepare_cached("SELECT epoch, shared FROM store")?;
+        query.query_row([], |row| Ok((Epoch(row.get::<_, i64>(0)?.cast_unsigned()), row.get(1)?)))
     }
 
     pub(super) fn acquire(&mut self) -> Result<Epoch, Fault> {
-        let epoch = Epoch(self.epoch()?.0 + 1);
-        self.connection.execute("UPDATE store SET epoch = ?1", [epoch.0.cast_signed()])?;
+        let (before, shared) = self.epoch()?;
+        let epoch = Epoch(before.0 + 1);
+        self.connection.execute("UPDATE store SET epoch = ?1, shared = 0", [epoch.0.cast_signed()])?;
+        if shared {
+            self.connection.execute_batch("DELETE FROM worker; DELETE FROM share")?;
+            self.leases.clear();
+        }
         self.known.clear();
         self.owned = Some(epoch);
         Ok(epoch)
@@ -103,10 +169,6 @@ impl<'c> Ledger<'c> {
     pub(super) fn release(&mut self) {
         self.known.clear();
         self.owned = None;
-    }
-
-    pub(super) fn fence(&self, epoch: Epoch) -> Result<(), Fault> {
-        if self.owned == Some(epoch) { Ok(()) } else { Err(Fault::Refused(StoreErrorKind::Stale)) }
     }
 
     /// Finds a process, in memory or in the database.
@@ -123,7 +185,7 @@ impl<'c> Ledger<'c> {
     }
 
     /// A process that may still change.
-    fn live(&mut self, pid: &ProcessId) -> Result<Known, Fault> {
+    pub(super) fn live(&mut self, pid: &ProcessId) -> Result<Known, Fault> {
         match self.look_up(pid)? {
             None => Err(Fault::Refused(StoreErrorKind::NotFound)),
             Some(known) if known.ended => Err(Fault::Refused(StoreErrorKind::Ended)),
@@ -134,6 +196,11 @@ impl<'c> Ledger<'c> {
     pub(super) fn commit(&mut self, commit: &Commit) -> Result<Committed, Fault> {
         self.fence(commit.epoch)?;
         let mut known = self.live(&commit.pid)?;
+        if known.parked {
+            self.fence_free(commit.epoch, &known)?;
+        } else {
+            self.fence_own(commit.epoch, &known)?;
+        }
         for child in &commit.children {
             self.check_parent(child)?;
         }
@@ -147,7 +214,7 @@ impl<'c> Ledger<'c> {
             self.close_children(&mut known)?;
         }
         for child in &commit.children {
-            let Some(added) = self.add(child)? else { continue };
+            let Some(added) = self.add(commit.epoch, child)? else { continue };
             match &child.parent {
                 Some(parent) if parent.pid == commit.pid && added.awaited => {
                     known.open += i64::from(self.open_child(known.id, added.id)?);
@@ -164,7 +231,10 @@ impl<'c> Ledger<'c> {
             self.close_children(&mut known)?;
         }
         self.boundaries.write(&known, commit)?;
+        self.post(commit.epoch, &commit.pid, &commit.messages)?;
         self.write_seldom(&mut known, commit)?;
+        let at_once = commit.to != ProcessState::Waiting && !commit.paused;
+        self.share_boundary(commit.epoch, known.id, ended, at_once)?;
         let parent = known.parent.filter(|_| ended);
         if ended || commit.to == ProcessState::Waiting {
             // One that waits is not written again soon, and there may be many.
@@ -173,7 +243,7 @@ impl<'c> Ledger<'c> {
             *kept = known;
         }
         match parent {
-            Some(parent) => Ok(Committed { ready_parent: self.leave_parent(parent, &commit.pid)? }),
+            Some(parent) => Ok(Committed { ready_parent: self.leave_parent(commit.epoch, parent, &commit.pid)? }),
             None => Ok(Committed::default()),
         }
     }
@@ -241,17 +311,18 @@ impl<'c> Ledger<'c> {
     }
 
     /// Removes a process that has ended from its parent's open children; gives the parent if it was the last.
-    fn leave_parent(&mut self, parent: Id, pid: &ProcessId) -> rusqlite::Result<Option<ProcessId>> {
+    fn leave_parent(&mut self, epoch: Epoch, parent: Id, pid: &ProcessId) -> rusqlite::Result<Option<ProcessId>> {
         let sql = "DELETE FROM open_child WHERE parent = ?1 AND child = (SELECT id FROM process WHERE pid = ?2)";
         if self.connection.prepare_cached(sql)?.execute(params![parent, pid.to_string()])? == 0 {
             return Ok(None);
         }
-        let parent = self.pid_of(parent)?;
+        let (id, parent) = (parent, self.pid_of(parent)?);
         let open = self.add_open(&parent, -1)?;
+        self.tell_parent(epoch, id)?;
         Ok((open == Some(0)).then_some(parent))
     }
 
-    fn pid_of(&self, id: Id) -> rusqlite::Result<ProcessId> {
+    pub(super) fn pid_of(&self, id: Id) -> rusqlite::Result<ProcessId> {
         let mut query = self.connection.prepare_cached("SELECT pid FROM process WHERE id = ?1")?;
         query.query_row([id], |row| row.get(0)).map(|pid: String| pid.into())
     }
@@ -263,6 +334,10 @@ impl<'c> Ledger<'c> {
         let (open, id) = (known.open, known.id);
         let mut update = self.connection.prepare_cached("UPDATE checkpoint SET open_children = ?1 WHERE id = ?2")?;
         update.execute([open, id])?;
+        // Only the first one that is open, and the last one, make a difference to when it can go on.
+        if self.owned.is_none() && open == more.max(0) {
+            self.look_when_due(id)?;
+        }
         Ok(Some(open))
     }
 
@@ -283,9 +358,9 @@ impl<'c> Ledger<'c> {
         }
         self.check_parent(process)?;
         if let Some(reply) = &process.owes {
-            self.insert_owed(&process.pid, reply)?;
+            self.insert_owed(epoch, &process.pid, reply)?;
         }
-        if let Some(added) = self.add(process)?
+        if let Some(added) = self.add(epoch, process)?
             && let Some(parent) = process.parent.as_ref().filter(|_| added.awaited)
         {
             self.await_child(&parent.pid, added.id)?;
@@ -317,14 +392,21 @@ impl<'c> Ledger<'c> {
     }
 
     /// Adds a process, unless it is known.
-    fn add(&mut self, process: &NewProcess) -> rusqlite::Result<Option<Added>> {
+    fn add(&mut self, epoch: Epoch, process: &NewProcess) -> rusqlite::Result<Option<Added>> {
         if self.existing(process)?.is_some() {
             return Ok(None);
         }
-        let parent = match &process.parent {
-            Some(parent) => self.look_up(&parent.pid)?.map(|known| (known.id, parent.awaited && !known.ended)),
+        self.post(epoch, &process.pid, &process.messages)?;
+        let above = match &process.parent {
+            Some(parent) => self.look_up(&parent.pid)?,
             None => None,
         };
+        let place = match &above {
+            Some(parent) => parent.place.clone(),
+            None => place(&process.placement),
+        };
+        let awaited = process.parent.as_ref().is_some_and(|parent| parent.awaited);
+        let parent = above.map(|known| (known.id, awaited && !known.ended));
         let envelope = &process.envelope;
         let at = process.at.as_millis();
         let mut insert = self.connection.prepare_cached(INSERT_PROCESS)?;
@@ -350,6 +432,7 @@ impl<'c> Ledger<'c> {
             memos: false,
             open: 0,
             history: Chain::default(),
+            place,
         };
         if let Some(point) = process.begun {
             let (from, to) = (ProcessState::Created, process.state());
@@ -359,6 +442,11 @@ impl<'c> Ledger<'c> {
         let mut insert = self.connection.prepare_cached(INSERT_CHECKPOINT)?;
         let (history, rows) = (known.history.last(), known.history.rows());
         insert.execute(params![id, process.state().as_str(), at, process.position, process.context, history, rows])?;
+        if let Some((queue, priority)) = known.place.as_deref() {
+            let mut insert = self.connection.prepare_cached("INSERT INTO placement VALUES (?1, ?2, ?3)")?;
+            insert.execute(params![id, queue, priority])?;
+        }
+        self.share_new(epoch, &known, &process.placement)?;
         if self.known.len() < limits::KNOWN_PROCESSES {
             self.known.insert(process.pid.clone(), known);
         }
@@ -367,13 +455,9 @@ impl<'c> Ledger<'c> {
 
     pub(super) fn park(&mut self, epoch: Epoch, pid: &ProcessId, reason: &str) -> Result<(), Fault> {
         self.fence(epoch)?;
-        let id = self.live(pid)?.id;
-        let mut update = self.connection.prepare_cached("UPDATE process SET parked = ?1 WHERE id = ?2")?;
-        update.execute(params![reason, id])?;
-        if let Some(known) = self.known.get_mut(pid) {
-            known.parked = true;
-        }
-        Ok(())
+        let known = self.live(pid)?;
+        self.fence_own(epoch, &known)?;
+        Ok(self.put_aside(pid, known.id, reason)?)
     }
 
     pub(super) fn put_memo(
@@ -385,7 +469,9 @@ impl<'c> Ledger<'c> {
         value: &str,
     ) -> Result<(), Fault> {
         self.fence(epoch)?;
-        let id = self.live(pid)?.id;
+        let known = self.live(pid)?;
+        self.fence_own(epoch, &known)?;
+        let id = known.id;
         let mut insert = self.connection.prepare_cached("INSERT OR REPLACE INTO memo VALUES (?1, ?2, ?3, ?4)")?;
         insert.execute(params![id, step.cast_signed(), name, value])?;
         if let Some(known) = self.known.get_mut(pid) {
@@ -394,7 +480,8 @@ impl<'c> Ledger<'c> {
         Ok(())
     }
 
-    pub(super) fn request(&self, pid: &ProcessId, text: &str) -> rusqlite::Result<RequestId> {
+    pub(super) fn request(&mut self, pid: &ProcessId, text: &str) -> rusqlite::Result<RequestId> {
+        self.tell_of(pid)?;
         let mut insert = self.connection.prepare_cached("INSERT INTO request (pid, request) VALUES (?1, ?2)")?;
         insert.insert(params![pid.to_string(), text]).map(RequestId)
     }
@@ -409,15 +496,16 @@ impl<'c> Ledger<'c> {
         if usize::try_from(others).is_ok_and(|others| others >= limits::OWED) {
             return Err(Fault::Refused(StoreErrorKind::Limit));
         }
-        Ok(self.insert_owed(pid, reply)?)
+        Ok(self.insert_owed(epoch, pid, reply)?)
     }
 
-    fn insert_owed(&self, pid: &ProcessId, reply: &OwedReply) -> rusqlite::Result<()> {
-        let mut insert = self.connection.prepare_cached("INSERT OR REPLACE INTO owed VALUES (?1, ?2, ?3)")?;
-        insert.execute(params![pid.to_string(), reply.id, reply.address]).map(drop)
+    fn insert_owed(&self, sender: Epoch, pid: &ProcessId, reply: &OwedReply) -> rusqlite::Result<()> {
+        let sql = "INSERT OR REPLACE INTO owed (pid, id, address, sender) VALUES (?1, ?2, ?3, ?4)";
+        let mut insert = self.connection.prepare_cached(sql)?;
+        insert.execute(params![pid.to_string(), reply.id, reply.address, sender.0.cast_signed()]).map(drop)
     }
 
-    pub(super) fn settle(&self, epoch: Epoch, replies: &[(ProcessId, String)]) -> Result<(), Fault> {
+    pub(super) fn settle(&mut self, epoch: Epoch, replies: &[(ProcessId, String)]) -> Result<(), Fault> {
         self.fence(epoch)?;
         let mut delete = self.connection.prepare_cached("DELETE FROM owed WHERE pid = ?1 AND id = ?2")?;
         for (pid, id) in replies {
@@ -426,7 +514,7 @@ impl<'c> Ledger<'c> {
         Ok(())
     }
 
-    pub(super) fn discard(&self, epoch: Epoch, requests: &[RequestId]) -> Result<(), Fault> {
+    pub(super) fn discard(&mut self, epoch: Epoch, requests: &[RequestId]) -> Result<(), Fault> {
         self.fence(epoch)?;
         Ok(self.remove_requests(requests)?)
     }
@@ -442,8 +530,18 @@ impl Known {
             memos: row.get(4)?,
             open: row.get(5)?,
             history: Chain::stored(row.get(6)?, row.get(7)?),
+            place: match row.get::<_, Option<String>>(8)? {
+                Some(queue) => Some(Arc::new((queue, row.get(9)?))),
+                None => None,
+            },
         })
     }
+}
+
+/// Where a process belongs, if not in the queue without a name.
+fn place(placement: &Placement) -> Option<Arc<(String, i32)>> {
+    let Placement { queue, priority, .. } = placement;
+    (!queue.is_empty() || *priority != 0).then(|| Arc::new((queue.clone(), *priority)))
 }
 
 /// Runs a statement without parameters that is prepared once.
@@ -456,8 +554,8 @@ fn run<'c>(connection: &'c Connection, statement: &mut Option<Statement<'c>>, sq
 }
 
 const KNOWN: &str = "SELECT id, parent, ended IS NOT NULL, parked IS NOT NULL,
-    EXISTS (SELECT 1 FROM memo WHERE memo.process = process.id), open_children, history, history_rows
-    FROM process JOIN checkpoint USING (id) WHERE pid = ?1";
+    EXISTS (SELECT 1 FROM memo WHERE memo.process = process.id), open_children, history, history_rows,
+    queue, priority FROM process JOIN checkpoint USING (id) LEFT JOIN placement USING (id) WHERE pid = ?1";
 
 const INSERT_PROCESS: &str =
     "INSERT INTO process (pid, key, parent, process, version, format, fingerprint, created_at, inputs, follows,

@@ -1,14 +1,20 @@
 //! A store in one file: SQLite inside, one writer, any number of readers.
 
+mod claim;
 mod error;
+mod fence;
 mod hot;
 mod ledger;
 mod lock;
+mod messages;
 mod queue;
 mod read;
 mod retain;
 mod schema;
+mod sharing;
 mod snapshots;
+mod standing;
+mod work;
 mod writer;
 
 use std::fmt::Display;
@@ -17,16 +23,19 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use self::error::of_process;
 use self::queue::{Done, Queue, Work};
 use self::read::Readers;
-use super::sharing::refuse_placement;
+use self::work::Bell;
 use super::snapshot::check_tag;
 use super::{
-    Commit, Committed, Creation, Epoch, HistoryEntry, NewProcess, OwedReply, Page, Record, ReportLine, RequestId,
-    RequestRow, Snapshot, Store, StoreError, StoreErrorKind, StoreResult,
+    Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, Mended, NewProcess, OwedReply, Page, Record, ReportLine,
+    RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Unsent, Worker,
+    WorkerRow,
 };
-use crate::clock::Timestamp;
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::limits;
 use crate::process::{BoxFuture, ProcessId, ProcessState, Request, Termination};
 
@@ -113,6 +122,11 @@ impl SqliteOptions {
 /// writes: the lock on `<file>.lock` is the operating system's, so it is free when its holder is gone, however that
 /// went. Should two owners ever come to be (the lock file was removed), the epoch in the file refuses the earlier one.
 ///
+/// Or workers [`join`](Store::join) and share it, from several OS processes of one machine: each process has one owner, and
+/// is claimed by others when the lease of that one has lapsed, by the machine's clock. The file must not be on a network
+/// file system, where neither locks nor shared memory hold. Only one OS process writes at a time: one that is stopped while
+/// it does holds up the others, who fail as [busy](StoreErrorKind::Busy) after a while.
+///
 /// # What a failure leads to
 /// Where the disk is full or another is busy, a call is refused and later ones may succeed. After damage, a failed
 /// flush or a panic of the writer, the store is [closed](StoreErrorKind::Closed): open it again to see what is there.
@@ -121,6 +135,7 @@ pub struct SqliteStore {
     path: PathBuf,
     options: SqliteOptions,
     readers: Arc<Readers>,
+    bell: Arc<Bell>,
     /// None where the file cannot be written.
     writer: Option<Writing>,
 }
@@ -148,8 +163,10 @@ impl SqliteStore {
         let path = read::absolute(path.as_ref())?;
         let (connection, read_only) = schema::open(&path, &options)?;
         let readers = Arc::new(Readers::new(path.clone(), options.clone(), read_only));
-        let writer = if read_only { None } else { Some(Writing::start(connection, &path, &options)?) };
-        Ok(Self { path, options, readers, writer })
+        let bell = Arc::new(Bell::new(path.clone(), options.clone()));
+        let start = || Writing::start(connection, &path, &options, Arc::clone(&bell));
+        let writer = if read_only { None } else { Some(start()?) };
+        Ok(Self { path, options, readers, bell, writer })
     }
 
     /// The file.
@@ -170,6 +187,13 @@ impl SqliteStore {
         }
     }
 
+    async fn park_or_not(&self, operation: &'static str, work: Work) -> StoreResult<bool> {
+        match self.write(operation, work).await? {
+            Done::Parked(parked) => Ok(parked),
+            _ => Err(self.other(operation)),
+        }
+    }
+
     /// For a kind of answer that the writer does not give to this work.
     fn other(&self, operation: &'static str) -> StoreError {
         StoreError::new(StoreErrorKind::Other, operation, self.path.display())
@@ -186,12 +210,17 @@ impl SqliteStore {
 }
 
 impl Writing {
-    fn start(connection: rusqlite::Connection, path: &Path, options: &SqliteOptions) -> StoreResult<Self> {
+    fn start(
+        connection: rusqlite::Connection,
+        path: &Path,
+        options: &SqliteOptions,
+        bell: Arc<Bell>,
+    ) -> StoreResult<Self> {
         let queue = Arc::new(Queue::new());
         let (jobs, file, options) = (Arc::clone(&queue), path.to_owned(), options.clone());
         let thread = std::thread::Builder::new()
             .name("procession-sqlite".into())
-            .spawn(move || writer::run(connection, file, &options, &jobs))
+            .spawn(move || writer::run(connection, file, &options, &jobs, bell))
             .map_err(|error| StoreError::new(StoreErrorKind::Io, "open", path.display()).with_source(error))?;
         Ok(Self { queue, thread: Some(thread) })
     }
@@ -229,14 +258,16 @@ impl Store for SqliteStore {
     }
 
     fn release(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {
-        Box::pin(async move { self.write("release", Work::Release { epoch }).await.map(drop) })
+        Box::pin(async move {
+            self.bell.forget(epoch);
+            self.write("release", Work::Release { epoch }).await.map(drop)
+        })
     }
 
     fn create(&self, epoch: Epoch, process: NewProcess) -> BoxFuture<'_, StoreResult<Creation>> {
         Box::pin(async move {
-            refuse_placement("create", [&process])?;
             self.check_size("create", &process.pid, size_of(&process))?;
-            process.owes.iter().try_for_each(|reply| reply.check(&process.pid))?;
+            process.check()?;
             match self.write("create", Work::Create { epoch, process: Box::new(process) }).await? {
                 Done::Created(creation) => Ok(creation),
                 _ => Err(self.other("create")),
@@ -247,7 +278,6 @@ impl Store for SqliteStore {
     fn commit(&self, commit: Commit) -> BoxFuture<'_, StoreResult<Committed>> {
         Box::pin(async move {
             commit.check()?;
-            refuse_placement("commit", &commit.children)?;
             let texts = [&commit.position, &commit.context, &commit.outputs, &commit.listeners, &commit.ended];
             let row = texts.into_iter().flatten().map(String::len).sum::<usize>();
             let largest = commit.children.iter().map(size_of).chain([row]).max().unwrap_or(0);
@@ -363,6 +393,29 @@ impl Store for SqliteStore {
         Box::pin(async move { self.write("settle replies in", Work::Settle { epoch, replies }).await.map(drop) })
     }
 
+    fn unsent(&self, epoch: Epoch, most: usize) -> BoxFuture<'_, StoreResult<Unsent>> {
+        Box::pin(async move {
+            let operation = "take over messages of";
+            match self.write(operation, Work::Unsent { epoch, most }).await? {
+                Done::Unsent(unsent) => Ok(unsent),
+                _ => Err(self.other(operation)),
+            }
+        })
+    }
+
+    fn sent(&self, epoch: Epoch, messages: Vec<Uuid>) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move { self.write("forget messages of", Work::Sent { epoch, messages }).await.map(drop) })
+    }
+
+    fn mend(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<Mended>> {
+        Box::pin(async move {
+            match self.write("mend", Work::Mend { epoch }).await? {
+                Done::Mended(mended) => Ok(mended),
+                _ => Err(self.other("mend")),
+            }
+        })
+    }
+
     fn save_snapshot<'a>(
         &'a self,
         epoch: Epoch,
@@ -421,6 +474,63 @@ impl Store for SqliteStore {
                 _ => Err(self.other("restore")),
             }
         })
+    }
+
+    fn join(&self, worker: Worker, lease: Duration) -> BoxFuture<'_, StoreResult<Epoch>> {
+        Box::pin(async move {
+            let operation = "join the workers in";
+            match self.write(operation, Work::Join { worker, lease }).await? {
+                Done::Acquired(epoch) => Ok(epoch),
+                _ => Err(self.other(operation)),
+            }
+        })
+    }
+
+    fn renew(&self, epoch: Epoch, slots_used: u32) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move { self.write("renew a lease in", Work::Renew { epoch, slots_used }).await.map(drop) })
+    }
+
+    fn claim(&self, epoch: Epoch, most: usize, attempts: u32) -> BoxFuture<'_, StoreResult<Claimed>> {
+        Box::pin(async move {
+            let operation = "claim processes in";
+            match self.write(operation, Work::Claim { epoch, most, attempts }).await? {
+                Done::Claimed(claimed) => Ok(*claimed),
+                _ => Err(self.other(operation)),
+            }
+        })
+    }
+
+    fn hand_over(&self, epoch: Epoch, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<()>> {
+        let operation = "hand processes over in";
+        Box::pin(async move { self.write(operation, Work::HandOver { epoch, processes }).await.map(drop) })
+    }
+
+    fn fail<'a>(
+        &'a self,
+        epoch: Epoch,
+        pid: &'a ProcessId,
+        reason: String,
+        attempts: u32,
+    ) -> BoxFuture<'a, StoreResult<bool>> {
+        Box::pin(self.park_or_not("give up", Work::Fail { epoch, pid: pid.clone(), reason, attempts }))
+    }
+
+    fn unpark<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>> {
+        Box::pin(self.park_or_not("unpark", Work::Unpark { epoch, pid: pid.clone() }))
+    }
+
+    fn standing(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<StandingPage>> {
+        let (operation, now) = ("look over the processes in", SystemClock.now());
+        Box::pin(self.readers.read(operation, move |connection| standing::standing(connection, after, most, now)))
+    }
+
+    fn work(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(self.bell.work(epoch))
+    }
+
+    fn workers(&self) -> BoxFuture<'_, StoreResult<Vec<WorkerRow>>> {
+        let now = SystemClock.now();
+        Box::pin(self.readers.read("list the workers in", move |connection| standing::workers(connection, now)))
     }
 
     fn delete<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>> {

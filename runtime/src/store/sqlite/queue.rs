@@ -5,11 +5,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::process::ProcessId;
-use crate::store::{Commit, Committed, Creation, Epoch, NewProcess, OwedReply, Record, RequestId, StoreResult};
+use crate::store::{
+    Claimed, Commit, Committed, Creation, Epoch, Mended, NewProcess, OwedReply, Record, RequestId, StoreResult, Unsent,
+    Worker,
+};
 
 /// What the writer is asked to do.
 #[derive(Debug)]
@@ -48,6 +52,17 @@ pub(super) enum Work {
         epoch: Epoch,
         replies: Vec<(ProcessId, String)>,
     },
+    Unsent {
+        epoch: Epoch,
+        most: usize,
+    },
+    Sent {
+        epoch: Epoch,
+        messages: Vec<Uuid>,
+    },
+    Mend {
+        epoch: Epoch,
+    },
     SaveSnapshot {
         epoch: Epoch,
         pid: ProcessId,
@@ -71,11 +86,41 @@ pub(super) enum Work {
         pid: ProcessId,
     },
     Acquire,
+    Join {
+        worker: Worker,
+        lease: Duration,
+    },
+    Renew {
+        epoch: Epoch,
+        slots_used: u32,
+    },
+    Claim {
+        epoch: Epoch,
+        most: usize,
+        attempts: u32,
+    },
+    HandOver {
+        epoch: Epoch,
+        processes: Vec<ProcessId>,
+    },
+    Fail {
+        epoch: Epoch,
+        pid: ProcessId,
+        reason: String,
+        attempts: u32,
+    },
+    Unpark {
+        epoch: Epoch,
+        pid: ProcessId,
+    },
     Release {
         epoch: Epoch,
     },
     #[cfg(test)]
     Panic,
+    /// As if the OS process were stopped.
+    #[cfg(test)]
+    Stop(Duration),
 }
 
 /// What it answers.
@@ -86,6 +131,10 @@ pub(super) enum Done {
     Acquired(Epoch),
     Requested(RequestId),
     Restored(Box<Record>),
+    Claimed(Box<Claimed>),
+    Parked(bool),
+    Unsent(Unsent),
+    Mended(Mended),
     Removed(u64),
     Nothing,
 }

@@ -122,7 +122,7 @@ impl Watch {
 }
 
 /// Changes with every commit of any other connection.
-fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+pub(super) fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }
 
@@ -344,7 +344,7 @@ fn snapshot(row: &Row<'_>) -> rusqlite::Result<Snapshot> {
     })
 }
 
-fn pid(row: &Row<'_>, index: usize) -> rusqlite::Result<ProcessId> {
+pub(super) fn pid(row: &Row<'_>, index: usize) -> rusqlite::Result<ProcessId> {
     Ok(row.get_ref(index)?.as_str()?.into())
 }
 
@@ -360,11 +360,16 @@ fn json<T: DeserializeOwned>(row: &Row<'_>, index: usize) -> rusqlite::Result<T>
     serde_json::from_str(row.get_ref(index)?.as_str()?).map_err(damaged)
 }
 
-fn optional_json<T: DeserializeOwned + Default>(row: &Row<'_>, index: usize) -> rusqlite::Result<T> {
+pub(super) fn optional_json<T: DeserializeOwned + Default>(row: &Row<'_>, index: usize) -> rusqlite::Result<T> {
     match row.get_ref(index)? {
         rusqlite::types::ValueRef::Null => Ok(T::default()),
         _ => json(row, index),
     }
+}
+
+/// Names that were stored as JSON.
+pub(super) fn names(text: &str) -> rusqlite::Result<Vec<String>> {
+    serde_json::from_str(text).map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into()))
 }
 
 /// The path by which all connections open the file, and in messages the file's name.

@@ -13,7 +13,13 @@ use crate::store::{StoreError, StoreErrorKind, StoreResult};
 const APPLICATION_ID: i32 = 0x5072_6373;
 
 /// One script per version of the file, the first from nothing. Only ever append: a released one is fixed.
-const MIGRATIONS: &[&str] = &[include_str!("v1.sql"), include_str!("v2.sql"), include_str!("v3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("v1.sql"),
+    include_str!("v2.sql"),
+    include_str!("v3.sql"),
+    include_str!("v4.sql"),
+    include_str!("v5.sql"),
+];
 
 /// Opens the file for writing, or for reading where it cannot be written.
 pub(super) fn open(path: &Path, options: &SqliteOptions) -> StoreResult<(Connection, bool)> {

@@ -40,7 +40,7 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    pub(super) fn delete_snapshots(&self, epoch: Epoch, pid: &ProcessId, tag: Option<&str>) -> Result<u64, Fault> {
+    pub(super) fn delete_snapshots(&mut self, epoch: Epoch, pid: &ProcessId, tag: Option<&str>) -> Result<u64, Fault> {
         self.fence(epoch)?;
         let mut delete =
             self.connection.prepare_cached("DELETE FROM snapshot WHERE pid = ?1 AND (?2 IS NULL OR tag = ?2)")?;
@@ -52,6 +52,7 @@ impl Ledger<'_> {
         self.fence(epoch)?;
         let refused = |kind| Err(Fault::Refused(kind));
         let Some(known) = self.look_up(pid)?.cloned() else { return refused(StoreErrorKind::NotFound) };
+        self.fence_free(epoch, &known)?;
         let Some(snapshot) = readable(read::load_snapshot(self.connection, pid, tag))? else {
             return refused(StoreErrorKind::NoSnapshot);
         };
@@ -89,6 +90,7 @@ impl Ledger<'_> {
         let commit =
             Commit { steps: steps.cast_unsigned() + 1, ..Commit::new(pid.clone(), epoch, at, from, snapshot.state) };
         self.append_history(pid, &commit, &restored_from(tag))?;
+        self.share_with(epoch.0.cast_signed(), id)?;
         Ok(read::load(self.connection, pid)?.unwrap_or(snapshot))
     }
 
@@ -180,12 +182,13 @@ const RESTORE_CHECKPOINT: &str =
     (SELECT state, paused, ?4, ?5, status, awaiting, position, context FROM snapshot WHERE pid = ?2 AND tag = ?3)
     WHERE id = ?1";
 
-const REMOVE: [&str; 6] = [
+const REMOVE: [&str; 7] = [
     "UPDATE process SET parent = NULL WHERE parent = ?1",
     "DELETE FROM open_child WHERE parent = ?1",
     "DELETE FROM memo WHERE process = ?1",
     "DELETE FROM report WHERE process = ?1",
     "DELETE FROM checkpoint WHERE id = ?1",
+    "DELETE FROM placement WHERE id = ?1",
     "DELETE FROM process WHERE id = ?1",
 ];
 

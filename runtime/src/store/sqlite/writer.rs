@@ -11,9 +11,11 @@ use rusqlite::wal::CheckpointMode;
 
 use super::SqliteOptions;
 use super::error::{Fault, engine, of_process};
-use super::ledger::Ledger;
+use super::ledger::{End, Ledger};
 use super::lock::OwnerLock;
 use super::queue::{Done, Job, Queue, Spin, Taken, Work};
+use super::work::Bell;
+use crate::limits;
 use crate::store::{StoreError, StoreErrorKind, StoreResult};
 
 /// The length of the log, in pages, at which it is copied into the database: 16 MiB. The longer, the more often a
@@ -29,13 +31,17 @@ pub(super) struct Writer<'c> {
     path: PathBuf,
     ledger: Ledger<'c>,
     lock: Option<OwnerLock>,
+    bell: Arc<Bell>,
+    busy: Duration,
     log_pages: Arc<AtomicI32>,
     /// The length of the log at which it is copied next.
     copy_at: i32,
+    /// Whether the last transaction had to wait for another OS process.
+    waited: bool,
 }
 
 /// Writes until the queue is closed or a failure closes it.
-pub(super) fn run(connection: Connection, path: PathBuf, options: &SqliteOptions, queue: &Queue) {
+pub(super) fn run(connection: Connection, path: PathBuf, options: &SqliteOptions, queue: &Queue, bell: Arc<Bell>) {
     let log_pages = Arc::new(AtomicI32::new(0));
     // Replaces SQLite's own checkpoint within the commit, which callers would wait for.
     let seen = Arc::clone(&log_pages);
@@ -44,12 +50,13 @@ pub(super) fn run(connection: Connection, path: PathBuf, options: &SqliteOptions
         Ok(())
     };
     let mut connection = connection;
-    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_prepared_statement_cache_capacity(128);
     // Whoever queues a job after a failure here finds the queue closed.
-    if connection.wal_hook(Some(hook)).is_ok() {
-        let ledger = Ledger::new(&connection, options);
-        let mut writer =
-            Writer { connection: &connection, path, ledger, lock: None, log_pages, copy_at: LOG_PAGES_MOST };
+    if connection.wal_hook(Some(hook)).is_ok() && connection.busy_timeout(Duration::ZERO).is_ok() {
+        let (ledger, busy) = (Ledger::new(&connection, options), options.busy);
+        let connection = &connection;
+        let (copy_at, waited) = (LOG_PAGES_MOST, false);
+        let mut writer = Writer { connection, path, ledger, lock: None, bell, busy, log_pages, copy_at, waited };
         // A panic leaves no answers: the callers of its batch and all later ones find the store closed.
         let _ = catch_unwind(AssertUnwindSafe(|| writer.serve(queue)));
     }
@@ -72,11 +79,34 @@ impl Writer<'_> {
                         return;
                     }
                     if self.log_pages.load(Ordering::Relaxed) >= self.copy_at {
-                        self.checkpoint(CheckpointMode::PASSIVE);
+                        self.copy();
+                    }
+                    if self.waited && self.ledger.owned().is_none() {
+                        // Lets others have their turn, who look for it now and then; jobs gather meanwhile.
+                        std::thread::sleep(2 * limits::SQLITE_TURN);
                     }
                 }
             }
         }
+    }
+
+    /// Copies a log that has become long. Where other OS processes write meanwhile, something of it is always left, and it
+    /// would grow without end: then they are held up for the rest.
+    fn copy(&mut self) {
+        let shared = self.ledger.owned().is_none();
+        self.checkpoint(CheckpointMode::PASSIVE);
+        if shared && self.copy_at > LOG_PAGES_MOST * 3 {
+            self.checkpoint_within(CheckpointMode::RESTART, limits::SQLITE_RESTART);
+        }
+    }
+
+    /// Copies the log, and waits for who reads or writes it.
+    fn checkpoint_within(&mut self, mode: CheckpointMode, patience: Duration) {
+        if self.connection.busy_timeout(patience).is_ok() {
+            self.checkpoint(mode);
+        }
+        // Without it, a transaction waits longer until it begins.
+        let _ = self.connection.busy_timeout(Duration::ZERO);
     }
 
     /// Copies the log into the database. What a reader still needs of it is left for the next time.
@@ -84,7 +114,7 @@ impl Writer<'_> {
         let left = match self.connection.wal_checkpoint_v2(Some("main"), mode) {
             Ok((log, copied)) if copied < log => log,
             Ok(_) => 0,
-            Err(_) => self.log_pages.load(Ordering::Relaxed),
+            Err(_) => self.log_pages.load(Ordering::Relaxed).max(self.copy_at.saturating_sub(LOG_PAGES_MOST)),
         };
         self.copy_at = left.saturating_add(LOG_PAGES_MOST);
         self.log_pages.store(0, Ordering::Relaxed);
@@ -94,12 +124,18 @@ impl Writer<'_> {
     fn batch(&mut self, jobs: &mut Vec<Job>, queue: &Queue) -> bool {
         let owned_before = self.ledger.owned();
         let mut answers = Vec::with_capacity(jobs.len());
-        match self.transact(jobs, &mut answers, queue) {
-            Ok(()) => {
+        match self.transact_in_time(jobs, &mut answers, queue) {
+            Ok(told) => {
                 let released = owned_before.is_some() && self.ledger.owned().is_none();
                 if released && self.lock.is_some() {
-                    self.checkpoint(CheckpointMode::TRUNCATE);
+                    // Others may be at it where it was not given up, but taken.
+                    if jobs.iter().any(|job| matches!(job.work, Work::Release { .. })) {
+                        self.checkpoint_within(CheckpointMode::TRUNCATE, self.busy);
+                    }
                     self.lock = None;
+                }
+                if told {
+                    self.bell.ring();
                 }
                 for (job, answer) in jobs.drain(..).zip(answers) {
                     // Who does not wait for the answer any more does not need it.
@@ -124,13 +160,34 @@ impl Writer<'_> {
         }
     }
 
+    /// Does all jobs, anew where a lease has lapsed before the end: in time, or not at all. Whether workers were told.
+    fn transact_in_time(
+        &mut self,
+        jobs: &mut Vec<Job>,
+        answers: &mut Vec<StoreResult<Done>>,
+        queue: &Queue,
+    ) -> rusqlite::Result<bool> {
+        let owned = self.ledger.owned();
+        loop {
+            match self.transact(jobs, answers, queue)? {
+                End::Done { told } => return Ok(told),
+                // The next time it is found lapsed at first.
+                End::Lapsed => {
+                    self.connection.execute_batch("ROLLBACK")?;
+                    self.ledger.forget(owned);
+                    answers.clear();
+                }
+            }
+        }
+    }
+
     fn transact(
         &mut self,
         jobs: &mut Vec<Job>,
         answers: &mut Vec<StoreResult<Done>>,
         queue: &Queue,
-    ) -> rusqlite::Result<()> {
-        self.ledger.begin()?;
+    ) -> rusqlite::Result<End> {
+        self.waited = self.ledger.begin()?;
         while answers.len() < jobs.len() {
             for job in &jobs[answers.len()..] {
                 answers.push(match self.apply(&job.work) {
@@ -140,7 +197,7 @@ impl Writer<'_> {
                 });
             }
             // What came meanwhile shares the flush, and the pages: rows that lie together are written once.
-            if jobs.len() < crate::limits::COMMIT_QUEUE {
+            if jobs.len() < limits::COMMIT_QUEUE {
                 queue.take_now(jobs);
             }
         }
@@ -160,6 +217,9 @@ impl Writer<'_> {
             Work::Discard { epoch, requests } => ledger.discard(*epoch, requests).map(|()| Done::Nothing),
             Work::Owe { epoch, pid, reply } => ledger.owe(*epoch, pid, reply).map(|()| Done::Nothing),
             Work::Settle { epoch, replies } => ledger.settle(*epoch, replies).map(|()| Done::Nothing),
+            Work::Unsent { epoch, most } => ledger.unsent(*epoch, *most).map(Done::Unsent),
+            Work::Sent { epoch, messages } => ledger.sent(*epoch, messages).map(|()| Done::Nothing),
+            Work::Mend { epoch } => ledger.mend(*epoch).map(Done::Mended),
             Work::SaveSnapshot { epoch, pid, tag, at } => {
                 ledger.save_snapshot(*epoch, pid, tag, *at).map(|()| Done::Nothing)
             }
@@ -170,6 +230,16 @@ impl Writer<'_> {
                 ledger.restore(*epoch, pid, tag, *at).map(|record| Done::Restored(Box::new(record)))
             }
             Work::Delete { epoch, pid } => ledger.delete(*epoch, pid).map(|there| Done::Removed(u64::from(there))),
+            Work::Join { worker, lease } => ledger.join(worker, *lease).map(Done::Acquired),
+            Work::Renew { epoch, slots_used } => ledger.renew(*epoch, *slots_used).map(|()| Done::Nothing),
+            Work::Claim { epoch, most, attempts } => {
+                ledger.claim(*epoch, *most, *attempts).map(|claimed| Done::Claimed(Box::new(claimed)))
+            }
+            Work::HandOver { epoch, processes } => ledger.hand_over(*epoch, processes).map(|()| Done::Nothing),
+            Work::Fail { epoch, pid, reason, attempts } => {
+                ledger.fail(*epoch, pid, reason, *attempts).map(Done::Parked)
+            }
+            Work::Unpark { epoch, pid } => ledger.unpark(*epoch, pid).map(Done::Parked),
             Work::Acquire => {
                 if self.lock.is_none() {
                     let lock = OwnerLock::take(&self.path).map_err(|error| Fault::Refused(error.kind()))?;
@@ -181,11 +251,18 @@ impl Writer<'_> {
                 // Another owner's ownership is not this one's to give up.
                 if ledger.owned() == Some(*epoch) {
                     ledger.release();
+                } else {
+                    ledger.leave(*epoch)?;
                 }
                 Ok(Done::Nothing)
             }
             #[cfg(test)]
             Work::Panic => panic!("as the test wants it"),
+            #[cfg(test)]
+            Work::Stop(time) => {
+                std::thread::sleep(*time);
+                Ok(Done::Nothing)
+            }
         }
     }
 
@@ -201,6 +278,8 @@ impl Writer<'_> {
             Work::DeleteSnapshots { pid, .. } => ("delete snapshots of", pid),
             Work::Restore { pid, .. } => ("restore", pid),
             Work::Delete { pid, .. } => ("delete", pid),
+            Work::Fail { pid, .. } => ("give up", pid),
+            Work::Unpark { pid, .. } => ("unpark", pid),
             _ => return StoreError::new(kind, work.operation(), self.path.display()),
         };
         StoreError::new(kind, operation, of_process(pid, &self.path))
@@ -214,6 +293,13 @@ impl Work {
             Self::Release { .. } => "release",
             Self::Discard { .. } => "discard requests in",
             Self::Settle { .. } => "settle replies in",
+            Self::Join { .. } => "join the workers in",
+            Self::Renew { .. } => "renew a lease in",
+            Self::Claim { .. } => "claim processes in",
+            Self::HandOver { .. } => "hand processes over in",
+            Self::Unsent { .. } => "take over messages of",
+            Self::Sent { .. } => "forget messages of",
+            Self::Mend { .. } => "mend",
             _ => "write to",
         }
     }

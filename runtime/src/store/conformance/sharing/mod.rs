@@ -1,18 +1,24 @@
-//! The suite for stores that workers share: sentences 18 to 23.
+//! The suite for stores that workers share: sentences 18 to 23, 25, and 27 to 30.
 //!
 //! Nothing moves the clock of a store, so leases that lapse are short, and what must happen under one is tried again if the
 //! machine was too slow for it.
 
 mod attempts;
 mod claims;
+mod failures;
+mod messages;
 mod owners;
 mod stale;
+mod standing;
 mod work;
 
 pub use self::attempts::*;
 pub use self::claims::*;
+pub use self::failures::*;
+pub use self::messages::*;
 pub use self::owners::*;
 pub use self::stale::*;
+pub use self::standing::*;
 pub use self::work::*;
 
 use std::sync::Arc;
@@ -81,7 +87,8 @@ fn for_a_resume() -> Awaiting {
 
 /// What is claimed, where all of it can be.
 async fn claim(store: &dyn Store, epoch: Epoch) -> Vec<String> {
-    let Claimed { records, parked, unreadable } = store.claim(epoch, 10_000, crate::limits::ATTEMPTS).await.unwrap();
+    let Claimed { records, parked, unreadable, .. } =
+        store.claim(epoch, 10_000, crate::limits::ATTEMPTS).await.unwrap();
     assert_eq!((parked, unreadable), (Vec::new(), Vec::new()));
     records.iter().map(|record| record.pid.to_string()).collect()
 }
@@ -153,6 +160,7 @@ macro_rules! __store_sharing_conformance {
             a_wait_can_go_on_when_its_children_have_ended
             a_request_lets_a_process_go_on
             each_claim_after_a_loss_is_an_attempt
+            what_an_owner_of_the_store_had_is_claimed_without_an_attempt
             a_boundary_starts_the_attempts_anew
             what_is_handed_over_is_claimed_at_once
             what_is_released_is_claimed_at_once
@@ -162,6 +170,18 @@ macro_rules! __store_sharing_conformance {
             work_ends_for_a_request
             work_ends_for_the_end_of_a_child
             work_ends_once_the_worker_is_stale
+            what_cannot_be_loaded_is_given_to_others_and_parked_in_the_end
+            failures_and_losses_are_counted_together
+            a_worker_has_one_suspect_at_a_time
+            a_suspect_that_rests_does_not_count
+            a_suspect_with_too_many_attempts_is_parked_alone
+            what_was_unparked_can_be_claimed
+            standings_tell_whose_a_process_is_and_what_it_waits_for
+            what_a_worker_has_to_send_is_its_own
+            what_a_worker_leaves_behind_is_given_to_one
+            what_a_lapsed_worker_had_to_send_is_anothers
+            who_has_a_reply_owed_last_sends_it
+            who_acquires_sends_what_all_workers_had_to_send
         }
     };
 }
@@ -174,8 +194,11 @@ mod tests {
         let sources = [
             include_str!("attempts.rs"),
             include_str!("claims.rs"),
+            include_str!("failures.rs"),
+            include_str!("messages.rs"),
             include_str!("owners.rs"),
             include_str!("stale.rs"),
+            include_str!("standing.rs"),
             include_str!("work.rs"),
         ];
         super::super::tests::all_listed(&sources, include_str!("mod.rs"));
