@@ -94,7 +94,7 @@ pub(crate) struct Lighthouse {
 
 impl Lighthouse {
     pub(crate) async fn light(callers: &Callers) -> Self {
-        let job = callers.account.open("the lighthouse".to_owned(), End::Failed(farewell(0)), 1);
+        let job = callers.account.open("the lighthouse".to_owned(), End::Failed(farewell(0)), 1..=1);
         let launch = callers.controller.launch_process(format!("{NAMES}:WaitForever"), json!({}));
         let pid = launch.persist().nowait().await.expect("nothing is wrong yet");
         callers.account.is(job, &pid);
