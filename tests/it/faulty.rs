@@ -31,6 +31,8 @@ pub(crate) struct Faulty {
     pub(crate) damaged: Mutex<Option<ProcessId>>,
     /// What was sent is not forgotten.
     pub(crate) forgets_nothing: AtomicBool,
+    /// Where the answer to who joins has to pass.
+    pub(crate) joining: Mutex<Option<Gate>>,
 }
 
 /// A call to a store that changes something.
@@ -55,6 +57,7 @@ impl Faulty {
             lost: Mutex::default(),
             damaged: Mutex::default(),
             forgets_nothing: AtomicBool::new(false),
+            joining: Mutex::default(),
         })
     }
 
@@ -157,7 +160,15 @@ impl Store for Faulty {
         self.write(self.inner.discard_requests(epoch, requests))
     }
     fn join(&self, worker: Worker, lease: Duration) -> BoxFuture<'_, StoreResult<Epoch>> {
-        self.write(self.inner.join(worker, lease))
+        let joined = self.write(self.inner.join(worker, lease));
+        Box::pin(async move {
+            let epoch = joined.await?;
+            let gate = self.joining.lock().unwrap().clone();
+            if let Some(gate) = gate {
+                gate.pass().await;
+            }
+            Ok(epoch)
+        })
     }
     fn renew(&self, epoch: Epoch, slots_used: u32) -> BoxFuture<'_, StoreResult<()>> {
         self.write(self.inner.renew(epoch, slots_used))

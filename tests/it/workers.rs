@@ -152,6 +152,7 @@ on_each_store! {
     what_a_worker_hands_over_goes_on_in_another_at_once,
     a_worker_that_is_not_heard_from_writes_nothing_and_joins_anew,
     what_a_lost_worker_had_goes_on_when_its_lease_has_lapsed,
+    a_worker_that_stops_while_it_joins_anew_is_gone,
 }
 
 async fn processes_for_anyone_run_once_each_in_some_worker(team: Team) {
@@ -221,6 +222,23 @@ async fn a_worker_that_is_not_heard_from_writes_nothing_and_joins_anew(team: Tea
     .await;
     let more = one.launch(Counted::inputs()).await.unwrap();
     assert!(more.outcome().await.unwrap().is_finished());
+}
+
+async fn a_worker_that_stops_while_it_joins_anew_is_gone(team: Team) {
+    let deaf = Faulty::over(team.store().await, u64::MAX);
+    let one = team.worker_on(Arc::clone(&deaf) as Arc<dyn Store>).build().await.unwrap();
+    let joining = Gate::new();
+    *deaf.joining.lock().unwrap() = Some(joining.clone());
+    let workers = || async { team.world.store.workers().await.unwrap() };
+    deaf.full.store(true, Ordering::SeqCst);
+    eventually(|| async { workers().await.iter().all(|worker| !worker.alive) }).await;
+    deaf.full.store(false, Ordering::SeqCst);
+    joining.reached().await;
+    let next = workers().await.iter().find(|worker| worker.alive).unwrap().epoch;
+    one.shutdown().await.unwrap();
+    joining.open(1);
+    // One that has lapsed is still listed.
+    eventually(|| async { workers().await.iter().all(|worker| worker.epoch != next) }).await;
 }
 
 /// Without a word: nothing is released.

@@ -239,6 +239,10 @@ async fn rejoin(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Sharing,
         Ok(Ok(epoch)) => {
             shared.env.set_epoch(epoch);
             lease.granted(asked);
+            if shared.has_left() {
+                // It left under the epoch before.
+                let _ = tokio::time::timeout(lease.lasts(), store.release(epoch)).await;
+            }
             sharing.stir();
             return true;
         }

@@ -8,6 +8,7 @@ use procession::store::{HistoryEntry, Record, Store};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How a process ends.
@@ -34,7 +35,7 @@ struct Entry {
     what: String,
     expected: End,
     /// Steps that it takes.
-    steps: u64,
+    steps: RangeInclusive<u64>,
     pid: Option<ProcessId>,
     answer: Option<Result<End, String>>,
 }
@@ -49,7 +50,7 @@ impl Account {
     }
 
     /// A process is asked for.
-    pub(crate) fn open(&self, what: String, expected: End, steps: u64) -> JobId {
+    pub(crate) fn open(&self, what: String, expected: End, steps: RangeInclusive<u64>) -> JobId {
         let mut entries = self.lock();
         entries.jobs.push(Entry { what, expected, steps, pid: None, answer: None });
         JobId(entries.jobs.len() - 1)
@@ -147,9 +148,9 @@ impl Entry {
         if ends != 1 {
             balance.doubled.push(format!("{what} `{pid}`: it ended {ends} times"));
         }
-        if record.steps != *steps {
-            let list = if record.steps > *steps { &mut balance.doubled } else { &mut balance.lost };
-            list.push(format!("{what} `{pid}`: {} steps in place of {steps}", record.steps));
+        if !steps.contains(&record.steps) {
+            let list = if record.steps > *steps.end() { &mut balance.doubled } else { &mut balance.lost };
+            list.push(format!("{what} `{pid}`: {} steps in place of {steps:?}", record.steps));
         }
     }
 }

@@ -94,7 +94,7 @@ pub(crate) struct Lighthouse {
 
 impl Lighthouse {
     pub(crate) async fn light(callers: &Callers) -> Self {
-        let job = callers.account.open("the lighthouse".to_owned(), End::Failed(farewell(0)), 1);
+        let job = callers.account.open("the lighthouse".to_owned(), End::Failed(farewell(0)), 1..=1);
         let launch = callers.controller.launch_process(format!("{NAMES}:WaitForever"), json!({}));
         let pid = launch.persist().nowait().await.expect("nothing is wrong yet");
         callers.account.is(job, &pid);
@@ -130,12 +130,14 @@ impl<'a> Call<'a> {
         let outputs = |outputs: Value| End::Outputs(outputs.as_object().cloned().unwrap_or_default());
         // Answers differ from one another: an answer to someone else is wrong.
         let (process, inputs, expected, steps) = match work {
-            Work::Add => ("AddProcess", json!({ "a": number, "b": 1 }), outputs(json!({ "sum": number + 1 })), 1),
+            Work::Add => ("AddProcess", json!({ "a": number, "b": 1 }), outputs(json!({ "sum": number + 1 })), 1..=1),
             Work::Chain { rounds, delay } => {
                 let steps = u64::try_from(rounds).unwrap_or_default() + 1;
+                let steps = steps..=steps;
                 ("WaitChain", json!({ "n": rounds, "delay": delay }), outputs(json!({ "rounds": rounds })), steps)
             }
-            Work::Forever { .. } => ("WaitForever", json!({}), End::Failed(farewell(number)), 1),
+            // The kill may come before the task that has it begin.
+            Work::Forever { .. } => ("WaitForever", json!({}), End::Failed(farewell(number)), 0..=1),
         };
         let job = callers.account.open(format!("{number}: {work:?} by {way:?}"), expected, steps);
         let process = format!("{NAMES}:{process}");
