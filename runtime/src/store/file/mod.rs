@@ -36,6 +36,7 @@ use self::disk::{Disk, Failure, is_read_only};
 use self::journal::{Made, View};
 use self::lock::{CHANGE_LOCK, Patience};
 use self::ownership::Owned;
+use self::standing::Wanted;
 use self::table::Rows;
 use super::rules::{self, Retention, Table};
 use super::sharing::refuse_placement;
@@ -248,12 +249,6 @@ impl FileStore {
     }
 }
 
-/// Which processes a page has.
-enum Wanted {
-    Unfinished,
-    In(Vec<ProcessState>),
-}
-
 impl Inner {
     fn fail(&self, kind: StoreErrorKind, operation: &'static str) -> StoreError {
         StoreError::new(kind, operation, self.disk.root().display())
@@ -354,51 +349,6 @@ impl Inner {
             }
             Ok(result)
         })
-    }
-
-    fn page(&self, wanted: &Wanted, after: Option<u64>, most: usize) -> StoreResult<Page> {
-        self.read("list", |view, state| {
-            let mut read = None;
-            standing::index_of(view, state, &mut read)?.page(view, after, most, |entry| match wanted {
-                Wanted::Unfinished => entry.is_unfinished(),
-                Wanted::In(states) => entry.is_in(states),
-            })
-        })
-    }
-
-    /// One process after the other: each is a change of its own, which others need not wait for.
-    fn mend(&self, epoch: Epoch) -> StoreResult<Mended> {
-        let (mut mended, mut after) = (Mended::default(), None);
-        self.change(epoch, "mend", &self.disk.root().display().to_string(), |_| Ok(()))?;
-        loop {
-            let page = self.page(&Wanted::Unfinished, after, limits::SCAN_PAGE)?;
-            for record in page.records.iter().filter(|record| record.open_children > 0) {
-                let subject = of_process(&record.pid, self.disk.root());
-                mended.children += self.change(epoch, "mend", &subject, |rows| rules::mend(rows, &record.pid))?;
-            }
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return Ok(mended),
-            }
-        }
-    }
-
-    /// Puts a process aside, also one whose document cannot be read, or does not even tell its id.
-    fn park(&self, epoch: Epoch, pid: &ProcessId, reason: String) -> StoreResult<()> {
-        let subject = of_process(pid, self.disk.root());
-        let parked = self.change(epoch, "park", &subject, |rows| rules::park(rows, pid, reason.clone()));
-        let name = match &parked {
-            Err(error) if error.kind() == StoreErrorKind::Corrupt => Some(names::encode(&pid.to_string())),
-            Err(error) if error.kind() == StoreErrorKind::NotFound => {
-                let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-                state.owned.as_ref().and_then(|owned| owned.index.unreadable(pid)).map(str::to_owned)
-            }
-            _ => None,
-        };
-        match name {
-            Some(name) => self.change(epoch, "park", &subject, |rows| rows.park_unreadable(pid, &name, reason)),
-            None => parked,
-        }
     }
 }
 
