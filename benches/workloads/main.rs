@@ -4,8 +4,8 @@
 //! cargo xtask bench [WORKLOAD…] [--quick]
 //! ```
 //!
-//! Workloads: W1, W2a, W2b, W2c, W3, W4, W5, W6, W7, resume, broadcasts, decode. `--quick` takes one short round of each, to see that all still runs;
-//! its figures are not judged.
+//! Workloads: W1, W2a, W2b, W2c, W2d, W3, W4, W5, W6, W7, workers, claims, resume, broadcasts, decode. `--quick` takes one short
+//! round of each, to see that all still runs; its figures are not judged.
 
 #[allow(dead_code)] // The tests disturb it in more ways.
 #[path = "../../tests/it/broker.rs"]
@@ -24,9 +24,11 @@ mod small;
 mod w1;
 mod w2;
 mod w2c;
+mod w2d;
 mod w4;
 mod w5;
 mod w7;
+mod workers;
 
 use std::path::Path;
 
@@ -35,16 +37,19 @@ use report::Row;
 
 type Workload = fn(&Bench) -> Vec<Row>;
 
-const WORKLOADS: [(&str, Workload); 12] = [
+const WORKLOADS: [(&str, Workload); 15] = [
     ("W1", w1::outline),
     ("W2a", w2::one),
     ("W2b", w2::thousand),
     ("W2c", w2c::thousand),
+    ("W2d", w2d::one),
     ("W3", remote::launches),
     ("W4", w4::resident),
     ("W5", w5::start),
     ("W6", remote::calls),
     ("W7", w7::load),
+    ("workers", workers::workers),
+    ("claims", workers::claims),
     ("resume", resume::resume),
     ("broadcasts", remote::broadcasts),
     ("decode", decode::decode_launch),
@@ -90,6 +95,7 @@ fn child_process(arguments: &[String]) {
             w4::child(kind, count.parse().expect("a number of processes"), Path::new(directory));
         }
         ["remote", ref rest @ ..] => remote::child(rest),
+        ["worker", url, schema] => workers::child(url, schema),
         ["w5", kind, file] => w5::child(kind, Path::new(file)),
         _ => panic!("unknown child {arguments:?}"),
     }
