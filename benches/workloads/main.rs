@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo xtask bench [WORKLOAD…] [--quick]
+//! cargo xtask bench --peers [PEER…] [--quick]
 //! ```
 //!
 //! Workloads: W1, W2a, W2b, W2c, W2d, W3, W4, W5, W6, W7, workers, claims, resume, broadcasts, decode. `--quick` takes one short
@@ -12,6 +13,7 @@
 mod broker;
 mod decode;
 mod measure;
+mod peers;
 #[allow(dead_code)] // As above.
 #[path = "../../tests/it/postgres.rs"]
 mod postgres;
@@ -55,6 +57,9 @@ const WORKLOADS: [(&str, Workload); 15] = [
     ("decode", decode::decode_launch),
 ];
 
+/// What runs only where it is asked for: what `cargo xtask bench --peers` has built.
+const PEERS: (&str, Workload) = ("peers", peers::peers);
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [child, rest @ ..] = &arguments[..]
@@ -68,15 +73,16 @@ fn main() {
     }
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let chosen: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
-    if let Some(unknown) = chosen.iter().find(|name| !WORKLOADS.iter().any(|(known, _)| known == *name)) {
+    let known = WORKLOADS.iter().chain([&PEERS]);
+    if let Some(unknown) = chosen.iter().find(|name| !known.clone().any(|(known, _)| known == *name)) {
         eprintln!("there is no workload `{unknown}`; there are {:?}", WORKLOADS.map(|(name, _)| name));
         std::process::exit(2);
     }
 
     let bench = Bench::new(quick);
     let mut rows = Vec::new();
-    for (name, run) in WORKLOADS {
-        if chosen.is_empty() || chosen.contains(&&(*name).to_owned()) {
+    for (name, run) in known {
+        if chosen.iter().any(|chosen| *chosen == name) || (chosen.is_empty() && *name != PEERS.0) {
             eprintln!("{name} …");
             rows.extend(run(&bench));
         }
