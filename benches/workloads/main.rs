@@ -2,16 +2,18 @@
 //!
 //! ```text
 //! cargo xtask bench [WORKLOAD…] [--quick]
+//! cargo xtask bench --peers [PEER…] [--quick]
 //! ```
 //!
-//! Workloads: W1, W2a, W2b, W2c, W3, W4, W5, W6, W7, resume, broadcasts, decode. `--quick` takes one short round of each, to see that all still runs;
-//! its figures are not judged.
+//! Workloads: W1, W2a, W2b, W2c, W2d, W3, W4, W5, W6, W7, workers, claims, resume, broadcasts, decode. `--quick` takes one short
+//! round of each, to see that all still runs; its figures are not judged.
 
 #[allow(dead_code)] // The tests disturb it in more ways.
 #[path = "../../tests/it/broker.rs"]
 mod broker;
 mod decode;
 mod measure;
+mod peers;
 #[allow(dead_code)] // As above.
 #[path = "../../tests/it/postgres.rs"]
 mod postgres;
@@ -24,9 +26,11 @@ mod small;
 mod w1;
 mod w2;
 mod w2c;
+mod w2d;
 mod w4;
 mod w5;
 mod w7;
+mod workers;
 
 use std::path::Path;
 
@@ -35,20 +39,26 @@ use report::Row;
 
 type Workload = fn(&Bench) -> Vec<Row>;
 
-const WORKLOADS: [(&str, Workload); 12] = [
+const WORKLOADS: [(&str, Workload); 15] = [
     ("W1", w1::outline),
     ("W2a", w2::one),
     ("W2b", w2::thousand),
     ("W2c", w2c::thousand),
+    ("W2d", w2d::one),
     ("W3", remote::launches),
     ("W4", w4::resident),
     ("W5", w5::start),
     ("W6", remote::calls),
     ("W7", w7::load),
+    ("workers", workers::workers),
+    ("claims", workers::claims),
     ("resume", resume::resume),
     ("broadcasts", remote::broadcasts),
     ("decode", decode::decode_launch),
 ];
+
+/// What runs only where it is asked for: what `cargo xtask bench --peers` has built.
+const PEERS: (&str, Workload) = ("peers", peers::peers);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -63,15 +73,16 @@ fn main() {
     }
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let chosen: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
-    if let Some(unknown) = chosen.iter().find(|name| !WORKLOADS.iter().any(|(known, _)| known == *name)) {
+    let known = WORKLOADS.iter().chain([&PEERS]);
+    if let Some(unknown) = chosen.iter().find(|name| !known.clone().any(|(known, _)| known == *name)) {
         eprintln!("there is no workload `{unknown}`; there are {:?}", WORKLOADS.map(|(name, _)| name));
         std::process::exit(2);
     }
 
     let bench = Bench::new(quick);
     let mut rows = Vec::new();
-    for (name, run) in WORKLOADS {
-        if chosen.is_empty() || chosen.contains(&&(*name).to_owned()) {
+    for (name, run) in known {
+        if chosen.iter().any(|chosen| *chosen == name) || (chosen.is_empty() && *name != PEERS.0) {
             eprintln!("{name} …");
             rows.extend(run(&bench));
         }
@@ -90,6 +101,7 @@ fn child_process(arguments: &[String]) {
             w4::child(kind, count.parse().expect("a number of processes"), Path::new(directory));
         }
         ["remote", ref rest @ ..] => remote::child(rest),
+        ["worker", url, schema] => workers::child(url, schema),
         ["w5", kind, file] => w5::child(kind, Path::new(file)),
         _ => panic!("unknown child {arguments:?}"),
     }

@@ -17,7 +17,7 @@ use crate::measure::{Bench, Sample, device_flushes, flushes_since, per_second, r
 use crate::report::Row;
 
 /// Bytes of state per step.
-const STATE: usize = 1024;
+pub(crate) const STATE: usize = 1024;
 /// Steps of a process that ends soon.
 pub(crate) const SHORT: u64 = 30;
 /// Steps of one that ends with the run.
@@ -56,11 +56,11 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    fn stopped(&self) -> bool {
+    pub(crate) fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
-    fn add_latencies(&self, mut latencies: Vec<Duration>) {
+    pub(crate) fn add_latencies(&self, mut latencies: Vec<Duration>) {
         self.latencies.lock().unwrap_or_else(PoisonError::into_inner).append(&mut latencies);
     }
 
@@ -91,13 +91,13 @@ impl Load {
 
 /// The time from step to step of one writer.
 #[derive(Default)]
-struct Stopwatch {
+pub(crate) struct Stopwatch {
     last: Option<Instant>,
-    latencies: Vec<Duration>,
+    pub(crate) latencies: Vec<Duration>,
 }
 
 impl Stopwatch {
-    fn step(&mut self, load: &Load) {
+    pub(crate) fn step(&mut self, load: &Load) {
         load.steps.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
         if let Some(last) = self.last.replace(now)

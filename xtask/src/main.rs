@@ -28,6 +28,7 @@ const HELP: &str = "\
 cargo xtask test [--quick] [FILTER…]   all checks and tests; --quick: format, clippy and tests without the crash test;
                                        with a filter: only the tests whose names contain it
 cargo xtask bench [WORKLOAD…]          the benchmarks: prints a table and writes target/bench.json
+cargo xtask bench --peers [PEER…]      the same beside other crates for durable processes, which it builds first
 cargo xtask compile-time               how long a small program takes to build
 cargo xtask crash [--kills N] [--seed S] [--processes N] [--steps M] [--children K]
                                        a longer run of the crash test

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use crate::measure::{Bench, Sample, per_second};
+use crate::measure::{Bench, Sample, device_flushes, flushes_since, per_second};
 
 /// Until both sides know their way.
 pub(crate) const WARM_UP: Duration = Duration::from_millis(400);
@@ -36,14 +36,16 @@ where
     tokio::time::sleep(WARM_UP).await;
     shared.measuring.store(true, Ordering::Relaxed);
     let (start, before) = (Instant::now(), shared.answered.load(Ordering::Relaxed));
+    let flushes = device_flushes(bench.directory());
     tokio::time::sleep(bench.window()).await;
     let answered = shared.answered.load(Ordering::Relaxed) - before;
     let rate = per_second(answered, start.elapsed());
+    let flushes = flushes_since(flushes, bench.directory(), answered);
     shared.measuring.store(false, Ordering::Relaxed);
     shared.stop.store(true, Ordering::Relaxed);
     let latencies = tokio::time::timeout(LOST, lanes.join_all()).await.expect("no call is lost");
     assert_eq!(shared.asked.load(Ordering::Relaxed), shared.answered.load(Ordering::Relaxed), "every call is answered");
-    Sample::new(rate).with_latencies(latencies.concat())
+    Sample { flushes, ..Sample::new(rate).with_latencies(latencies.concat()) }
 }
 
 async fn lane<C, F>(shared: Arc<Shared>, call: C) -> Vec<Duration>

@@ -2,7 +2,8 @@
 //!
 //! A controller and a worker, which is this binary again, talk over a private server. The limits are written against
 //! lapin alone: with the messages that kiwipy and we exchange, confirmed as they are (wire.md 1 and 2), and, not judged,
-//! with the fewest with which a value can be had from elsewhere. plumpy, where it is installed, does the same with a controller and a worker of its own.
+//! with the fewest with which a value can be had from elsewhere. Flushes are those of the disk per launch, the broker's own and
+//! those of a store. plumpy, where it is installed, does the same with a controller and a worker of its own.
 
 mod hearing;
 mod lanes;
@@ -18,6 +19,7 @@ use crate::broker::{self, Broker};
 use crate::measure::{Bench, Case, Sample, Side, tokio};
 use crate::report::Row;
 use ours::Kind;
+pub(crate) use worker::{Worker, end_with_parent, ready};
 
 /// How many calls a worker gets that has nothing else to do.
 const IDLE_CALLS: usize = 10_000;
@@ -87,6 +89,7 @@ pub(crate) fn launches(bench: &Bench) -> Vec<Row> {
     if python.is_none() {
         rows.push(Row::not_measured("W3", "against plumpy", "launches/s"));
     }
+    rows.extend(long(bench, &url));
     for (name, kind) in
         [("lost of 10,000, idle worker", Kind::Bare), ("lost of 10,000, idle worker, SQLite", Kind::Durable)]
     {
@@ -94,6 +97,18 @@ pub(crate) fn launches(bench: &Bench) -> Vec<Row> {
         rows.push(Row::new("W3", name, "launches", "0", lost).without_limit());
     }
     rows
+}
+
+/// Processes of 30 steps, against the messages of a launch and nothing else: the limit takes no steps, and commits none.
+fn long(bench: &Bench, url: &str) -> [Row; 2] {
+    const IN_FLIGHT: usize = 100;
+    let [mut bare, mut durable] = [Kind::Bare, Kind::Durable]
+        .map(|kind| move || with_client(bench, url, kind, IN_FLIGHT, ours::Client::launch_long));
+    let mut wire = || limit(bench, url, raw::Kind::WireTasks, IN_FLIGHT);
+    let names = ["100 in flight of 30 steps", "100 in flight of 30 steps, SQLite (the limit commits nothing)"];
+    let cases = bench.cases([&mut bare, &mut durable], &mut wire);
+    let [bare, durable] = cases;
+    [(names[0], bare), (names[1], durable)].map(|(name, case)| Row::new("W3", name, "launches/s", "", case))
 }
 
 /// W6: a process elsewhere is asked how it stands.

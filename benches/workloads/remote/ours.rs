@@ -12,6 +12,7 @@ use procession::store::SqliteStore;
 
 use super::worker::{Worker, ready};
 use crate::measure::Bench;
+use crate::w2::SHORT;
 
 /// One step, as the process that plumpy is measured with.
 #[process]
@@ -31,6 +32,40 @@ outline! { Add {
 impl Add {
     fn add(&mut self, cx: &mut Cx<Self>) -> u64 {
         cx.inputs().a + cx.inputs().b
+    }
+}
+
+/// Adds one in every step, and ends with the last.
+#[process]
+#[derive(Default)]
+pub(crate) struct Long {
+    sum: u64,
+    steps: u64,
+}
+
+spec! { Long {
+    input a: u64;
+    output sum: u64;
+}}
+
+outline! { Long {
+    while_(more) { add }
+    end => sum;
+}}
+
+impl Long {
+    fn more(&self) -> bool {
+        self.steps + 1 < SHORT
+    }
+
+    fn add(&mut self) {
+        self.steps += 1;
+        self.sum += 1;
+    }
+
+    fn end(&mut self, cx: &mut Cx<Self>) -> u64 {
+        self.add();
+        cx.inputs().a + self.sum
     }
 }
 
@@ -103,7 +138,7 @@ pub(crate) async fn serve(url: &str, kind: Kind, file: &Path) {
     } else {
         Runtime::volatile()
     };
-    let builder = builder.register::<Add>().register::<Rest>();
+    let builder = builder.register::<Add>().register::<Long>().register::<Rest>();
     let builder = if kind.is_controlled() { builder.communicator(Arc::clone(&communicator)) } else { builder };
     let runtime = builder.build().await.expect("a runtime");
     let launcher = ProcessLauncher::new(&runtime, Arc::clone(&communicator));
@@ -136,6 +171,12 @@ impl Client {
     pub(crate) async fn launch(self: Arc<Self>, number: u64) {
         let outputs = self.controller.launch(Add::inputs().a(number)).await.expect("a result");
         assert_eq!(outputs.sum, number + 1);
+    }
+
+    /// The same with a process of many steps.
+    pub(crate) async fn launch_long(self: Arc<Self>, number: u64) {
+        let outputs = self.controller.launch(Long::inputs().a(number)).await.expect("a result");
+        assert_eq!(outputs.sum, number + SHORT);
     }
 
     /// Asks a process how it stands.

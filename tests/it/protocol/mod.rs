@@ -1,13 +1,13 @@
 //! The protocol by which workers share a store, as a model of which every state is looked at.
 //!
-//! What is modelled is the contract of [`Store`](procession::Store), sentences 1 to 9 and 18 to 23, and what a worker does
+//! What is modelled is the contract of [`Store`](procession::Store), sentences 1 to 9 and 18 to 25, and what a worker does
 //! with it. A parent creates its children, waits for them and ends; the first child waits for a client's request. Each
 //! end writes a message into the outbox, which workers send and receive. Workers are killed, their leases lapse while
 //! they go on, they are told to end, and the answers to their calls are lost.
 //!
 //! A worker that is stopped by a signal is one that does nothing for a while, which the search tries anyway. A message
 //! is delivered twice where its sender dies before it has marked the row, its receiver before it has acknowledged, or two
-//! send or receive it at once. The reconciler is whoever claims what an ended epoch owned, and sends what is unsent.
+//! send or receive it at once. The reconciler is whoever claims what an ended epoch owned, and takes over what it has not sent.
 //!
 //! The search is our own. What matters most is that from each state on all comes to an end once the faults cease. The
 //! checker `stateright` 0.31 says of its `eventually` that it is not right where ways meet again or go round, keeps no
@@ -105,6 +105,8 @@ fn every_mistake_in_the_protocol_is_found() {
         (Protocol::RequestTakenFirst, lost, Broken::NothingStuck),
         (Protocol::AcknowledgedFirst, lost, Broken::NothingStuck),
         (Protocol::MarkedFirst, lost, Broken::NothingStuck),
+        (Protocol::TakenFromLiving, NONE, Broken::OneSender),
+        (Protocol::NotTakenOver, lost, Broken::NothingStuck),
         (Protocol::SentBeforeCommit, NONE, Broken::ReceivedIsStored),
         (Protocol::NotDeduplicated, NONE, Broken::ReceivedOnce),
     ];

@@ -36,7 +36,12 @@ pub(super) enum Move {
     Leave {
         worker: usize,
     },
-    /// A message is taken from the outbox, as a worker or the reconciler does: the first half, and the second.
+    /// A message that nobody sends is a worker's from now on.
+    TakeOver {
+        worker: usize,
+        message: usize,
+    },
+    /// A worker sends a message of its own: the first half, and the second.
     Send {
         worker: usize,
         message: usize,
@@ -162,8 +167,11 @@ impl<const W: usize, const P: usize> State<W, P> {
                 for (message, place) in self.messages.iter().enumerate() {
                     let early = scope.protocol == Protocol::SentBeforeCommit
                         && worker.held[message] == Held::Ran(last_step(message));
-                    if live && place.row == Outbox::Unsent || early && !place.on_the_wire {
+                    let own = live && place.row == Outbox::Unsent && place.sender == Owner::Epoch(self.epoch(number));
+                    if own || early && !place.on_the_wire {
                         moves.push(Move::Send { worker: number, message });
+                    } else if live && self.is_unsent(scope.protocol, message) {
+                        moves.push(Move::TakeOver { worker: number, message });
                     }
                     if place.on_the_wire {
                         moves.push(Move::Receive { worker: number, message });
@@ -237,6 +245,7 @@ impl<const W: usize, const P: usize> State<W, P> {
                 self.release(self.epoch(worker));
                 self.stop(worker);
             }
+            Move::TakeOver { worker, message } => self.messages[message].sender = Owner::Epoch(self.epoch(worker)),
             Move::Send { worker, message } => self.send(worker, message, scope.protocol),
             Move::Receive { worker, message } => self.receive(worker, message, scope.protocol),
             Move::FinishHand { worker } => self.finish_hand(worker, scope.protocol),
@@ -372,7 +381,7 @@ impl<const W: usize, const P: usize> State<W, P> {
             return;
         }
         if protocol == Protocol::MarkedFirst {
-            place.row = Outbox::Sent;
+            (place.row, place.sender) = (Outbox::Sent, Owner::Nobody);
         } else {
             place.on_the_wire = true;
         }
@@ -394,7 +403,10 @@ impl<const W: usize, const P: usize> State<W, P> {
             Hand::Sending(message) if protocol == Protocol::MarkedFirst => {
                 self.messages[usize::from(message)].on_the_wire = true;
             }
-            Hand::Sending(message) => self.messages[usize::from(message)].row = Outbox::Sent,
+            Hand::Sending(message) => {
+                let place = &mut self.messages[usize::from(message)];
+                (place.row, place.sender) = (Outbox::Sent, Owner::Nobody);
+            }
             Hand::Receiving(message) if protocol == Protocol::AcknowledgedFirst => {
                 self.handle(protocol, usize::from(message));
             }
@@ -409,6 +421,12 @@ impl<const W: usize, const P: usize> State<W, P> {
                 holders.filter(|worker| worker.epoch.is_some_and(|epoch| self.accepts(protocol, epoch, process)));
             if accepted.count() > 1 {
                 self.breaks(Property::OneOwner);
+            }
+            let sending = Hand::Sending(u8::try_from(process).unwrap());
+            let senders = self.workers.iter().filter(|worker| worker.hand == sending);
+            let live = senders.filter(|worker| worker.epoch.is_some_and(|epoch| self.leases.live(epoch)));
+            if live.count() > 1 {
+                self.breaks(Property::OneSender);
             }
         }
     }

@@ -17,6 +17,8 @@ pub(super) enum Property {
     RunsAgainForLoss,
     /// Nothing counts as an attempt, and so nothing is parked, but for lost owners.
     AttemptIsLoss,
+    /// Of each message there is one worker at most that sends it and may write.
+    OneSender,
     /// A message is received only if what it tells is in the store.
     ReceivedIsStored,
     /// A message is received once.
@@ -67,6 +69,10 @@ pub(super) enum Protocol {
     AcknowledgedFirst,
     /// The outbox row is marked, and then its message sent.
     MarkedFirst,
+    /// A message is taken over while its sender may write.
+    TakenFromLiving,
+    /// A message whose sender is lost is nobody's.
+    NotTakenOver,
     /// A message is sent when its step has run.
     SentBeforeCommit,
     /// A receiver does not look whether it knows the message.

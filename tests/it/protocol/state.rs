@@ -77,6 +77,8 @@ pub(super) struct Worker<const P: usize> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Message {
     pub(super) row: Outbox,
+    /// Who wrote it, or took it over; nobody once it is sent.
+    pub(super) sender: Owner,
     /// Copies that nobody has acknowledged; two of one message are as one that is delivered twice.
     pub(super) on_the_wire: bool,
     /// How often its receiver did what it says.
@@ -189,7 +191,7 @@ impl<const W: usize, const P: usize> State<W, P> {
         let mut state = Self {
             workers: [down; W],
             rows: [absent; P],
-            messages: [Message { row: Outbox::NotWritten, on_the_wire: false, handled: 0 }; P],
+            messages: [Message { row: Outbox::NotWritten, sender: Owner::Nobody, on_the_wire: false, handled: 0 }; P],
             request: Request::NotFiled,
             leases: Leases::default(),
             late: None,
@@ -220,14 +222,16 @@ impl<const W: usize, const P: usize> State<W, P> {
             let late = self.late.is_some_and(|write| write.epoch == epoch);
             late || self.workers.iter().any(|worker| worker.epoch == Some(epoch))
         };
-        for row in &mut self.rows {
-            if matches!(row.owner, Owner::Epoch(epoch) if !self.leases.live(epoch) && !refers(epoch)) {
-                row.owner = Owner::Lost;
+        let senders = self.messages.iter_mut().map(|message| &mut message.sender);
+        for owner in self.rows.iter_mut().map(|row| &mut row.owner).chain(senders) {
+            if matches!(*owner, Owner::Epoch(epoch) if !self.leases.live(epoch) && !refers(epoch)) {
+                *owner = Owner::Lost;
             }
         }
         let writers = self.workers.iter_mut().filter_map(|worker| worker.epoch.as_mut());
         let late = self.late.as_mut().map(|write| &mut write.epoch);
-        let owners = self.rows.iter_mut().filter_map(|row| match &mut row.owner {
+        let senders = self.messages.iter_mut().map(|message| &mut message.sender);
+        let owners = self.rows.iter_mut().map(|row| &mut row.owner).chain(senders).filter_map(|owner| match owner {
             Owner::Epoch(epoch) => Some(epoch),
             Owner::Nobody | Owner::Lost => None,
         });

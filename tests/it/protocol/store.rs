@@ -1,7 +1,7 @@
 //! What the store does, each call as one.
 
 use super::property::{Property, Protocol, Scope};
-use super::state::{Epoch, Outbox, Owner, Request, State, Status, Write};
+use super::state::{Epoch, Message, Outbox, Owner, Request, State, Status, Write};
 
 /// The parent of all others, which waits for them after its first step.
 pub(super) const PARENT: usize = 0;
@@ -72,7 +72,7 @@ impl<const W: usize, const P: usize> State<W, P> {
             self.request = Request::Applied;
         }
         if ends {
-            self.messages[process].row = Outbox::Unsent;
+            (self.messages[process].row, self.messages[process].sender) = (Outbox::Unsent, Owner::Epoch(epoch));
         }
         let row = &mut self.rows[process];
         row.status = if ends { Status::Ended } else { Status::Waiting };
@@ -137,6 +137,16 @@ impl<const W: usize, const P: usize> State<W, P> {
         for row in self.rows.iter_mut().filter(|row| row.owner == Owner::Epoch(epoch)) {
             row.owner = Owner::Nobody;
         }
+    }
+
+    /// Whether a message is given to whoever asks what nobody sends.
+    pub(super) fn is_unsent(&self, protocol: Protocol, message: usize) -> bool {
+        let Message { row, sender, .. } = self.messages[message];
+        let sent = match sender {
+            Owner::Nobody | Owner::Lost => false,
+            Owner::Epoch(epoch) => protocol != Protocol::TakenFromLiving && self.leases.live(epoch),
+        };
+        row == Outbox::Unsent && !sent && protocol != Protocol::NotTakenOver
     }
 
     /// What a receiver does with a message.
