@@ -7,6 +7,7 @@ mod caught;
 mod commit;
 mod drive;
 mod elsewhere;
+mod ends;
 mod entry;
 mod error;
 mod handle;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::RunError;
+use super::ends;
 use super::lease::Lease;
 use super::shared::Shared;
 use crate::limits;
@@ -97,6 +98,8 @@ pub(crate) struct Sharing {
     slots: usize,
     /// A slot is free, or something was lost.
     stir: Notify,
+    /// Something came about in the store.
+    pub(super) news: Notify,
     /// Processes that cannot go on here; others may try.
     lost: Mutex<Vec<ProcessId>>,
     /// Processes that were claimed while something was left of them from before; they go on when that has gone.
@@ -107,7 +110,8 @@ pub(crate) struct Sharing {
 impl Sharing {
     pub(super) fn new(options: WorkerOptions, slots: usize) -> Self {
         let lease = Arc::new(Lease::new(options.lease));
-        Self { options, slots, stir: Notify::new(), lost: Mutex::default(), awaited: Mutex::default(), lease }
+        let (stir, news) = (Notify::new(), Notify::new());
+        Self { options, slots, stir, news, lost: Mutex::default(), awaited: Mutex::default(), lease }
     }
 
     pub(super) fn join<'a>(&self, store: &'a Arc<dyn Store>) -> impl Future<Output = StoreResult<Epoch>> + 'a {
@@ -147,6 +151,7 @@ pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<()> {
     let keeper = Arc::downgrade(shared);
     std::thread::Builder::new().name("procession-lease".to_owned()).spawn(move || runtime.block_on(keep(&keeper)))?;
     tokio::spawn(claim(Arc::clone(shared)));
+    tokio::spawn(ends::run(Arc::clone(shared)));
     Ok(())
 }
 
@@ -244,7 +249,7 @@ async fn claim(shared: Arc<Shared>) {
         };
         tokio::select! {
             () = shared.closed() => return,
-            () = work => {}
+            () = work => sharing.news.notify_one(),
             () = sharing.stir.notified() => {}
             () = tokio::time::sleep(limits::CLAIM_POLL) => {}
         }
@@ -263,7 +268,6 @@ async fn claim_some(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Shar
         }
         return Err(error.into());
     }
-    shared.look_for_ends().await?;
     let room = shared.room().min(limits::CLAIM);
     if room == 0 {
         return Ok(false);
