@@ -107,7 +107,7 @@ impl Ledger {
             0 => tokio::task::yield_now().await,
             takes => tokio::time::sleep(Duration::from_millis(takes)).await,
         }
-        if cx.inputs().waits > 0 && self.booked % 4 == 0 && self.booked < cx.inputs().steps {
+        if cx.inputs().waits > 0 && self.booked.is_multiple_of(4) && self.booked < cx.inputs().steps {
             cx.sleep(Duration::from_millis(cx.inputs().waits));
         }
         cx.resource::<Effects>().append(cx.pid(), self.booked, &cx.key())?;

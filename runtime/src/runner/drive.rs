@@ -78,7 +78,9 @@ impl<'a> Driver<'a> {
                     match (&error, &shared.sharing) {
                         // The rows of those stay for the worker that goes on with it.
                         (RunError::Store(_), Some(_)) if !shared.is_closing() => {
-                            later.into_iter().for_each(|mail| shared.pass_mail_on(entry.pid(), mail));
+                            for mail in later {
+                                shared.pass_mail_on(entry.pid(), mail);
+                            }
                         }
                         _ => later.into_iter().for_each(|mail| mail.answer(Err(error.clone()))),
                     }

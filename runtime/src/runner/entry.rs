@@ -180,6 +180,7 @@ pub(crate) struct View {
     pub(crate) status: Option<Box<str>>,
 }
 
+#[allow(clippy::struct_excessive_bools)] // Each is set by another, for a reason of its own.
 pub(crate) struct Inner {
     /// At rest; none while a driver has it, or while it is in the store alone.
     pub(crate) resident: Option<Box<Resident>>,

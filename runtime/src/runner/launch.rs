@@ -313,6 +313,7 @@ fn create_volatile(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunError
 async fn create_stored(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunError> {
     let Some(store) = shared.store() else { return Err(RunError::NoStore) };
     let New { process, pid, .. } = &new;
+    shared.joined().await;
     let mut live = new.live(shared)?;
     let mut begun = new.may_begin_at_once(shared, live.as_mut());
     // What is chosen is stored with it, so that it is not chosen again.

@@ -71,6 +71,7 @@ impl Lease {
 
     /// The worker is to give it up: what it has in the store, and what it knows of that, may be two things.
     pub(super) fn doubt(&self) {
+        self.end();
         self.doubt.notify_one();
     }
 
@@ -81,6 +82,21 @@ impl Lease {
 }
 
 impl Shared {
+    /// Waits while this worker is about to join anew, but not for ever: what it would write meanwhile is refused.
+    pub(super) async fn joined(&self) {
+        let Some(sharing) = &self.sharing else { return };
+        let held = async {
+            while !sharing.lease.holds() {
+                sharing.lease.news().await;
+            }
+        };
+        tokio::select! {
+            () = held => {}
+            () = self.closed() => {}
+            () = tokio::time::sleep(sharing.lease.lasts()) => {}
+        }
+    }
+
     /// After a write that failed: where nobody knows whether it was done, the worker gives up its epoch. What it may have been given in
     /// the store, and does not know of, nobody would go on with; and what is on its way must not arrive after what follows.
     pub(super) fn doubt(&self, error: &StoreError) {

@@ -8,6 +8,7 @@ mod commit;
 mod drain;
 mod drive;
 mod elsewhere;
+mod ends;
 mod entry;
 mod error;
 mod handle;

@@ -278,7 +278,7 @@ impl Shared {
     }
 
     /// Wakes a parent at rest only if nothing is left to wait for: many children end one by one.
-    fn wake_if_ready(self: &Arc<Self>, entry: &Arc<Entry>) {
+    pub(super) fn wake_if_ready(self: &Arc<Self>, entry: &Arc<Entry>) {
         let waits = entry.lock().resident.as_mut().is_some_and(|resident| !resident.is_ready());
         if !waits {
             self.wake_entry(entry);
@@ -555,22 +555,9 @@ impl Shared {
         }
     }
 
-    /// Looks whether processes of other workers have ended for which something waits here.
-    pub(crate) async fn look_for_ends(self: &Arc<Self>) -> Result<(), RunError> {
-        let Some(store) = self.store() else { return Ok(()) };
-        let watched: Vec<_> = lock(&self.watchers).keys().cloned().collect();
-        for pid in watched {
-            if self.entry(&pid).is_none()
-                && let Some(end) = store.termination(&pid).await?
-            {
-                self.fill_watchers(&pid, &Ok(end));
-                let parent = store.load(&pid).await?.and_then(|record| record.parent);
-                if let Some(parent) = parent.and_then(|parent| self.entry(&parent)) {
-                    self.wake_if_ready(&parent);
-                }
-            }
-        }
-        Ok(())
+    /// The processes for whose ends something waits beside their own entries.
+    pub(super) fn watched(&self) -> Vec<ProcessId> {
+        lock(&self.watchers).keys().cloned().collect()
     }
 
     /// Tells all who wait that nothing more will come.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::RunError;
+use super::ends;
 use super::health::Tally;
 use super::lease::Lease;
 use super::mending::{self, Mending};
@@ -100,6 +101,8 @@ pub(crate) struct Sharing {
     slots: usize,
     /// A slot is free, or something was lost.
     stir: Notify,
+    /// Something came about in the store.
+    pub(super) news: Notify,
     /// Processes that cannot go on here; others may try.
     lost: Mutex<Vec<ProcessId>>,
     /// Processes that were claimed while something was left of them from before; they go on when that has gone.
@@ -118,6 +121,7 @@ impl Sharing {
             options,
             slots,
             stir: Notify::new(),
+            news: Notify::new(),
             lost: Mutex::default(),
             awaited: Mutex::default(),
             rested: Notify::new(),
@@ -177,6 +181,7 @@ pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<()> {
     let keeper = Arc::downgrade(shared);
     std::thread::Builder::new().name("procession-lease".to_owned()).spawn(move || runtime.block_on(keep(&keeper)))?;
     tokio::spawn(claim(Arc::clone(shared)));
+    tokio::spawn(ends::run(Arc::clone(shared)));
     Ok(())
 }
 
@@ -279,7 +284,7 @@ async fn claim(shared: Arc<Shared>) {
         };
         tokio::select! {
             () = shared.closed() => return,
-            () = work => {}
+            () = work => sharing.news.notify_one(),
             () = sharing.stir.notified() => {}
             () = tokio::time::sleep(sharing.poison.next()) => {}
         }
@@ -301,7 +306,6 @@ async fn claim_some(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Shar
     if give_up_due(store, sharing).await {
         tokio::time::sleep(limits::OTHERS_FIRST).await;
     }
-    shared.look_for_ends().await?;
     let room = shared.room().min(limits::CLAIM);
     if room == 0 {
         return Ok(false);

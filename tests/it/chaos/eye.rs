@@ -53,9 +53,4 @@ impl Eye {
     pub(crate) async fn number(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> i64 {
         self.rows(sql, parameters).await[0].get(0)
     }
-
-    /// Processes that have not ended.
-    pub(crate) async fn unfinished(&self) -> i64 {
-        self.number("SELECT count(*) FROM checkpoint WHERE ended IS NULL", &[]).await
-    }
 }

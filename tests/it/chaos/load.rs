@@ -52,11 +52,6 @@ impl Order {
         }
     }
 
-    /// One that is long at work.
-    pub(crate) fn long(index: usize, steps: u64, takes: u64) -> Self {
-        Self { steps, takes, waits: 0, children: 0, ..Self::any(index, &mut Random::new(1)) }
-    }
-
     /// One that waits most of its time.
     pub(crate) fn waiting(index: usize, steps: u64, waits: u64) -> Self {
         Self { steps, waits, takes: 0, children: 0, ..Self::any(index, &mut Random::new(1)) }

@@ -72,10 +72,6 @@ impl Scene {
         self.start.effects.clone()
     }
 
-    pub(crate) fn effects_length(&self) -> u64 {
-        std::fs::metadata(&self.start.effects).map_or(0, |file| file.len())
-    }
-
     /// Starts what is due; fails where a worker has ended by itself.
     pub(crate) fn tend(&mut self) {
         for place in &mut self.places {

@@ -104,7 +104,7 @@ impl Worker {
     pub(crate) fn refused(&self) -> u64 {
         let lines = self.said();
         let told = lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        told.filter_map(|line| line["refused"].as_u64()).last().unwrap_or_default()
+        told.filter_map(|line| line["refused"].as_u64()).next_back().unwrap_or_default()
     }
 
     /// Sends a signal: `KILL`, `STOP`, `CONT`, `TERM`.

@@ -12,6 +12,7 @@ on_each_store! {
     what_is_asked_of_a_process_elsewhere_is_answered_when_it_is_done,
     what_is_asked_of_a_process_that_nobody_has_waits_for_a_worker,
     a_request_to_a_process_of_another_worker_is_not_discarded,
+    who_waits_for_a_process_elsewhere_is_told_when_the_runtime_closes,
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -83,4 +84,14 @@ async fn a_request_to_a_process_of_another_worker_is_not_discarded(team: Team) {
     assert_eq!(left.iter().map(|row| row.id).collect::<Vec<_>>(), [id]);
     store.discard_requests(one, vec![id]).await.unwrap();
     assert_eq!(store.requests(None).await.unwrap(), []);
+}
+
+async fn who_waits_for_a_process_elsewhere_is_told_when_the_runtime_closes(team: Team) {
+    let nothing = WorkerOptions::new().queues(["of nobody"]).lease(LEASE);
+    let client = team.worker().await.worker(nothing).build().await.unwrap();
+    let run = client.launch(Counted::inputs()).anywhere().await.unwrap();
+    let (outcome, asked, closed) = tokio::join!(within(run.outcome()), within(run.kill("why")), client.shutdown());
+    closed.unwrap();
+    assert!(matches!(outcome, Err(RunError::Closed)), "{outcome:?}");
+    assert!(matches!(asked, Err(RunError::Closed)), "{asked:?}");
 }

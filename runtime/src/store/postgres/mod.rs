@@ -182,13 +182,11 @@ impl PostgresStore {
     async fn fenced(&self, operation: &'static str, sql: &str, params: server::Params<'_>) -> StoreResult<()> {
         let row = self.server.row(operation, sql, params).await?;
         let holds = row.map(|row| get::<Option<bool>>(&row, 0)).transpose();
-        match holds.map_err(|fault| self.server.error(operation, fault))?.flatten() {
-            Some(true) => Ok(()),
-            _ => {
-                self.server.count(StoreErrorKind::Stale);
-                Err(self.server.error(operation, StoreErrorKind::Stale.into()))
-            }
+        if holds.map_err(|fault| self.server.error(operation, fault))?.flatten() == Some(true) {
+            return Ok(());
         }
+        self.server.count(StoreErrorKind::Stale);
+        Err(self.server.error(operation, StoreErrorKind::Stale.into()))
     }
 }
 

@@ -1,0 +1,44 @@
+//! Looks in the store whether processes of other workers have ended for which something waits here.
+
+use std::sync::Arc;
+
+use super::RunError;
+use super::shared::Shared;
+use crate::limits;
+
+/// Looks until the runtime closes: beside the claims, which do not wait for it where much is waited for.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let Some(sharing) = &shared.sharing else { return };
+    loop {
+        if let Err(error) = look(&shared).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "it cannot be seen what has ended elsewhere");
+        }
+        tokio::select! {
+            () = shared.closed() => break,
+            () = sharing.news.notified() => {}
+            () = tokio::time::sleep(limits::CLAIM_POLL) => {}
+        }
+    }
+    // Who waits would wait for ever.
+    for pid in shared.watched() {
+        if shared.entry(&pid).is_none() {
+            shared.fill_watchers(&pid, &Err(RunError::Closed));
+        }
+    }
+}
+
+async fn look(shared: &Arc<Shared>) -> Result<(), RunError> {
+    let Some(store) = shared.store() else { return Ok(()) };
+    for pid in shared.watched() {
+        if shared.entry(&pid).is_none()
+            && let Some(end) = store.termination(&pid).await?
+        {
+            shared.fill_watchers(&pid, &Ok(end));
+            let parent = store.load(&pid).await?.and_then(|record| record.parent);
+            if let Some(parent) = parent.and_then(|parent| shared.entry(&parent)) {
+                shared.wake_if_ready(&parent);
+            }
+        }
+    }
+    Ok(())
+}
