@@ -39,6 +39,10 @@ pub mod communicating {}
 pub mod storing {}
 
 #[cfg(doc)]
+#[doc = include_str!("../docs/workers.md")]
+pub mod working {}
+
+#[cfg(doc)]
 #[doc = include_str!("../docs/parity.md")]
 pub mod parity {}
 

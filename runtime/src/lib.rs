@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod communicator;
 pub mod controller;
+pub mod doctor;
 pub mod launcher;
 pub mod limits;
 pub mod listener;
@@ -26,6 +27,6 @@ pub mod __private;
 pub use controller::{ControlError, RemoteProcessController, blocking};
 pub use process::{Child, Cx, Next, Outcome, Process, ProcessId, ProcessState};
 pub use runner::{
-    AnyHandle, Handle, Launching, LaunchingByName, Mending, RunError, Runtime, RuntimeBuilder, Status, WorkerOptions,
-    current,
+    Answers, AnyHandle, Counted, Handle, Health, Launching, LaunchingByName, LeaseHealth, Mending, RunError, Runtime,
+    RuntimeBuilder, Status, WorkerOptions, current,
 };

@@ -211,6 +211,22 @@ pub const ATTEMPTS: u32 = 5;
 /// Workers that a process was lost with, without a boundary since, from which on it is run apart from others of this kind:
 /// once is chance.
 pub const SUSPECT: u32 = 2;
+/// How long a worker keeps a process that it cannot load, before it leaves it to others; doubled with each attempt.
+pub const LOAD_AGAIN: Duration = Duration::from_millis(100);
+/// The longest such pause: by then a new version of the program may have been started.
+pub const LOAD_AGAIN_MOST: Duration = Duration::from_secs(10);
+/// How long a worker lets others go first after it left a process to them: as long as they take to hear of it and to claim it.
+pub const OTHERS_FIRST: Duration = Duration::from_millis(50);
+/// Processes that a worker keeps for such a pause: a program that lacks a type meets many of them at once.
+pub const FAILED: usize = 1_000;
+/// How long a question for a worker's health may take: whoever asks does so every few seconds, and gives up after some.
+pub const HEALTH: Duration = Duration::from_secs(1);
+/// How long a process that can go on may take to its next boundary before it is looked at as stuck: most steps take less.
+pub const STUCK: Duration = Duration::from_secs(3600);
+/// Findings of each kind that a diagnosis has in memory: enough to see what is wrong; all of them are counted.
+pub const FINDINGS: usize = 100;
+/// How long a repair has the store as one worker among others.
+pub const REPAIR: Duration = Duration::from_secs(60);
 /// The largest message that a boundary sends, in bytes: what goes over a broker in one piece.
 pub const MESSAGE_BYTES: usize = 1 << 20;
 /// Messages of one boundary, or of one creation: a state that is left and entered is one or two.

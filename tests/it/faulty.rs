@@ -21,6 +21,8 @@ use super::support::{Gate, World};
 pub(crate) struct Faulty {
     inner: Arc<dyn Store>,
     pub(crate) full: AtomicBool,
+    /// Whether questions for ends are never answered.
+    pub(crate) silent: AtomicBool,
     /// How many commits still succeed.
     pub(crate) commits: AtomicU64,
     /// The call whose next answer is lost: it is done, and nobody is told.
@@ -48,6 +50,7 @@ impl Faulty {
         Arc::new(Self {
             inner,
             full: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
             commits: AtomicU64::new(commits),
             lost: Mutex::default(),
             damaged: Mutex::default(),
@@ -107,6 +110,9 @@ impl Store for Faulty {
         self.inner.find(key)
     }
     fn termination<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Option<Termination>>> {
+        if self.silent.load(Ordering::SeqCst) {
+            return Box::pin(std::future::pending());
+        }
         self.inner.termination(pid)
     }
     fn unfinished(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {

@@ -19,6 +19,8 @@ mod control;
 mod controller;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
+mod doctor;
+mod drain;
 mod expose;
 #[cfg(all(unix, feature = "amqp", feature = "sqlite"))]
 mod faults;
@@ -28,6 +30,7 @@ mod flow;
 mod forward;
 #[cfg(feature = "sqlite")]
 mod golden;
+mod health;
 mod hooks;
 mod inputs;
 #[cfg(all(unix, feature = "amqp", feature = "sqlite"))]
@@ -43,6 +46,7 @@ mod outcome;
 mod parity;
 #[cfg(feature = "sqlite")]
 mod points;
+mod poison;
 mod ports;
 mod position;
 #[cfg(all(unix, feature = "postgres"))]
@@ -57,12 +61,15 @@ mod remote;
 mod resume;
 mod robust;
 mod schema;
+mod sequences;
 #[cfg(feature = "sqlite")]
 mod shared_file;
 mod snapshots;
 mod spec;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(all(unix, feature = "sqlite"))]
+mod sqlite_sharing;
 mod states;
 mod store;
 mod support;

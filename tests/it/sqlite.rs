@@ -15,13 +15,13 @@ use procession::{ProcessId, ProcessState};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-fn folder() -> (TempDir, PathBuf) {
+pub(super) fn folder() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("store.db");
     (folder, file)
 }
 
-fn process(pid: impl Into<ProcessId>) -> NewProcess {
+pub(super) fn process(pid: impl Into<ProcessId>) -> NewProcess {
     NewProcess {
         pid: pid.into(),
         key: None,
@@ -40,7 +40,7 @@ fn process(pid: impl Into<ProcessId>) -> NewProcess {
     }
 }
 
-fn boundary(pid: &ProcessId, epoch: Epoch, context: String) -> Commit {
+pub(super) fn boundary(pid: &ProcessId, epoch: Epoch, context: String) -> Commit {
     let running = ProcessState::Running;
     let commit = Commit::new(pid.clone(), epoch, Timestamp::from_millis(2), running, running);
     Commit { context: Some(context), transition: Some("step"), ..commit }

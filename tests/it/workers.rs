@@ -20,12 +20,12 @@ use super::support::{Gate, World, eventually};
 const LEASE: Duration = Duration::from_millis(600);
 
 /// Which step of which process ran how often.
-type Tally = Arc<Mutex<HashMap<(String, u32), u32>>>;
+pub(crate) type Tally = Arc<Mutex<HashMap<(String, u32), u32>>>;
 
 /// Counts each of its steps outside of itself.
 #[process(name = "it::Counted", needs(Tally, Gate))]
 #[derive(Default)]
-struct Counted {
+pub(crate) struct Counted {
     round: u32,
 }
 
@@ -59,32 +59,32 @@ impl Counted {
 }
 
 /// Where workers meet.
-enum Place {
+pub(crate) enum Place {
     Memory,
     #[cfg(all(unix, feature = "postgres"))]
     Postgres(String),
 }
 
-struct Team {
-    world: World,
+pub(crate) struct Team {
+    pub(crate) world: World,
     tally: Tally,
-    place: Place,
+    pub(crate) place: Place,
 }
 
 impl Team {
-    fn in_memory() -> Self {
+    pub(crate) fn in_memory() -> Self {
         Self { world: World::new(), tally: Tally::default(), place: Place::Memory }
     }
 
     #[cfg(all(unix, feature = "postgres"))]
-    async fn on_postgres() -> Self {
+    pub(crate) async fn on_postgres() -> Self {
         let schema = crate::postgres::Postgres::schema();
         let world = World { store: postgres(&schema).await, ..World::new() };
         Self { world, tally: Tally::default(), place: Place::Postgres(schema) }
     }
 
     /// The store, as another worker has opened it.
-    async fn store(&self) -> Arc<dyn Store> {
+    pub(crate) async fn store(&self) -> Arc<dyn Store> {
         match &self.place {
             Place::Memory => Arc::clone(&self.world.store),
             #[cfg(all(unix, feature = "postgres"))]
@@ -92,28 +92,33 @@ impl Team {
         }
     }
 
-    async fn worker(&self) -> RuntimeBuilder {
+    pub(crate) async fn worker(&self) -> RuntimeBuilder {
         self.worker_on(self.store().await)
     }
 
-    fn worker_on(&self, store: Arc<dyn Store>) -> RuntimeBuilder {
+    pub(crate) fn worker_on(&self, store: Arc<dyn Store>) -> RuntimeBuilder {
         let builder = Runtime::builder().shared_store(store).worker(WorkerOptions::new().lease(LEASE));
         let builder = builder.resource(self.tally.clone()).resource(self.world.gate.clone());
         builder.register::<Counted>().register::<Tree>().register::<Leaf>()
     }
 
     /// How often steps ran that ran more than once.
-    fn repeated(&self) -> usize {
+    pub(crate) fn repeated(&self) -> usize {
         self.tally.lock().unwrap().values().filter(|runs| **runs > 1).count()
     }
 }
 
 #[cfg(all(unix, feature = "postgres"))]
 async fn postgres(schema: &str) -> Arc<dyn Store> {
+    postgres_at(&crate::postgres::Postgres::shared().url(), schema).await
+}
+
+#[cfg(all(unix, feature = "postgres"))]
+pub(crate) async fn postgres_at(url: &str, schema: &str) -> Arc<dyn Store> {
     use procession::store::{PostgresOptions, PostgresStore};
 
     let options = PostgresOptions::new().with_schema(schema).with_connections(4);
-    Arc::new(PostgresStore::connect(&crate::postgres::Postgres::shared().url(), options).await.unwrap())
+    Arc::new(PostgresStore::connect(url, options).await.unwrap())
 }
 
 /// Runs tests on each store that workers can share.
@@ -140,7 +145,7 @@ macro_rules! on_each_store {
     };
 }
 
-use on_each_store;
+pub(crate) use on_each_store;
 
 on_each_store! {
     processes_for_anyone_run_once_each_in_some_worker,
@@ -171,7 +176,11 @@ async fn what_a_worker_hands_over_goes_on_in_another_at_once(team: Team) {
     let run = one.launch(Counted::inputs().gated(true)).await.unwrap();
     let pid = run.pid().clone();
     team.world.gate.reached().await;
-    let leaving = tokio::spawn(async move { one.shutdown().await });
+    let leaving = tokio::spawn({
+        let one = one.clone();
+        async move { one.shutdown().await }
+    });
+    eventually(|| async { one.health().await.closing }).await;
     team.world.gate.open(1);
     leaving.await.unwrap().unwrap();
     let other = team.worker().await.build().await.unwrap();

@@ -155,6 +155,11 @@ pub trait Communicator: fmt::Debug + Send + Sync + 'static {
     /// Whether it was closed.
     fn is_closed(&self) -> bool;
 
+    /// Whether it can send and receive at this moment. One that is not is on its way to be again, unless it was closed.
+    fn is_connected(&self) -> bool {
+        !self.is_closed()
+    }
+
     /// Ends when it is closed.
     fn closed(&self) -> BoxFuture<'_, ()>;
 }

@@ -47,6 +47,9 @@ impl Driver<'_> {
                 }
             };
             committing.await.map_err(RunError::from)?;
+            if let Some(sharing) = &self.shared.sharing {
+                sharing.bounded(self.entry.pid());
+            }
         }
         self.resident.committed = to;
         self.applied.clear();

@@ -102,7 +102,11 @@ impl<'a> Driver<'a> {
         if !matches!(error, RunError::Closed) {
             tracing::error!(pid = %entry.pid(), error = error as &dyn std::error::Error, "process suspended");
         }
-        if let Some(sharing) = shared.sharing.as_ref().filter(|_| !shared.is_closing())
+        let sharing = shared.sharing.as_ref().filter(|_| !shared.is_closing());
+        if sharing.is_some_and(|sharing| shared.give_up(sharing, entry, error)) {
+            return;
+        }
+        if let Some(sharing) = sharing
             && let RunError::Store(failed) = error
         {
             shared.pass_on(entry);

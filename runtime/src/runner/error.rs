@@ -50,6 +50,15 @@ pub enum RunError {
         /// Why.
         reason: String,
     },
+    /// The process cannot be loaded by this worker, and is left to others: another may have the version of the program that it needs.
+    /// After [`attempts`](crate::WorkerOptions::attempts) it is parked.
+    #[error("process {pid} cannot be loaded here: {reason}")]
+    Unloadable {
+        /// The process.
+        pid: ProcessId,
+        /// Why.
+        reason: String,
+    },
     /// The process has no snapshot of the tag.
     #[error("process {pid} has no snapshot `{tag}`{}", near.as_ref().map(|near| format!("; the nearest is `{near}`")).unwrap_or_default())]
     NoSnapshot {

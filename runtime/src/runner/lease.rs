@@ -54,6 +54,11 @@ impl Lease {
         self.begun.elapsed().as_micros() < u128::from(self.until.load(Ordering::Acquire))
     }
 
+    /// How long it holds for sure.
+    pub(super) fn left(&self) -> Duration {
+        Duration::from_micros(self.until.load(Ordering::Acquire)).saturating_sub(self.begun.elapsed())
+    }
+
     /// Waits until there is news of it, or until it holds.
     pub(super) async fn news(&self) {
         let changed = self.changed.notified();

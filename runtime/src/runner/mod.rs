@@ -5,11 +5,13 @@ mod beside;
 mod boundary;
 mod caught;
 mod commit;
+mod drain;
 mod drive;
 mod elsewhere;
 mod entry;
 mod error;
 mod handle;
+mod health;
 mod hooks;
 mod instance;
 mod keys;
@@ -18,6 +20,7 @@ mod lease;
 mod listeners;
 mod mending;
 mod owed;
+mod poison;
 mod remote;
 mod requests;
 mod restore;
@@ -28,6 +31,7 @@ mod timers;
 
 pub use error::RunError;
 pub use handle::{AnyHandle, Handle, Status};
+pub use health::{Answers, Counted, Health, LeaseHealth};
 pub use launch::{Launching, LaunchingByName};
 pub use mending::Mending;
 pub use sharing::WorkerOptions;
@@ -192,7 +196,8 @@ impl Runtime {
     }
 
     /// Stops: no further step begins; steps that run are waited for, and cut off after
-    /// [`limits::SHUTDOWN`]. What is unfinished goes on when the next runtime opens the store.
+    /// [`limits::SHUTDOWN`]. What is unfinished goes on when the next runtime opens the store; on a store that workers share,
+    /// others go on with it at once, and with what runs a step as soon as that has ended.
     ///
     /// # Errors
     /// The store could not be released.
@@ -211,14 +216,26 @@ impl Runtime {
 
     /// The first half of a shutdown: when it is over, nothing runs, and the store is still owned.
     pub(crate) async fn drain(&self, limit: Duration) {
-        let shared = self.shared();
-        shared.close();
-        if tokio::time::timeout(limit, shared.drained()).await.is_err() {
-            tracing::warn!("steps are cut off by the shutdown");
-            shared.abort();
-            shared.drained().await;
-        }
-        shared.forget_all();
+        drain::drain(self.shared(), limit).await;
+    }
+
+    /// Whether it has a process of this name.
+    pub(crate) fn knows(&self, process: &str) -> bool {
+        self.shared().env.registry.named(process).is_ok()
+    }
+
+    /// The epoch under which it writes now.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.shared().env.epoch()
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared().env.clock
+    }
+
+    /// Whether it is one worker among others on its store.
+    pub(crate) fn is_sharing(&self) -> bool {
+        self.shared().sharing.is_some()
     }
 
     /// The second half: leaves the communicator and the store.

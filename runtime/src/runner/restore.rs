@@ -10,13 +10,14 @@ use crate::process::{BoxFuture, Ended, Machine, ProcessId, ProcessState, Slot, T
 use crate::store::{Awaiting, Record, StoreErrorKind};
 
 impl Shared {
-    /// A process as of its last boundary; one that cannot be read is parked with the reason.
+    /// A process as of its last boundary; one that cannot be read is parked with the reason, or left to
+    /// other workers.
     pub(crate) async fn restore(&self, record: &Record) -> Result<Box<Resident>, RunError> {
         let process = self.env.registry.named(&record.envelope.process)?;
         let restored = caught(|| process.restore(&self.env, record)).unwrap_or_else(|panic| Err(panic.to_string()));
         let restored = match restored {
             Ok(restored) => restored,
-            Err(reason) => return Err(self.park(&record.pid, reason).await?),
+            Err(reason) => return Err(self.unloadable(&record.pid, reason).await?),
         };
         let mut resident = Resident::new(restored.live);
         resident.machine = Machine::new(record.state, record.paused);
@@ -29,7 +30,7 @@ impl Shared {
         if let Some(text) = &record.listeners {
             match caught(|| self.env.listeners.read(text)).unwrap_or_else(|panic| Err(panic.to_string())) {
                 Ok(listeners) => resident.extra_mut().listeners = listeners,
-                Err(reason) => return Err(self.park(&record.pid, reason).await?),
+                Err(reason) => return Err(self.unloadable(&record.pid, reason).await?),
             }
         }
         for slot in &restored.children {
@@ -41,7 +42,7 @@ impl Shared {
         if let Some(hooks) = resident.live.hooks() {
             let init = super::CURRENT.sync_scope(record.pid.clone(), || caught(|| hooks.init()));
             if let Err(panic) = init {
-                return Err(self.park(&record.pid, format!("`on_init` panicked: {panic}")).await?);
+                return Err(self.unloadable(&record.pid, format!("`on_init` panicked: {panic}")).await?);
             }
         }
         Ok(resident)

@@ -64,6 +64,16 @@ pub(crate) struct Shared {
     idle: Notify,
 }
 
+/// How busy a runtime is.
+pub(crate) struct Load {
+    pub(crate) slots: usize,
+    pub(crate) used: usize,
+    pub(crate) processes: usize,
+    pub(crate) driven: usize,
+    /// In memory, at rest.
+    pub(crate) resting: usize,
+}
+
 /// Why a request was not handed on.
 pub(crate) enum Undelivered {
     /// The process has ended, or cannot go on here.
@@ -464,6 +474,17 @@ impl Shared {
         self.most.saturating_sub(self.slots.available_permits())
     }
 
+    /// What it has, and what it is at.
+    pub(crate) fn load(&self) -> Load {
+        Load {
+            slots: self.most,
+            used: self.slots_used(),
+            processes: lock(&self.table).len(),
+            driven: self.driven.load(Ordering::Acquire),
+            resting: self.resting.load(Ordering::Relaxed),
+        }
+    }
+
     /// For how many processes more there is room.
     pub(crate) fn room(&self) -> usize {
         let driven = self.driven.load(Ordering::Acquire);
@@ -512,14 +533,19 @@ impl Shared {
         true
     }
 
-    /// A process goes on in another worker: who waits for its end is told when the store has it.
-    pub(crate) fn pass_on(&self, entry: &Entry) {
+    /// A process is not here any more, though it has not ended.
+    pub(crate) fn take_out(&self, entry: &Entry) {
         if let Some(remote) = &self.remote {
             remote.leave(entry, None);
         }
         lock(&self.table).remove(entry.pid());
         entry.lock().gone = true;
         self.listeners.forget(entry.pid());
+    }
+
+    /// A process goes on in another worker: who waits for its end is told when the store has it.
+    pub(crate) fn pass_on(&self, entry: &Entry) {
+        self.take_out(entry);
         self.watch(&entry.slot);
         for mail in entry.take_mail() {
             self.pass_mail_on(entry.pid(), mail);
@@ -573,6 +599,7 @@ impl Drop for Driven {
         }
         if let Some(sharing) = &self.0.sharing {
             sharing.stir();
+            sharing.rests();
         }
     }
 }

@@ -3,14 +3,16 @@
 //! The lease is kept on a thread of its own, so that steps that block their threads do not cost it. A worker that has lost it joins
 //! anew, under another epoch: what is left here of processes that it had writes under the old one, which the store refuses, and goes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::RunError;
+use super::health::Tally;
 use super::lease::Lease;
 use super::mending::{self, Mending};
+use super::poison::{Poison, give_up_due};
 use super::shared::Shared;
 use crate::limits;
 use crate::process::ProcessId;
@@ -61,8 +63,8 @@ impl WorkerOptions {
         self
     }
 
-    /// How often a process may be claimed after its worker was lost, without a boundary since, before it is parked:
-    /// [`limits::ATTEMPTS`] by default.
+    /// How often a process may be claimed after its worker was lost, or fail to be loaded, without a boundary since, before it is
+    /// parked: [`limits::ATTEMPTS`] by default.
     pub fn attempts(mut self, most: u32) -> Self {
         self.attempts = most;
         self
@@ -102,13 +104,40 @@ pub(crate) struct Sharing {
     lost: Mutex<Vec<ProcessId>>,
     /// Processes that were claimed while something was left of them from before; they go on when that has gone.
     awaited: Mutex<HashSet<ProcessId>>,
+    /// A process is driven no more.
+    rested: Notify,
     pub(super) lease: Arc<Lease>,
+    pub(super) poison: Poison,
+    pub(super) tally: Tally,
 }
 
 impl Sharing {
     pub(super) fn new(options: WorkerOptions, slots: usize) -> Self {
         let lease = Arc::new(Lease::new(options.lease));
-        Self { options, slots, stir: Notify::new(), lost: Mutex::default(), awaited: Mutex::default(), lease }
+        Self {
+            options,
+            slots,
+            stir: Notify::new(),
+            lost: Mutex::default(),
+            awaited: Mutex::default(),
+            rested: Notify::new(),
+            lease,
+            poison: Poison::default(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// How many attempts a process has.
+    pub(super) fn attempts(&self) -> u32 {
+        self.options.attempts
+    }
+
+    pub(super) fn rests(&self) {
+        self.rested.notify_one();
+    }
+
+    pub(super) async fn rested(&self) {
+        self.rested.notified().await;
     }
 
     pub(super) fn join<'a>(&self, store: &'a Arc<dyn Store>) -> impl Future<Output = StoreResult<Epoch>> + 'a {
@@ -195,6 +224,7 @@ async fn rejoin(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Sharing,
     }
     let (epoch, lease) = (shared.env.epoch(), &sharing.lease);
     lease.end();
+    sharing.tally.lease_lost();
     shared.let_go();
     sharing.awaited().clear();
     if alive {
@@ -247,7 +277,7 @@ async fn claim(shared: Arc<Shared>) {
             () = shared.closed() => return,
             () = work => {}
             () = sharing.stir.notified() => {}
-            () = tokio::time::sleep(limits::CLAIM_POLL) => {}
+            () = tokio::time::sleep(sharing.poison.next()) => {}
         }
     }
 }
@@ -263,6 +293,10 @@ async fn claim_some(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Shar
         sharing.lost.lock().unwrap_or_else(PoisonError::into_inner).extend(lost);
         return Err(error.into());
     }
+    sharing.tally.handed_over(lost.len());
+    if give_up_due(store, sharing).await {
+        tokio::time::sleep(limits::OTHERS_FIRST).await;
+    }
     shared.look_for_ends().await?;
     let room = shared.room().min(limits::CLAIM);
     if room == 0 {
@@ -274,7 +308,8 @@ async fn claim_some(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Shar
     }
     let claimed = store.claim(epoch, room, sharing.options.attempts).await;
     let claimed = claimed.inspect_err(|error| shared.doubt(error))?;
-    let full = claimed.records.len() >= room;
+    // One that was parked may have stood in the place of another that is suspected.
+    let full = claimed.records.len() >= room || !claimed.parked.is_empty();
     // Nobody else has had them without a boundary since.
     shared.mender.note(Mending { processes: claimed.attempts.len() as u64, ..Mending::default() });
     if !claimed.attempts.is_empty() {
@@ -286,18 +321,27 @@ async fn claim_some(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Shar
     for (pid, reason) in &claimed.parked {
         tracing::error!(%pid, reason, "process parked");
     }
+    sharing.tally.parked(claimed.parked.len());
+    sharing.tally.claimed(claimed.records.len());
+    if let Some(suspect) = &claimed.suspect {
+        sharing.poison.watch(suspect);
+    }
+    let attempts: HashMap<_, _> = claimed.attempts.into_iter().collect();
+    let attempts_of = |pid: &ProcessId| attempts.get(pid).copied().unwrap_or_default();
     for (pid, reason) in claimed.unreadable {
-        let error = shared.park(&pid, format!("its row cannot be read: {reason}")).await.unwrap_or_else(|error| error);
-        tracing::error!(%pid, error = &error as &dyn std::error::Error, "a claimed process cannot go on");
+        let attempts = attempts_of(&pid);
+        sharing.tally.failed();
+        sharing.poison.add(epoch, pid, format!("its row cannot be read: {reason}"), attempts);
     }
     for record in claimed.records {
-        bring(shared, sharing, epoch, record).await;
+        let attempts = attempts_of(&record.pid);
+        bring(shared, sharing, epoch, record, attempts).await;
     }
     Ok(full)
 }
 
 /// Lets a claimed process go on here.
-async fn bring(shared: &Arc<Shared>, sharing: &Sharing, epoch: Epoch, record: Record) {
+async fn bring(shared: &Arc<Shared>, sharing: &Sharing, epoch: Epoch, record: Record, attempts: u32) {
     let pid = record.pid.clone();
     if let Some(left) = shared.entry(&pid) {
         // From before this worker had lost it.
@@ -314,6 +358,14 @@ async fn bring(shared: &Arc<Shared>, sharing: &Sharing, epoch: Epoch, record: Re
     match shared.bring_family(record).await {
         // Parked: it is over here.
         Ok(_) | Err(RunError::Parked { .. }) => {}
+        Err(RunError::Unloadable { reason, .. }) => {
+            sharing.tally.failed();
+            sharing.poison.add(epoch, pid.clone(), reason, attempts);
+        }
+        Err(error @ RunError::UnknownProcess { .. }) => {
+            sharing.tally.failed();
+            sharing.poison.add(epoch, pid.clone(), format!("unknown process: {error}"), attempts);
+        }
         Err(error) => {
             tracing::error!(%pid, error = &error as &dyn std::error::Error, "a claimed process cannot go on");
             sharing.lose(&pid);

@@ -79,8 +79,8 @@
 //!
 //! 27. A process that a worker [cannot load](Store::fail) is given to others; it counts as an attempt, and the last one parks the
 //!     process with the worker's reason.
-//! 28. A process that has had [`limits::SUSPECT`](crate::limits::SUSPECT) attempts since its last boundary is a suspect: no
-//!     worker has two of them at work, whose next boundary is yet to come. A claim gives one at most, and none while its worker
+//! 28. A process that has been lost with its worker [`limits::SUSPECT`](crate::limits::SUSPECT) times since its last boundary is a
+//!     suspect: no worker has two of them at work, whose next boundary is yet to come. A claim gives one at most, and none while its worker
 //!     has one that is neither paused nor waiting. So a process that kills its workers parks no other.
 //! 29. What was parked can be claimed after it was [unparked](Store::unpark), and starts anew with its attempts. One that is not
 //!     parked is left as it is.
@@ -301,17 +301,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Lets a parked process be claimed again; whether it was parked. In a store that has one owner, the next owner finds it
     /// among the unfinished.
-    fn unpark<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>> {
-        let _ = (epoch, pid);
-        unsupported("unpark a process in")
-    }
+    fn unpark<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<bool>>;
 
     /// How the processes stand that have not ended, after a page's end. In a store that has one owner, nobody is their
     /// owner.
-    fn standing(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<StandingPage>> {
-        let _ = (after, most);
-        unsupported("look over the processes in")
-    }
+    fn standing(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<StandingPage>>;
 
     /// Ends when something may have come about for a worker.
     fn work(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {

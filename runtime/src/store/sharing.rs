@@ -61,9 +61,10 @@ pub struct Claimed {
     pub parked: Vec<(ProcessId, String)>,
     /// Those whose rows cannot be read, and why; they are the worker's, too.
     pub unreadable: Vec<(ProcessId, String)>,
-    /// Which of these have had attempts since their last boundary, and how many. One that has had
-    /// [`limits::SUSPECT`](crate::limits::SUSPECT) is a suspect: no other is given before its next boundary.
+    /// Which of these have had attempts since their last boundary, and how many.
     pub attempts: Vec<(ProcessId, u32)>,
+    /// The one of these that may kill its worker, if there is one: no other such is given before its next boundary.
+    pub suspect: Option<ProcessId>,
 }
 
 /// Whose a process is, and how it is claimed: what a row has of it.
@@ -75,6 +76,8 @@ pub(super) struct Share {
     pub(super) owner: Option<Epoch>,
     /// Claims after a worker was lost, and failures to load it, since the last boundary.
     pub(super) attempts: u32,
+    /// Those of them that were claims after a worker was lost.
+    pub(super) losses: u32,
 }
 
 impl Share {
@@ -84,6 +87,7 @@ impl Share {
             priority: placement.priority,
             owner: (!placement.unowned).then_some(creator),
             attempts: 0,
+            losses: 0,
         }
     }
 
@@ -96,7 +100,7 @@ impl Share {
     /// Has a boundary, or an end, which nobody owns.
     pub(super) fn begin_anew(&mut self, owner: Option<Epoch>) {
         self.owner = owner;
-        self.attempts = 0;
+        (self.attempts, self.losses) = (0, 0);
     }
 }
 

@@ -89,6 +89,8 @@ pub(crate) struct Losses {
     known: Vec<(Option<i64>, Loss)>,
     /// Times without a worker that had joined.
     empty: Vec<(i64, Option<i64>)>,
+    /// Times of other faults.
+    disturbed: Vec<(i64, i64)>,
 }
 
 impl Losses {
@@ -120,25 +122,31 @@ impl Losses {
         std::mem::take(&mut self.known).into_iter().map(|(first, loss)| Loss { first, ..loss }).collect()
     }
 
-    /// How long it took, without the times in which nobody was there to take over. What was taken over by a worker that was lost,
-    /// too, before it had done anything is left out: it counts for that one.
-    pub(crate) fn times(&self, losses: &[Loss]) -> Times {
-        let mut times = Times::default();
+    /// Another fault struck from then on, and is over.
+    pub(crate) fn disturbed_since(&mut self, from: i64) {
+        self.disturbed.push((from, now()));
+    }
+
+    /// How long it took, without the times in which nobody was there to take over; and how long where another fault struck
+    /// meanwhile. What was taken over by a worker that was lost, too, before it had done anything is left out: it counts for that
+    /// one.
+    pub(crate) fn times(&self, losses: &[Loss], lease: Duration) -> (Times, Times) {
+        let (mut calm, mut disturbed) = (Times::default(), Times::default());
+        // Workers that were not heard from join again.
+        let after = i64::try_from(lease.as_millis()).unwrap_or_default();
         for loss in losses {
             let Some(first) = loss.first else { continue };
-            let taken_by =
-                |other: &&Loss| loss.at < other.at && other.at < first && !loss.owned.is_disjoint(&other.owned);
-            if losses.iter().any(|other| taken_by(&other)) {
+            let takes_it =
+                |other: &Loss| loss.at < other.at && other.at < first && !loss.owned.is_disjoint(&other.owned);
+            if losses.iter().any(takes_it) {
                 continue;
             }
-            let nobody: i64 = self
-                .empty
-                .iter()
-                .map(|(from, to)| to.unwrap_or(first).min(first) - from.max(&loss.at))
-                .filter(|time| *time > 0)
-                .sum();
+            let within = |(from, to): &(i64, Option<i64>)| (to.unwrap_or(first).min(first) - from.max(&loss.at)).max(0);
+            let nobody: i64 = self.empty.iter().map(within).sum();
+            let struck = self.disturbed.iter().any(|(from, to)| *from < first && loss.at < to + after);
+            let times = if struck { &mut disturbed } else { &mut calm };
             times.add(Duration::from_millis(u64::try_from(first - loss.at - nobody).unwrap_or_default()));
         }
-        times
+        (calm, disturbed)
     }
 }

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use super::account::{Balance, balance};
 use super::fault::Fault;
 use super::load::{Client, Order};
-use super::loss::Losses;
+use super::loss::{Losses, now};
 use super::report::{keep, number, say, seed};
 use super::scene::{LEASE, SLOTS, Scene};
 use crate::support::Random;
@@ -67,7 +67,11 @@ impl Run {
 
     pub(crate) async fn strike(&mut self, fault: Fault) {
         let mut random = self.random.fork();
+        let from = now();
         fault.strike(self, &mut random).await;
+        if fault.makes_late() {
+            self.losses.disturbed_since(from);
+        }
         *self.struck.entry(fault).or_default() += 1;
     }
 
@@ -81,16 +85,15 @@ impl Run {
         let balance = balance(&self.scene.eye, &self.client.book.orders(), &self.scene.effects(), &losses).await;
         self.client.leave().await;
         self.scene.stop().await;
-        let (times, refused) = (self.losses.times(&losses), self.scene.refused());
+        let ((calm, disturbed), refused) = (self.losses.times(&losses, LEASE), self.scene.refused());
         let others: u64 = self.struck.iter().filter(|(fault, _)| fault.makes_late()).map(|(_, count)| count).sum();
         let struck: Vec<_> = self.struck.iter().map(|(fault, count)| format!("{fault} {count} times")).collect();
+        let (took, lease, struck) = (took.as_secs_f64(), LEASE.as_secs_f64(), struck.join(", "));
         say(&format!(
-            "chaos: {kills} kills in {:.0} s; {}; lease {:.1} s, {times}; {refused} stale writes refused\nchaos: {balance}",
-            took.as_secs_f64(),
-            struck.join(", "),
-            LEASE.as_secs_f64(),
+            "chaos: {kills} kills in {took:.0} s: {struck}\nchaos: lease {lease:.1} s, taken over {calm}; amid other faults \
+             {disturbed}\nchaos: {refused} stale writes refused; {balance}",
         ));
-        keep(kills, others, refused, &times, &balance);
+        keep(kills, others, refused, (&calm, &disturbed), &balance);
         assert!(balance.is_even(), "{balance}");
         // Each step that ran when its worker was cut off may end late, once.
         assert!(balance.late.len() as u64 <= others * SLOTS as u64, "{balance}");

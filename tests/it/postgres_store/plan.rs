@@ -13,7 +13,7 @@ const CROWD: &str = "
         SELECT n, convert_to(n::text, 'UTF8'), false, 1, '{}' FROM generate_series(1, 100000) AS n;
     INSERT INTO checkpoint
         (id, state, updated_at, version, format, process, fingerprint, position, context, owner, priority, wakes,
-            attempts)
+            losses)
         SELECT n, CASE n % 4 WHEN 2 THEN 'waiting' ELSE 'running' END, 1, 1, 1, 'p', 'f', '{}', '{}',
             CASE n % 2 WHEN 1 THEN 1 ELSE 0 END, n % 7, CASE n % 4 WHEN 2 THEN 9000000000000000000 ELSE 0 END,
             CASE n % 8 WHEN 0 THEN 3 ELSE 0 END

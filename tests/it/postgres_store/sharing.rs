@@ -4,7 +4,8 @@ use procession::ProcessId;
 use procession::clock::Timestamp;
 use procession::process::Request;
 use procession::store::{
-    Awaiting, Commit, Creation, Epoch, NewProcess, Placement, PostgresStore, Store, StoreErrorKind, Worker,
+    AwaitedChild, Awaiting, Commit, Creation, Epoch, NewProcess, Placement, PostgresStore, Store, StoreErrorKind,
+    Worker,
 };
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -341,4 +342,35 @@ async fn tables_of_the_first_version_are_brought_up_to_date_with_their_rows() {
     store.commit(step(&"parent".into(), epoch, 1)).await.unwrap();
     store.request(&"resume".into(), Request::Play).await.unwrap();
     assert_eq!(pids(&store, epoch, 10).await, ["resume".into()]);
+}
+
+/// What a worker remembers of its row is out of date then: it looks again.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_process_that_another_worker_has_deleted_and_created_anew_is_found() {
+    let place = Place::shared();
+    let (one, epoch) = place.own().await;
+    let other = place.open().await;
+    let anew = async |pid: &str, again: NewProcess| {
+        one.create(epoch, process(pid)).await.unwrap();
+        other.commit(ending(&pid.into(), epoch, 1)).await.unwrap();
+        assert!(other.delete(epoch, &pid.into()).await.unwrap());
+        other.create(epoch, again).await.unwrap();
+    };
+    anew("committed", process("committed")).await;
+    let report = vec!["it is there".to_owned()];
+    one.commit(Commit { report, ..step(&"committed".into(), epoch, 1) }).await.unwrap();
+
+    anew("known", process("known")).await;
+    assert_ne!(one.create(epoch, process("known")).await.unwrap(), Creation::Created);
+
+    let parent = ProcessId::from("parent");
+    anew("parent", process("parent")).await;
+    one.create(epoch, child("child", &parent)).await.unwrap();
+
+    anew("awaited", child("awaited", &parent)).await;
+    let children = vec![AwaitedChild { pid: "awaited".into(), allow_failure: false }];
+    let awaiting = Some(Awaiting { children, ..Awaiting::default() });
+    one.commit(Commit { awaiting, ..step(&parent, epoch, 1) }).await.unwrap();
+    assert_eq!(one.load(&parent).await.unwrap().unwrap().open_children, 1);
 }

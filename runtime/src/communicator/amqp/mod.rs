@@ -418,6 +418,10 @@ impl Communicator for AmqpCommunicator {
         self.shared.is_closed()
     }
 
+    fn is_connected(&self) -> bool {
+        Self::is_connected(self)
+    }
+
     fn closed(&self) -> BoxFuture<'_, ()> {
         let mut connection = self.shared.connection.subscribe();
         Box::pin(async move {

@@ -171,6 +171,17 @@ pub async fn a_repeated_child_is_not_created_again(subject: Subject) {
     assert_eq!(end(&*store, epoch, &one).await.ready_parent, Some(parent));
 }
 
+/// What is not created takes no key: a child after it has it.
+pub async fn a_repeated_child_leaves_its_key_to_another(subject: Subject) {
+    let (store, epoch) = subject.own().await;
+    let parent = launch(&*store, epoch, process("parent")).await;
+    launch(&*store, epoch, child("one", &parent, false)).await;
+    let keyed = |pid| NewProcess { key: Some("key".to_owned()), ..child(pid, &parent, false) };
+    store.commit(launching(&parent, epoch, vec![keyed("one"), keyed("two"), keyed("three")])).await.unwrap();
+    assert_eq!(store.find("key").await.unwrap(), Some("two".into()));
+    assert_eq!(store.children(&parent).await.unwrap(), ["one".into(), "two".into()]);
+}
+
 /// An awaited child that is created on its own is open as well.
 pub async fn an_awaited_child_that_is_created_alone_is_open(mut subject: Subject) {
     let (store, epoch) = subject.own().await;

@@ -222,6 +222,7 @@ macro_rules! __store_conformance {
             a_boundary_within_a_wait_leaves_its_children_open
             a_parent_that_ends_waits_for_nobody
             a_repeated_child_is_not_created_again
+            a_repeated_child_leaves_its_key_to_another
             an_awaited_child_that_is_created_alone_is_open
             a_memo_is_found_under_process_step_and_name
             a_memo_that_is_stored_again_is_replaced

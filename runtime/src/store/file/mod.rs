@@ -424,6 +424,10 @@ impl Store for FileStore {
     }
 
     fn commit(&self, commit: Commit) -> BoxFuture<'_, StoreResult<Committed>> {
+        // What no runner may write is refused as that, whoever writes it, as in the other stores.
+        if let Err(error) = commit.check() {
+            return Box::pin(async { Err(error) });
+        }
         self.change(commit.epoch, "commit", self.of(&commit.pid), move |rows| {
             refuse_placement("commit", &commit.children)?;
             rules::commit(rows, commit)

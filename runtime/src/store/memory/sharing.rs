@@ -79,7 +79,12 @@ impl Kept {
 
     pub(super) fn join(&mut self, worker: Worker, lease: Duration) -> Epoch {
         let now = self.now;
-        self.workers.retain(|_, member| member.is_alive(now) || now.since(member.until) < limits::LAPSED_WORKER);
+        let owners: HashSet<_> = self.rows.values().filter_map(|row| row.share.owner).collect();
+        // One that has lapsed is remembered as long as it has something that can be claimed: that is lost with it.
+        self.workers.retain(|epoch, member| {
+            let lapsed_long_ago = !member.is_alive(now) && now.since(member.until) >= limits::LAPSED_WORKER;
+            !lapsed_long_ago || owners.contains(epoch)
+        });
         self.epoch.0 += 1;
         self.owned = false;
         let member = Member {
@@ -131,16 +136,22 @@ impl Kept {
         let mut claimed = Claimed::default();
         for pid in self.claimable(epoch, most) {
             let Some(row) = self.rows.get_mut(&pid) else { continue };
-            row.share.attempts = attempts_of(row);
-            if row.share.attempts > attempts {
-                let reason = format!("its worker was lost {} times without a boundary in between", row.share.attempts);
+            let lost = u32::from(is_lost(&self.workers, row));
+            let share = &mut row.share;
+            share.attempts += lost;
+            share.losses += lost;
+            if share.attempts > attempts {
+                let reason = format!("its worker was lost {} times without a boundary in between", share.losses);
                 row.put_aside(reason.clone());
                 claimed.parked.push((pid, reason));
             } else {
-                row.share.owner = Some(epoch);
+                share.owner = Some(epoch);
                 claimed.records.push(row.record.clone());
-                if row.share.attempts > 0 {
-                    claimed.attempts.push((pid, row.share.attempts));
+                if share.losses >= limits::SUSPECT {
+                    claimed.suspect = Some(pid.clone());
+                }
+                if share.attempts > 0 {
+                    claimed.attempts.push((pid, share.attempts));
                 }
             }
         }
@@ -209,7 +220,8 @@ impl Kept {
         let mut rows: Vec<_> = self.rows.values().filter(can_be_had).collect();
         rows.sort_by_key(|row| (Reverse(row.share.priority), row.order));
         let mut taken = self.rows.values().any(|row| row.share.owner == Some(epoch) && is_suspect_at_work(row));
-        let calm = |row: &&Row| attempts_of(row) < limits::SUSPECT || !std::mem::replace(&mut taken, true);
+        let losses = |row: &Row| row.share.losses + u32::from(is_lost(&self.workers, row));
+        let calm = |row: &&Row| losses(row) < limits::SUSPECT || !std::mem::replace(&mut taken, true);
         rows.into_iter().filter(calm).take(most).map(|row| row.record.pid.clone()).collect()
     }
 
@@ -257,15 +269,15 @@ impl Kept {
     }
 }
 
-/// How many attempts a process that is claimed has had then.
-fn attempts_of(row: &Row) -> u32 {
-    row.share.attempts + u32::from(row.share.owner.is_some())
+/// Whether the worker was lost that has a process that can be claimed. Who acquired the store, or was made stale by that, was not.
+fn is_lost(workers: &Workers, row: &Row) -> bool {
+    row.share.owner.is_some_and(|owner| workers.contains_key(&owner))
 }
 
 /// Whether a process that some worker has may kill it. One that rests does not.
 fn is_suspect_at_work(row: &Row) -> bool {
     let rests = row.record.paused || row.record.state == ProcessState::Waiting;
-    row.is_unfinished() && row.share.attempts >= limits::SUSPECT && !rests
+    row.is_unfinished() && row.share.losses >= limits::SUSPECT && !rests
 }
 
 /// Whether there is something to do for whoever has a process.

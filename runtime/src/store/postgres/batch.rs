@@ -220,11 +220,12 @@ impl<'a, 's> Batch<'a, 's> {
         let mut keys = HashSet::new();
         let mut open = HashSet::new();
         for (child, parent) in commit.children.iter().zip(parents) {
-            // Twice in one commit is once.
-            let key_is_new = child.key.as_ref().is_none_or(|key| keys.insert(key));
-            if self.existing(child).is_some() || created.contains_key(&child.pid) || !key_is_new {
+            // Twice in one commit is once. One that is not created leaves its key to others.
+            let key_is_taken = child.key.as_ref().is_some_and(|key| keys.contains(key));
+            if self.existing(child).is_some() || created.contains_key(&child.pid) || key_is_taken {
                 continue;
             }
+            keys.extend(&child.key);
             let id = self.add(commit.epoch, child, *parent)?;
             let Some(parent) = parent else { continue };
             created.insert(&child.pid, (id, parent.id));

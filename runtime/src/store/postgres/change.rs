@@ -201,7 +201,7 @@ impl Transaction<'_> {
 
     async fn unpark(&self, found: Found<'_>) -> Result<Changed, Fault> {
         const UNPARK: &str = "WITH unparked AS (
-                UPDATE checkpoint SET parked = NULL, owner = 0, attempts = 0 WHERE id = $1 AND parked IS NOT NULL
+                UPDATE checkpoint SET parked = NULL, owner = 0, attempts = 0, losses = 0 WHERE id = $1 AND parked IS NOT NULL
                 RETURNING id
             ) SELECT pg_notify(current_schema(), '0') FROM unparked";
         Ok(Changed::Made(!self.session.query(UNPARK, &[&found.id]).await?.is_empty()))
@@ -336,7 +336,7 @@ const RESTORE: &str = "WITH present AS (
             transitions = c.transitions + $4::boolean::int, version = s.version, format = s.format,
             process = s.process, fingerprint = s.fingerprint, status = s.status, awaiting = s.awaiting,
             listeners = s.listeners, position = s.position, context = s.context, outputs = s.outputs, ended = NULL,
-            parked = NULL, wakes = $9, owner = $10, attempts = 0
+            parked = NULL, wakes = $9, owner = $10, attempts = 0, losses = 0
         FROM copy AS s WHERE c.id = $1
     ), appended AS (
         INSERT INTO history (process, ordinal, at, steps, left_state, entered_state, point)

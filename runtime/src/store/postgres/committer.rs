@@ -11,9 +11,10 @@ use super::batch::{self, Decided, Verdict};
 use super::error::Fault;
 use super::job::{Claims, Done, Job, Taken, Work};
 use super::known::{Known, Memory};
+use super::look::Seen;
 use super::plain;
 use super::read::text;
-use super::server::{COMMITTERS, Patience, Server};
+use super::server::{COMMITTERS, Patience, Server, Session};
 use crate::limits;
 use crate::process::ProcessId;
 use crate::store::rules::Retention;
@@ -202,9 +203,7 @@ impl Committer {
     /// Writes whatever it is: looks, decides, writes.
     async fn full(&self, jobs: &[Job], patience: &mut Patience) -> Result<Vec<Result<Done, StoreErrorKind>>, Fault> {
         let session = self.server.committer().await?;
-        let wanted = batch::wanted(jobs);
-        let known = self.memory.get(wanted.pids().iter());
-        let mut seen = self.server.timed(wanted.look(&session, &known, &self.server.spent)).await?;
+        let mut seen = self.look(&session, jobs).await?;
         let retention = Retention::new(self.history, self.reports);
         let Decided { verdicts, writing, news } = batch::decide(jobs, &mut seen, retention);
         let told = if writing.is_nothing() {
@@ -231,6 +230,24 @@ impl Committer {
         };
         self.memory.update(news.into_iter());
         Ok(answers(verdicts, told))
+    }
+
+    /// Begins a transaction. A row that is remembered may be gone, since another worker has deleted its process, and the
+    /// process there again: what is not there is looked for once more, by its id as text.
+    async fn look(&self, session: &Session, jobs: &[Job]) -> Result<Seen, Fault> {
+        loop {
+            let wanted = batch::wanted(jobs);
+            let known = self.memory.get(wanted.pids().iter());
+            let seen = self.server.timed(wanted.look(session, &known, &self.server.spent)).await?;
+            let gone = seen.gone(&known);
+            if gone.is_empty() {
+                return Ok(seen);
+            }
+            session.run("ROLLBACK").await?;
+            for pid in gone {
+                self.memory.forget(pid);
+            }
+        }
     }
 
     /// Of processes that have ended: those whose parents wait for no other.

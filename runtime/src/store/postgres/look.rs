@@ -199,6 +199,13 @@ impl Seen {
         Some(Found { id, parent, row: self.rows.get(&id)? })
     }
 
+    /// Those of whom a row was known, where none is any more.
+    pub(super) fn gone(&self, known: &[Option<Known>]) -> Vec<&ProcessId> {
+        let pids = self.wanted.pids.iter().zip(known).enumerate();
+        let gone = pids.filter(|(place, (_, known))| known.is_some() && !self.found.contains_key(place));
+        gone.map(|(_, (pid, _))| pid).collect()
+    }
+
     pub(super) fn row(&self, id: i64) -> Option<&Locked> {
         self.rows.get(&id)
     }

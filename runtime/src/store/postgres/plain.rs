@@ -21,7 +21,7 @@ macro_rules! write {
             revision = c.revision + 1, state = j.entered, paused = j.paused, steps = j.steps, updated_at = j.at,
             transitions = c.transitions + (j.point IS NOT NULL)::int, status = coalesce(j.status, c.status),
             position = coalesce(j.position, c.position), context = coalesce(j.context, c.context),
-            outputs = coalesce(j.outputs, c.outputs), attempts = 0, parked = NULL
+            outputs = coalesce(j.outputs, c.outputs), attempts = 0, losses = 0, parked = NULL
         FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::boolean[], $7::bigint[],
             $8::bigint[], $9::bytea[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[])
             AS j(id, revision, epoch, leaves, entered, paused, steps, at, point, status, position, context, outputs)

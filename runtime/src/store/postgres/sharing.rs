@@ -81,18 +81,18 @@ const CLAIM: &str = concat!(
         SELECT DISTINCT unnest(queues) AS name FROM leased
     ), allowed AS MATERIALIZED (
         SELECT (NOT EXISTS (
-            SELECT FROM checkpoint WHERE owner = $1 AND attempts >= 2 AND NOT paused AND state <> 'waiting'
+            SELECT FROM checkpoint WHERE owner = $1 AND losses >= 2 AND NOT paused AND state <> 'waiting'
             AND ended IS NULL AND parked IS NULL
         ))::int::bigint AS suspects
     ), ready AS MATERIALIZED (
-        SELECT c.id, c.priority, free.attempt, tries.number + free.attempt >= 2 AS suspect
-        FROM free CROSS JOIN queue CROSS JOIN (VALUES (0), (1), (2)) AS tries (number) CROSS JOIN LATERAL (
+        SELECT c.id, c.priority, free.attempt, lost.times + free.attempt >= 2 AS suspect
+        FROM free CROSS JOIN queue CROSS JOIN (VALUES (0), (1), (2)) AS lost (times) CROSS JOIN LATERAL (
             SELECT id, priority FROM checkpoint AS r
-            WHERE owner = free.owner AND queue = queue.name AND least(attempts, 2) = tries.number
+            WHERE owner = free.owner AND queue = queue.name AND least(losses, 2) = lost.times
             AND due = 0 AND ended IS NULL AND parked IS NULL
             AND (state <> 'waiting' OR NOT EXISTS (SELECT FROM open_child AS o WHERE o.parent = r.id))
             ORDER BY priority DESC, id
-            LIMIT CASE WHEN tries.number + free.attempt >= 2 THEN (SELECT suspects FROM allowed) ELSE $2 END
+            LIMIT CASE WHEN lost.times + free.attempt >= 2 THEN (SELECT suspects FROM allowed) ELSE $2 END
             FOR UPDATE SKIP LOCKED
         ) AS c
     ), woken AS MATERIALIZED (
@@ -101,7 +101,7 @@ const CLAIM: &str = concat!(
             SELECT id, priority FROM checkpoint AS w
             WHERE owner = free.owner AND due <> 0 AND due >= -1 AND due <= (SELECT now FROM clock)
             AND ended IS NULL AND parked IS NULL AND queue IN (SELECT name FROM queue)
-            AND (attempts + free.attempt >= 2) = kind.suspect
+            AND (losses + free.attempt >= 2) = kind.suspect
             AND NOT EXISTS (SELECT FROM open_child AS o WHERE o.parent = w.id)
             ORDER BY priority DESC, id
             LIMIT CASE WHEN kind.suspect THEN (SELECT suspects FROM allowed) ELSE $2 END FOR UPDATE SKIP LOCKED
@@ -109,10 +109,10 @@ const CLAIM: &str = concat!(
     ), addressed AS MATERIALIZED (
         SELECT DISTINCT (SELECT p.id FROM process AS p WHERE sha256(p.pid) = sha256(r.pid)) AS id FROM request AS r
     ), asked AS MATERIALIZED (
-        SELECT c.id, c.priority, c.attempt, c.attempts + c.attempt >= 2 AS suspect
+        SELECT c.id, c.priority, c.attempt, c.losses + c.attempt >= 2 AS suspect
         FROM addressed AS a CROSS JOIN LATERAL (
-            SELECT id, priority, attempts, (SELECT f.attempt FROM free AS f WHERE f.owner = k.owner) AS attempt
-            FROM checkpoint AS k WHERE id = a.id AND due <> 0 AND ended IS NULL AND parked IS NULL
+            SELECT id, priority, losses, (SELECT f.attempt FROM free AS f WHERE f.owner = k.owner) AS attempt
+            FROM checkpoint AS k WHERE id = a.id AND ended IS NULL AND parked IS NULL
             AND owner IN (SELECT owner FROM free) AND queue IN (SELECT name FROM queue)
             LIMIT 1 FOR UPDATE SKIP LOCKED
         ) AS c
@@ -121,18 +121,18 @@ const CLAIM: &str = concat!(
             SELECT * FROM ready UNION SELECT * FROM woken UNION SELECT * FROM asked
         ) AS found
     ), chosen AS MATERIALIZED (
-        SELECT id, attempt FROM ranked WHERE NOT suspect OR place <= (SELECT suspects FROM allowed)
+        SELECT id, attempt, suspect FROM ranked WHERE NOT suspect OR place <= (SELECT suspects FROM allowed)
         ORDER BY priority DESC, id LIMIT $2
     ), taken AS (
         UPDATE checkpoint AS c SET
             owner = CASE WHEN c.attempts + h.attempt > $5 THEN 0 ELSE $1 END, attempts = c.attempts + h.attempt,
-            parked = CASE WHEN c.attempts + h.attempt > $5
+            losses = c.losses + h.attempt, parked = CASE WHEN c.attempts + h.attempt > $5
                 THEN convert_to(format(
-                    'its worker was lost %s times without a boundary in between', c.attempts + h.attempt
+                    'its worker was lost %s times without a boundary in between', c.losses + h.attempt
                 ), 'UTF8') END
-        FROM chosen AS h WHERE c.id = h.id RETURNING c.id, c.parked, c.attempts
-    ) SELECT NULL::bigint, NULL::bytea, NULL::bytea, NULL::integer FROM leased
-    UNION ALL SELECT t.id, t.parked, (SELECT p.pid FROM process AS p WHERE p.id = t.id), t.attempts FROM taken AS t"
+        FROM chosen AS h WHERE c.id = h.id RETURNING c.id, c.parked, c.attempts, h.suspect
+    ) SELECT NULL::bigint, NULL::bytea, NULL::bytea, NULL::integer, NULL::boolean FROM leased
+    UNION ALL SELECT t.id, t.parked, (SELECT p.pid FROM process AS p WHERE p.id = t.id), t.attempts, t.suspect FROM taken AS t"
 );
 
 /// As the statement and the indexes have it.
@@ -153,6 +153,7 @@ struct Taken {
     ids: Vec<i64>,
     parked: Vec<(ProcessId, String)>,
     attempts: Vec<(ProcessId, u32)>,
+    suspect: Option<ProcessId>,
     token: Token,
 }
 
@@ -242,7 +243,7 @@ impl Server {
         patience: &mut Patience,
     ) -> Result<Claimed, Fault> {
         let session = self.session().await?;
-        let Some(Taken { ids, parked, attempts, token }) = self.take(&session, epoch, bounds).await? else {
+        let Some(Taken { ids, parked, attempts, suspect, token }) = self.take(&session, epoch, bounds).await? else {
             session.run("ROLLBACK").await?;
             session.keep();
             return Err(StoreErrorKind::Stale.into());
@@ -267,7 +268,7 @@ impl Server {
             Err(fault) => return Err(fault),
         };
         let Page { records, unreadable, .. } = page(&rows, ids.len(), memory)?;
-        Ok(Claimed { records, parked, unreadable, attempts })
+        Ok(Claimed { records, parked, unreadable, attempts, suspect })
     }
 
     /// None under an epoch that is stale.
@@ -286,7 +287,7 @@ impl Server {
         if rows.is_empty() {
             return Ok(None);
         }
-        let mut all = Taken { ids: Vec::new(), parked: Vec::new(), attempts: Vec::new(), token };
+        let mut all = Taken { ids: Vec::new(), parked: Vec::new(), attempts: Vec::new(), suspect: None, token };
         for row in &rows {
             let Some(process) = get::<Option<i64>>(row, 0)? else { continue };
             if get::<Option<&[u8]>>(row, 1)?.is_some() {
@@ -294,6 +295,9 @@ impl Server {
             } else {
                 all.ids.push(process);
                 let attempts = u32::try_from(get::<i32>(row, 3)?).map_err(Fault::damaged)?;
+                if get(row, 4)? {
+                    all.suspect = Some(pid(row, 2)?);
+                }
                 if attempts > 0 {
                     all.attempts.push((pid(row, 2)?, attempts));
                 }

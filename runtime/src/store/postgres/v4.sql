@@ -1,11 +1,14 @@
 -- Processes that may kill their workers, and those that were parked.
 
+-- Those of the attempts that were claims after a worker was lost, since the last boundary.
+ALTER TABLE checkpoint ADD COLUMN losses integer NOT NULL DEFAULT 0;
+
 -- Of each queue, those that were lost with their workers as often as `limits::SUSPECT` stand apart from the others: a claim
 -- takes one of them at most, and does not go through the rest.
 DROP INDEX checkpoint_ready;
-CREATE INDEX checkpoint_ready ON checkpoint (owner, queue, (least(attempts, 2)), priority DESC, id)
+CREATE INDEX checkpoint_ready ON checkpoint (owner, queue, (least(losses, 2)), priority DESC, id)
     WHERE due = 0 AND ended IS NULL AND parked IS NULL;
 -- There are few of them: it is as good as empty.
-CREATE INDEX checkpoint_suspect ON checkpoint (owner) WHERE attempts >= 2 AND ended IS NULL AND parked IS NULL;
+CREATE INDEX checkpoint_suspect ON checkpoint (owner) WHERE losses >= 2 AND ended IS NULL AND parked IS NULL;
 -- With `checkpoint_unfinished`, all that have not ended.
 CREATE INDEX checkpoint_parked ON checkpoint (id) WHERE ended IS NULL AND parked IS NOT NULL;

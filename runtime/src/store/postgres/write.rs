@@ -23,7 +23,7 @@ const WRITE: &str = concat!(
             awaiting = coalesce(j.awaiting, c.awaiting), listeners = coalesce(j.listeners, c.listeners),
             position = coalesce(j.position, c.position), context = coalesce(j.context, c.context),
             outputs = coalesce(j.outputs, c.outputs), ended = j.ended, wakes = coalesce(j.wakes, c.wakes),
-            owner = j.owner, attempts = 0, parked = NULL
+            owner = j.owner, attempts = 0, losses = 0, parked = NULL
         FROM unnest($1::bigint[], $2::text[], $3::boolean[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
             $8::bigint[], $9::bigint[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[], $14::bytea[],
             $15::bytea[], $16::bytea[], $17::bytea[], $18::bytea[], $62::bigint[], $63::bigint[])

@@ -12,11 +12,10 @@ use crate::clock::{Clock, SystemClock};
 use crate::limits;
 use crate::store::{Claimed, Epoch};
 
-/// Of what someone who is lost has, one more loss counts. Those that are suspects then, and not to be parked, are left out, or
-/// they alone are looked for.
+/// Of what someone who is lost has, one more loss counts. Those that are suspects then are left out, or they alone are looked for.
 macro_rules! apart {
     () => {
-        " AND (losses + ?3 >= ?4 AND attempts + ?3 <= ?5) = ?6 ORDER BY priority DESC, id LIMIT ?7"
+        " AND (losses + ?3 >= ?4) = ?5 ORDER BY priority DESC, id LIMIT ?6"
     };
 }
 
@@ -30,7 +29,7 @@ pub(super) const READY: &str = concat!(
 /// What waited for a time that has come.
 pub(super) const WOKEN: &str = concat!(
     "SELECT id, priority, losses, attempts FROM share INDEXED BY share_waiting
-    WHERE owner = ?1 AND due <> 0 AND due <= ?8 AND queue IN (SELECT value FROM json_each(?2))",
+    WHERE owner = ?1 AND due <> 0 AND due <= ?7 AND queue IN (SELECT value FROM json_each(?2))",
     apart!()
 );
 
@@ -46,7 +45,11 @@ pub(super) const ASKED: &str = concat!(
 const LOST: &str = "SELECT epoch FROM worker WHERE lapsed = 1
     AND EXISTS (SELECT 1 FROM share WHERE owner = epoch AND owner <> 0)";
 
-const SUSPECTS: &str = "SELECT EXISTS (SELECT 1 FROM share WHERE owner = ?1 AND owner <> 0 AND losses >= ?2)";
+/// One that rests does not count.
+const SUSPECTS: &str = "SELECT EXISTS (
+        SELECT 1 FROM share JOIN checkpoint USING (id)
+        WHERE owner = ?1 AND owner <> 0 AND losses >= ?2 AND NOT paused AND state <> 'waiting'
+    )";
 
 /// What is looked for.
 struct Wanted<'w> {
@@ -54,7 +57,6 @@ struct Wanted<'w> {
     /// The same, as JSON.
     list: &'w str,
     most: usize,
-    attempts: u32,
     now: i64,
 }
 
@@ -76,7 +78,7 @@ impl Ledger<'_> {
             return Ok(claimed);
         }
         let (queues, list) = self.queues(epoch)?;
-        let wanted = Wanted { queues: &queues, list: &list, most, attempts, now: now.as_millis() };
+        let wanted = Wanted { queues: &queues, list: &list, most, now: now.as_millis() };
         let mut found = self.candidates(&wanted, false)?;
         let mut query = self.connection.prepare_cached(SUSPECTS)?;
         let has_one: bool = query.query_row(params![epoch.0.cast_signed(), limits::SUSPECT], |row| row.get(0))?;
@@ -113,13 +115,13 @@ impl Ledger<'_> {
                 Ok(())
             };
             for queue in wanted.queues {
-                let bounds = params![owner, queue, loss, limits::SUSPECT, wanted.attempts, suspects, limit];
+                let bounds = params![owner, queue, loss, limits::SUSPECT, suspects, limit];
                 each(&mut *self.connection.prepare_cached(READY)?, bounds, &mut add)?;
             }
-            let (list, now) = (wanted.list, wanted.now);
-            let bounds = params![owner, list, loss, limits::SUSPECT, wanted.attempts, suspects, limit, now];
+            let (list, at) = (wanted.list, wanted.now);
+            let bounds = params![owner, list, loss, limits::SUSPECT, suspects, limit, at];
             each(&mut *self.connection.prepare_cached(WOKEN)?, bounds, &mut add)?;
-            let bounds = params![owner, list, loss, limits::SUSPECT, wanted.attempts, suspects, limit];
+            let bounds = params![owner, list, loss, limits::SUSPECT, suspects, limit];
             each(&mut *self.connection.prepare_cached(ASKED)?, bounds, &mut add)?;
         }
         Ok(found)
@@ -144,6 +146,12 @@ impl Ledger<'_> {
             self.put_aside(&pid, id, &reason)?;
             claimed.parked.push((pid, reason));
             return Ok(());
+        }
+        if losses >= limits::SUSPECT {
+            claimed.suspect = Some(pid.clone());
+        }
+        if attempts > 0 {
+            claimed.attempts.push((pid.clone(), attempts));
         }
         match read::load(self.connection, &pid) {
             Ok(record) => claimed.records.extend(record),

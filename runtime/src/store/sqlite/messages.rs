@@ -77,6 +77,9 @@ impl Ledger<'_> {
         )?;
         for parent in &parents {
             count.execute([parent])?;
+            if self.owned.is_none() {
+                self.look_when_due(*parent)?;
+            }
         }
         if !parents.is_empty() {
             // What is remembered of them is no more true.

@@ -122,6 +122,11 @@ impl SqliteOptions {
 /// writes: the lock on `<file>.lock` is the operating system's, so it is free when its holder is gone, however that
 /// went. Should two owners ever come to be (the lock file was removed), the epoch in the file refuses the earlier one.
 ///
+/// Or workers [`join`](Store::join) and share it, from several OS processes of one machine: each process has one owner, and
+/// is claimed by others when the lease of that one has lapsed, by the machine's clock. The file must not be on a network
+/// file system, where neither locks nor shared memory hold. Only one OS process writes at a time: one that is stopped while
+/// it does holds up the others, who fail as [busy](StoreErrorKind::Busy) after a while.
+///
 /// # What a failure leads to
 /// Where the disk is full or another is busy, a call is refused and later ones may succeed. After damage, a failed
 /// flush or a panic of the writer, the store is [closed](StoreErrorKind::Closed): open it again to see what is there.
@@ -253,7 +258,10 @@ impl Store for SqliteStore {
     }
 
     fn release(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {
-        Box::pin(async move { self.write("release", Work::Release { epoch }).await.map(drop) })
+        Box::pin(async move {
+            self.bell.forget(epoch);
+            self.write("release", Work::Release { epoch }).await.map(drop)
+        })
     }
 
     fn create(&self, epoch: Epoch, process: NewProcess) -> BoxFuture<'_, StoreResult<Creation>> {

@@ -118,6 +118,9 @@ pub(super) enum Work {
     },
     #[cfg(test)]
     Panic,
+    /// As if the OS process were stopped.
+    #[cfg(test)]
+    Stop(Duration),
 }
 
 /// What it answers.

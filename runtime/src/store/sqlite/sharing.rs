@@ -290,15 +290,17 @@ impl Ledger<'_> {
     /// Writes who is told; whether anyone is.
     pub(super) fn spread_news(&mut self) -> rusqlite::Result<bool> {
         let News { all, workers } = std::mem::take(&mut self.news);
+        if !all && workers.is_empty() {
+            return Ok(false);
+        }
         if all {
             self.connection.prepare_cached("UPDATE worker SET news = news + 1 WHERE lapsed = 0")?.execute([])?;
             return Ok(true);
         }
         let mut update = self.connection.prepare_cached("UPDATE worker SET news = news + 1 WHERE epoch = ?1")?;
-        let told = !workers.is_empty();
         for epoch in workers {
             update.execute([epoch])?;
         }
-        Ok(told)
+        Ok(true)
     }
 }

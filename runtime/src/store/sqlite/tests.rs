@@ -70,3 +70,80 @@ async fn the_unfinished_are_read_in_the_order_of_an_index() {
     assert!(plan[0].contains("USING INDEX process_unfinished"), "{plan:?}");
     assert!(!plan.iter().any(|line| line.contains("TEMP B-TREE")), "{plan:?}");
 }
+
+fn process(pid: &str) -> NewProcess {
+    NewProcess {
+        pid: pid.into(),
+        key: None,
+        parent: None,
+        envelope: crate::store::Envelope {
+            format: crate::store::FORMAT,
+            process: "it::Relax".to_owned(),
+            version: 1,
+            fingerprint: String::new(),
+        },
+        position: "{}".to_owned(),
+        context: "{}".to_owned(),
+        inputs: "{}".into(),
+        defaulted: None,
+        listeners: None,
+        owes: None,
+        begun: None,
+        placement: crate::store::Placement::default(),
+        messages: Vec::new(),
+        at: Timestamp::from_millis(1),
+    }
+}
+
+/// Its plan, with the values of these parameters.
+fn plan(connection: &rusqlite::Connection, sql: &str, parameters: usize) -> Vec<String> {
+    let mut query = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let values = vec![1; parameters];
+    let rows = query.query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>(3)).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
+}
+
+/// However many processes there are, a claim looks at those that it may give.
+#[tokio::test]
+async fn claims_are_found_by_indexes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("store.db");
+    let store = SqliteStore::open(&file).unwrap();
+    let connection = schema::open_reader(&file, &store.options, false).unwrap();
+    let ready = plan(&connection, claim::READY, 6);
+    assert!(ready[0].contains("USING INDEX share_ready (owner=? AND queue=?)"), "{ready:?}");
+    assert!(!ready.iter().any(|line| line.contains("TEMP B-TREE")), "in the order of the index: {ready:?}");
+    let woken = plan(&connection, claim::WOKEN, 7);
+    assert!(woken[0].contains("share_waiting (owner=? AND due<?)"), "{woken:?}");
+    let asked = plan(&connection, claim::ASKED, 6);
+    assert!(asked[0].contains("SEARCH share USING INTEGER PRIMARY KEY"), "{asked:?}");
+    assert!(asked.iter().any(|line| line.contains("SEARCH process")), "{asked:?}");
+}
+
+/// The OS process was stopped in the midst of a transaction, for longer than the lease: nothing of it is written.
+#[tokio::test]
+async fn a_lease_that_lapses_within_a_transaction_undoes_what_relied_on_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("store.db");
+    let store = SqliteStore::open(&file).unwrap();
+    let worker = |queues| Worker { host: String::new(), os_process: 1, version: String::new(), queues, slots: 1 };
+    let long = store.join(worker(Vec::new()), Duration::from_secs(600)).await.unwrap();
+    for pid in ["one", "two"] {
+        store.create(long, process(pid)).await.unwrap();
+    }
+    let epoch = store.join(worker(vec![String::new()]), Duration::from_secs(2)).await.unwrap();
+    // Held off, so that all are queued when it begins.
+    let other = rusqlite::Connection::open(&file).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let two = ProcessId::from("two");
+    let (first, stopped, second, ()) = tokio::join!(
+        store.create(epoch, process("late")),
+        store.write("write to", Work::Stop(Duration::from_secs(3))),
+        store.park(long, &two, "why".to_owned()),
+        async { other.execute_batch("COMMIT").unwrap() },
+    );
+    assert_eq!(first.unwrap_err().kind(), StoreErrorKind::Stale);
+    assert!(stopped.is_ok() && second.is_ok(), "what relied on nothing, or on another lease, is done");
+    assert_eq!(store.load(&"late".into()).await.unwrap(), None);
+    assert!(store.load(&two).await.unwrap().unwrap().parked.is_some());
+}

@@ -55,6 +55,11 @@ impl Bell {
         self.rung.notify_waiters();
     }
 
+    /// A worker has left.
+    pub(super) fn forget(&self, epoch: Epoch) {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner).seen.remove(&epoch);
+    }
+
     /// Waits until something may have come about for a worker, or it is time to look all the same.
     pub(super) async fn work(self: &Arc<Self>, epoch: Epoch) -> StoreResult<()> {
         let fail = |kind| StoreError::new(kind, "wait for work in", self.path.display());

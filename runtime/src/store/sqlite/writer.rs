@@ -50,7 +50,7 @@ pub(super) fn run(connection: Connection, path: PathBuf, options: &SqliteOptions
         Ok(())
     };
     let mut connection = connection;
-    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_prepared_statement_cache_capacity(128);
     // Whoever queues a job after a failure here finds the queue closed.
     if connection.wal_hook(Some(hook)).is_ok() && connection.busy_timeout(Duration::ZERO).is_ok() {
         let (ledger, busy) = (Ledger::new(&connection, options), options.busy);
@@ -258,6 +258,11 @@ impl Writer<'_> {
             }
             #[cfg(test)]
             Work::Panic => panic!("as the test wants it"),
+            #[cfg(test)]
+            Work::Stop(time) => {
+                std::thread::sleep(*time);
+                Ok(Done::Nothing)
+            }
         }
     }
 

@@ -100,3 +100,17 @@ pub async fn only_what_a_worker_has_is_handed_over(mut subject: Subject) {
     assert_eq!(claim(&*second, other).await, [""; 0]);
     refused(first.commit(boundary(&mine, one, ProcessState::Running)).await, StoreErrorKind::Stale);
 }
+
+/// Who acquires the store makes workers stale, but loses nothing; nor is what it had lost when workers join.
+pub async fn what_an_owner_of_the_store_had_is_claimed_without_an_attempt(subject: Subject) {
+    let store = subject.store();
+    let worker = join(&*store).await;
+    create(&*store, worker, [process("a worker's")]).await;
+    let owner = store.acquire().await.unwrap();
+    create(&*store, owner, [process("the owner's")]).await;
+    let epoch = join(&*store).await;
+    let claimed = store.claim(epoch, 10, 0).await.unwrap();
+    assert_eq!(claimed.parked, []);
+    let pids: Vec<_> = claimed.records.iter().map(|record| record.pid.to_string()).collect();
+    assert_eq!(pids, ["a worker's", "the owner's"]);
+}

@@ -174,9 +174,15 @@ pub async fn a_request_lets_a_process_go_on(mut subject: Subject) {
     let (rests, paused) = (launch(&*first, one, process("rests")).await, launch(&*first, one, process("paused")).await);
     first.commit(waiting(&rests, one, for_a_resume())).await.unwrap();
     first.commit(Commit { paused: true, ..boundary(&paused, one, ProcessState::Running) }).await.unwrap();
+    // Its boundary names nothing that it waits for: it waits for the child all the same.
+    let parent = launch(&*first, one, process("parent")).await;
+    let children = vec![child("child", &parent, true)];
+    first.commit(Commit { children, ..boundary(&parent, one, ProcessState::Waiting) }).await.unwrap();
+    first.commit(Commit { paused: true, ..boundary(&"child".into(), one, ProcessState::Running) }).await.unwrap();
     first.release(one).await.unwrap();
     assert_eq!(claim(&*second, other).await, [""; 0]);
-    for (pid, request) in [(&rests, Request::Kill { text: "why".to_owned(), force: false }), (&paused, Request::Play)] {
+    let kill = || Request::Kill { text: "why".to_owned(), force: false };
+    for (pid, request) in [(&rests, kill()), (&paused, Request::Play), (&parent, kill())] {
         let id = second.request(pid, request).await.unwrap();
         assert_eq!(claim(&*second, other).await, [pid.to_string()]);
         let before = load(&*second, pid).await;

@@ -41,7 +41,7 @@ pub async fn what_cannot_be_loaded_is_given_to_others_and_parked_in_the_end(mut 
     refused(first.fail(one, &over, String::new(), 4).await, StoreErrorKind::Ended);
 }
 
-/// A boundary starts anew with failures, too; they and losses are of one count.
+/// A boundary starts anew with failures, too; they and losses are of one count, but only losses make suspects.
 pub async fn failures_and_losses_are_counted_together(subject: Subject) {
     let store = subject.store();
     let (pid, epoch) = (ProcessId::from("one"), join(&*store).await);
@@ -51,7 +51,7 @@ pub async fn failures_and_losses_are_counted_together(subject: Subject) {
         assert!(!store.fail(epoch, &pid, "why".to_owned(), 4).await.unwrap());
         lost(&*store, 10).await;
         let taken = claimed(&*store, epoch, 10).await;
-        assert_eq!(taken.attempts, [(pid.clone(), 2)], "one failure and one loss");
+        assert_eq!((taken.attempts, taken.suspect), (vec![(pid.clone(), 2)], None), "one failure and one loss");
         store.commit(boundary(&pid, epoch, ProcessState::Running)).await.unwrap();
         store.hand_over(epoch, vec![pid.clone()]).await.unwrap();
     }
@@ -75,7 +75,7 @@ pub async fn a_worker_has_one_suspect_at_a_time(mut subject: Subject) {
     let taken = claimed(&*first, one, 2).await;
     let given: Vec<_> = taken.records.iter().map(|record| record.pid.to_string()).collect();
     assert_eq!(given, ["a", "calm"]);
-    assert_eq!(taken.attempts, [("a".into(), limits::SUSPECT)]);
+    assert_eq!((taken.attempts, taken.suspect), (vec![("a".into(), limits::SUSPECT)], Some("a".into())));
     assert_eq!(pids(&*first, one).await, [""; 0], "it has one");
     assert_eq!(pids(&*second, other).await, ["b"]);
     // Its boundary lets the next one come.

@@ -160,6 +160,7 @@ macro_rules! __store_sharing_conformance {
             a_wait_can_go_on_when_its_children_have_ended
             a_request_lets_a_process_go_on
             each_claim_after_a_loss_is_an_attempt
+            what_an_owner_of_the_store_had_is_claimed_without_an_attempt
             a_boundary_starts_the_attempts_anew
             what_is_handed_over_is_claimed_at_once
             what_is_released_is_claimed_at_once
