@@ -140,7 +140,9 @@ impl Outbox {
     /// Tells what others have left behind, in their order.
     pub(super) fn tell_all(&self, news: Vec<News>) {
         let mut inner = self.lock();
-        news.into_iter().for_each(|news| inner.add(news));
+        for one in news {
+            inner.add(one);
+        }
         drop(inner);
         self.told.notify_one();
     }

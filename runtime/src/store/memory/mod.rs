@@ -481,7 +481,9 @@ impl Store for MemoryStore {
 
     fn sent(&self, epoch: Epoch, messages: Vec<Uuid>) -> BoxFuture<'_, StoreResult<()>> {
         self.write(epoch, "forget messages of", Of::Any, move |kept| {
-            messages.iter().for_each(|message| kept.messages.remove(message));
+            for message in &messages {
+                kept.messages.remove(message);
+            }
             Ok(())
         })
     }

@@ -143,15 +143,15 @@ impl Server {
         let (token, forgotten) = (outcome::token(), Vec::<Token>::new());
         let (epoch, most) = (epoch.0.cast_signed(), i64::try_from(most).unwrap_or(i64::MAX));
         let rows = self.timed(session.begin(TAKE, &[&epoch, &most, &token, &forgotten])).await?;
-        let Some((_, taken)) = rows.split_first() else { return self.back(session, StoreErrorKind::Stale).await };
+        let Some((_, given)) = rows.split_first() else { return self.back(session, StoreErrorKind::Stale).await };
         let mut unsent = Unsent::default();
-        for row in taken {
+        for row in given {
             match get(row, 0)? {
                 "message" => unsent.messages.push(message(row)?),
                 _ => unsent.replies.push((pid(row, 3)?, OwedReply { id: text(row, 2)?, address: text(row, 4)? })),
             }
         }
-        if taken.is_empty() {
+        if given.is_empty() {
             session.run("ROLLBACK").await?;
             session.keep();
             return Ok(unsent);
