@@ -126,7 +126,7 @@ async fn tasks_without_ids_of_two_senders_are_two() {
     for (number, peer) in peers.iter().enumerate() {
         assert_eq!(peer.last_reply().await, ReplyBody::Value(Node::from(i64::try_from(number).unwrap())));
     }
-    let ids = ids.lock().unwrap();
+    let ids = ids.lock().unwrap().clone();
     assert_ne!(ids[0], ids[1], "a launcher knows a process by the id of its task");
     worker.remove_task_subscriber(&identifier).await.unwrap();
 }

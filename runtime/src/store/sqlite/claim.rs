@@ -118,10 +118,10 @@ impl Ledger<'_> {
                 let bounds = params![owner, queue, loss, limits::SUSPECT, suspects, limit];
                 each(&mut *self.connection.prepare_cached(READY)?, bounds, &mut add)?;
             }
-            let (list, at) = (wanted.list, wanted.now);
-            let bounds = params![owner, list, loss, limits::SUSPECT, suspects, limit, at];
+            let (names, at) = (wanted.list, wanted.now);
+            let bounds = params![owner, names, loss, limits::SUSPECT, suspects, limit, at];
             each(&mut *self.connection.prepare_cached(WOKEN)?, bounds, &mut add)?;
-            let bounds = params![owner, list, loss, limits::SUSPECT, suspects, limit];
+            let bounds = params![owner, names, loss, limits::SUSPECT, suspects, limit];
             each(&mut *self.connection.prepare_cached(ASKED)?, bounds, &mut add)?;
         }
         Ok(found)
