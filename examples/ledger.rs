@@ -142,6 +142,7 @@ pub fn hash(chain: u64, value: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
+#[cfg_attr(not(feature = "postgres"), allow(dead_code))] // What only workers have.
 struct Options {
     store: String,
     effects: PathBuf,

@@ -17,7 +17,7 @@ const FLYING: usize = 30;
 /// How often the other faults come in a long run, beside kills: every so manieth.
 const OTHERS: u64 = 6;
 /// How long a worker may take to join again.
-const REJOINED: Duration = Duration::from_secs(30);
+const REJOINED: Duration = Duration::from_secs(60);
 
 /// A scene under load.
 pub(crate) struct Run {
@@ -175,6 +175,8 @@ async fn who_gets_no_connection_loses_nothing() {
 
 /// More than a thousand.
 const MANY: usize = 1_200;
+/// How many milliseconds each of them waits: longer than it takes to launch all.
+const WAITS: u64 = 20_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
@@ -186,7 +188,7 @@ async fn a_worker_that_is_stopped_with_a_thousand_leases_writes_nothing_and_join
     for place in 1..3 {
         run.scene.worker(place).signal("STOP");
     }
-    run.client.order((0..MANY).map(|index| Order::waiting(index, 8, 4_000)));
+    run.client.order((0..MANY).map(|index| Order::waiting(index, 8, WAITS)));
     let owned = "SELECT count(*) FROM checkpoint WHERE ended IS NULL AND state = 'waiting'
         AND owner IN (SELECT epoch FROM worker WHERE os_process = $1 AND lapses_at > clock_timestamp())";
     let first = i64::from(run.scene.worker(0).id());
