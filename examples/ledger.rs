@@ -308,8 +308,8 @@ async fn tell_refused(store: &procession::store::PostgresStore) {
 }
 
 #[cfg(not(feature = "postgres"))]
-async fn share(_: &Options, _: procession::RuntimeBuilder) -> Result<(), StepError> {
-    Err("--store postgres://… needs the feature `postgres`".into())
+fn share(_: &Options, _: procession::RuntimeBuilder) -> std::future::Ready<Result<(), StepError>> {
+    std::future::ready(Err("--store postgres://… needs the feature `postgres`".into()))
 }
 
 /// Ends on SIGTERM and on Ctrl-C. It listens from now on, not only when it is awaited.
