@@ -92,6 +92,7 @@ impl Random {
     }
 
     /// Another one, whose numbers are others.
+    #[cfg(any(feature = "amqp", all(unix, feature = "postgres")))]
     pub(crate) fn fork(&mut self) -> Self {
         Self::new(self.next())
     }

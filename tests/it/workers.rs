@@ -84,6 +84,7 @@ impl Team {
     }
 
     /// The store, as another worker has opened it.
+    #[allow(clippy::unused_async)] // A server is waited for.
     pub(crate) async fn store(&self) -> Arc<dyn Store> {
         match &self.place {
             Place::Memory => Arc::clone(&self.world.store),
