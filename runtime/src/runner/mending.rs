@@ -78,10 +78,18 @@ impl Mender {
     }
 }
 
-/// Mends all that there is, once: for who has the store for itself.
-pub(super) async fn all(shared: &Arc<Shared>) -> Result<(), RunError> {
-    take_over(shared).await?;
-    mend(shared).await
+/// Mends all that there is, once: for who has the store for itself. A store that takes nothing now keeps nobody from going on; it is
+/// tried again.
+pub(super) async fn all(shared: &Arc<Shared>) {
+    let mended = async {
+        take_over(shared).await?;
+        mend(shared).await
+    };
+    let mended = mended.await;
+    if mended.is_err() {
+        tokio::spawn(run(Arc::clone(shared)));
+    }
+    logged("what others have left cannot be mended", mended);
 }
 
 /// Mends at its pace until the runtime closes: for a worker among others.

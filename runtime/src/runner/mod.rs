@@ -419,7 +419,7 @@ impl RuntimeBuilder {
                 tokio::spawn(mending::run(Arc::clone(&shared)));
             } else {
                 // Before anything new is told.
-                mending::all(&shared).await?;
+                mending::all(&shared).await;
                 launch::bring_unfinished(&shared).await?;
             }
             tokio::spawn(requests::run(Arc::clone(&shared)));
