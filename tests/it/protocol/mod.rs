@@ -50,7 +50,7 @@ fn two_workers_share_two_processes_through_two_crashes_and_a_lapse() {
     assert!(states.iter().any(|state| state.rows.iter().any(|row| row.losses > 2)));
 }
 
-/// `cargo xtask model` has it with two crashes, which takes a minute and half a gigabyte.
+/// `cargo xtask model` has it with two crashes.
 #[test]
 fn three_workers_share_three_processes_through_crashes() {
     let crashes = std::env::var("PROCESSION_PROTOCOL_CRASHES").map_or(1, |number| number.parse().unwrap());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use common::{STEPS, State};
 use dbos::{Config, DBOS};
 
-/// As many as are of use on two processors; more make it slower.
+/// More than there are processors, so that commits share flushes.
 const CONNECTIONS: u32 = 32;
 
 async fn work(process: u64) -> dbos::Result<State> {
