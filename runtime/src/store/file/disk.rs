@@ -38,6 +38,11 @@ impl Failure {
     }
 }
 
+/// The folder of a document.
+pub(super) fn folder_of(path: &str) -> &Path {
+    Path::new(path).parent().unwrap_or(Path::new(""))
+}
+
 /// Where a document is written before it takes its place. Only one is written at a time, so one name is enough, and a
 /// torn one is overwritten.
 const UNFINISHED: &str = ".tmp";
@@ -111,14 +116,19 @@ impl Disk {
 
     /// Writes a document as a whole: a reader sees the old one or the new one, also after a crash.
     pub(super) fn replace(&self, path: &str, text: &str) -> Result<(), Failure> {
+        self.place(path, text)?;
+        self.flush(folder_of(path))
+    }
+
+    /// The same, but for the name of the document, which is on the disk when its folder is flushed.
+    pub(super) fn place(&self, path: &str, text: &str) -> Result<(), Failure> {
         let path = self.root.join(path);
         let folder = path.parent().unwrap_or(&self.root);
         let unfinished = folder.join(UNFINISHED);
         self.remake(folder).map_err(Failure::Undone)?;
         self.write(&unfinished, text.as_bytes()).map_err(Failure::Undone)?;
         self.pass(Operation::Rename, &path).map_err(Failure::Undone)?;
-        fs::rename(&unfinished, &path).map_err(Failure::Undone)?;
-        self.sync_folder(folder).map_err(Failure::Unknown)
+        fs::rename(&unfinished, &path).map_err(Failure::Undone)
     }
 
     /// Makes a folder of documents again that is missing: what copies a store may leave out empty ones.
@@ -144,14 +154,24 @@ impl Disk {
 
     /// Removes a document that may be gone already.
     pub(super) fn remove(&self, path: &str) -> Result<(), Failure> {
+        self.unlink(path)?;
+        self.flush(folder_of(path))
+    }
+
+    /// The same; it is off the disk when its folder is flushed.
+    pub(super) fn unlink(&self, path: &str) -> Result<(), Failure> {
         let path = self.root.join(path);
         self.pass(Operation::Remove, &path).map_err(Failure::Undone)?;
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(Failure::Undone(error)),
-            _ => {}
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(Failure::Undone(error)),
+            _ => Ok(()),
         }
-        match self.sync_folder(path.parent().unwrap_or(&self.root)) {
-            // Where its folder is missing, so is the document.
+    }
+
+    /// Has the names of a folder's documents on the disk.
+    pub(super) fn flush(&self, folder: &Path) -> Result<(), Failure> {
+        match self.sync_folder(&self.root.join(folder)) {
+            // Where it is missing, so are its documents: they were removed.
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             synced => synced.map_err(Failure::Unknown),
         }

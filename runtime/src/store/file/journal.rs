@@ -1,10 +1,10 @@
 //! Changes of several documents as one: written to the journal first, which takes its place as a whole, and then
 //! carried out. Until that is done, who reads sees the journal's documents instead of the folder's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use super::disk::{Disk, Failure};
+use super::disk::{Disk, Failure, folder_of};
 
 const JOURNAL: &str = "journal.json";
 
@@ -71,8 +71,14 @@ fn apply(disk: &Disk, path: &str, text: Option<&str>) -> Result<(), Failure> {
 
 fn finish(disk: &Disk, changes: &Changes) -> Result<(), Failure> {
     for (path, text) in changes {
-        apply(disk, path, text.as_deref())?;
+        match text {
+            Some(text) => disk.place(path, text)?,
+            None => disk.unlink(path)?,
+        }
     }
+    // Each once, however many of its documents have changed, and all before the journal goes.
+    let folders: BTreeSet<_> = changes.keys().map(|path| folder_of(path)).collect();
+    folders.into_iter().try_for_each(|folder| disk.flush(folder))?;
     disk.remove(JOURNAL)
 }
 

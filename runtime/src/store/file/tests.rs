@@ -298,7 +298,8 @@ async fn a_full_disk_refuses_a_change_whole_and_later_ones_succeed() {
     }
 }
 
-/// A rename is of what is on the disk, and nothing is told before the folder is.
+/// A rename is of what is on the disk, and nothing is told before the folder is. What a journal is carried out with is flushed
+/// before that goes, each folder once.
 #[tokio::test]
 async fn everything_is_flushed_before_it_is_relied_on() {
     let template = template().await;
@@ -307,17 +308,27 @@ async fn everything_is_flushed_before_it_is_relied_on() {
         store.inner.disk.fault.set(None);
         deed(&store, epoch, name).await.unwrap();
         let log = store.inner.disk.fault.log();
-        for (at, (operation, _)) in log.iter().enumerate() {
+        let gone = log.iter().position(|done| *done == (Operation::Remove, "journal.json".to_owned()));
+        for (at, (operation, path)) in log.iter().enumerate() {
             let next = log.get(at + 1).map(|(operation, _)| *operation);
             match operation {
                 Operation::Write => assert_eq!(next, Some(Operation::Sync), "{name}: {log:?}"),
                 Operation::Sync => assert_eq!(next, Some(Operation::Rename), "{name}: {log:?}"),
+                Operation::Rename | Operation::Remove if gone.is_some() && path != "journal.json" => {
+                    assert_eq!(gone.map(|gone| log[gone - 1].0), Some(Operation::SyncFolder), "{name}: {log:?}");
+                }
                 Operation::Rename | Operation::Remove => {
                     assert_eq!(next, Some(Operation::SyncFolder), "{name}: {log:?}");
                 }
                 Operation::SyncFolder => {}
             }
         }
+        let mut flushed: Vec<_> =
+            log[..gone.unwrap_or(0)].iter().filter(|done| done.0 == Operation::SyncFolder).collect();
+        let all = flushed.len();
+        flushed.sort_unstable_by_key(|done| &done.1);
+        flushed.dedup();
+        assert_eq!(flushed.len(), all, "{name}: {log:?}");
         let journal: Vec<_> = log.iter().filter(|(_, name)| name == "journal.json").map(|(done, _)| *done).collect();
         assert!(journal.is_empty() || journal == [Operation::Rename, Operation::Remove], "{name}: {log:?}");
     }
