@@ -122,7 +122,8 @@ fn logged(what: &str, mended: Result<(), RunError>) {
 pub(super) async fn take_over(shared: &Arc<Shared>) -> Result<(), RunError> {
     let (Some(store), Some(remote)) = (shared.store(), &shared.remote) else { return Ok(()) };
     while remote.has_room() && shared.mender.has_room() {
-        let Unsent { messages, replies } = store.unsent(shared.env.epoch(), limits::TAKE_OVER).await?;
+        let unsent = store.unsent(shared.env.epoch(), limits::TAKE_OVER).await;
+        let Unsent { messages, replies } = unsent.inspect_err(|error| shared.doubt(error))?;
         let (told, owed) = (messages.len(), replies.len());
         remote.take_over(&messages);
         if shared.sharing.is_some() {

@@ -179,6 +179,10 @@ impl Shared {
             self.evict(entry);
             return Arc::clone(&entry.slot);
         }
+        if let Some(sharing) = &self.sharing {
+            // Its trouble is over, as where it went back to a snapshot.
+            sharing.poison.forget(entry.pid());
+        }
         if let Some(remote) = &self.remote {
             let creation = Transition { pid: entry.pid(), from: None, to: ProcessState::Created };
             remote.join(entry.pid(), new.map(|[created, _]| (creation, created)));
@@ -239,14 +243,9 @@ impl Shared {
 
     /// Fills in how a process ended, for all who wait for it, and forgets it.
     pub(crate) fn end(self: &Arc<Self>, entry: &Entry, end: Result<Termination, RunError>) {
-        if let Some(remote) = &self.remote {
-            remote.leave(entry, end.as_ref().ok().map(|end| end.ended.state()));
-        }
-        lock(&self.table).remove(entry.pid());
-        entry.lock().gone = true;
+        self.forget(entry, end.as_ref().ok().map(|end| end.ended.state()));
         self.fill_watchers(entry.pid(), &end);
         entry.slot.fill(end);
-        self.listeners.forget(entry.pid());
         if let Some(sharing) = &self.sharing {
             sharing.has_gone(entry.pid());
         }
@@ -535,11 +534,19 @@ impl Shared {
 
     /// A process is not here any more, though it has not ended.
     pub(crate) fn take_out(&self, entry: &Entry) {
+        self.forget(entry, None);
+    }
+
+    /// Forgets what it knows of a process, unless it has come back since under an entry of its own.
+    fn forget(&self, entry: &Entry, state: Option<ProcessState>) {
+        entry.lock().gone = true;
+        if !self.entry(entry.pid()).is_some_and(|known| std::ptr::eq(&raw const *known, entry)) {
+            return;
+        }
         if let Some(remote) = &self.remote {
-            remote.leave(entry, None);
+            remote.leave(entry, state);
         }
         lock(&self.table).remove(entry.pid());
-        entry.lock().gone = true;
         self.listeners.forget(entry.pid());
     }
 
