@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) mender: Mender,
     /// The store was left, or is about to be.
     left: AtomicBool,
+    /// The last handle of the runtime is gone: nobody will shut it down.
+    abandoned: AtomicBool,
     resting: AtomicUsize,
     table: Mutex<HashMap<ProcessId, Arc<Entry>>>,
     /// Slots of children whose handles were restored, beside the slot of the child's own entry.
@@ -107,6 +109,7 @@ impl Shared {
             sharing,
             mender: Mender::default(),
             left: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
             resting: AtomicUsize::new(0),
             table: Mutex::default(),
             watchers: Mutex::default(),
@@ -260,6 +263,13 @@ impl Shared {
         // Those that nobody else holds belong to an object that was dropped.
         slots.retain(|slot| Arc::strong_count(slot) > 1);
         slots.push(Arc::clone(slot));
+    }
+
+    /// Lets nobody wait, once the runtime closes, for the end of a process that is elsewhere: nobody looks for it any more.
+    pub(crate) fn watched_in_vain(&self, pid: &ProcessId) {
+        if self.sharing.is_some() && self.is_closing() && self.entry(pid).is_none() {
+            self.fill_watchers(pid, &Err(RunError::Closed));
+        }
     }
 
     pub(crate) fn fill_watchers(&self, pid: &ProcessId, end: &Result<Termination, RunError>) {
@@ -492,6 +502,17 @@ impl Shared {
         self.most.saturating_sub(driven).min(most.saturating_sub(here))
     }
 
+    /// Closes, as nobody will shut it down.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Release);
+        self.close();
+    }
+
+    /// Whether nothing is driven, nor ever will be, and nobody is there to say so to the store.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire) && self.driven.load(Ordering::Acquire) == 0
+    }
+
     pub(crate) fn leave(&self) {
         self.left.store(true, Ordering::Release);
     }
@@ -554,6 +575,7 @@ impl Shared {
     pub(crate) fn pass_on(&self, entry: &Entry) {
         self.take_out(entry);
         self.watch(&entry.slot);
+        self.watched_in_vain(entry.pid());
         for mail in entry.take_mail() {
             self.pass_mail_on(entry.pid(), mail);
         }

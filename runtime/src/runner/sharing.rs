@@ -231,6 +231,9 @@ async fn keep(shared: &Weak<Shared>) {
         }
         let Some(shared) = shared.upgrade().filter(|shared| !shared.has_left()) else { return };
         let (Some(store), Some(sharing)) = (shared.store(), &shared.sharing) else { return };
+        if shared.is_abandoned() {
+            return leave(&shared, store, sharing).await;
+        }
         let used = u32::try_from(shared.slots_used()).unwrap_or(u32::MAX);
         let asked = Instant::now();
         let renewed = async {
@@ -251,6 +254,18 @@ async fn keep(shared: &Weak<Shared>) {
                 tracing::warn!(error, holds = lease.holds(), "the lease of this worker cannot be renewed");
             }
         }
+    }
+}
+
+/// Others need not wait for a runtime that was dropped: some handle may keep what it shares for ever.
+async fn leave(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Sharing) {
+    if let Some(remote) = &shared.remote {
+        remote.gone().await;
+    }
+    shared.leave();
+    match tokio::time::timeout(sharing.lease.lasts(), store.release(shared.env.epoch())).await {
+        Ok(Ok(())) => {}
+        _ => tracing::warn!("others go on with the processes of this worker when its lease has lapsed"),
     }
 }
 
@@ -337,7 +352,7 @@ async fn claim_some(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Shar
         return Err(error.into());
     }
     sharing.tally.handed_over(lost.len());
-    if give_up_due(shared, store, sharing).await {
+    if give_up_due(shared, store, sharing).await || !lost.is_empty() {
         tokio::time::sleep(limits::OTHERS_FIRST).await;
     }
     let room = shared.room().min(limits::CLAIM);
