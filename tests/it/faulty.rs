@@ -31,8 +31,14 @@ pub(crate) struct Faulty {
     pub(crate) damaged: Mutex<Option<ProcessId>>,
     /// What was sent is not forgotten.
     pub(crate) forgets_nothing: AtomicBool,
+    /// How often it is refused to forget it.
+    pub(crate) refusals: AtomicU64,
     /// Where the answer to who joins has to pass.
     pub(crate) joining: Mutex<Option<Gate>>,
+    /// The same of the next claim that gives something.
+    pub(crate) claiming: Mutex<Option<Gate>>,
+    /// Whether requests cannot be read.
+    pub(crate) asks_nothing: AtomicBool,
 }
 
 /// A call to a store that changes something.
@@ -57,7 +63,10 @@ impl Faulty {
             lost: Mutex::default(),
             damaged: Mutex::default(),
             forgets_nothing: AtomicBool::new(false),
+            refusals: AtomicU64::new(0),
             joining: Mutex::default(),
+            claiming: Mutex::default(),
+            asks_nothing: AtomicBool::new(false),
         })
     }
 
@@ -154,6 +163,14 @@ impl Store for Faulty {
         self.write(self.inner.request(pid, request))
     }
     fn requests(&self, after: Option<RequestId>) -> BoxFuture<'_, StoreResult<Vec<RequestRow>>> {
+        if self.asks_nothing.load(Ordering::SeqCst) {
+            let busy = StoreError::new(StoreErrorKind::Busy, "read requests in", "the test's store");
+            return Box::pin(async move {
+                // Steps begin meanwhile.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                Err(busy)
+            });
+        }
         self.inner.requests(after)
     }
     fn discard_requests(&self, epoch: Epoch, requests: Vec<RequestId>) -> BoxFuture<'_, StoreResult<()>> {
@@ -174,7 +191,15 @@ impl Store for Faulty {
         self.write(self.inner.renew(epoch, slots_used))
     }
     fn claim(&self, epoch: Epoch, most: usize, attempts: u32) -> BoxFuture<'_, StoreResult<Claimed>> {
-        self.answered(Call::Claim, self.inner.claim(epoch, most, attempts))
+        let claim = self.answered(Call::Claim, self.inner.claim(epoch, most, attempts));
+        Box::pin(async move {
+            let claimed = claim.await?;
+            let gate = self.claiming.lock().unwrap().take_if(|_| !claimed.records.is_empty());
+            if let Some(gate) = gate {
+                gate.pass().await;
+            }
+            Ok(claimed)
+        })
     }
     fn hand_over(&self, epoch: Epoch, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<()>> {
         self.write(self.inner.hand_over(epoch, processes))
@@ -217,6 +242,11 @@ impl Store for Faulty {
         self.write(self.inner.unsent(epoch, most))
     }
     fn sent(&self, epoch: Epoch, messages: Vec<uuid::Uuid>) -> BoxFuture<'_, StoreResult<()>> {
+        let refused = self.refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if refused.is_ok() {
+            let busy = StoreError::new(StoreErrorKind::Busy, "write to", "the test's store");
+            return Box::pin(async move { Err(busy) });
+        }
         let forgets_nothing = self.forgets_nothing.load(Ordering::SeqCst);
         self.write(self.inner.sent(epoch, if forgets_nothing { Vec::new() } else { messages }))
     }

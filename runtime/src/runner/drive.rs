@@ -13,6 +13,7 @@ use super::hooks::{Entering, hooks_before, logged};
 use super::instance::{Chosen, Turn};
 use super::lease::is_in_doubt;
 use super::shared::Shared;
+use crate::limits;
 use crate::listener::Listener;
 use crate::process::{Action, Ended, ErrorInfo, Event, Machine, ProcessState, Request};
 use crate::store::{RequestId, StoreError, StoreErrorKind};
@@ -97,15 +98,27 @@ impl<'a> Driver<'a> {
     async fn load(shared: &Arc<Shared>, entry: &Entry) -> Result<Box<Resident>, RunError> {
         let not_found = || RunError::NotFound(entry.pid().clone());
         let record = shared.store().ok_or_else(not_found)?.load(entry.pid()).await?.ok_or_else(not_found)?;
-        shared.restore(&record).await
+        let resident = shared.restore(&record).await?;
+        if shared.sharing.is_some() && entry.lock().evicted {
+            // It would write under the epoch that this worker has by now.
+            return Err(stale(entry).into());
+        }
+        Ok(resident)
     }
 
     pub(super) fn lose(shared: &Arc<Shared>, entry: &Entry, error: &RunError) {
         if !matches!(error, RunError::Closed) {
             tracing::error!(pid = %entry.pid(), error = error as &dyn std::error::Error, "process suspended");
         }
+        // Looked at first: a worker lets go of what it has before it has another.
+        let epoch = shared.env.epoch();
         let sharing = shared.sharing.as_ref().filter(|_| !shared.is_closing());
-        if sharing.is_some_and(|sharing| shared.give_up(sharing, entry, error)) {
+        if sharing.is_some() && entry.lock().evicted {
+            // What became of it says nothing of the epoch that this worker has by now.
+            shared.pass_on(entry);
+            return;
+        }
+        if sharing.is_some_and(|sharing| shared.give_up(sharing, epoch, entry, error)) {
             return;
         }
         if let Some(sharing) = sharing
@@ -115,7 +128,8 @@ impl<'a> Driver<'a> {
             shared.doubt(failed);
             // Another worker has it already, or will have it when the epoch is given up, or may have it now.
             if failed.kind() != StoreErrorKind::Stale && !is_in_doubt(failed) {
-                sharing.lose(entry.pid());
+                // What fails may fail again: not at once.
+                sharing.lose(epoch, entry.pid(), limits::LOAD_AGAIN);
             }
             return;
         }
@@ -422,8 +436,11 @@ impl<'a> Driver<'a> {
 
 /// Another worker has the process, or will have it.
 fn lost(entry: &Entry) -> Stop {
-    let subject = format_args!("process `{}`", entry.pid());
-    Stop::Lost(RunError::Store(StoreError::new(StoreErrorKind::Stale, "go on with", subject)))
+    Stop::Lost(stale(entry).into())
+}
+
+fn stale(entry: &Entry) -> StoreError {
+    StoreError::new(StoreErrorKind::Stale, "go on with", format_args!("process `{}`", entry.pid()))
 }
 
 /// Handles requests while a step runs. Gives the action and its request if the step is to be cut off.

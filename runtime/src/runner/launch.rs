@@ -425,7 +425,7 @@ async fn bring_batch(shared: Arc<Shared>, batch: Vec<Record>) -> Result<Vec<Fail
     let mut failures = Vec::new();
     for record in batch {
         let (pid, parent) = (record.pid.clone(), record.parent.clone());
-        match shared.bring(record).await {
+        match shared.bring(record, shared.env.epoch()).await {
             Ok(_) => {}
             Err(error @ RunError::Store(_)) => return Err(error),
             Err(error) => failures.push((pid, parent, error)),

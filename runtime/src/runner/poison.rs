@@ -44,8 +44,7 @@ impl Poison {
 
     /// Gives up a process that has had so many attempts, soon.
     pub(super) fn add(&self, epoch: Epoch, pid: ProcessId, reason: String, attempts: u32) {
-        let pause = limits::LOAD_AGAIN.saturating_mul(1 << attempts.min(16)).min(limits::LOAD_AGAIN_MOST);
-        self.wait(Failed { pid, epoch, reason, pause, due: Instant::now() });
+        self.wait(Failed { pid, epoch, reason, pause: pause_after(attempts), due: Instant::now() });
     }
 
     fn wait(&self, failed: Failed) {
@@ -53,6 +52,11 @@ impl Poison {
         // Where there are very many, they wait long enough for each other.
         let pause = if all.len() < limits::FAILED { failed.pause } else { Duration::ZERO };
         all.push(Failed { due: Instant::now() + pause, ..failed });
+    }
+
+    /// It goes on here.
+    pub(super) fn forget(&self, pid: &ProcessId) {
+        self.failed().retain(|failed| failed.pid != *pid);
     }
 
     fn take_due(&self) -> Vec<Failed> {
@@ -90,6 +94,11 @@ impl Poison {
     }
 }
 
+/// How long a process that has had so many attempts stays here before others have it.
+pub(super) fn pause_after(attempts: u32) -> Duration {
+    limits::LOAD_AGAIN.saturating_mul(1 << attempts.min(16)).min(limits::LOAD_AGAIN_MOST)
+}
+
 impl Sharing {
     /// A boundary of a process is stored.
     pub(super) fn bounded(&self, pid: &ProcessId) {
@@ -109,7 +118,7 @@ impl Shared {
     }
 
     /// Gives up a process whose trouble is its own, so that no other worker is to go on with it for ever; whether it is that.
-    pub(super) fn give_up(&self, sharing: &Sharing, entry: &Entry, error: &RunError) -> bool {
+    pub(super) fn give_up(&self, sharing: &Sharing, epoch: Epoch, entry: &Entry, error: &RunError) -> bool {
         let reason = match error {
             RunError::Unloadable { reason, .. } | RunError::Parked { reason, .. } => reason.clone(),
             RunError::Panicked { error, .. } => format!("its code panicked: {error}"),
@@ -121,14 +130,14 @@ impl Shared {
         };
         self.pass_on(entry);
         sharing.tally.failed();
-        sharing.poison.add(self.env.epoch(), entry.pid().clone(), reason, 0);
+        sharing.poison.add(epoch, entry.pid().clone(), reason, 0);
         sharing.stir();
         true
     }
 }
 
 /// Gives up those whose pause is over; whether others may have them now.
-pub(super) async fn give_up_due(store: &Arc<dyn Store>, sharing: &Sharing) -> bool {
+pub(super) async fn give_up_due(shared: &Shared, store: &Arc<dyn Store>, sharing: &Sharing) -> bool {
     let mut left = false;
     for failed in sharing.poison.take_due() {
         let Failed { pid, epoch, reason, .. } = &failed;
@@ -147,6 +156,7 @@ pub(super) async fn give_up_due(store: &Arc<dyn Store>, sharing: &Sharing) -> bo
                 tracing::debug!(%pid, "a process that cannot go on here is another's already");
             }
             Err(error) => {
+                shared.doubt(&error);
                 tracing::warn!(%pid, error = &error as &dyn std::error::Error, "a process cannot be given up yet");
                 sharing.poison.wait(failed);
             }

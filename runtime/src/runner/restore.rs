@@ -7,7 +7,7 @@ use super::caught::caught;
 use super::entry::{Entry, Mail, Resident, Waiting};
 use super::shared::Shared;
 use crate::process::{BoxFuture, Ended, Machine, ProcessId, ProcessState, Slot, Termination};
-use crate::store::{Awaiting, Record, StoreErrorKind};
+use crate::store::{Awaiting, Epoch, Record, StoreErrorKind};
 
 impl Shared {
     /// A process as of its last boundary; one that cannot be read is parked with the reason, or left to
@@ -79,7 +79,7 @@ impl Shared {
         self.watch(slot);
         let Some(store) = self.store() else { return Ok(()) };
         match store.termination(&slot.pid).await {
-            Ok(None) => {}
+            Ok(None) => self.watched_in_vain(&slot.pid),
             Ok(Some(termination)) => self.fill_watchers(&slot.pid, &Ok(termination)),
             // One end that cannot be read is the trouble of those who wait for it, not of all.
             Err(error) if error.kind() == StoreErrorKind::Corrupt => self.fill_watchers(&slot.pid, &Err(error.into())),
@@ -114,15 +114,20 @@ impl Shared {
             self.find_end(&slot).await?;
             return Ok((slot, name));
         }
-        Ok((self.bring_family(record).await?, name))
+        Ok((self.bring_family(record, self.env.epoch()).await?, name))
     }
 
-    /// Lets a stored process go on, with what was asked of it before and the children that it waits for.
-    pub(crate) fn bring_family(self: &Arc<Self>, record: Record) -> BoxFuture<'_, Result<Arc<Slot>, RunError>> {
+    /// Lets a stored process go on that this runtime has in this epoch, with what was asked of it before and the children that it
+    /// waits for.
+    pub(crate) fn bring_family(
+        self: &Arc<Self>,
+        record: Record,
+        epoch: Epoch,
+    ) -> BoxFuture<'_, Result<Arc<Slot>, RunError>> {
         Box::pin(async move {
             let pid = record.pid.clone();
             let children: Vec<_> = record.awaiting.children.iter().map(|child| child.pid.clone()).collect();
-            let slot = self.bring(record).await?;
+            let slot = self.bring(record, epoch).await?;
             self.deliver_earlier(&pid).await?;
             for child in children.iter().filter(|child| self.entry(child).is_none()) {
                 if let Err(error) = self.bring_child(child).await {
@@ -141,7 +146,7 @@ impl Shared {
             return Err(RunError::Parked { pid: pid.clone(), reason });
         }
         if !record.state.is_terminal() {
-            self.bring_family(record).await?;
+            self.bring_family(record, self.env.epoch()).await?;
         }
         Ok(())
     }
@@ -161,9 +166,10 @@ impl Shared {
     }
 
     /// Lets a stored process go on.
-    pub(crate) async fn bring(self: &Arc<Self>, record: Record) -> Result<Arc<Slot>, RunError> {
+    pub(crate) async fn bring(self: &Arc<Self>, record: Record, epoch: Epoch) -> Result<Arc<Slot>, RunError> {
         let process = self.env.registry.named(&record.envelope.process)?;
-        let resident = self.restore(&record).await?;
+        let mut resident = self.restore(&record).await?;
+        resident.live.core_mut().epoch = epoch;
         Ok(self.adopt(&Entry::new(Slot::new(record.pid), process, record.parent, record.created_at, resident)))
     }
 }

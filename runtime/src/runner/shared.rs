@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) mender: Mender,
     /// The store was left, or is about to be.
     left: AtomicBool,
+    /// The last handle of the runtime is gone: nobody will shut it down.
+    abandoned: AtomicBool,
     resting: AtomicUsize,
     table: Mutex<HashMap<ProcessId, Arc<Entry>>>,
     /// Slots of children whose handles were restored, beside the slot of the child's own entry.
@@ -107,6 +109,7 @@ impl Shared {
             sharing,
             mender: Mender::default(),
             left: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
             resting: AtomicUsize::new(0),
             table: Mutex::default(),
             watchers: Mutex::default(),
@@ -179,6 +182,10 @@ impl Shared {
             self.evict(entry);
             return Arc::clone(&entry.slot);
         }
+        if let Some(sharing) = &self.sharing {
+            // Its trouble is over, as where it went back to a snapshot.
+            sharing.poison.forget(entry.pid());
+        }
         if let Some(remote) = &self.remote {
             let creation = Transition { pid: entry.pid(), from: None, to: ProcessState::Created };
             remote.join(entry.pid(), new.map(|[created, _]| (creation, created)));
@@ -239,14 +246,9 @@ impl Shared {
 
     /// Fills in how a process ended, for all who wait for it, and forgets it.
     pub(crate) fn end(self: &Arc<Self>, entry: &Entry, end: Result<Termination, RunError>) {
-        if let Some(remote) = &self.remote {
-            remote.leave(entry, end.as_ref().ok().map(|end| end.ended.state()));
-        }
-        lock(&self.table).remove(entry.pid());
-        entry.lock().gone = true;
+        self.forget(entry, end.as_ref().ok().map(|end| end.ended.state()));
         self.fill_watchers(entry.pid(), &end);
         entry.slot.fill(end);
-        self.listeners.forget(entry.pid());
         if let Some(sharing) = &self.sharing {
             sharing.has_gone(entry.pid());
         }
@@ -261,6 +263,13 @@ impl Shared {
         // Those that nobody else holds belong to an object that was dropped.
         slots.retain(|slot| Arc::strong_count(slot) > 1);
         slots.push(Arc::clone(slot));
+    }
+
+    /// Lets nobody wait, once the runtime closes, for the end of a process that is elsewhere: nobody looks for it any more.
+    pub(crate) fn watched_in_vain(&self, pid: &ProcessId) {
+        if self.sharing.is_some() && self.is_closing() && self.entry(pid).is_none() {
+            self.fill_watchers(pid, &Err(RunError::Closed));
+        }
     }
 
     pub(crate) fn fill_watchers(&self, pid: &ProcessId, end: &Result<Termination, RunError>) {
@@ -493,6 +502,17 @@ impl Shared {
         self.most.saturating_sub(driven).min(most.saturating_sub(here))
     }
 
+    /// Closes, as nobody will shut it down.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Release);
+        self.close();
+    }
+
+    /// Whether nothing is driven, nor ever will be, and nobody is there to say so to the store.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire) && self.driven.load(Ordering::Acquire) == 0
+    }
+
     pub(crate) fn leave(&self) {
         self.left.store(true, Ordering::Release);
     }
@@ -535,11 +555,19 @@ impl Shared {
 
     /// A process is not here any more, though it has not ended.
     pub(crate) fn take_out(&self, entry: &Entry) {
+        self.forget(entry, None);
+    }
+
+    /// Forgets what it knows of a process, unless it has come back since under an entry of its own.
+    fn forget(&self, entry: &Entry, state: Option<ProcessState>) {
+        entry.lock().gone = true;
+        if !self.entry(entry.pid()).is_some_and(|known| std::ptr::eq(&raw const *known, entry)) {
+            return;
+        }
         if let Some(remote) = &self.remote {
-            remote.leave(entry, None);
+            remote.leave(entry, state);
         }
         lock(&self.table).remove(entry.pid());
-        entry.lock().gone = true;
         self.listeners.forget(entry.pid());
     }
 
@@ -547,6 +575,7 @@ impl Shared {
     pub(crate) fn pass_on(&self, entry: &Entry) {
         self.take_out(entry);
         self.watch(&entry.slot);
+        self.watched_in_vain(entry.pid());
         for mail in entry.take_mail() {
             self.pass_mail_on(entry.pid(), mail);
         }

@@ -3,17 +3,18 @@
 //! The lease is kept on a thread of its own, so that steps that block their threads do not cost it. A worker that has lost it joins
 //! anew, under another epoch: what is left here of processes that it had writes under the old one, which the store refuses, and goes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::RunError;
 use super::ends;
+use super::entry::Entry;
 use super::health::Tally;
 use super::lease::Lease;
 use super::mending::{self, Mending};
-use super::poison::{Poison, give_up_due};
+use super::poison::{Poison, give_up_due, pause_after};
 use super::shared::Shared;
 use crate::limits;
 use crate::process::ProcessId;
@@ -104,14 +105,28 @@ pub(crate) struct Sharing {
     /// Something came about in the store.
     pub(super) news: Notify,
     /// Processes that cannot go on here; others may try.
-    lost: Mutex<Vec<ProcessId>>,
-    /// Processes that were claimed while something was left of them from before; they go on when that has gone.
-    awaited: Mutex<HashSet<ProcessId>>,
+    lost: Mutex<Vec<Lost>>,
+    /// Processes that others may have as soon as what is left of them here has gone.
+    awaited: Mutex<HashMap<ProcessId, Awaited>>,
     /// A process is driven no more.
     rested: Notify,
     pub(super) lease: Arc<Lease>,
     pub(super) poison: Poison,
     pub(super) tally: Tally,
+}
+
+/// A process that others may have.
+struct Lost {
+    pid: ProcessId,
+    /// The one under which it was had: under another it may be had again.
+    epoch: Epoch,
+    due: Instant,
+}
+
+/// The same of one of which something is left here.
+struct Awaited {
+    epoch: Epoch,
+    pause: Duration,
 }
 
 impl Sharing {
@@ -148,14 +163,15 @@ impl Sharing {
         store.join(self.options.worker(self.slots), self.options.lease)
     }
 
-    fn awaited(&self) -> MutexGuard<'_, HashSet<ProcessId>> {
+    fn awaited(&self) -> MutexGuard<'_, HashMap<ProcessId, Awaited>> {
         self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What was left here of a process has gone.
     pub(super) fn has_gone(&self, pid: &ProcessId) {
-        if self.awaited().remove(pid) {
-            self.lose(pid);
+        let awaited = self.awaited().remove(pid);
+        if let Some(Awaited { epoch, pause }) = awaited {
+            self.lose(epoch, pid, pause);
         }
     }
 
@@ -164,14 +180,30 @@ impl Sharing {
         self.stir.notify_one();
     }
 
-    /// A process is given up here for a reason that need not be one elsewhere.
-    pub(super) fn lose(&self, pid: &ProcessId) {
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner).push(pid.clone());
+    fn lost(&self) -> MutexGuard<'_, Vec<Lost>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A process is given up here, after this pause, for a reason that need not be one elsewhere.
+    pub(super) fn lose(&self, epoch: Epoch, pid: &ProcessId, pause: Duration) {
+        self.lost().push(Lost { pid: pid.clone(), epoch, due: Instant::now() + pause });
         self.stir();
     }
 
-    fn take_lost(&self) -> Vec<ProcessId> {
-        std::mem::take(&mut *self.lost.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Those whose pause is over.
+    fn take_lost(&self, epoch: Epoch) -> Vec<ProcessId> {
+        let now = Instant::now();
+        let mut lost = self.lost();
+        // What it had under another, it has not any more.
+        lost.retain(|lost| lost.epoch == epoch);
+        lost.extract_if(.., |lost| lost.due <= now).map(|lost| lost.pid).collect()
+    }
+
+    /// How long it takes until something is to be given up.
+    fn next(&self) -> Duration {
+        let next = self.lost().iter().map(|lost| lost.due).min();
+        let next = next.map_or(Duration::MAX, |due| due.saturating_duration_since(Instant::now()));
+        next.min(self.poison.next())
     }
 }
 
@@ -199,6 +231,9 @@ async fn keep(shared: &Weak<Shared>) {
         }
         let Some(shared) = shared.upgrade().filter(|shared| !shared.has_left()) else { return };
         let (Some(store), Some(sharing)) = (shared.store(), &shared.sharing) else { return };
+        if shared.is_abandoned() {
+            return leave(&shared, store, sharing).await;
+        }
         let used = u32::try_from(shared.slots_used()).unwrap_or(u32::MAX);
         let asked = Instant::now();
         let renewed = async {
@@ -219,6 +254,18 @@ async fn keep(shared: &Weak<Shared>) {
                 tracing::warn!(error, holds = lease.holds(), "the lease of this worker cannot be renewed");
             }
         }
+    }
+}
+
+/// Others need not wait for a runtime that was dropped: some handle may keep what it shares for ever.
+async fn leave(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Sharing) {
+    if let Some(remote) = &shared.remote {
+        remote.gone().await;
+    }
+    shared.leave();
+    match tokio::time::timeout(sharing.lease.lasts(), store.release(shared.env.epoch())).await {
+        Ok(Ok(())) => {}
+        _ => tracing::warn!("others go on with the processes of this worker when its lease has lapsed"),
     }
 }
 
@@ -286,7 +333,7 @@ async fn claim(shared: Arc<Shared>) {
             () = shared.closed() => return,
             () = work => sharing.news.notify_one(),
             () = sharing.stir.notified() => {}
-            () = tokio::time::sleep(sharing.poison.next()) => {}
+            () = tokio::time::sleep(sharing.next()) => {}
         }
     }
 }
@@ -294,16 +341,18 @@ async fn claim(shared: Arc<Shared>) {
 /// Claims once; whether there may be more to claim at once.
 async fn claim_some(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Sharing) -> Result<bool, RunError> {
     let epoch = shared.env.epoch();
-    let lost = sharing.take_lost();
+    let lost = sharing.take_lost(epoch);
     if !lost.is_empty()
         && let Err(error) = store.hand_over(epoch, lost.clone()).await
     {
+        shared.doubt(&error);
         // With the next attempt, which is not to follow at once.
-        sharing.lost.lock().unwrap_or_else(PoisonError::into_inner).extend(lost);
+        let due = Instant::now() + limits::LOAD_AGAIN;
+        sharing.lost().extend(lost.into_iter().map(|pid| Lost { pid, epoch, due }));
         return Err(error.into());
     }
     sharing.tally.handed_over(lost.len());
-    if give_up_due(store, sharing).await {
+    if give_up_due(shared, store, sharing).await || !lost.is_empty() {
         tokio::time::sleep(limits::OTHERS_FIRST).await;
     }
     let room = shared.room().min(limits::CLAIM);
@@ -350,20 +399,20 @@ async fn claim_some(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Shar
 
 /// Lets a claimed process go on here.
 async fn bring(shared: &Arc<Shared>, sharing: &Sharing, epoch: Epoch, record: Record, attempts: u32) {
+    let is_given_up = || !sharing.lease.is_granted() || shared.env.epoch() != epoch;
+    if is_given_up() {
+        // With those before it: another has it, or will have it.
+        return;
+    }
     let pid = record.pid.clone();
-    if let Some(left) = shared.entry(&pid) {
-        // From before this worker had lost it.
-        sharing.awaited().insert(pid.clone());
-        if !shared.evict(&left) && shared.entry(&pid).is_some() {
-            return;
-        }
-        if !sharing.awaited().remove(&pid) {
-            // It has gone meanwhile, and the process is on its way.
-            return;
-        }
+    if let Some(left) = shared.entry(&pid)
+        && !clear(shared, sharing, &left, Awaited { epoch, pause: Duration::ZERO })
+    {
+        // From before this worker had lost it; when it has gone, the process is on its way.
+        return;
     }
     let _adopting = shared.adoption.write().await;
-    match shared.bring_family(record).await {
+    match shared.bring_family(record, epoch).await {
         // Parked: it is over here.
         Ok(_) | Err(RunError::Parked { .. }) => {}
         Err(RunError::Unloadable { reason, .. }) => {
@@ -376,13 +425,29 @@ async fn bring(shared: &Arc<Shared>, sharing: &Sharing, epoch: Epoch, record: Re
         }
         Err(error) => {
             tracing::error!(%pid, error = &error as &dyn std::error::Error, "a claimed process cannot go on");
-            sharing.lose(&pid);
+            let pause = pause_after(attempts);
+            // It may be here already, and at its step: others have it when that has gone.
+            let awaited = Awaited { epoch, pause };
+            if shared.entry(&pid).is_none_or(|entry| clear(shared, sharing, &entry, awaited)) {
+                sharing.lose(epoch, &pid, pause);
+            }
         }
     }
     // Given up since it was claimed: whatever let go of the others may have missed it.
-    if (!sharing.lease.is_granted() || shared.env.epoch() != epoch)
+    if is_given_up()
         && let Some(entry) = shared.entry(&pid)
     {
         shared.evict(&entry);
     }
+}
+
+/// Lets go of what is here of a process; whether it has gone. If not, the process is lost as soon as it has.
+fn clear(shared: &Arc<Shared>, sharing: &Sharing, entry: &Entry, awaited: Awaited) -> bool {
+    let pid = entry.pid();
+    sharing.awaited().insert(pid.clone(), awaited);
+    if !shared.evict(entry) && shared.entry(pid).is_some() {
+        return false;
+    }
+    // Unless it has gone meanwhile, and whoever saw that has lost the process.
+    sharing.awaited().remove(pid).is_some()
 }

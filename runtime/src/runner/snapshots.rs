@@ -116,9 +116,11 @@ async fn restore(shared: &Arc<Shared>, pid: &ProcessId, tag: &str) -> Result<(Ar
         return Err(RunError::InvalidState { pid: pid.clone(), state: snapshot.state, request });
     }
     check(shared, &snapshot, tag)?;
-    let record = store.restore(shared.env.epoch(), pid, tag, shared.env.clock.now()).await?;
+    let epoch = shared.env.epoch();
+    let restored = store.restore(epoch, pid, tag, shared.env.clock.now()).await;
+    let record = restored.inspect_err(|error| shared.doubt(error))?;
     let name = record.envelope.process.clone();
-    Ok((shared.bring_family(record).await?, name))
+    Ok((shared.bring_family(record, epoch).await?, name))
 }
 
 async fn no_snapshot(store: &dyn Store, pid: &ProcessId, tag: &str) -> Result<RunError, RunError> {

@@ -22,7 +22,7 @@ on_each_store! {
 /// How long all of it may take; a worker that waits for something that does not come waits for ever.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-async fn ends(run: &procession::Handle<Counted>) -> u32 {
+pub(super) async fn ends(run: &procession::Handle<Counted>) -> u32 {
     let outcome = tokio::time::timeout(PATIENCE, run.outcome()).await.expect("it ends");
     outcome.unwrap().finished().unwrap().rounds
 }
@@ -34,7 +34,7 @@ async fn ended(team: &Team, pid: &ProcessId) -> usize {
 }
 
 /// A worker that claims nothing.
-async fn client(team: &Team) -> RuntimeBuilder {
+pub(super) async fn client(team: &Team) -> RuntimeBuilder {
     team.worker().await.worker(WorkerOptions::new().queues(["of nobody"]))
 }
 
