@@ -62,6 +62,8 @@ impl Counted {
 /// Where workers meet.
 pub(crate) enum Place {
     Memory,
+    #[cfg(feature = "sqlite")]
+    Sqlite(tempfile::TempDir),
     #[cfg(all(unix, feature = "postgres"))]
     Postgres(String),
 }
@@ -77,6 +79,13 @@ impl Team {
         Self { world: World::new(), tally: Tally::default(), place: Place::Memory }
     }
 
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn on_sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let world = World { store: sqlite(&folder), ..World::new() };
+        Self { world, tally: Tally::default(), place: Place::Sqlite(folder) }
+    }
+
     #[cfg(all(unix, feature = "postgres"))]
     pub(crate) async fn on_postgres() -> Self {
         let schema = crate::postgres::Postgres::schema();
@@ -89,6 +98,8 @@ impl Team {
     pub(crate) async fn store(&self) -> Arc<dyn Store> {
         match &self.place {
             Place::Memory => Arc::clone(&self.world.store),
+            #[cfg(feature = "sqlite")]
+            Place::Sqlite(folder) => sqlite(folder),
             #[cfg(all(unix, feature = "postgres"))]
             Place::Postgres(schema) => postgres(schema).await,
         }
@@ -108,6 +119,11 @@ impl Team {
     pub(crate) fn repeated(&self) -> usize {
         self.tally.lock().unwrap().values().filter(|runs| **runs > 1).count()
     }
+}
+
+#[cfg(feature = "sqlite")]
+fn sqlite(folder: &tempfile::TempDir) -> Arc<dyn Store> {
+    Arc::new(procession::store::SqliteStore::open(folder.path().join("store.db")).unwrap())
 }
 
 #[cfg(all(unix, feature = "postgres"))]
@@ -132,6 +148,15 @@ macro_rules! on_each_store {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
                 super::$name(Team::in_memory()).await;
+            })+
+        }
+        #[cfg(feature = "sqlite")]
+        mod sqlite_store {
+            use $crate::workers::Team;
+
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(Team::on_sqlite()).await;
             })+
         }
         #[cfg(all(unix, feature = "postgres"))]

@@ -1,12 +1,14 @@
 //! A commit whose answer is lost: what becomes of it is found out, and told.
 
+use std::time::Duration;
+
 use procession::ProcessId;
 use procession::clock::Timestamp;
 use procession::process::Request;
-use procession::store::{Commit, Committed, Creation, Epoch, PostgresStore, Store};
+use procession::store::{Commit, Committed, Creation, Epoch, PostgresOptions, PostgresStore, Store, StoreErrorKind};
 use tokio_postgres::Client;
 
-use super::{Place, child, ending, history, process, step};
+use super::{Place, child, ending, history, process, refused, step};
 use crate::network::Network;
 use crate::postgres::Postgres;
 use crate::support::eventually;
@@ -31,6 +33,8 @@ enum Fails {
     Never,
     /// Before the commit, which comes while the store is asking for it.
     Meanwhile,
+    /// After the commit, and from then on nobody can ask what became of it.
+    Unasked,
 }
 
 const ALL: [Fails; 3] = [Fails::After, Fails::Never, Fails::Meanwhile];
@@ -45,6 +49,10 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
+        Self::with(|options| options).await
+    }
+
+    async fn with(options: impl FnOnce(PostgresOptions) -> PostgresOptions) -> Self {
         let server = Postgres::shared();
         let Place { url, schema } = Place::new(&server);
         let port = url.rsplit(':').next().and_then(|rest| rest.split('/').next()).unwrap();
@@ -52,7 +60,8 @@ impl Scene {
         let through = url.replace(port, &network.port().to_string());
         let through = format!("{through}?application_name={schema}");
         let place = Place { url: through, schema: schema.clone() };
-        let (store, epoch) = place.own().await;
+        let store = PostgresStore::connect(&place.url, options(place.options())).await.unwrap();
+        let epoch = store.acquire().await.unwrap();
         let client = server.client().await;
         client
             .batch_execute(&GATE.replace("s.", &format!("{schema}.")).replace("'s'", &format!("'{schema}'")))
@@ -73,10 +82,13 @@ impl Scene {
         let fault = async {
             eventually(|| async { self.count("wait_event = 'advisory'").await == 1 }).await;
             match fails {
-                Fails::After => {
+                Fails::After | Fails::Unasked => {
                     self.network.deafen();
                     self.client.batch_execute(&lock("pg_advisory_unlock")).await.unwrap();
                     eventually(|| async { self.count("backend_xid IS NOT NULL").await == 0 }).await;
+                    if let Fails::Unasked = fails {
+                        self.rename("outcome", "away").await;
+                    }
                     self.network.cut();
                 }
                 Fails::Never => {
@@ -96,6 +108,11 @@ impl Scene {
             self.network.open();
         };
         tokio::join!(work, fault).0
+    }
+
+    async fn rename(&self, table: &str, name: &str) {
+        let sql = format!("ALTER TABLE {}.{table} RENAME TO {name}", self.schema);
+        self.client.batch_execute(&sql).await.unwrap();
     }
 
     /// Connections that were made so far, by the time of the latest.
@@ -172,4 +189,19 @@ async fn a_restore_and_a_deletion_whose_answers_are_lost_are_done_once() {
         assert!(scene.during(fails, store.delete(epoch, &pid)).await.unwrap(), "{fails:?}");
         assert_eq!(store.load(&pid).await.unwrap(), None);
     }
+}
+
+/// Whatever keeps from learning what became of it: nobody may take it for undone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn what_cannot_be_asked_for_is_told_as_unreachable() {
+    let scene = Scene::with(|options| options.with_patience(Duration::from_secs(2))).await;
+    let (store, epoch, pid) = (&scene.store, scene.epoch, ProcessId::from("one"));
+    store.create(epoch, process("one")).await.unwrap();
+    let rich = Commit { report: vec!["line".to_owned()], ..step(&pid, epoch, 1) };
+    refused(scene.during(Fails::Unasked, store.commit(rich)).await, StoreErrorKind::Unreachable);
+    scene.rename("away", "outcome").await;
+    refused(scene.during(Fails::Unasked, store.request(&pid, Request::Play)).await, StoreErrorKind::Unreachable);
+    scene.rename("away", "outcome").await;
+    assert_eq!(history(store, &pid).await, [1]);
 }

@@ -57,3 +57,29 @@ async fn a_claim_among_many_reads_no_more_than_it_takes() {
         assert!(removed < 100, "{plan}");
     }
 }
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn who_takes_over_replies_reads_none_of_those_of_others() {
+    let server = Postgres::start(&[
+        "session_preload_libraries = 'auto_explain'",
+        "auto_explain.log_min_duration = 0",
+        "auto_explain.log_analyze = on",
+        "autovacuum = off",
+    ]);
+    let place = Place::new(&server);
+    let store = place.open().await;
+    assert_eq!(join(&store).await.0, 1);
+    let epoch = join(&store).await;
+    let many = "INSERT INTO owed (process, pid, id, address, sender)
+        SELECT n, convert_to(n::text, 'UTF8'), 'task', 'there', CASE WHEN n > 10 THEN 1 ELSE 0 END
+        FROM generate_series(1, 50000) AS n";
+    let client = server.client().await;
+    client.batch_execute(&format!("SET search_path TO {}; {many}", place.schema)).await.unwrap();
+    let before = server.log().len();
+    assert_eq!(store.unsent(epoch, 10).await.unwrap().replies.len(), 10);
+    let log = server.log()[before..].to_owned();
+    let plan = log.split("Query Text: ").find(|plan| plan.contains("owing AS (")).expect("it is told");
+    assert!(!plan.contains("Seq Scan on owed"), "{plan}");
+    assert!(!plan.contains("Hash Join"), "{plan}");
+}

@@ -144,6 +144,29 @@ async fn a_lease_that_lapses_within_a_transaction_ends_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_lease_that_lapses_within_a_claim_ends_it() {
+    let place = named();
+    let (store, client) = (place.open().await, Postgres::shared().client().await);
+    let (other, epoch) = (join(&store).await, join(&store).await);
+    store.create(other, unowned("one", 0)).await.unwrap();
+    // Whoever takes it comes to the end of its lease by doing so.
+    let slow = format!(
+        "CREATE FUNCTION {0}.slow() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN UPDATE {0}.worker SET lapses_at = clock_timestamp() WHERE epoch = {1}; RETURN NEW; END $$;
+        CREATE TRIGGER slow BEFORE UPDATE ON {0}.checkpoint FOR EACH ROW EXECUTE FUNCTION {0}.slow()",
+        place.schema, epoch.0
+    );
+    client.batch_execute(&slow).await.unwrap();
+    // The end of the lease is undone with the claim, so that it is tried again until patience is over.
+    let options = place.options().with_patience(Duration::from_millis(100));
+    let claiming = PostgresStore::connect(&place.url, options).await.unwrap();
+    refused(claiming.claim(epoch, 10, 10).await, StoreErrorKind::Busy);
+    client.batch_execute(&format!("DROP TRIGGER slow ON {}.checkpoint", place.schema)).await.unwrap();
+    assert_eq!(pids(&store, other, 10).await, [ProcessId::from("one")]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
 async fn a_boundary_that_waits_for_a_claim_is_refused_when_that_is_committed() {
     let place = named();
     let (store, client) = (place.open().await, Postgres::shared().client().await);

@@ -2,7 +2,7 @@
 
 use procession::clock::Timestamp;
 use procession::process::Request;
-use procession::store::{Awaiting, Commit, Mended, OwedReply, PostgresStore, Store, StoreErrorKind};
+use procession::store::{Awaiting, Commit, Epoch, Mended, OwedReply, PostgresStore, Store, StoreErrorKind};
 
 use super::sharing::join;
 use super::{Place, child, ending, join_all, process, refused, step};
@@ -80,6 +80,7 @@ async fn a_parent_does_not_wait_in_vain() {
         place.schema
     );
     Postgres::shared().client().await.batch_execute(&damage).await.unwrap();
+    refused(store.mend(Epoch(epoch.0 + 1)).await, StoreErrorKind::Stale);
     assert_eq!(store.load(&"parent".into()).await.unwrap().unwrap().open_children, 3);
     assert_eq!(store.mend(epoch).await.unwrap(), Mended { children: 2 });
     assert_eq!(store.load(&"parent".into()).await.unwrap().unwrap().open_children, 1);
@@ -124,6 +125,23 @@ async fn one_row_that_is_damaged_does_not_keep_the_others_from_being_read() {
         assert_eq!(page.unreadable[0].0, 1.into());
         refused(store.load(&1.into()).await, StoreErrorKind::Corrupt);
     }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn one_message_that_is_damaged_does_not_keep_the_others_from_being_sent() {
+    let place = Place::shared();
+    let (store, epoch) = place.own().await;
+    let damage = format!(
+        "INSERT INTO {}.message (id, pid, body, sender) VALUES ('\\x00', 'short', '', 0),
+            (decode(repeat('00', 16), 'hex'), 'one', 'said', 0), (decode(repeat('01', 16), 'hex'), '\\xff', '', 0)",
+        place.schema
+    );
+    let client = Postgres::shared().client().await;
+    client.batch_execute(&damage).await.unwrap();
+    assert_eq!(store.unsent(epoch, 10).await.unwrap().messages.len(), 1);
+    let kept = client.query_one(&format!("SELECT count(*) FROM {}.message", place.schema), &[]).await.unwrap();
+    assert_eq!(kept.get::<_, i64>(0), 3);
 }
 
 /// The grants are those of the documentation.

@@ -115,6 +115,7 @@ impl Committer {
     }
 
     fn fail(&self, jobs: Vec<Job>, fault: Fault) {
+        let fault = if any_lost(&jobs) { fault.unknown() } else { fault };
         let error = self.server.error("write to", fault);
         for job in jobs {
             self.memory.forget(job.work.pid());
@@ -138,6 +139,8 @@ impl Committer {
                     }
                 }
                 Err(fault) => {
+                    // What keeps from asking may pass; what one of them leads to is told of that one alone.
+                    let fault = if any_lost(&jobs) && !fault.is_of_one() { fault.unknown() } else { fault };
                     if let Err(fault) = patience.with(fault).await {
                         return Err((jobs, fault));
                     }
@@ -181,6 +184,7 @@ impl Committer {
                 }
                 Err(fault) => {
                     let lost = fault.lost;
+                    let fault = if lost { fault.unknown() } else { fault };
                     if let Err(fault) = patience.with(fault).await {
                         return Err((jobs.into_iter().map(|(job, _)| job).collect(), fault));
                     }
@@ -257,9 +261,9 @@ impl Committer {
         if ended.is_empty() {
             return Ok(Vec::new());
         }
-        // They are written by now, so nothing is told as failed any more.
+        // They are written by now, so nothing is told as failed any more, or written again.
         let rows = self.server.query("read parents in", TOLD, &[&ended]).await;
-        let rows = rows.map_err(|error| Fault { kind: error.kind(), ..Fault::damaged(error) })?;
+        let rows = rows.map_err(|error| Fault { passing: false, ..Fault::damaged(error).unknown() })?;
         rows.iter().map(|row| Ok((row.try_get(0)?, text(row, 1)?.into()))).collect()
     }
 
@@ -268,6 +272,11 @@ impl Committer {
         let subject = format_args!("process `{}` in {}", work.pid(), self.server.name());
         crate::store::StoreError::new(kind, work.operation(), subject)
     }
+}
+
+/// Whether it is not known of one of them what became of an attempt.
+fn any_lost(jobs: &[Job]) -> bool {
+    jobs.iter().any(|job| job.lost.is_some())
 }
 
 /// Of children of one parent that ended together, the last one is the one that it is told of.

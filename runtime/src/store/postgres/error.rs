@@ -58,6 +58,13 @@ impl Fault {
         Self { lost: false, ..self }
     }
 
+    /// Where it has kept from learning what became of something that was sent: nobody knows, and the next look may tell.
+    pub(super) fn unknown(self) -> Self {
+        let Self { kind, source, .. } = self;
+        let source = source.unwrap_or_else(|| kind.to_string().into());
+        Self { kind: StoreErrorKind::Unreachable, lost: true, passing: true, source: Some(source) }
+    }
+
     /// Whether one of many that were sent together may have led to it, and the others may succeed without it.
     pub(super) fn is_of_one(&self) -> bool {
         use StoreErrorKind::{Corrupt, Limit, Other};

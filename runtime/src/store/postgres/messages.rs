@@ -7,7 +7,7 @@ use super::error::Fault;
 use super::fence::{fence, holds, still_holds};
 use super::outcome::{self, Token, marks};
 use super::read::{get, pid, text, text_of};
-use super::server::{Params, Patience, Server, Session};
+use super::server::{PLAIN, Params, Patience, Server, Session};
 use super::write::{Parameter, Text};
 use crate::process::ProcessId;
 use crate::store::{Epoch, Mended, Message, OwedReply, StoreErrorKind, StoreResult, Unsent};
@@ -107,7 +107,8 @@ const VAIN: &str = concat!(
         SELECT id FROM checkpoint WHERE id IN (SELECT parent FROM vain) ORDER BY id FOR NO KEY UPDATE
     ) SELECT NULL::bigint AS parent WHERE ",
     holds!("$1::bigint"),
-    " UNION ALL SELECT parent FROM vain WHERE (SELECT count(*) FROM locked) >= 0"
+    " UNION ALL SELECT parent FROM vain WHERE (SELECT count(*) FROM locked) >= 0 AND ",
+    holds!("$1::bigint")
 );
 
 /// Tells the workers that have the parents, or all where nobody has them.
@@ -142,13 +143,17 @@ impl Server {
         // Forgets no other names: where nothing is to be had, it is rolled back.
         let (token, forgotten) = (outcome::token(), Vec::<Token>::new());
         let (epoch, most) = (epoch.0.cast_signed(), i64::try_from(most).unwrap_or(i64::MAX));
-        let rows = self.timed(session.begin(TAKE, &[&epoch, &most, &token, &forgotten])).await?;
+        let rows = self.timed(session.begin_with(PLAIN, TAKE, &[&epoch, &most, &token, &forgotten])).await?;
         let Some((_, given)) = rows.split_first() else { return self.back(session, StoreErrorKind::Stale).await };
         let mut unsent = Unsent::default();
         for row in given {
-            match get(row, 0)? {
-                "message" => unsent.messages.push(message(row)?),
-                _ => unsent.replies.push((pid(row, 3)?, OwedReply { id: text(row, 2)?, address: text(row, 4)? })),
+            let read = match get(row, 0)? {
+                "message" => message(row).map(|message| unsent.messages.push(message)),
+                _ => reply(row).map(|reply| unsent.replies.push(reply)),
+            };
+            if let Err(fault) = read {
+                // It keeps none of the others, and stays where it is.
+                tracing::warn!(%fault, "a damaged row of what is to be sent is left out");
             }
         }
         if given.is_empty() {
@@ -230,4 +235,8 @@ impl Server {
 fn message(row: &Row) -> Result<(ProcessId, Message), Fault> {
     let id = Uuid::from_slice(get(row, 2)?).map_err(Fault::damaged)?;
     Ok((pid(row, 3)?, Message { id, body: text(row, 4)? }))
+}
+
+fn reply(row: &Row) -> Result<(ProcessId, OwedReply), Fault> {
+    Ok((pid(row, 3)?, OwedReply { id: text(row, 2)?, address: text(row, 4)? }))
 }

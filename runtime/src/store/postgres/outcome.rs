@@ -59,7 +59,7 @@ impl Server {
     /// What became of a transaction: nothing more if it was committed; else the fault, by which it is known not to be, and
     /// not to be any more.
     pub(super) async fn outcome(&self, token: Token, fault: Fault, patience: &mut Patience) -> Result<(), Fault> {
-        let mut fault = fault;
+        let mut fault = fault.unknown();
         loop {
             patience.with(fault).await?;
             match self.was_committed(&token).await {
@@ -67,8 +67,8 @@ impl Server {
                     self.spent.add(token);
                     return if committed { Ok(()) } else { Err(Fault::again()) };
                 }
-                // Still nobody knows.
-                Err(asking) => fault = Fault { lost: true, ..asking },
+                // Still nobody knows, whatever keeps from asking.
+                Err(asking) => fault = asking.unknown(),
             }
         }
     }

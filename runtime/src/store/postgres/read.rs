@@ -5,6 +5,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
 
 use super::error::Fault;
+use super::fence::still_holds;
 use super::known::{Known, Memory};
 use super::server::Server;
 use crate::clock::Timestamp;
@@ -38,6 +39,14 @@ const LIST: &str = concat!(
 
 /// What was claimed, in the order in which it is to run.
 pub(super) const CLAIMED: &str = concat!(record!(), "WHERE c.id = ANY ($1::bigint[]) ORDER BY c.priority DESC, c.id");
+
+/// The same at the end of the transaction that claims.
+pub(super) const CLAIMED_WITHIN: &str = concat!(
+    record!(),
+    "WHERE c.id = ANY ($1::bigint[]) AND NOT EXISTS (",
+    still_holds!("ARRAY[$2::bigint]"),
+    ") ORDER BY c.priority DESC, c.id"
+);
 
 /// The columns of a record, from a snapshot and the row of its process.
 pub(super) const SNAPSHOT: &str = "SELECT p.pid, c.process, c.version, c.format, c.fingerprint, p.key,

@@ -28,6 +28,11 @@ pub(super) const COMMITTERS: usize = 2;
 const PLAIN_PLANS: &str = "; SET plan_cache_mode TO force_generic_plan; SET enable_seqscan TO off;
     SET enable_hashjoin TO off; SET enable_mergejoin TO off; SET enable_bitmapscan TO off; SET jit TO off";
 
+/// Begins a transaction that looks for few rows among many: tables that have just been filled are not known to the planner
+/// yet.
+pub(super) const PLAIN: &str = "BEGIN; SET LOCAL enable_seqscan TO off; SET LOCAL enable_bitmapscan TO off;
+    SET LOCAL enable_hashjoin TO off; SET LOCAL enable_mergejoin TO off; SET LOCAL jit TO off";
+
 #[derive(Debug)]
 pub(super) struct Server {
     committers: Pool,

@@ -8,8 +8,8 @@ use super::error::Fault;
 use super::fence::fence;
 use super::known::Memory;
 use super::outcome::{self, Token, marks};
-use super::read::{CLAIMED, get, page, pid, text};
-use super::server::{Params, Patience, Server, Session};
+use super::read::{CLAIMED, CLAIMED_WITHIN, get, page, pid, text};
+use super::server::{PLAIN, Params, Patience, Server, Session};
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::process::ProcessId;
@@ -75,7 +75,9 @@ const CLAIM: &str = concat!(
     ), free AS MATERIALIZED (
         SELECT 0::bigint AS owner, 0 AS attempt UNION ALL SELECT epoch, attempt FROM (
             SELECT epoch, (lapses_at > '-infinity')::int AS attempt FROM worker
-            WHERE lapses_at <= clock_timestamp() FOR SHARE SKIP LOCKED
+            WHERE lapses_at <= clock_timestamp()
+            AND EXISTS (SELECT FROM checkpoint AS c WHERE c.owner = epoch AND c.owner <> 0 AND c.ended IS NULL)
+            FOR SHARE SKIP LOCKED
         ) AS lost
     ), queue AS MATERIALIZED (
         SELECT DISTINCT unnest(queues) AS name FROM leased
@@ -137,10 +139,6 @@ const CLAIM: &str = concat!(
 
 /// As the statement and the indexes have it.
 const _: () = assert!(limits::SUSPECT == 2);
-
-/// For the planner's choice in a transaction that claims: tables that have just been filled are not known to it yet.
-const CLAIMING: &str = "BEGIN; SET LOCAL enable_seqscan TO off; SET LOCAL enable_bitmapscan TO off;
-    SET LOCAL enable_hashjoin TO off; SET LOCAL enable_mergejoin TO off; SET LOCAL jit TO off";
 
 const WORKERS: &str = "SELECT w.epoch, host, os_process, version, queues, slots, slots_used,
         (extract(epoch FROM joined_at) * 1000)::bigint, (extract(epoch FROM heard_at) * 1000)::bigint,
@@ -253,7 +251,7 @@ impl Server {
             session.keep();
             return Ok(Claimed::default());
         }
-        let rows = match self.timed(session.finish(CLAIMED, &[&ids])).await {
+        let rows = match self.timed(session.finish(CLAIMED_WITHIN, &[&ids, &epoch.0.cast_signed()])).await {
             Ok(rows) => {
                 session.keep();
                 self.spent.add(token);
@@ -263,7 +261,8 @@ impl Server {
                 drop(session);
                 self.outcome(token, fault, patience).await?;
                 let rows = self.query("read processes in", CLAIMED, &[&ids]).await;
-                rows.map_err(|error| Fault { kind: error.kind(), ..Fault::damaged(error) })?
+                // They are claimed, and who has them does not know of them.
+                rows.map_err(|error| Fault { passing: false, ..Fault::damaged(error).unknown() })?
             }
             Err(fault) => return Err(fault),
         };
@@ -283,7 +282,7 @@ impl Server {
         let (epoch, most) = (epoch.0.cast_signed(), i64::try_from(most).unwrap_or(i64::MAX));
         let attempts = i32::try_from(attempts).unwrap_or(i32::MAX);
         let parameters: Params<'_> = &[&epoch, &most, &token, &forgotten, &attempts];
-        let rows = self.timed(session.begin_with(CLAIMING, CLAIM, parameters)).await?;
+        let rows = self.timed(session.begin_with(PLAIN, CLAIM, parameters)).await?;
         if rows.is_empty() {
             return Ok(None);
         }

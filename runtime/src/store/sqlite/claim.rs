@@ -19,12 +19,12 @@ macro_rules! apart {
     };
 }
 
-/// What can go on at once, in one queue.
-pub(super) const READY: &str = concat!(
-    "SELECT id, priority, losses, attempts FROM share INDEXED BY share_ready
-    WHERE owner = ?1 AND due = 0 AND queue = ?2",
-    apart!()
-);
+/// What can go on at once, in one queue, of those with so many losses; the last number is that of all with more.
+pub(super) const READY: &str = "SELECT id, priority, losses, attempts FROM share INDEXED BY share_ready
+    WHERE owner = ?1 AND due = 0 AND queue = ?2 AND min(losses, 2) = ?3 ORDER BY priority DESC, id LIMIT ?4";
+
+/// As the statements and the indexes have it.
+const _: () = assert!(limits::SUSPECT == 2);
 
 /// What waited for a time that has come.
 pub(super) const WOKEN: &str = concat!(
@@ -46,9 +46,9 @@ const LOST: &str = "SELECT epoch FROM worker WHERE lapsed = 1
     AND EXISTS (SELECT 1 FROM share WHERE owner = epoch AND owner <> 0)";
 
 /// One that rests does not count.
-const SUSPECTS: &str = "SELECT EXISTS (
-        SELECT 1 FROM share JOIN checkpoint USING (id)
-        WHERE owner = ?1 AND owner <> 0 AND losses >= ?2 AND NOT paused AND state <> 'waiting'
+pub(super) const SUSPECTS: &str = "SELECT EXISTS (
+        SELECT 1 FROM share INDEXED BY share_suspect CROSS JOIN checkpoint USING (id)
+        WHERE owner = ?1 AND owner <> 0 AND losses >= 2 AND NOT paused AND state <> 'waiting'
     )";
 
 /// What is looked for.
@@ -81,7 +81,7 @@ impl Ledger<'_> {
         let wanted = Wanted { queues: &queues, list: &list, most, now: now.as_millis() };
         let mut found = self.candidates(&wanted, false)?;
         let mut query = self.connection.prepare_cached(SUSPECTS)?;
-        let has_one: bool = query.query_row(params![epoch.0.cast_signed(), limits::SUSPECT], |row| row.get(0))?;
+        let has_one: bool = query.query_row([epoch.0.cast_signed()], |row| row.get(0))?;
         if !has_one {
             let suspects = self.candidates(&Wanted { most: 1, ..wanted }, true)?;
             found.extend(suspects.into_iter().take(1));
@@ -115,8 +115,10 @@ impl Ledger<'_> {
                 Ok(())
             };
             for queue in wanted.queues {
-                let bounds = params![owner, queue, loss, limits::SUSPECT, suspects, limit];
-                each(&mut *self.connection.prepare_cached(READY)?, bounds, &mut add)?;
+                for losses in (0..=limits::SUSPECT).filter(|losses| (losses + loss >= limits::SUSPECT) == suspects) {
+                    let bounds = params![owner, queue, losses, limit];
+                    each(&mut *self.connection.prepare_cached(READY)?, bounds, &mut add)?;
+                }
             }
             let (names, at) = (wanted.list, wanted.now);
             let bounds = params![owner, names, loss, limits::SUSPECT, suspects, limit, at];

@@ -516,7 +516,15 @@ impl<'c> Ledger<'c> {
 
     pub(super) fn discard(&mut self, epoch: Epoch, requests: &[RequestId]) -> Result<(), Fault> {
         self.fence(epoch)?;
-        Ok(self.remove_requests(requests)?)
+        if self.owned.is_some() {
+            return Ok(self.remove_requests(requests)?);
+        }
+        // Others apply what is asked of theirs.
+        let mut delete = self.connection.prepare_cached(DISCARD)?;
+        for request in requests {
+            delete.execute([request.0, epoch.0.cast_signed()])?;
+        }
+        Ok(())
     }
 }
 
@@ -556,6 +564,11 @@ fn run<'c>(connection: &'c Connection, statement: &mut Option<Statement<'c>>, sq
 const KNOWN: &str = "SELECT id, parent, ended IS NOT NULL, parked IS NOT NULL,
     EXISTS (SELECT 1 FROM memo WHERE memo.process = process.id), open_children, history, history_rows,
     queue, priority FROM process JOIN checkpoint USING (id) LEFT JOIN placement USING (id) WHERE pid = ?1";
+
+const DISCARD: &str = "DELETE FROM request WHERE id = ?1 AND NOT EXISTS (
+        SELECT 1 FROM process LEFT JOIN share USING (id)
+        WHERE process.pid = request.pid AND ended IS NULL AND owner IS NOT ?2
+    )";
 
 const INSERT_PROCESS: &str =
     "INSERT INTO process (pid, key, parent, process, version, format, fingerprint, created_at, inputs, follows,

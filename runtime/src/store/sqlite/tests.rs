@@ -51,6 +51,8 @@ async fn a_parent_does_not_wait_in_vain() {
             VALUES (1, 'waiting', 0, 3, '{}', '{}'), (2, 'finished', 0, 0, '{}', '{}'), (3, 'running', 0, 0, '{}', '{}');
         INSERT INTO open_child VALUES (1, 2), (1, 3), (1, 4)";
     rusqlite::Connection::open(&file).unwrap().execute_batch(script).unwrap();
+    let stale = store.mend(Epoch(epoch.0 + 1)).await.unwrap_err();
+    assert_eq!(stale.kind(), StoreErrorKind::Stale);
     assert_eq!(store.mend(epoch).await.unwrap(), Mended { children: 2 });
     assert_eq!(store.load(&"parent".into()).await.unwrap().unwrap().open_children, 1);
     assert_eq!(store.mend(epoch).await.unwrap(), Mended::default());
@@ -110,9 +112,12 @@ async fn claims_are_found_by_indexes() {
     let file = folder.path().join("store.db");
     let store = SqliteStore::open(&file).unwrap();
     let connection = schema::open_reader(&file, &store.options, false).unwrap();
-    let ready = plan(&connection, claim::READY, 6);
-    assert!(ready[0].contains("USING INDEX share_ready (owner=? AND queue=?)"), "{ready:?}");
+    let ready = plan(&connection, claim::READY, 4);
+    assert!(ready[0].contains("USING INDEX share_ready (owner=? AND queue=? AND <expr>=?)"), "{ready:?}");
     assert!(!ready.iter().any(|line| line.contains("TEMP B-TREE")), "in the order of the index: {ready:?}");
+    let suspects = plan(&connection, claim::SUSPECTS, 1);
+    assert!(suspects.iter().any(|line| line.contains("USING INDEX share_suspect (owner=?)")), "{suspects:?}");
+    assert!(suspects.iter().any(|line| line.contains("SEARCH checkpoint USING INTEGER PRIMARY KEY")), "{suspects:?}");
     let woken = plan(&connection, claim::WOKEN, 7);
     assert!(woken[0].contains("share_waiting (owner=? AND due<?)"), "{woken:?}");
     let asked = plan(&connection, claim::ASKED, 6);
@@ -146,4 +151,41 @@ async fn a_lease_that_lapses_within_a_transaction_undoes_what_relied_on_it() {
     assert!(stopped.is_ok() && second.is_ok(), "what relied on nothing, or on another lease, is done");
     assert_eq!(store.load(&"late".into()).await.unwrap(), None);
     assert!(store.load(&two).await.unwrap().unwrap().parked.is_some());
+}
+
+/// However much there is to be sent, one who asks for what others left looks once at each of them.
+#[tokio::test]
+async fn what_is_left_behind_is_found_by_indexes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("store.db");
+    let store = SqliteStore::open(&file).unwrap();
+    let connection = schema::open_reader(&file, &store.options, false).unwrap();
+    for (sql, parameters) in [(messages::POSTING, 1), (messages::OWING, 1), (messages::POSTED, 2)] {
+        let plan = plan(&connection, sql, parameters);
+        let scans = |table: &str| plan.iter().any(|line| line == &format!("SCAN {table}"));
+        assert!(!scans("message") && !scans("owed"), "{plan:?}");
+        assert!(!plan.iter().any(|line| line.contains("TEMP B-TREE")), "{plan:?}");
+    }
+    let taken = plan(&connection, messages::TAKE_OWED, 3);
+    assert!(taken.iter().any(|line| line.contains("owed_sender (sender=?)")), "{taken:?}");
+    assert!(!taken.iter().any(|line| line.contains("SCAN owed")), "{taken:?}");
+}
+
+/// One message, and one reply, that nobody can read keep none of the others from being sent.
+#[tokio::test]
+async fn a_damaged_message_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("store.db");
+    let store = SqliteStore::open(&file).unwrap();
+    let epoch = store.acquire().await.unwrap();
+    let script = "INSERT INTO message (id, pid, sender, body) VALUES (x'00', 'short', 0, ''),
+            (zeroblob(16), 'one', 0, 'said'), (randomblob(16), CAST(x'ff' AS TEXT), 0, '');
+        INSERT INTO owed (pid, id, address) VALUES ('one', CAST(x'ff' AS TEXT), ''), ('one', 'task', 'there')";
+    rusqlite::Connection::open(&file).unwrap().execute_batch(script).unwrap();
+    let unsent = store.unsent(epoch, 10).await.unwrap();
+    assert_eq!((unsent.messages.len(), unsent.replies.len()), (1, 1));
+    assert_eq!(store.unsent(epoch, 10).await.unwrap(), crate::store::Unsent::default());
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    let kept: i64 = connection.query_row("SELECT count(*) FROM message", [], |row| row.get(0)).unwrap();
+    assert_eq!(kept, 3);
 }

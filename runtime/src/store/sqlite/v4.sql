@@ -44,6 +44,10 @@ CREATE TABLE share (
     -- When it can go on: a time, 0 where it can at once, the greatest number where no time brings it. None while parked.
     due INTEGER
 ) STRICT;
-CREATE INDEX share_ready ON share (owner, queue, priority DESC, id) WHERE due = 0;
+-- Of each queue, those that were lost with their workers as often as `limits::SUSPECT` stand apart from the others: a claim
+-- takes one of them at most, and does not go through the rest.
+CREATE INDEX share_ready ON share (owner, queue, min(losses, 2), priority DESC, id) WHERE due = 0;
 CREATE INDEX share_waiting ON share (owner, due) WHERE due <> 0;
 CREATE INDEX share_owned ON share (owner) WHERE owner <> 0;
+-- There are few of them: it is as good as empty.
+CREATE INDEX share_suspect ON share (owner) WHERE losses >= 2;

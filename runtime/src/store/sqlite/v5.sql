@@ -8,4 +8,7 @@ CREATE TABLE message (
     body TEXT NOT NULL
 ) STRICT;
 
+CREATE INDEX message_sender ON message (sender, ordinal);
+
 ALTER TABLE owed ADD COLUMN sender INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX owed_sender ON owed (sender);

@@ -146,6 +146,7 @@ macro_rules! __store_sharing_conformance {
             who_restores_a_process_owns_it
             who_acquires_makes_all_workers_stale
             who_joins_makes_stale_who_had_acquired
+            requests_to_what_another_has_are_not_discarded
             a_lease_that_is_renewed_does_not_lapse
             a_lapsed_lease_is_not_renewed
             a_lapsed_worker_writes_nothing

@@ -2,7 +2,7 @@
 
 use super::super::{AT, Subject, boundary, end, ending, launch, load, process, refused};
 use super::{claim, create, join, row, unowned, worker};
-use crate::process::ProcessState;
+use crate::process::{ProcessState, Request};
 use crate::store::{Creation, NewProcess, OwedReply, StoreErrorKind};
 
 fn reply() -> OwedReply {
@@ -149,4 +149,26 @@ pub async fn who_joins_makes_stale_who_had_acquired(mut subject: Subject) {
     first.release(one).await.unwrap();
     assert_eq!(claim(&*second, other).await, ["one"]);
     second.commit(boundary(&pid, other, ProcessState::Running)).await.unwrap();
+}
+
+/// What is asked of another's process, or of nobody's, is left for who has it; the rest can be discarded.
+pub async fn requests_to_what_another_has_are_not_discarded(mut subject: Subject) {
+    let [(first, one), (second, other)] = subject.two().await;
+    create(&*first, one, [process("mine"), process("ended"), unowned("free")]).await;
+    create(&*second, other, [process("yours")]).await;
+    end(&*first, one, &"ended".into()).await;
+    let mut requests = Vec::new();
+    for pid in ["mine", "ended", "free", "yours", "none"] {
+        requests.push(first.request(&pid.into(), Request::Play).await.unwrap());
+    }
+    first.discard_requests(one, requests.clone()).await.unwrap();
+    let left = second.requests(None).await.unwrap();
+    assert_eq!(left.iter().map(|row| row.pid.to_string()).collect::<Vec<_>>(), ["free", "yours"]);
+    second.discard_requests(other, requests.clone()).await.unwrap();
+    let left = first.requests(None).await.unwrap();
+    assert_eq!(left.iter().map(|row| row.pid.to_string()).collect::<Vec<_>>(), ["free"]);
+    let third = subject.another().await;
+    let epoch = third.acquire().await.unwrap();
+    third.discard_requests(epoch, requests).await.unwrap();
+    assert_eq!(third.requests(None).await.unwrap(), []);
 }
