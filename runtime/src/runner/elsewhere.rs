@@ -78,8 +78,13 @@ pub(super) async fn look(shared: &Arc<Shared>) -> Result<(), RunError> {
         })
         .collect()
     };
+    let mut failed = Ok(());
     for (id, pid, request) in due {
-        let answer = look_at(&**store, &pid, &request, rows.contains(&id)).await?;
+        // The trouble of one is not that of the others, and nobody waits for ever.
+        let answer = look_at(&**store, &pid, &request, rows.contains(&id)).await.unwrap_or_else(|error| {
+            failed = Err(error);
+            None
+        });
         let mut waiting = shared.elsewhere.lock();
         let late =
             waiting.get(&id).is_none_or(|asked| asked.reply.is_closed() || asked.since.elapsed() >= limits::RPC_REPLY);
@@ -91,7 +96,7 @@ pub(super) async fn look(shared: &Arc<Shared>) -> Result<(), RunError> {
             let _ = asked.reply.send(answer);
         }
     }
-    Ok(())
+    failed
 }
 
 /// The answer to a request, if there is one yet.
