@@ -31,6 +31,8 @@ pub(crate) struct Faulty {
     pub(crate) damaged: Mutex<Option<ProcessId>>,
     /// What was sent is not forgotten.
     pub(crate) forgets_nothing: AtomicBool,
+    /// How often it is refused to forget it.
+    pub(crate) refusals: AtomicU64,
     /// Where the answer to who joins has to pass.
     pub(crate) joining: Mutex<Option<Gate>>,
     /// The same of the next claim that gives something.
@@ -61,6 +63,7 @@ impl Faulty {
             lost: Mutex::default(),
             damaged: Mutex::default(),
             forgets_nothing: AtomicBool::new(false),
+            refusals: AtomicU64::new(0),
             joining: Mutex::default(),
             claiming: Mutex::default(),
             asks_nothing: AtomicBool::new(false),
@@ -239,6 +242,11 @@ impl Store for Faulty {
         self.write(self.inner.unsent(epoch, most))
     }
     fn sent(&self, epoch: Epoch, messages: Vec<uuid::Uuid>) -> BoxFuture<'_, StoreResult<()>> {
+        let refused = self.refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if refused.is_ok() {
+            let busy = StoreError::new(StoreErrorKind::Busy, "write to", "the test's store");
+            return Box::pin(async move { Err(busy) });
+        }
         let forgets_nothing = self.forgets_nothing.load(Ordering::SeqCst);
         self.write(self.inner.sent(epoch, if forgets_nothing { Vec::new() } else { messages }))
     }

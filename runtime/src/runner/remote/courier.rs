@@ -123,9 +123,9 @@ async fn tell(remote: &Remote, handed: mpsc::Sender<Handed>, mut closed: watch::
         let mut failed = None;
         for news in &batch.news {
             match news.message {
-                Some(message) => match hand_over(remote, news, &mut closed).await {
+                Some(_) => match hand_over(remote, news, &mut closed).await {
                     // Whoever forgets ends after this.
-                    Ok(confirmed) => drop(handed.send((message, confirmed)).await),
+                    Ok(confirmed) => drop(handed.send((news.clone(), confirmed)).await),
                     Err(error) => failed = Some(error),
                 },
                 None => failed = remote.communicator.broadcast_send(broadcast(news)).await.err().or(failed),
@@ -156,33 +156,38 @@ async fn hand_over(
 }
 
 /// A stored message that is on its way, and what ends when it is confirmed.
-type Handed = (Uuid, Confirmed);
+type Handed = (News, Confirmed);
 
 /// Forgets messages in the store that are confirmed, some at a time: one that is not forgotten yet when the worker is lost is
-/// sent once more, which who hears it tells by its id.
+/// sent once more, which who hears it tells by its id. So is one whose confirmation failed.
 async fn forget(
     remote: &Remote,
     shared: &Arc<Shared>,
     mut handed: mpsc::Receiver<Handed>,
     mut closed: watch::Receiver<bool>,
 ) {
-    let mut over = false;
-    while !over && let Some(first) = handed.recv().await {
+    let (mut over, mut sent) = (false, Vec::new());
+    while !over && let Some(first) = next_of(&mut handed, !sent.is_empty()).await {
         tokio::select! {
             () = tokio::time::sleep(limits::FORGET) => {}
             _ = closed.wait_for(|closed| *closed) => {}
         }
-        let mut batch = vec![first];
+        let mut batch: Vec<_> = first.into_iter().collect();
         while batch.len() < limits::FORGET_BATCH
             && let Ok(next) = handed.try_recv()
         {
             batch.push(next);
         }
-        let mut sent = Vec::with_capacity(batch.len());
-        for (message, confirmed) in batch {
+        for (news, confirmed) in batch {
             match before_the_end(confirmed, &mut closed).await {
-                Some(Ok(())) => sent.push(message),
-                Some(Err(error)) => logged("a transition", Err(error)),
+                Some(Ok(())) => sent.extend(news.message),
+                Some(Err(error)) => {
+                    // What cannot arrive stays where it is, for whoever comes next.
+                    if error.is_retryable() {
+                        remote.outbox.tell_again(news);
+                    }
+                    logged("a transition", Err(error));
+                }
                 // The broker is away: whoever comes next sends them.
                 None => {
                     over = true;
@@ -190,17 +195,40 @@ async fn forget(
                 }
             }
         }
-        let Some(store) = shared.store().cloned() else { continue };
-        let (epoch, count) = (shared.env.epoch(), sent.len());
-        // Where the store's connections live.
-        match shared.tokio.spawn(async move { store.sent(epoch, sent).await }).await {
-            Ok(Ok(())) => remote.outbox.forget(count),
-            Ok(Err(error)) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "messages that were sent will be sent again");
-            }
-            // The runtime on which it was built has ended.
-            Err(_) => return,
+        if !forget_in_store(remote, shared, &mut sent).await {
+            return;
         }
+    }
+    if !sent.is_empty() {
+        forget_in_store(remote, shared, &mut sent).await;
+    }
+}
+
+/// Forgets what it can; whether the runtime on which the store was built is there.
+async fn forget_in_store(remote: &Remote, shared: &Arc<Shared>, sent: &mut Vec<Uuid>) -> bool {
+    let Some(store) = shared.store().cloned() else { return true };
+    // They wait for a store that fails, and others are not kept for that.
+    sent.truncate(limits::TRANSITIONS);
+    let (epoch, messages) = (shared.env.epoch(), sent.clone());
+    // Where the store's connections live.
+    match shared.tokio.spawn(async move { store.sent(epoch, messages).await }).await {
+        Ok(Ok(())) => {
+            remote.outbox.forget(sent.len());
+            sent.clear();
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "messages that were sent cannot be forgotten yet");
+        }
+        Err(_) => return false,
+    }
+    true
+}
+
+/// The next of those that are on their way, or nothing after a pause where others wait to be forgotten; none at the end.
+async fn next_of(handed: &mut mpsc::Receiver<Handed>, others: bool) -> Option<Option<Handed>> {
+    tokio::select! {
+        next = handed.recv() => next.map(Some),
+        () = tokio::time::sleep(limits::RECONCILE), if others => Some(None),
     }
 }
 

@@ -147,6 +147,12 @@ impl Outbox {
         self.told.notify_one();
     }
 
+    /// Tells once more what is not known to have arrived.
+    pub(super) fn tell_again(&self, news: News) {
+        self.lock().push(news);
+        self.told.notify_one();
+    }
+
     /// Whether more can be taken over without others being dropped for it.
     pub(super) fn has_room(&self) -> bool {
         self.lock().news.len() <= limits::TRANSITIONS / 2
@@ -271,12 +277,16 @@ impl Inner {
     }
 
     fn add(&mut self, news: News) {
+        self.stored += usize::from(news.message.is_some());
+        self.push(news);
+    }
+
+    fn push(&mut self, news: News) {
         if self.news.len() >= limits::TRANSITIONS {
             // What is newest is what people wait for. One that is stored is told by whoever takes over from this runtime.
             self.news.pop_front();
             self.dropped += 1;
         }
-        self.stored += usize::from(news.message.is_some());
         self.last += 1;
         self.news.push_back(news);
     }
