@@ -88,7 +88,7 @@ struct Guard(Arc<Shared>);
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.0.close();
+        self.0.abandon();
     }
 }
 

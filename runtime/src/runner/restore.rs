@@ -79,7 +79,7 @@ impl Shared {
         self.watch(slot);
         let Some(store) = self.store() else { return Ok(()) };
         match store.termination(&slot.pid).await {
-            Ok(None) => {}
+            Ok(None) => self.watched_in_vain(&slot.pid),
             Ok(Some(termination)) => self.fill_watchers(&slot.pid, &Ok(termination)),
             // One end that cannot be read is the trouble of those who wait for it, not of all.
             Err(error) if error.kind() == StoreErrorKind::Corrupt => self.fill_watchers(&slot.pid, &Err(error.into())),

@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) mender: Mender,
     /// The store was left, or is about to be.
     left: AtomicBool,
+    /// The last handle of the runtime is gone: nobody will shut it down.
+    abandoned: AtomicBool,
     resting: AtomicUsize,
     table: Mutex<HashMap<ProcessId, Arc<Entry>>>,
     /// Slots of children whose handles were restored, beside the slot of the child's own entry.
@@ -107,6 +109,7 @@ impl Shared {
             sharing,
             mender: Mender::default(),
             left: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
             resting: AtomicUsize::new(0),
             table: Mutex::default(),
             watchers: Mutex::default(),
@@ -492,19 +495,23 @@ impl Shared {
         self.most.saturating_sub(driven).min(most.saturating_sub(here))
     }
 
+    /// Closes, as nobody will shut it down.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Release);
+        self.close();
+    }
+
+    /// Whether nothing is driven, nor ever will be, and nobody is there to say so to the store.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire) && self.driven.load(Ordering::Acquire) == 0
+    }
+
     pub(crate) fn leave(&self) {
         self.left.store(true, Ordering::Release);
     }
 
     pub(crate) fn has_left(&self) -> bool {
         self.left.load(Ordering::Acquire)
-    }
-
-    /// Lets go of all processes: they are others' by now.
-    pub(crate) fn let_go(&self) {
-        for entry in self.entries() {
-            self.evict(&entry);
-        }
     }
 
     /// Lets go of a process: at once where it rests, else as soon as its driver sees it, which cuts off the step that runs. What that
@@ -548,18 +555,6 @@ impl Shared {
         }
         lock(&self.table).remove(entry.pid());
         self.listeners.forget(entry.pid());
-    }
-
-    /// A process goes on in another worker: who waits for its end is told when the store has it.
-    pub(crate) fn pass_on(&self, entry: &Entry) {
-        self.take_out(entry);
-        self.watch(&entry.slot);
-        for mail in entry.take_mail() {
-            self.pass_mail_on(entry.pid(), mail);
-        }
-        if let Some(sharing) = &self.sharing {
-            sharing.has_gone(entry.pid());
-        }
     }
 
     /// The processes for whose ends something waits beside their own entries.

@@ -207,6 +207,35 @@ impl Sharing {
     }
 }
 
+impl Shared {
+    /// Lets go of all processes: they are others' by now.
+    pub(crate) fn let_go(&self) {
+        for entry in self.entries() {
+            self.evict(&entry);
+        }
+    }
+
+    /// A process goes on in another worker: who waits for its end is told when the store has it.
+    pub(crate) fn pass_on(&self, entry: &Entry) {
+        self.take_out(entry);
+        self.watch(&entry.slot);
+        self.watched_in_vain(entry.pid());
+        for mail in entry.take_mail() {
+            self.pass_mail_on(entry.pid(), mail);
+        }
+        if let Some(sharing) = &self.sharing {
+            sharing.has_gone(entry.pid());
+        }
+    }
+
+    /// Lets nobody wait, once the runtime closes, for the end of a process that is elsewhere: nobody looks for it any more.
+    pub(crate) fn watched_in_vain(&self, pid: &ProcessId) {
+        if self.sharing.is_some() && self.is_closing() && self.entry(pid).is_none() {
+            self.fill_watchers(pid, &Err(RunError::Closed));
+        }
+    }
+}
+
 /// Claims and keeps until the runtime has closed.
 pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -231,6 +260,9 @@ async fn keep(shared: &Weak<Shared>) {
         }
         let Some(shared) = shared.upgrade().filter(|shared| !shared.has_left()) else { return };
         let (Some(store), Some(sharing)) = (shared.store(), &shared.sharing) else { return };
+        if shared.is_abandoned() {
+            return leave(&shared, store, sharing).await;
+        }
         let used = u32::try_from(shared.slots_used()).unwrap_or(u32::MAX);
         let asked = Instant::now();
         let renewed = async {
@@ -251,6 +283,18 @@ async fn keep(shared: &Weak<Shared>) {
                 tracing::warn!(error, holds = lease.holds(), "the lease of this worker cannot be renewed");
             }
         }
+    }
+}
+
+/// Others need not wait for a runtime that was dropped: some handle may keep what it shares for ever.
+async fn leave(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Sharing) {
+    if let Some(remote) = &shared.remote {
+        remote.gone().await;
+    }
+    shared.leave();
+    let released = tokio::time::timeout(sharing.lease.lasts(), store.release(shared.env.epoch())).await;
+    if !matches!(released, Ok(Ok(()))) {
+        tracing::warn!("others go on with the processes of this worker when its lease has lapsed");
     }
 }
 
@@ -337,7 +381,7 @@ async fn claim_some(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Shar
         return Err(error.into());
     }
     sharing.tally.handed_over(lost.len());
-    if give_up_due(shared, store, sharing).await {
+    if give_up_due(shared, store, sharing).await || !lost.is_empty() {
         tokio::time::sleep(limits::OTHERS_FIRST).await;
     }
     let room = shared.room().min(limits::CLAIM);

@@ -1,5 +1,6 @@
 //! What a worker gives up, or has lost, it does not go on with while another does.
 
+use procession::RunError;
 use procession::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -97,4 +98,33 @@ async fn what_was_claimed_before_a_worker_joined_anew_is_not_begun_by_it(team: T
     team.world.gate.open(3);
     assert_eq!(ends(&run).await, 3);
     assert_eq!(team.repeated(), 0);
+}
+
+/// Handles keep what they need; but nothing is driven any more, and others need not wait.
+#[tokio::test]
+async fn a_runtime_that_was_dropped_leaves_when_its_steps_have_ended() {
+    let team = Team::in_memory();
+    let one = team.worker().await.build().await.unwrap();
+    let run = one.launch(Counted::inputs().gated(true)).await.unwrap();
+    team.world.gate.reached().await;
+    drop(one);
+    team.world.gate.open(3);
+    eventually(|| async { team.world.store.workers().await.unwrap().is_empty() }).await;
+    let other = team.worker().await.build().await.unwrap();
+    let again = other.attach(run.pid()).await.unwrap();
+    assert_eq!(again.termination().await.unwrap().outputs["rounds"], 3);
+    assert_eq!(team.repeated(), 0);
+}
+
+/// Nobody looks any more for what ends elsewhere.
+#[tokio::test]
+async fn who_asks_a_worker_that_was_shut_down_is_told_so() {
+    let team = Team::in_memory();
+    let (one, other) = (team.worker().await.build().await.unwrap(), team.worker().await.build().await.unwrap());
+    let run = one.launch(Counted::inputs().gated(true)).await.unwrap();
+    team.world.gate.reached().await;
+    other.shutdown().await.unwrap();
+    let handle = other.attach(run.pid()).await.unwrap();
+    let end = tokio::time::timeout(std::time::Duration::from_secs(20), handle.termination()).await.expect("an answer");
+    assert!(matches!(end, Err(RunError::Closed)), "{end:?}");
 }
