@@ -23,6 +23,9 @@ use super::support::{World, eventually};
 /// Long enough for a slow machine to renew it, short enough for a test to wait for its end.
 const LEASE: Duration = Duration::from_millis(600);
 
+/// More messages than a runtime takes over at once.
+const LEFT: u64 = procession::limits::TRANSITIONS as u64 / 2 + 3_000;
+
 const LEAF: [&str; 3] =
     ["state_changed.None.created", "state_changed.created.running", "state_changed.running.finished"];
 
@@ -176,6 +179,39 @@ async fn what_is_told_twice_is_heard_once() {
     assert_eq!(unsent(&*world.store).await, 0);
 }
 
+#[tokio::test]
+async fn what_could_not_be_forgotten_is_forgotten_later() {
+    let (world, line) = (World::new(), Line::new().await);
+    let store = Faulty::over(Arc::clone(&world.store), u64::MAX);
+    store.refusals.store(2, Ordering::SeqCst);
+    let runtime = owner(&(Arc::clone(&store) as Arc<dyn Store>), &world).communicator(line.ours.clone());
+    let runtime = runtime.build().await.unwrap();
+    runtime.launch(Leaf::inputs().n(2)).await.unwrap().termination().await.unwrap();
+    // The second attempt is made though nothing more is told.
+    eventually(|| async { store.refusals.load(Ordering::SeqCst) == 0 }).await;
+    runtime.shutdown().await.unwrap();
+    assert_eq!(unsent(&*world.store).await, 0);
+}
+
+/// More than fits at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_owner_takes_over_all_that_is_left() {
+    let (world, line) = (World::new(), Line::new().await);
+    let first = owner(&world.store, &world).communicator(Arc::new(Away { hangs: false })).build().await.unwrap();
+    let runs = LEFT / LEAF.len() as u64 + 1;
+    let mut launched = Vec::new();
+    for _ in 0..runs {
+        launched.push(first.launch(Leaf::inputs().n(2)).await.unwrap());
+    }
+    for run in launched {
+        run.termination().await.unwrap();
+    }
+    first.shutdown().await.unwrap();
+    let second = owner(&world.store, &world).communicator(line.ours.clone()).build().await.unwrap();
+    eventually(|| async { mended(&second).0 >= LEFT }).await;
+    second.shutdown().await.unwrap();
+}
+
 /// A runtime without a communicator has nobody to tell.
 #[tokio::test]
 async fn without_a_communicator_nothing_is_stored_to_be_told() {
@@ -252,6 +288,30 @@ async fn a_reply_that_a_lost_worker_owed_is_sent_by_another() {
     assert_eq!(other.runtime.mended().replies, 1);
     eventually(|| async { world.store.owed(None, 10).await.unwrap().is_empty() }).await;
     other.runtime.shutdown().await.unwrap();
+}
+
+/// A worker that takes over messages takes over replies: it sends them, if nobody else here does.
+#[tokio::test]
+async fn a_reply_that_a_lost_worker_owed_is_sent_by_one_without_a_launcher() {
+    let world = World::new();
+    let sender = LocalCommunicator::new();
+    let cut = Faulty::over(Arc::clone(&world.store), u64::MAX);
+    let one = Serving::new(&(Arc::clone(&cut) as Arc<dyn Store>), &world, &sender).await;
+    one.takes_tasks().await;
+    let reply = send(&sender, launch(3)).await;
+    world.gate.reached().await;
+    let other = worker(&world.store, &world).communicator(Arc::new(sender.another())).build().await.unwrap();
+    // One that is gone by then.
+    let launcher = ProcessLauncher::new(&other, Arc::clone(other.communicator().unwrap()));
+    launcher.resume_owed().await.unwrap();
+    drop(launcher);
+    cut.full.store(true, Ordering::SeqCst);
+    one.communicator.close().await.unwrap();
+    world.gate.open(2);
+    assert_eq!(square(reply).await, Some(9.into()));
+    eventually(|| async { world.store.owed(None, 10).await.unwrap().is_empty() }).await;
+    assert_eq!(other.mended().replies, 1);
+    other.shutdown().await.unwrap();
 }
 
 /// A task for a process of another worker waits for its end there, and does not take it away.

@@ -101,9 +101,9 @@ impl ProcessLauncher {
             self.inner.runtime.spawn(self.inner.runtime.each_left_reply(move |replies| {
                 let inner = inner.upgrade();
                 async move {
-                    if let Some(inner) = inner {
-                        inner.go_on_with(replies).await;
-                    }
+                    let Some(inner) = inner else { return replies };
+                    inner.go_on_with(replies).await;
+                    Vec::new()
                 }
             }));
             return Ok(0);
@@ -121,6 +121,15 @@ impl ProcessLauncher {
     async fn replied(&self) {
         self.inner.owed.idle().await;
     }
+}
+
+/// Sends replies that a lost worker had to send, where there is no launcher.
+pub(crate) async fn send_left(
+    runtime: Runtime,
+    communicator: Arc<dyn Communicator>,
+    replies: Vec<(ProcessId, OwedReply)>,
+) {
+    Owed::new(&runtime, communicator).go_on_with(replies).await;
 }
 
 impl Inner {

@@ -416,7 +416,7 @@ impl RuntimeBuilder {
         if shared.store().is_some() {
             if shared.sharing.is_some() {
                 sharing::start(&shared).map_err(|error| RunError::Thread(error.to_string()))?;
-                tokio::spawn(mending::run(Arc::clone(&shared)));
+                tokio::spawn(mending::run(Arc::clone(&shared), Arc::downgrade(&runtime.guard)));
             } else {
                 // Before anything new is told.
                 mending::all(&shared).await;

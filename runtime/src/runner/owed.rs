@@ -50,18 +50,22 @@ impl Runtime {
     }
 
     /// Ends when the runtime closes; until then, calls this with the replies that it has taken over from workers that are
-    /// lost, as they come. The runtime is not kept by it.
+    /// lost, as they come, as long as it takes them: it gives back those that it does not. The runtime is not kept by it.
     pub(crate) fn each_left_reply<S, F>(&self, settle: S) -> impl Future<Output = ()> + Send + use<S, F>
     where
         S: Fn(Vec<(ProcessId, OwedReply)>) -> F + Send,
-        F: Future<Output = ()> + Send,
+        F: Future<Output = Vec<(ProcessId, OwedReply)>> + Send,
     {
         let shared = std::sync::Arc::clone(self.shared());
         async move {
+            let _looks_after = shared.mender.looks_after();
             loop {
                 let replies = shared.mender.take_replies();
                 if !replies.is_empty() {
-                    settle(replies).await;
+                    let left = settle(replies).await;
+                    if !left.is_empty() {
+                        return shared.mender.leave_replies(left);
+                    }
                 }
                 tokio::select! {
                     () = shared.closed() => return,
