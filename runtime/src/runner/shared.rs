@@ -265,13 +265,6 @@ impl Shared {
         slots.push(Arc::clone(slot));
     }
 
-    /// Lets nobody wait, once the runtime closes, for the end of a process that is elsewhere: nobody looks for it any more.
-    pub(crate) fn watched_in_vain(&self, pid: &ProcessId) {
-        if self.sharing.is_some() && self.is_closing() && self.entry(pid).is_none() {
-            self.fill_watchers(pid, &Err(RunError::Closed));
-        }
-    }
-
     pub(crate) fn fill_watchers(&self, pid: &ProcessId, end: &Result<Termination, RunError>) {
         for slot in lock(&self.watchers).remove(pid).into_iter().flatten() {
             slot.fill(end.clone());
@@ -521,13 +514,6 @@ impl Shared {
         self.left.load(Ordering::Acquire)
     }
 
-    /// Lets go of all processes: they are others' by now.
-    pub(crate) fn let_go(&self) {
-        for entry in self.entries() {
-            self.evict(&entry);
-        }
-    }
-
     /// Lets go of a process: at once where it rests, else as soon as its driver sees it, which cuts off the step that runs. What that
     /// leads to could not be written. Whether it is gone.
     pub(crate) fn evict(&self, entry: &Entry) -> bool {
@@ -569,19 +555,6 @@ impl Shared {
         }
         lock(&self.table).remove(entry.pid());
         self.listeners.forget(entry.pid());
-    }
-
-    /// A process goes on in another worker: who waits for its end is told when the store has it.
-    pub(crate) fn pass_on(&self, entry: &Entry) {
-        self.take_out(entry);
-        self.watch(&entry.slot);
-        self.watched_in_vain(entry.pid());
-        for mail in entry.take_mail() {
-            self.pass_mail_on(entry.pid(), mail);
-        }
-        if let Some(sharing) = &self.sharing {
-            sharing.has_gone(entry.pid());
-        }
     }
 
     /// The processes for whose ends something waits beside their own entries.

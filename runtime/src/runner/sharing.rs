@@ -207,6 +207,35 @@ impl Sharing {
     }
 }
 
+impl Shared {
+    /// Lets go of all processes: they are others' by now.
+    pub(crate) fn let_go(&self) {
+        for entry in self.entries() {
+            self.evict(&entry);
+        }
+    }
+
+    /// A process goes on in another worker: who waits for its end is told when the store has it.
+    pub(crate) fn pass_on(&self, entry: &Entry) {
+        self.take_out(entry);
+        self.watch(&entry.slot);
+        self.watched_in_vain(entry.pid());
+        for mail in entry.take_mail() {
+            self.pass_mail_on(entry.pid(), mail);
+        }
+        if let Some(sharing) = &self.sharing {
+            sharing.has_gone(entry.pid());
+        }
+    }
+
+    /// Lets nobody wait, once the runtime closes, for the end of a process that is elsewhere: nobody looks for it any more.
+    pub(crate) fn watched_in_vain(&self, pid: &ProcessId) {
+        if self.sharing.is_some() && self.is_closing() && self.entry(pid).is_none() {
+            self.fill_watchers(pid, &Err(RunError::Closed));
+        }
+    }
+}
+
 /// Claims and keeps until the runtime has closed.
 pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -263,9 +292,9 @@ async fn leave(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Sharing) 
         remote.gone().await;
     }
     shared.leave();
-    match tokio::time::timeout(sharing.lease.lasts(), store.release(shared.env.epoch())).await {
-        Ok(Ok(())) => {}
-        _ => tracing::warn!("others go on with the processes of this worker when its lease has lapsed"),
+    let released = tokio::time::timeout(sharing.lease.lasts(), store.release(shared.env.epoch())).await;
+    if !matches!(released, Ok(Ok(()))) {
+        tracing::warn!("others go on with the processes of this worker when its lease has lapsed");
     }
 }
 
