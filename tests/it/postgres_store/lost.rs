@@ -10,7 +10,7 @@ use procession::store::{
 };
 use tokio_postgres::Client;
 
-use super::{Place, child, ending, history, process, refused, step};
+use super::{Place, child, ending, history, process, step};
 use crate::network::Network;
 use crate::postgres::Postgres;
 use crate::support::eventually;
