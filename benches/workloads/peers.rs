@@ -55,7 +55,7 @@ const PEERS: [Peer; 2] = [
     Peer { name: "cano", place: Place::File, keeps: "a row per step, removed at the end; flushed", goal: "" },
 ];
 
-/// As many steps as the peers have.
+/// As many steps as the peers have: `STEPS`.
 #[process]
 #[derive(Default)]
 struct Three {
@@ -68,15 +68,12 @@ spec! { Three {
 }}
 
 outline! { Three {
-    while_(more) { work }
+    work;
+    work;
     end => text;
 }}
 
 impl Three {
-    fn more(&self) -> bool {
-        self.state.steps + 1 < STEPS
-    }
-
     fn work(&mut self, cx: &mut Cx<Self>) {
         self.state.process = cx.inputs().process;
         self.state = self.state.step();

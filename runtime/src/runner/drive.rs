@@ -292,7 +292,9 @@ impl<'a> Driver<'a> {
             return Box::pin(self.settle(Turn::Refused(error), false)).await.and(Err(Stop::Ended));
         }
         self.resident.waiting = None;
-        self.commit(to, Parts { position: true, waiting: true, told: true, ..Parts::default() }).await
+        // One that has just been created has never waited.
+        let waiting = self.resident.committed == ProcessState::Waiting;
+        self.commit(to, Parts { position: true, waiting, told: true, ..Parts::default() }).await
     }
 
     /// Runs the chosen step to its end, or until it is cut off.

@@ -32,7 +32,8 @@ CREATE UNIQUE INDEX process_key ON process (sha256(key)) WHERE key IS NOT NULL;
 CREATE INDEX process_parent ON process (parent, id) WHERE parent IS NOT NULL;
 
 -- What boundaries change. No index has a column that changes at every boundary, and pages have room for the next
--- version of their rows, so that a boundary touches the table's own page only.
+-- version of their rows, so that a boundary touches the table's own page only. Two rows of the size from which on columns
+-- are compressed and moved elsewhere fill a page: what changes at every boundary is not worth either before.
 CREATE TABLE checkpoint (
     id bigint PRIMARY KEY,
     -- Counts boundaries: one that may have been written is not written again.
@@ -57,7 +58,7 @@ CREATE TABLE checkpoint (
     outputs bytea NOT NULL DEFAULT '{}',
     ended bytea,
     parked bytea
-) WITH (fillfactor = 60);
+) WITH (fillfactor = 60, toast_tuple_target = 4080);
 CREATE INDEX checkpoint_unfinished ON checkpoint (id) WHERE ended IS NULL AND parked IS NULL;
 
 -- Which awaited children of a process have not ended.
