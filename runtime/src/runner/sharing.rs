@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::RunError;
+use super::aside::Aside;
 use super::ends;
 use super::entry::Entry;
 use super::health::Tally;
@@ -112,6 +113,7 @@ pub(crate) struct Sharing {
     rested: Notify,
     pub(super) lease: Arc<Lease>,
     pub(super) poison: Poison,
+    pub(super) aside: Aside,
     pub(super) tally: Tally,
 }
 
@@ -142,6 +144,7 @@ impl Sharing {
             rested: Notify::new(),
             lease,
             poison: Poison::default(),
+            aside: Aside::default(),
             tally: Tally::default(),
         }
     }
@@ -406,6 +409,7 @@ async fn claim_some(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Shar
     }
     for (pid, reason) in &claimed.parked {
         tracing::error!(%pid, reason, "process parked");
+        sharing.aside.parked(pid, reason);
     }
     sharing.tally.parked(claimed.parked.len());
     sharing.tally.claimed(claimed.records.len());
