@@ -484,3 +484,23 @@ fn clear(shared: &Arc<Shared>, sharing: &Sharing, entry: &Entry, awaited: Awaite
     // Unless it has gone meanwhile, and whoever saw that has lost the process.
     sharing.awaited().remove(pid).is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Sharing, WorkerOptions};
+    use crate::process::ProcessId;
+    use crate::store::Epoch;
+    use std::time::Duration;
+
+    /// By then it may be here again.
+    #[test]
+    fn what_was_lost_under_another_epoch_is_not_handed_over() {
+        let sharing = Sharing::new(WorkerOptions::new(), 1);
+        let [before, now, later] = ["before", "now", "later"].map(ProcessId::from);
+        sharing.lose(Epoch(1), &before, Duration::ZERO);
+        sharing.lose(Epoch(2), &now, Duration::ZERO);
+        sharing.lose(Epoch(2), &later, Duration::from_secs(600));
+        assert_eq!(sharing.take_lost(Epoch(2)), [now]);
+        assert_eq!(sharing.lost().iter().map(|lost| &lost.pid).collect::<Vec<_>>(), [&later]);
+    }
+}

@@ -20,6 +20,7 @@ on_each_store! {
     who_waits_for_a_process_that_is_parked_elsewhere_is_told,
     a_launcher_replies_that_a_process_is_parked,
     a_parent_waits_on_for_a_child_that_is_parked,
+    a_parent_goes_on_when_its_child_has_ended_elsewhere,
 }
 
 /// What cannot be read now, by what is in it.
@@ -105,11 +106,16 @@ async fn who_waits_for_a_process_that_is_parked_elsewhere_is_told(team: Team) {
     let run = client.launch(Counted::inputs()).anywhere().await.unwrap();
     let again = run.clone();
     let waiting = tokio::spawn(async move { again.outcome().await });
+    let again = run.clone();
+    let asking = tokio::spawn(async move { again.play().await });
+    eventually(|| async { !team.world.store.requests(None).await.unwrap().is_empty() }).await;
     let parker = strict(&team).await.build().await.unwrap();
     for told in [within(run.termination()).await.unwrap_err(), within(waiting).await.unwrap().unwrap_err()] {
         let RunError::Parked { pid, reason } = &told else { panic!("{told:?}") };
         assert!(pid == run.pid() && reason.starts_with("unknown process"), "{told}");
     }
+    let told = within(asking).await.unwrap();
+    assert!(matches!(told, Err(RunError::Parked { .. })), "so is who asks something of it: {told:?}");
     let told = within(run.outcome()).await;
     assert!(matches!(told, Err(RunError::Parked { .. })), "it still is: {told:?}");
     parker.shutdown().await.unwrap();
@@ -156,4 +162,46 @@ async fn a_parent_waits_on_for_a_child_that_is_parked(team: Team) {
     assert_eq!(within(run.outcome()).await.unwrap().finished().unwrap().n, 3);
     assert!(within(child.termination()).await.unwrap().ended.is_successful());
     worker.shutdown().await.unwrap();
+}
+
+/// The same process, as another version of the program has it.
+#[process(name = "it::Sturdy")]
+#[derive(Default)]
+struct Sturdy {
+    part: String,
+}
+
+spec! { Sturdy { output n: u64; } }
+outline! { Sturdy {
+    wait;
+    end => n;
+}}
+
+impl Sturdy {
+    fn wait(&mut self, cx: &mut Cx<Self>) -> Next<Self> {
+        cx.wait("for a resume")
+    }
+
+    fn end(&self) -> u64 {
+        self.part.len() as u64
+    }
+}
+
+/// The worker of the parent cannot go on with the child, and another can: the parent stays where it is.
+async fn a_parent_goes_on_when_its_child_has_ended_elsewhere(team: Team) {
+    let one = team.worker().await.resident(0).register::<Patient>().register::<Fragile>();
+    let one = one.worker(WorkerOptions::new().lease(LEASE).attempts(1_000)).build().await.unwrap();
+    let store = &team.world.store;
+    let run = one.launch(Patient::inputs()).await.unwrap();
+    eventually(|| async { run.status().await.unwrap().state == ProcessState::Waiting }).await;
+    let child = store.children(run.pid()).await.unwrap().remove(0);
+    eventually(|| async { store.load(&child).await.unwrap().unwrap().state == ProcessState::Waiting }).await;
+    BROKEN.lock().unwrap().insert(child.to_string());
+    store.request(&child, Request::Resume { value: serde_json::Value::Null }).await.unwrap();
+    eventually(|| async { one.health().await.counted.failed > 0 }).await;
+    let options = WorkerOptions::new().lease(LEASE).attempts(1_000);
+    let other = Runtime::builder().shared_store(team.store().await).worker(options);
+    let _other = other.register_as::<Sturdy>("it::Fragile").build().await.unwrap();
+    let outputs = within(run.outcome()).await.unwrap().finished().unwrap();
+    assert_eq!(outputs.n, child.to_string().len() as u64, "as the other one ends it");
 }
