@@ -154,7 +154,7 @@ async fn goes_on(team: &Team, pid: &ProcessId, kid: &ProcessId) {
     eventually(|| async { store.termination(pid).await.unwrap().is_some() }).await;
     other.finish();
     assert_eq!(store.termination(pid).await.unwrap().unwrap().outputs["n"], 7);
-    assert_eq!(store.children(pid).await.unwrap(), [kid.clone()]);
+    assert_eq!(store.children(pid).await.unwrap(), std::slice::from_ref(kid));
     for (pid, steps) in [(pid, 2), (kid, 1)] {
         let history = store.history(pid).await.unwrap();
         assert_eq!(history.iter().filter(|entry| entry.to.is_terminal()).count(), 1, "{history:?}");
