@@ -243,6 +243,9 @@ pub const FORGET_BATCH: usize = 1_000;
 pub const TAKE_OVER: usize = 1_000;
 /// How often a worker looks for messages and replies that nobody sends any more: as soon as others go on with the processes.
 pub const RECONCILE: Duration = Duration::from_secs(1);
+/// Processes that a worker looks at, of those whose ends are waited for here, each time it looks whether they are parked: each is
+/// read as a whole. Where more are waited for, they are looked at in turn.
+pub const LOOK_ASIDE: usize = 100;
 /// How often a worker looks for parents that wait in vain, which nothing should bring about: it looks at all that wait.
 pub const MEND: Duration = Duration::from_secs(60);
 /// Processes that a worker claims at a time.

@@ -5,9 +5,11 @@ use procession::prelude::*;
 use procession::process::Ended;
 use procession::store::{MemoryStore, Store};
 use procession::{AnyHandle, WorkerOptions};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::faulty::Faulty;
 use super::support::{World, eventually};
 use super::workers::{Counted, Team, on_each_store};
 
@@ -16,6 +18,7 @@ const LONG: Duration = Duration::from_secs(600);
 
 on_each_store! {
     a_worker_that_ends_hands_over_at_once_what_runs_no_step,
+    a_worker_that_ends_hands_over_again_what_it_could_not,
     slots_bound_what_is_claimed_and_are_told_to_others,
     a_worker_without_a_communicator_works_until_it_is_told_to_stop,
 }
@@ -45,6 +48,24 @@ async fn a_worker_that_ends_hands_over_at_once_what_runs_no_step(team: Team) {
     leaving.await.unwrap().unwrap();
     assert!(has_ended(&other.attach(&busy).await.unwrap(), Duration::from_secs(20)).await);
     assert_eq!(team.repeated(), 0, "the step that ran was let come to its end");
+}
+
+/// Others need not wait for its steps, though the store was away for a moment.
+async fn a_worker_that_ends_hands_over_again_what_it_could_not(team: Team) {
+    let options = || WorkerOptions::new().lease(LONG);
+    let store = Faulty::over(team.store().await, u64::MAX);
+    store.keeps.store(2, Ordering::SeqCst);
+    let one = team.worker_on(store.clone()).worker(options()).concurrent(1).build().await.unwrap();
+    one.launch(Counted::inputs().gated(true)).await.unwrap();
+    team.world.gate.reached().await;
+    let waits = one.launch(Counted::inputs()).await.unwrap().pid().clone();
+    let other = team.worker().await.worker(options()).build().await.unwrap();
+    let leaving = tokio::spawn(async move { one.shutdown().await });
+    assert!(has_ended(&other.attach(&waits).await.unwrap(), Duration::from_secs(20)).await);
+    assert!(!leaving.is_finished(), "its step still runs");
+    assert_eq!(store.keeps.load(Ordering::SeqCst), 0);
+    team.world.gate.open(3);
+    leaving.await.unwrap().unwrap();
 }
 
 async fn slots_bound_what_is_claimed_and_are_told_to_others(team: Team) {

@@ -37,6 +37,10 @@ pub(crate) struct Faulty {
     pub(crate) joining: Mutex<Option<Gate>>,
     /// The same of the next claim that gives something.
     pub(crate) claiming: Mutex<Option<Gate>>,
+    /// How often it is refused to hand processes over.
+    pub(crate) keeps: AtomicU64,
+    /// The process that cannot be read now.
+    pub(crate) busy: Mutex<Option<ProcessId>>,
     /// Whether requests cannot be read.
     pub(crate) asks_nothing: AtomicBool,
 }
@@ -66,6 +70,8 @@ impl Faulty {
             refusals: AtomicU64::new(0),
             joining: Mutex::default(),
             claiming: Mutex::default(),
+            keeps: AtomicU64::new(0),
+            busy: Mutex::default(),
             asks_nothing: AtomicBool::new(false),
         })
     }
@@ -115,6 +121,9 @@ impl Store for Faulty {
     fn load<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Option<Record>>> {
         if self.damaged.lock().unwrap().as_ref() == Some(pid) {
             return Box::pin(async move { Err(StoreError::new(StoreErrorKind::Corrupt, "read", pid)) });
+        }
+        if self.busy.lock().unwrap().as_ref() == Some(pid) {
+            return Box::pin(async move { Err(StoreError::new(StoreErrorKind::Busy, "read", pid)) });
         }
         self.inner.load(pid)
     }
@@ -202,6 +211,11 @@ impl Store for Faulty {
         })
     }
     fn hand_over(&self, epoch: Epoch, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<()>> {
+        let kept = self.keeps.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if kept.is_ok() {
+            let busy = StoreError::new(StoreErrorKind::Busy, "hand over", "the test's processes");
+            return Box::pin(async move { Err(busy) });
+        }
         self.write(self.inner.hand_over(epoch, processes))
     }
     fn fail<'a>(

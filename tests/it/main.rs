@@ -6,6 +6,8 @@
 #[cfg(all(unix, feature = "amqp"))]
 mod amqp;
 mod beside;
+#[cfg(all(unix, feature = "amqp", feature = "postgres", feature = "sqlite"))]
+mod between;
 #[cfg(all(unix, feature = "amqp"))]
 mod broker;
 #[cfg(feature = "sqlite")]
@@ -41,6 +43,8 @@ mod loading;
 mod model;
 #[cfg(all(unix, any(feature = "amqp", feature = "postgres")))]
 mod network;
+#[cfg(all(unix, feature = "sqlite"))]
+mod os_process;
 mod outbox;
 mod outcome;
 mod parity;

@@ -128,6 +128,8 @@ async fn carry(client: TcpStream, broker: SocketAddr, mut state: watch::Receiver
     let ((client_in, client_out), (server_in, server_out)) = (client.into_split(), server.into_split());
     let (there, back) = (state.clone(), state.clone());
     tokio::select! {
+        // Looked at first: what was held back is not carried in the same moment.
+        biased;
         _ = state.wait_for(|state| state.cuts > born.cuts) => {}
         () = both(
             pump(client_in, server_out, there, born, &[Mode::Frozen]),
@@ -202,6 +204,18 @@ async fn a_network_that_is_cut_ends_connections_and_refuses_new_ones_until_it_is
     eventually(|| async { TcpStream::connect((Ipv4Addr::LOCALHOST, network.port())).await.is_err() }).await;
     network.open();
     eventually(|| async { TcpStream::connect((Ipv4Addr::LOCALHOST, network.port())).await.is_ok() }).await;
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn what_a_server_said_is_not_carried_when_the_network_is_cut() {
+    for _ in 0..20 {
+        let (network, mut client) = echo().await;
+        network.deafen();
+        assert!(tokio::time::timeout(Duration::from_millis(20), says(&mut client)).await.is_err());
+        network.cut();
+        assert!(matches!(client.read(&mut [0; 1]).await, Ok(0) | Err(_)));
+    }
 }
 
 #[tokio::test]

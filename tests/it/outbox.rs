@@ -314,6 +314,40 @@ async fn a_reply_that_a_lost_worker_owed_is_sent_by_one_without_a_launcher() {
     other.shutdown().await.unwrap();
 }
 
+/// One whose process cannot be read now does not keep the others, neither those that come with it nor those that come later.
+#[tokio::test]
+async fn a_reply_that_cannot_be_sent_yet_keeps_no_other() {
+    let world = World::new();
+    let sender = LocalCommunicator::new();
+    let some = Faulty::over(Arc::clone(&world.store), u64::MAX);
+    let other = Serving::new(&(Arc::clone(&some) as Arc<dyn Store>), &world, &sender).await;
+    let mut replies = Vec::new();
+    for round in [3, 5] {
+        let cut = Faulty::over(Arc::clone(&world.store), u64::MAX);
+        let one = Serving::new(&(Arc::clone(&cut) as Arc<dyn Store>), &world, &sender).await;
+        let takes = one.takes_tasks().await;
+        for n in [round, round + 1] {
+            replies.push((n, send(&sender, launch(n)).await));
+            world.gate.reached().await;
+        }
+        if round == 3 {
+            // The first one of all: replies come in the order of their processes.
+            let (pid, _) = world.store.owed(None, 1).await.unwrap().remove(0);
+            *some.busy.lock().unwrap() = Some(pid);
+        }
+        one.communicator.remove_task_subscriber(&takes).await.unwrap();
+        cut.full.store(true, Ordering::SeqCst);
+        one.communicator.close().await.unwrap();
+        world.gate.open(4);
+        for (n, reply) in replies.extract_if(.., |(n, _)| *n != 3).collect::<Vec<_>>() {
+            assert_eq!(square(reply).await, Some((n * n).into()));
+        }
+    }
+    *some.busy.lock().unwrap() = None;
+    assert_eq!(square(replies.remove(0).1).await, Some(9.into()));
+    other.runtime.shutdown().await.unwrap();
+}
+
 /// A task for a process of another worker waits for its end there, and does not take it away.
 #[tokio::test]
 async fn a_process_of_another_worker_is_waited_for_and_not_taken() {

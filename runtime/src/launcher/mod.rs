@@ -102,7 +102,9 @@ impl ProcessLauncher {
                 let inner = inner.upgrade();
                 async move {
                     let Some(inner) = inner else { return replies };
-                    inner.go_on_with(replies).await;
+                    let runtime = inner.runtime.clone();
+                    // Those that come next do not wait for one that cannot be read now.
+                    drop(runtime.spawn(async move { inner.go_on_with(replies).await }));
                     Vec::new()
                 }
             }));

@@ -349,22 +349,26 @@ impl Owed {
         }
     }
 
-    /// Sends replies that another had to send, at the ends of their processes.
-    pub(super) async fn go_on_with(&self, replies: Vec<(ProcessId, OwedReply)>) -> Resumed {
-        let mut resumed = Resumed::default();
-        for (pid, reply) in replies {
-            let mut delay = limits::REPLY_AGAIN;
-            while let Err(error) = self.resume_one(&pid, reply.clone(), &mut resumed).await {
+    /// Sends replies that another had to send, at the ends of their processes. A process that cannot be read now is tried again, and
+    /// keeps the others from nothing.
+    pub(super) async fn go_on_with(&self, mut replies: Vec<(ProcessId, OwedReply)>) -> Resumed {
+        let (mut resumed, mut delay) = (Resumed::default(), limits::REPLY_AGAIN);
+        loop {
+            let mut left = Vec::new();
+            for (pid, reply) in replies {
+                let Err(error) = self.resume_one(&pid, reply.clone(), &mut resumed).await else { continue };
                 tracing::error!(%pid, error = &error as &dyn std::error::Error, "a process owes a reply, and cannot be read");
-                let passes = matches!(&error, RunError::Store(error) if error.kind() != StoreErrorKind::Corrupt);
-                if !passes || self.runtime.is_closing() {
-                    break;
+                if matches!(&error, RunError::Store(error) if error.kind() != StoreErrorKind::Corrupt) {
+                    left.push((pid, reply));
                 }
-                tokio::time::sleep(delay).await;
-                delay = (delay * 2).min(limits::REPLY_AGAIN_MOST);
             }
+            if left.is_empty() || self.runtime.is_closing() {
+                return resumed;
+            }
+            replies = left;
+            tokio::time::sleep(delay).await;
+            delay = (delay * 2).min(limits::REPLY_AGAIN_MOST);
         }
-        resumed
     }
 
     async fn resume_one(&self, pid: &ProcessId, reply: OwedReply, resumed: &mut Resumed) -> Result<(), RunError> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::shared::Shared;
 use super::sharing::Sharing;
 use crate::limits;
+use crate::process::ProcessId;
 use crate::store::Store;
 
 /// When it is over, nothing runs. Steps that have not ended within the limit are cut off.
@@ -24,10 +25,14 @@ pub(super) async fn drain(shared: &Arc<Shared>, limit: Duration) {
 async fn steps_end(shared: &Arc<Shared>) {
     let mut drained = pin!(shared.drained());
     let (Some(store), Some(sharing)) = (shared.store(), &shared.sharing) else { return drained.await };
+    let mut left = Vec::new();
     loop {
         let resting = async {
-            hand_over(shared, store, sharing).await;
-            sharing.rested().await;
+            hand_over(shared, store, sharing, &mut left).await;
+            tokio::select! {
+                () = sharing.rested() => {}
+                () = tokio::time::sleep(limits::CLAIM_POLL), if !left.is_empty() => {}
+            }
         };
         tokio::select! {
             biased;
@@ -38,19 +43,25 @@ async fn steps_end(shared: &Arc<Shared>) {
     }
 }
 
-/// Hands over what runs no step. As the runtime closes, nothing of it is ever driven again.
-async fn hand_over(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Sharing) {
-    let mut processes = sharing.poison.take_all();
+/// Hands over what runs no step, and what is left from before. As the runtime closes, nothing of it is ever driven again, and no
+/// other is claimed: where it is not known whether it was handed over, once more does no harm.
+async fn hand_over(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Sharing, left: &mut Vec<ProcessId>) {
+    left.extend(sharing.poison.take_all());
     for entry in shared.entries() {
         if !entry.lock().driven {
             shared.take_out(&entry);
             entry.close();
-            processes.push(entry.pid().clone());
+            left.push(entry.pid().clone());
         }
     }
-    for some in processes.chunks(limits::SCAN_PAGE) {
-        match store.hand_over(shared.env.epoch(), some.to_vec()).await {
-            Ok(()) => sharing.tally.handed_over(some.len()),
+    while !left.is_empty() {
+        let some = left[..left.len().min(limits::SCAN_PAGE)].to_vec();
+        let count = some.len();
+        match store.hand_over(shared.env.epoch(), some).await {
+            Ok(()) => {
+                sharing.tally.handed_over(count);
+                left.drain(..count);
+            }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "processes are handed over later");
                 return;

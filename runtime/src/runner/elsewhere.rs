@@ -88,7 +88,7 @@ pub(super) async fn look(shared: &Arc<Shared>) -> Result<(), RunError> {
         let mut waiting = shared.elsewhere.lock();
         let late =
             waiting.get(&id).is_none_or(|asked| asked.reply.is_closed() || asked.since.elapsed() >= limits::RPC_REPLY);
-        let answer = answer.or_else(|| late.then(|| Err(RunError::Suspended(pid))));
+        let answer = answer.or_else(|| late.then(|| Err(RunError::Unanswered(pid))));
         if let Some(answer) = answer
             && let Some(asked) = waiting.remove(&id)
         {

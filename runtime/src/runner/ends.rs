@@ -1,8 +1,10 @@
 //! Looks in the store whether processes of other workers have ended for which something waits here.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::RunError;
+use super::aside;
 use super::shared::Shared;
 use crate::limits;
 use crate::process::ProcessId;
@@ -11,9 +13,16 @@ use crate::store::{Store, StoreErrorKind, StoreResult};
 /// Looks until the runtime closes: beside the claims, which do not wait for it where much is waited for.
 pub(super) async fn run(shared: Arc<Shared>) {
     let Some(sharing) = &shared.sharing else { return };
+    let mut looked = Instant::now();
     loop {
         if let Err(error) = look(&shared).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "it cannot be seen what has ended elsewhere");
+        }
+        if looked.elapsed() >= limits::WORK {
+            looked = Instant::now();
+            if let Err(error) = aside::look(&shared).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "it cannot be seen what is parked elsewhere");
+            }
         }
         tokio::select! {
             () = shared.closed() => break,

@@ -42,7 +42,7 @@ pub enum RunError {
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
-    /// The process was put aside: its checkpoint cannot be read. Its bytes are kept.
+    /// The process was put aside: its checkpoint cannot be read, or it was lost with its worker too often. Its bytes are kept.
     #[error("process {pid} is parked: {reason}")]
     Parked {
         /// The process.
@@ -89,6 +89,10 @@ pub enum RunError {
     /// asked of it is kept until it goes on.
     #[error("process {0} does not run here")]
     Suspended(ProcessId),
+    /// No worker that shares the store has dealt with what was asked of the process, for [so long](crate::limits::RPC_REPLY). It
+    /// is kept until one does.
+    #[error("nobody has dealt yet with what was asked of process {0}")]
+    Unanswered(ProcessId),
     /// A request that someone filed cannot be read.
     #[error("a request to process {pid} cannot be read: {message}")]
     UnreadableRequest {

@@ -70,9 +70,15 @@ impl AnyHandle {
     /// Waits for the end, and gives it as it is stored.
     ///
     /// # Errors
-    /// The process cannot go on in this runtime: it was shut down, the store failed, or the process was parked.
+    /// The process cannot go on in this runtime: it was shut down, the store failed, or the process was parked. Where workers share
+    /// the store, also one that was parked elsewhere; whoever asks again when it was unparked is told of its end.
     pub async fn termination(&self) -> Result<Termination, RunError> {
-        self.slot.wait().await.clone()
+        let Some(sharing) = &self.shared.sharing else { return self.slot.wait().await.clone() };
+        tokio::select! {
+            biased;
+            end = self.slot.wait() => end.clone(),
+            error = sharing.aside.seen(self.pid()) => Err(error),
+        }
     }
 
     /// What can be seen of the process now, as of its last boundary.
@@ -239,7 +245,7 @@ impl<P: Process> Handle<P> {
     /// Waits for the end.
     ///
     /// # Errors
-    /// The process cannot go on in this runtime: it was shut down, the store failed, or the process was parked.
+    /// As [`termination`](AnyHandle::termination); or the outputs do not fit the type.
     pub async fn outcome(&self) -> Result<Outcome<P>, RunError> {
         Outcome::from_termination(&self.any.termination().await?).map_err(RunError::Outputs)
     }

@@ -1,6 +1,7 @@
 //! Runs processes: launches them, goes on with what is unfinished, and shuts down without losing anything.
 
 mod announce;
+mod aside;
 mod beside;
 mod boundary;
 mod caught;

@@ -144,6 +144,7 @@ pub(super) async fn give_up_due(shared: &Shared, store: &Arc<dyn Store>, sharing
         match store.fail(*epoch, pid, reason.clone(), sharing.attempts()).await {
             Ok(true) => {
                 sharing.tally.parked(1);
+                sharing.aside.parked(pid, reason);
                 tracing::error!(%pid, reason, "process parked");
             }
             Ok(false) => {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::RunError;
+use super::aside::Aside;
 use super::ends;
 use super::entry::Entry;
 use super::health::Tally;
@@ -112,6 +113,7 @@ pub(crate) struct Sharing {
     rested: Notify,
     pub(super) lease: Arc<Lease>,
     pub(super) poison: Poison,
+    pub(super) aside: Aside,
     pub(super) tally: Tally,
 }
 
@@ -142,6 +144,7 @@ impl Sharing {
             rested: Notify::new(),
             lease,
             poison: Poison::default(),
+            aside: Aside::default(),
             tally: Tally::default(),
         }
     }
@@ -406,6 +409,7 @@ async fn claim_some(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Shar
     }
     for (pid, reason) in &claimed.parked {
         tracing::error!(%pid, reason, "process parked");
+        sharing.aside.parked(pid, reason);
     }
     sharing.tally.parked(claimed.parked.len());
     sharing.tally.claimed(claimed.records.len());
@@ -479,4 +483,24 @@ fn clear(shared: &Arc<Shared>, sharing: &Sharing, entry: &Entry, awaited: Awaite
     }
     // Unless it has gone meanwhile, and whoever saw that has lost the process.
     sharing.awaited().remove(pid).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Sharing, WorkerOptions};
+    use crate::process::ProcessId;
+    use crate::store::Epoch;
+    use std::time::Duration;
+
+    /// By then it may be here again.
+    #[test]
+    fn what_was_lost_under_another_epoch_is_not_handed_over() {
+        let sharing = Sharing::new(WorkerOptions::new(), 1);
+        let [before, now, later] = ["before", "now", "later"].map(ProcessId::from);
+        sharing.lose(Epoch(1), &before, Duration::ZERO);
+        sharing.lose(Epoch(2), &now, Duration::ZERO);
+        sharing.lose(Epoch(2), &later, Duration::from_secs(600));
+        assert_eq!(sharing.take_lost(Epoch(2)), [now]);
+        assert_eq!(sharing.lost().iter().map(|lost| &lost.pid).collect::<Vec<_>>(), [&later]);
+    }
 }

@@ -6,7 +6,7 @@ mod calls;
 mod closing;
 mod crowd;
 mod life;
-mod peer;
+pub(crate) mod peer;
 mod pull;
 mod recovery;
 mod refused;

@@ -9,15 +9,15 @@ use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use procession::message::{self, ReplyBody};
 
 /// A peer that speaks AMQP only.
-pub(super) struct Peer {
-    pub(super) channel: Channel,
+pub(crate) struct Peer {
+    pub(crate) channel: Channel,
     /// Of its own.
-    pub(super) queue: ShortString,
+    pub(crate) queue: ShortString,
     _connection: Connection,
 }
 
 impl Peer {
-    pub(super) async fn new(broker: &Broker) -> Self {
+    pub(crate) async fn new(broker: &Broker) -> Self {
         let connection = Connection::connect(&broker.url(), ConnectionProperties::default()).await.unwrap();
         let channel = connection.create_channel().await.unwrap();
         let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
@@ -25,7 +25,7 @@ impl Peer {
         Self { channel, queue: queue.name().clone(), _connection: connection }
     }
 
-    pub(super) async fn bind(&self, exchange: &str, key: &str) {
+    pub(crate) async fn bind(&self, exchange: &str, key: &str) {
         let options = QueueBindOptions::default();
         let bound =
             self.channel.queue_bind(self.queue.clone(), exchange.into(), key.into(), options, FieldTable::default());

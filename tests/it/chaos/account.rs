@@ -17,6 +17,8 @@ const SHOWN: usize = 10;
 pub(crate) struct Balance {
     pub(crate) ordered: usize,
     pub(crate) processes: usize,
+    /// Those that have ended.
+    pub(crate) ended: Vec<ProcessId>,
     pub(crate) steps: u64,
     /// Lines of effects beyond one for each step: steps that were cut off by a loss.
     pub(crate) repeated: u64,
@@ -69,6 +71,7 @@ pub(crate) async fn balance(eye: &Eye, orders: &[Order], effects: &Path, losses:
             ends: row.get(7),
         };
         balance.processes += 1;
+        balance.ended.extend((read.ends > 0).then(|| read.pid.clone()));
         match (read.parent, row.get::<_, Option<String>>(8)) {
             (Some(parent), _) => children.entry(parent).or_default().push(read),
             (None, key) => drop(roots.insert(key.unwrap_or_default(), (id, read))),
@@ -174,7 +177,7 @@ impl Balance {
 
 impl fmt::Display for Balance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ordered, processes, steps, repeated, late, lost, doubled, wrong, untold, rerun } = self;
+        let Self { ordered, processes, steps, repeated, late, lost, doubled, wrong, untold, rerun, ended: _ } = self;
         write!(f, "{ordered} ordered, {processes} processes, {steps} steps, {repeated} cut off and run again")?;
         let lists = [
             ("lost", lost),

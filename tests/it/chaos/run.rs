@@ -82,9 +82,11 @@ impl Run {
         self.losses.ready(1);
         let losses = self.losses.settle().await;
         self.client.land().await;
+        self.scene.all_sent().await;
         let balance = balance(&self.scene.eye, &self.client.book.orders(), &self.scene.effects(), &losses).await;
         self.client.leave().await;
         self.scene.stop().await;
+        assert_eq!(self.scene.unsent().await, 0, "workers that end leave nothing to be sent");
         let ((calm, disturbed), refused) = (self.losses.times(&losses, LEASE), self.scene.refused());
         let others: u64 = self.struck.iter().filter(|(fault, _)| fault.makes_late()).map(|(_, count)| count).sum();
         let struck: Vec<_> = self.struck.iter().map(|(fault, count)| format!("{fault} {count} times")).collect();

@@ -98,6 +98,19 @@ impl Scene {
         }
     }
 
+    /// Waits until all that is to be told is told, also what workers have left that were killed.
+    pub(crate) async fn all_sent(&self) {
+        let until = Instant::now() + READY;
+        while self.unsent().await > 0 {
+            assert!(Instant::now() < until, "what lost workers had to tell is not told");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub(crate) async fn unsent(&self) -> i64 {
+        self.eye.number("SELECT count(*) FROM message", &[]).await
+    }
+
     /// The places of workers that have joined.
     pub(crate) fn ready(&mut self) -> Vec<usize> {
         let places = self.places.iter_mut().enumerate();

@@ -6,6 +6,7 @@ use procession::process::BoxFuture;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 use super::fault::Fault;
 use super::report::{say, seed};
@@ -16,18 +17,31 @@ use crate::broker::Broker;
 /// How many kills.
 const KILLS: u64 = 12;
 
-/// Hears of ends, and keeps how often each was told of.
+/// What is said after all else.
+const LAST: &str = "all is said";
+/// How long it may take until that is heard.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Hears of ends, and keeps by what messages each was told of.
 #[derive(Debug, Default)]
-struct Ear(Mutex<HashMap<String, u64>>);
+struct Ear {
+    ends: Mutex<HashMap<String, Vec<String>>>,
+    last: Notify,
+}
 
 impl BroadcastSubscriber for Ear {
     fn receive(&self, broadcast: Arc<Broadcast>) -> BoxFuture<'static, ()> {
+        if broadcast.subject.as_deref() == Some(LAST) {
+            self.last.notify_one();
+            return Box::pin(std::future::ready(()));
+        }
         let sender = match &broadcast.sender {
             Node::Tagged(tagged) => tagged.node.clone(),
             other => other.clone(),
         };
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *heard.entry(sender.as_text().unwrap_or_default().to_owned()).or_default() += 1;
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let messages = ends.entry(sender.as_text().unwrap_or_default().to_owned()).or_default();
+        messages.push(broadcast.id.clone().unwrap_or_default());
         Box::pin(std::future::ready(()))
     }
 }
@@ -40,8 +54,8 @@ async fn an_end_is_told_once_however_many_workers_are_killed() {
     let broker = tokio::task::spawn_blocking(|| Broker::start(&[])).await.expect("a broker starts");
     let ear = Arc::new(Ear::default());
     let communicator = AmqpCommunicator::connect(&broker.url(), AmqpOptions::new()).await.expect("it is there");
-    for end in ["finished", "excepted", "killed"] {
-        let filter = BroadcastFilter::all().subject(format!("state_changed.*.{end}"));
+    for subject in ["state_changed.*.finished", "state_changed.*.excepted", "state_changed.*.killed", LAST] {
+        let filter = BroadcastFilter::all().subject(subject);
         let ear: Arc<dyn BroadcastSubscriber> = Arc::clone(&ear) as _;
         communicator.add_broadcast_subscriber(ear, filter, None).await.expect("broadcasts can be heard");
     }
@@ -54,10 +68,15 @@ async fn an_end_is_told_once_however_many_workers_are_killed() {
         run.strike(Fault::WorkersKilled).await;
     }
     let (balance, _) = run.end().await;
-    let heard = ear.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let again: Vec<_> = heard.iter().filter(|(_, times)| **times > 1).collect();
-    let unheard = balance.processes - heard.len();
-    say(&format!("chaos: the ends of {} processes were told, and of {unheard} not", heard.len()));
+    communicator.broadcast_send(Broadcast::new(Node::Null).subject(LAST)).await.expect("it is there");
+    tokio::time::timeout(PATIENCE, ear.last.notified()).await.expect("all is heard");
+    let ends = ear.ends.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let again: Vec<_> = ends.iter().filter(|(_, messages)| messages.len() > 1).collect();
     assert!(again.is_empty(), "told more than once: {again:?}");
+    // Each end is stored with its message: none is left out, whoever was killed when.
+    let unheard: Vec<_> = balance.ended.iter().filter(|pid| !ends.contains_key(&pid.to_string())).collect();
+    assert!(unheard.is_empty(), "of {} ends, these were not told: {unheard:?}", balance.ended.len());
+    assert_eq!(ends.len(), balance.ended.len(), "nobody else has ended");
+    say(&format!("chaos: the ends of {} processes were told, each once", ends.len()));
     tokio::time::timeout(Duration::from_secs(10), communicator.close()).await.expect("in time").expect("it closes");
 }

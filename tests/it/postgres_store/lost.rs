@@ -6,12 +6,13 @@ use procession::ProcessId;
 use procession::clock::Timestamp;
 use procession::process::Request;
 use procession::store::{
-    Commit, Committed, Creation, Epoch, Message, NewProcess, PostgresOptions, PostgresStore, Store, StoreErrorKind,
-    StoreResult,
+    Claimed, Commit, Committed, Creation, Epoch, Message, NewProcess, PostgresOptions, PostgresStore, Store,
+    StoreErrorKind,
 };
 use tokio_postgres::Client;
 
-use super::{Place, child, ending, history, process, step};
+use super::sharing::{join, unowned};
+use super::{Place, child, ending, history, process, refused, step};
 use crate::network::Network;
 use crate::postgres::Postgres;
 use crate::support::eventually;
@@ -38,6 +39,8 @@ enum Fails {
     Meanwhile,
     /// After the commit, and from then on nobody can ask what became of it.
     Unasked,
+    /// After the commit, and from then on nobody can read processes.
+    Unread,
 }
 
 const ALL: [Fails; 3] = [Fails::After, Fails::Never, Fails::Meanwhile];
@@ -85,12 +88,14 @@ impl Scene {
         let fault = async {
             eventually(|| async { self.count("wait_event = 'advisory'").await == 1 }).await;
             match fails {
-                Fails::After | Fails::Unasked => {
+                Fails::After | Fails::Unasked | Fails::Unread => {
                     self.network.deafen();
                     self.client.batch_execute(&lock("pg_advisory_unlock")).await.unwrap();
                     eventually(|| async { self.count("backend_xid IS NOT NULL").await == 0 }).await;
-                    if let Fails::Unasked = fails {
-                        self.rename("outcome", "away").await;
+                    match fails {
+                        Fails::Unasked => self.rename("outcome", "away").await,
+                        Fails::Unread => self.rename("process", "away").await,
+                        _ => {}
                     }
                     self.network.cut();
                 }
@@ -235,24 +240,58 @@ async fn a_restore_and_a_deletion_whose_answers_are_lost_are_done_once() {
     }
 }
 
-/// Whatever keeps from learning what became of it: nobody may take it for undone. Where the server is back before the patience is over,
-/// it may be known.
+/// Whatever keeps from learning what became of it: nobody may take it for undone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
 async fn what_cannot_be_asked_for_is_not_told_as_undone() {
-    fn done_or_doubted<T>(told: &StoreResult<T>) -> bool {
-        told.as_ref().err().is_none_or(|error| error.kind() == StoreErrorKind::Unreachable)
-    }
     let scene = Scene::with(|options| options.with_patience(Duration::from_secs(2))).await;
     let (store, epoch, pid) = (&scene.store, scene.epoch, ProcessId::from("one"));
     store.create(epoch, process("one")).await.unwrap();
     let rich = Commit { report: vec!["line".to_owned()], ..step(&pid, epoch, 1) };
-    let told = scene.during(Fails::Unasked, store.commit(rich)).await;
-    assert!(done_or_doubted(&told), "{told:?}");
+    refused(scene.during(Fails::Unasked, store.commit(rich)).await, StoreErrorKind::Unreachable);
     scene.rename("away", "outcome").await;
-    let told = scene.during(Fails::Unasked, store.request(&pid, Request::Play)).await;
-    assert!(done_or_doubted(&told), "{told:?}");
+    refused(scene.during(Fails::Unasked, store.request(&pid, Request::Play)).await, StoreErrorKind::Unreachable);
     scene.rename("away", "outcome").await;
     assert_eq!(history(store, &pid).await, [1]);
     assert_eq!(store.requests(None).await.unwrap().len(), 1);
+}
+
+/// Who has claimed is told all that it has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_claim_whose_answer_is_lost_is_told_as_it_is() {
+    for fails in ALL {
+        let scene = Scene::new().await;
+        let store = &scene.store;
+        let (one, other) = (join(store).await, join(store).await);
+        for pid in ["one", "two"] {
+            store.create(one, unowned(pid, 0)).await.unwrap();
+        }
+        let claimed = scene.during(fails, store.claim(one, 1, 5)).await.unwrap();
+        let pids = |claimed: &Claimed| claimed.records.iter().map(|record| record.pid.to_string()).collect::<Vec<_>>();
+        assert_eq!(pids(&claimed), ["one"], "{fails:?}");
+        let owned: Vec<_> = store.workers().await.unwrap().iter().map(|row| (row.epoch, row.owned)).collect();
+        assert_eq!(owned, [(one, 1), (other, 0)], "{fails:?}");
+        store.commit(step(&"one".into(), one, 1)).await.unwrap();
+        assert_eq!(pids(&store.claim(other, 10, 5).await.unwrap()), ["two"], "{fails:?}");
+    }
+}
+
+/// Who claims and does not know what it has gives its epoch up: others have it then, without an attempt.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_claim_of_which_nobody_can_tell_is_told_so_and_can_be_given_up() {
+    for (fails, table) in [(Fails::Unasked, "outcome"), (Fails::Unread, "process")] {
+        let scene = Scene::with(|options| options.with_patience(Duration::from_secs(2))).await;
+        let store = &scene.store;
+        let (one, other) = (join(store).await, join(store).await);
+        store.create(one, unowned("one", 0)).await.unwrap();
+        let told = scene.during(fails, store.claim(one, 1, 5)).await;
+        scene.rename("away", table).await;
+        refused(told, StoreErrorKind::Unreachable);
+        assert_eq!(store.claim(other, 1, 5).await.unwrap().records.len(), 0, "{fails:?}: it is the first one's");
+        store.release(one).await.unwrap();
+        let claimed = store.claim(other, 1, 5).await.unwrap();
+        assert_eq!((claimed.records.len(), claimed.attempts.len()), (1, 0), "{fails:?}");
+    }
 }

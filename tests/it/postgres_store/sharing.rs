@@ -22,7 +22,7 @@ pub(super) async fn join(store: &PostgresStore) -> Epoch {
     store.join(worker, Duration::from_secs(600)).await.unwrap()
 }
 
-fn unowned(pid: impl Into<ProcessId>, priority: i32) -> NewProcess {
+pub(super) fn unowned(pid: impl Into<ProcessId>, priority: i32) -> NewProcess {
     NewProcess { placement: Placement { priority, unowned: true, ..Placement::default() }, ..process(pid) }
 }
 

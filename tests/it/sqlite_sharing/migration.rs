@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::os_processes::Other;
+use super::os_processes::other;
 use super::*;
 
 const BEFORE: [&str; 3] = [
@@ -70,7 +70,7 @@ async fn what_a_file_of_the_version_before_has_goes_on_with_workers() {
 fn os_processes_that_open_an_old_file_at_the_same_time_bring_it_up_to_date_once() {
     let (_folder, file) = folder();
     write_old(&file);
-    let mut others = [(); 3].map(|()| Other::start("open", &file));
+    let mut others = [(); 3].map(|()| other("open", &file));
     for other in &mut others {
         other.hears("ready");
     }

@@ -2,15 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 use procession::prelude::*;
 use procession::{RuntimeBuilder, WorkerOptions};
 
 use super::*;
+use crate::os_process::Other;
 use crate::support::Random;
 
 const PROCESSES: u64 = 200;
@@ -80,69 +80,10 @@ fn builder(file: &Path, options: WorkerOptions) -> RuntimeBuilder {
     Runtime::builder().store(store).worker(options.lease(LEASE).attempts(100)).resource(effects).register::<Links>()
 }
 
-/// Another OS process, on the same file: this test binary, that runs one test only.
-pub(super) struct Other {
-    child: Child,
-    input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
-}
-
-impl Other {
-    pub(super) fn start(part: &str, file: &Path) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["sqlite_sharing::os_processes::the_other_os_process", "--exact", "--nocapture"])
-            .env(PART, part)
-            .env(FILE, file)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (input, output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
-        Self { child, input, output }
-    }
-
-    pub(super) fn input(&mut self) -> &mut ChildStdin {
-        self.input.as_mut().unwrap()
-    }
-
-    /// Waits for a word from it.
-    pub(super) fn hears(&mut self, word: &str) {
-        let mut line = String::new();
-        while self.output.read_line(&mut line).unwrap() > 0 {
-            // The test harness writes to the same line.
-            if line.trim_end().ends_with(word) {
-                return;
-            }
-            line.clear();
-        }
-        panic!("the other OS process ended without `{word}`");
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
-        assert!(sent.unwrap().success());
-    }
-
-    /// Lets it end, and sees that all went well there.
-    pub(super) fn finish(mut self) {
-        drop(self.input.take());
-        let mut rest = String::new();
-        self.output.read_to_string(&mut rest).unwrap();
-        assert!(self.child.wait().unwrap().success(), "{rest}");
-    }
-}
-
-impl Drop for Other {
-    fn drop(&mut self) {
-        // Where an assertion failed, nothing is left behind; otherwise it has ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Another OS process, on the same file.
+pub(super) fn other(part: &str, file: &Path) -> Other {
+    let environment = [(PART, part.as_ref()), (FILE, file.as_os_str())];
+    Other::start("sqlite_sharing::os_processes::the_other_os_process", &environment)
 }
 
 /// The part of another OS process. Alone it shows that a single worker on a file does its work.
@@ -200,11 +141,11 @@ async fn disturb(store: &SqliteStore, file: &Path, workers: &mut [Option<Other>]
         let place = random.index(workers.len());
         if fault % 4 > 0 {
             workers[place].take().unwrap().kill();
-            workers[place] = Some(Other::start("work", file));
+            workers[place] = Some(other("work", file));
             continue;
         }
         let worker = workers[place].as_ref().unwrap();
-        let os_process = worker.child.id();
+        let os_process = worker.id();
         worker.signal("STOP");
         until("the lease lapses", async || {
             let rows = store.workers().await.unwrap();
@@ -229,7 +170,7 @@ async fn nothing_is_lost_or_done_twice_when_workers_on_one_file_are_killed_and_s
     // Seen where the test fails.
     println!("seed {seed}");
     let store = SqliteStore::open(&file).unwrap();
-    let mut workers = [(); 3].map(|()| Some(Other::start("work", &file)));
+    let mut workers = [(); 3].map(|()| Some(other("work", &file)));
     disturb(&store, &file, &mut workers, &mut Random::new(seed)).await;
     until("all ends", async || store.unfinished(None, 1).await.unwrap().records.is_empty()).await;
     for worker in workers {

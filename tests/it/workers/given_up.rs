@@ -13,6 +13,7 @@ use crate::support::{Gate, eventually};
 on_each_store! {
     a_process_is_given_up_when_its_step_is_cut_off,
     what_was_claimed_before_a_worker_joined_anew_is_not_begun_by_it,
+    a_step_that_was_claimed_before_a_worker_joined_anew_is_not_begun_by_it,
 }
 
 /// How many are at the step now, and were at most.
@@ -98,6 +99,34 @@ async fn what_was_claimed_before_a_worker_joined_anew_is_not_begun_by_it(team: T
     team.world.gate.open(3);
     assert_eq!(ends(&run).await, 3);
     assert_eq!(team.repeated(), 0);
+}
+
+/// The same of one that is in the midst of its steps: it begins without a write, which would be refused.
+async fn a_step_that_was_claimed_before_a_worker_joined_anew_is_not_begun_by_it(team: Team) {
+    let first = team.worker().await.build().await.unwrap();
+    let pid = first.launch(Counted::inputs().gated(true)).await.unwrap().pid().clone();
+    team.world.gate.reached().await;
+    first.shutdown_within(std::time::Duration::ZERO).await.unwrap();
+    let slow = Faulty::over(team.store().await, u64::MAX);
+    let claiming = Gate::new();
+    *slow.claiming.lock().unwrap() = Some(claiming.clone());
+    let one = team.worker_on(slow.clone()).build().await.unwrap();
+    claiming.reached().await;
+    slow.full.store(true, Ordering::SeqCst);
+    let other = team.worker().await.concurrent(1).build().await.unwrap();
+    team.world.gate.reached().await;
+    slow.full.store(false, Ordering::SeqCst);
+    let alive = |worker: &procession::store::WorkerRow| worker.alive;
+    eventually(|| async { team.world.store.workers().await.unwrap().into_iter().filter(alive).count() == 2 }).await;
+    claiming.open(1);
+    // The other has no slot for it: the first one has done with its claim.
+    let next = client(&team).await.build().await.unwrap().launch(Counted::inputs()).anywhere().await.unwrap();
+    eventually(|| async { team.world.store.termination(next.pid()).await.unwrap().is_some() }).await;
+    let runs = team.tally.lock().unwrap()[&(pid.to_string(), 0)];
+    assert_eq!(runs, 2, "where it was cut off, and where it goes on");
+    team.world.gate.open(3);
+    assert!(other.attach(&pid).await.unwrap().termination().await.unwrap().ended.is_successful());
+    one.shutdown().await.unwrap();
 }
 
 /// Handles keep what they need; but nothing is driven any more, and others need not wait.

@@ -17,12 +17,12 @@ on_each_store! {
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-async fn within<T>(answer: impl Future<Output = T>) -> T {
+pub(super) async fn within<T>(answer: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, answer).await.expect("there is an answer")
 }
 
 /// The answer, while one step after the other is let through.
-async fn while_it_works<T>(team: &Team, answer: impl Future<Output = T>) -> T {
+pub(super) async fn while_it_works<T>(team: &Team, answer: impl Future<Output = T>) -> T {
     let mut answer = std::pin::pin!(within(answer));
     loop {
         tokio::select! {
@@ -64,7 +64,7 @@ async fn what_is_asked_of_a_process_that_nobody_has_waits_for_a_worker(team: Tea
     assert!(team.world.store.load(run.pid()).await.unwrap().unwrap().state == ProcessState::Killed);
 }
 
-async fn join(store: &dyn Store) -> Epoch {
+pub(super) async fn join(store: &dyn Store) -> Epoch {
     let (host, version, queues) = ("here".to_owned(), String::new(), vec![String::new()]);
     store.join(Worker { host, os_process: 1, version, queues, slots: 1 }, Duration::from_secs(600)).await.unwrap()
 }

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::communicator::{Answer, Answered, BroadcastSubscriber, IncomingRpc, Refusal, RpcSubscriber};
 use crate::limits;
 use crate::message::{Broadcast, Intent, Node};
-use crate::process::{BoxFuture, ProcessId, ProcessState, Request};
+use crate::process::{BoxFuture, ProcessId, ProcessState, Request, Slot};
 use crate::runner::RunError;
 use crate::runner::entry::{Entry, Mail};
 use crate::runner::handle::{AnyHandle, ended};
@@ -61,7 +61,13 @@ async fn ask(shared: &Arc<Shared>, pid: &ProcessId, request: Request) -> Result<
         drop(entry);
         return handle.request(request).await;
     }
-    ended(pid, absent(shared, pid).await?.state, &request)
+    match absent(shared, pid).await? {
+        Absent { paused: None, last } => ended(pid, last.state, &request),
+        // It is a row, which its worker finds.
+        Absent { last, .. } => {
+            AnyHandle::new(Arc::clone(shared), Slot::new(pid.clone()), last.process).request(request).await
+        }
+    }
 }
 
 /// The text of an error, with those of its causes.
@@ -69,18 +75,28 @@ fn refusal(error: &RunError) -> Refusal {
     Refusal::failed(crate::text::chain(error))
 }
 
-/// A process that has ended.
-async fn absent(shared: &Shared, pid: &ProcessId) -> Result<Last, RunError> {
+/// A process that is not here.
+struct Absent {
+    last: Last,
+    /// Whether it is paused, where it has not ended: another worker has it, or will have it.
+    paused: Option<bool>,
+}
+
+async fn absent(shared: &Shared, pid: &ProcessId) -> Result<Absent, RunError> {
     if let Some(last) = shared.remote.as_ref().and_then(|remote| remote.outbox.last_of(pid)) {
-        return Ok(last);
+        return Ok(Absent { last, paused: None });
     }
     let not_found = || RunError::NotFound(pid.clone());
     let record = shared.store().ok_or_else(not_found)?.load(pid).await?.ok_or_else(not_found)?;
-    if !record.state.is_terminal() {
-        return Err(RunError::Suspended(pid.clone()));
+    let is_open = !record.state.is_terminal();
+    match record.parked {
+        Some(reason) if is_open => return Err(RunError::Parked { pid: pid.clone(), reason }),
+        None if is_open && shared.sharing.is_none() => return Err(RunError::Suspended(pid.clone())),
+        _ => {}
     }
     let process = shared.env.registry.named(&record.envelope.process)?.name();
-    Ok(Last { process, state: record.state, created_at: record.created_at })
+    let last = Last { process, state: record.state, created_at: record.created_at };
+    Ok(Absent { last, paused: is_open.then_some(record.paused) })
 }
 
 async fn status(shared: &Shared, pid: &ProcessId) -> Result<Node, Refusal> {
@@ -92,8 +108,9 @@ async fn status(shared: &Shared, pid: &ProcessId) -> Result<Node, Refusal> {
         };
         return Ok(status_of(process.name(), state, paused, *created_at));
     }
-    let Last { process, state, created_at } = absent(shared, pid).await.map_err(|error| refusal(&error))?;
-    Ok(status_of(process, state, false, created_at))
+    let Absent { last, paused } = absent(shared, pid).await.map_err(|error| refusal(&error))?;
+    let Last { process, state, created_at } = last;
+    Ok(status_of(process, state, paused.unwrap_or_default(), created_at))
 }
 
 /// A status as plumpy gives it: these four keys, the state as Python shows its enum.
