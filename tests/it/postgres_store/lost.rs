@@ -6,7 +6,8 @@ use procession::ProcessId;
 use procession::clock::Timestamp;
 use procession::process::Request;
 use procession::store::{
-    Commit, Committed, Creation, Epoch, PostgresOptions, PostgresStore, Store, StoreErrorKind, StoreResult,
+    Commit, Committed, Creation, Epoch, Message, NewProcess, PostgresOptions, PostgresStore, Store, StoreErrorKind,
+    StoreResult,
 };
 use tokio_postgres::Client;
 
@@ -157,6 +158,47 @@ async fn a_creation_and_an_end_whose_answers_are_lost_are_told_as_they_are() {
         let ended = scene.during(fails, store.commit(ending(&"child".into(), epoch, 1))).await.unwrap();
         assert_eq!(ended.ready_parent, Some(parent), "{fails:?}");
         assert_eq!(history(store, &"child".into()).await, [1], "{fails:?}");
+    }
+}
+
+/// On one thread, so that all of it is one batch.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn of_a_batch_whose_answer_is_lost_each_is_told_what_became_of_it() {
+    for fails in ALL {
+        let scene = Scene::new().await;
+        let (store, epoch) = (&scene.store, scene.epoch);
+        let (goes, ends) = (ProcessId::from("goes"), ProcessId::from("ends"));
+        for pid in ["there", "goes", "ends"] {
+            let key = (pid == "there").then(|| "key".to_owned());
+            store.create(epoch, NewProcess { key, ..process(pid) }).await.unwrap();
+        }
+        let says = || vec![Message { id: uuid::Uuid::now_v7(), body: "body".to_owned() }];
+        let work = async {
+            tokio::join!(
+                store.create(epoch, NewProcess { messages: says(), ..process("new") }),
+                store.create(epoch, NewProcess { messages: says(), ..process("there") }),
+                store.create(epoch, NewProcess { key: Some("key".to_owned()), messages: says(), ..process("other") }),
+                store.commit(Commit { messages: says(), ..step(&goes, epoch, 1) }),
+                store.commit(Commit { messages: says(), ..ending(&ends, epoch, 1) }),
+            )
+        };
+        let (new, there, other, step_of, end) = scene.during(fails, work).await;
+        assert_eq!(new.unwrap(), Creation::Created, "{fails:?}");
+        let exists = Creation::Exists { pid: "there".into(), process: process("there").envelope.process };
+        assert_eq!(there.unwrap(), exists, "{fails:?}");
+        assert_eq!(other.unwrap(), exists, "{fails:?}");
+        assert_eq!((step_of.unwrap(), end.unwrap()), (Committed::default(), Committed::default()), "{fails:?}");
+        assert!(store.load(&"other".into()).await.unwrap().is_none());
+        assert_eq!(store.load(&goes).await.unwrap().unwrap().steps, 1, "{fails:?}");
+        // What is remembered is right, too.
+        store.commit(step(&goes, epoch, 2)).await.unwrap();
+        store.commit(step(&"new".into(), epoch, 1)).await.unwrap();
+        assert_eq!(store.commit(step(&ends, epoch, 2)).await.unwrap_err().kind(), StoreErrorKind::Ended);
+        let sql = format!("SELECT convert_from(pid, 'UTF8') FROM {}.message ORDER BY 1", scene.schema);
+        let rows = scene.client.query(&sql, &[]).await.unwrap();
+        let told: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        assert_eq!(told, ["ends", "goes", "new"], "{fails:?}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use procession::ProcessId;
 use procession::process::Request;
-use procession::store::{Commit, Message, PostgresStore, Store};
+use procession::store::{Commit, Message, NewProcess, PostgresStore, Store};
 use tokio_postgres::Client;
 
 use super::{Place, child, ending, join_all, process, step};
@@ -62,19 +62,19 @@ async fn held<T>(server: &Postgres, client: &Client, schema: &str, work: impl Fu
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
 async fn a_batch_takes_one_statement_or_two_and_one_commit() {
-    const PROCESSES: i64 = 300;
+    const PROCESSES: i64 = 450;
     let (server, place, store, epoch) = telling().await;
     let client = server.client().await;
     let pids: Vec<ProcessId> = (0..PROCESSES).map(ProcessId::from).collect();
     let created = join_all(pids.iter().map(|pid| store.create(epoch, process(pid.clone()))));
     let (created, counted) = held(&server, &client, &place.schema, created).await;
     assert!(created.into_iter().all(|created| created.is_ok()));
-    // Two were on their way, each with one or with as many as there were; the third has all the rest.
-    assert!((2..=3).contains(&counted.commits), "{counted:?}");
-    let batches = counted.commits;
-    assert_eq!(counted, Counted { writes: 2 * batches, begins: batches, commits: batches, others: 0 });
+    // Looks at no other process: a statement that is its own transaction. Two were on their way, each with one or with as
+    // many as there were; the third has all the rest.
+    assert!((2..=3).contains(&counted.writes), "{counted:?}");
+    assert_eq!(counted, Counted { writes: counted.writes, ..Counted::default() });
 
-    // Changes nothing but itself, and sends messages: a statement that is its own transaction.
+    // The same of boundaries that send messages.
     let says = |pid: &ProcessId| Message { id: uuid::Uuid::now_v7(), body: pid.to_string() };
     let steps = pids.iter().map(|pid| store.commit(Commit { messages: vec![says(pid)], ..step(pid, epoch, 1) }));
     let steps = join_all(steps);
@@ -83,11 +83,30 @@ async fn a_batch_takes_one_statement_or_two_and_one_commit() {
     assert!((2..=3).contains(&counted.writes), "{counted:?}");
     assert_eq!(counted, Counted { writes: counted.writes, ..Counted::default() });
 
+    // And of some that end, while others are created, and sends messages.
+    let mixed = pids.iter().map(|pid| async {
+        let number = pid.as_integer().unwrap_or_default();
+        match number % 3 {
+            0 => store.commit(ending(pid, epoch, 2)).await.map(drop),
+            1 => store.commit(step(pid, epoch, 2)).await.map(drop),
+            _ => {
+                let new = process(number + 2 * PROCESSES);
+                store.create(epoch, NewProcess { messages: vec![says(pid)], ..new }).await.map(drop)
+            }
+        }
+    });
+    let (mixed, counted) = held(&server, &client, &place.schema, join_all(mixed)).await;
+    assert!(mixed.into_iter().all(|written| written.is_ok()));
+    assert!((2..=3).contains(&counted.writes), "{counted:?}");
+    assert_eq!(counted, Counted { writes: counted.writes, ..Counted::default() });
+
     // All that a boundary can write, and ends.
+    let pids: Vec<&ProcessId> =
+        pids.iter().filter(|pid| pid.as_integer().is_some_and(|number| number % 3 != 0)).collect();
     let all = pids.iter().map(|pid| {
         let number = pid.as_integer().unwrap_or_default();
         let (report, children) = (vec!["line".to_owned()], vec![child(number + PROCESSES, pid)]);
-        let commit = if number % 2 == 0 { ending(pid, epoch, 2) } else { step(pid, epoch, 2) };
+        let commit = if number % 2 == 0 { ending(pid, epoch, 3) } else { step(pid, epoch, 3) };
         store.commit(Commit { report, children, forget_memos: true, ..commit })
     });
     let (all, counted) = held(&server, &client, &place.schema, join_all(all)).await;

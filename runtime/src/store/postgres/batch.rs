@@ -153,7 +153,7 @@ impl<'a, 's> Batch<'a, 's> {
             rows.point.push(point.as_bytes());
         }
         self.decided.writing.posted.push(epoch, &process.pid, &process.messages);
-        self.decided.news.push((&process.pid, Some(Known { id, revision: 0 })));
+        self.decided.news.push((&process.pid, Some(Known { id, revision: 0, child: process.parent.is_some() })));
         Ok(id)
     }
 
@@ -168,7 +168,7 @@ impl<'a, 's> Batch<'a, 's> {
         } else {
             self.seen.owns(commit.epoch, own.row)?;
         }
-        let known = Known { id: own.id, revision: own.row.revision };
+        let known = Known { id: own.id, revision: own.row.revision, child: own.parent.is_some() };
         if lost == Some(own.row.revision) {
             // Nobody else writes under this epoch: it was this one.
             self.decided.news.push((&commit.pid, Some(known)));

@@ -122,7 +122,7 @@ impl Server {
             }
             Err(fault) if fault.lost => {
                 drop(session);
-                self.outcome(token, fault, patience).await
+                self.outcome(token, fault, patience).await.map(drop)
             }
             Err(fault) => Err(fault),
         }

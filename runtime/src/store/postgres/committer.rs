@@ -1,7 +1,7 @@
 //! The task that commits: it takes all that is queued, at once, and writes it as one transaction, on two connections in
 //! turn.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -12,13 +12,14 @@ use super::error::Fault;
 use super::job::{Claims, Done, Job, Taken, Work};
 use super::known::{Known, Memory};
 use super::look::Seen;
-use super::plain;
-use super::read::text;
+use super::outcome::Token;
+use super::plain::{Plain, Written};
+use super::read::{self, get, text};
 use super::server::{COMMITTERS, Patience, Server, Session};
 use crate::limits;
 use crate::process::ProcessId;
 use crate::store::rules::Retention;
-use crate::store::{Committed, StoreErrorKind};
+use crate::store::{Committed, Creation, StoreErrorKind};
 
 /// What batches are written with.
 #[derive(Debug)]
@@ -127,7 +128,7 @@ impl Committer {
     /// Writes until it is known what became of all of it.
     async fn part(&self, jobs: Vec<Job>) -> Result<(), (Vec<Job>, Fault)> {
         let mut patience = self.server.patience();
-        let mut jobs = match self.known(jobs) {
+        let mut jobs = match Plain::of(jobs, &self.memory) {
             Ok(plain) => self.plain(plain, &mut patience).await?,
             Err(jobs) => jobs,
         };
@@ -150,58 +151,96 @@ impl Committer {
         Ok(())
     }
 
-    /// The rows of a batch in which all is plain and known, in their order.
-    fn known(&self, jobs: Vec<Job>) -> Result<Vec<(Job, Known)>, Vec<Job>> {
-        if !jobs.iter().all(|job| job.work.is_plain()) {
-            return Err(jobs);
-        }
-        let known = self.memory.get(jobs.iter().map(|job| job.work.pid()));
-        let Some(known) = known.into_iter().collect::<Option<Vec<Known>>>() else { return Err(jobs) };
-        let mut plain: Vec<(Job, Known)> = jobs.into_iter().zip(known).collect();
-        plain.sort_unstable_by_key(|(_, known)| known.id);
-        Ok(plain)
-    }
-
     /// Writes what is plain; gives back what was not written, or of which nobody knows.
-    async fn plain(&self, jobs: Vec<(Job, Known)>, patience: &mut Patience) -> Result<Vec<Job>, (Vec<Job>, Fault)> {
+    async fn plain(&self, plain: Plain, patience: &mut Patience) -> Result<Vec<Job>, (Vec<Job>, Fault)> {
         loop {
-            match self.write_plain(&jobs).await {
+            let token = plain.token();
+            let fault = match self.write_plain(&plain, token.as_ref()).await {
                 Ok(written) => {
-                    let later = |known: Known| Known { revision: known.revision + 1, ..known };
-                    let news = jobs
-                        .iter()
-                        .map(|(job, known)| (job.work.pid(), written.contains(&known.id).then(|| later(*known))));
-                    self.memory.update(news);
-                    let mut left = Vec::new();
-                    for (job, known) in jobs {
-                        if written.contains(&known.id) {
-                            let _ = job.answer.send(Ok(Done::Committed(Committed::default())));
-                        } else {
-                            left.push(job);
-                        }
-                    }
-                    return Ok(left);
+                    token.into_iter().for_each(|token| self.server.spent.add(token));
+                    return Ok(self.answer(plain, &written));
                 }
-                Err(fault) => {
-                    let lost = fault.lost;
-                    let fault = if lost { fault.unknown() } else { fault };
-                    if let Err(fault) = patience.with(fault).await {
-                        return Err((jobs.into_iter().map(|(job, _)| job).collect(), fault));
-                    }
-                    if lost {
-                        let lost = |(job, known): (Job, Known)| Job { lost: Some(known.revision + 1), ..job };
-                        return Ok(jobs.into_iter().map(lost).collect());
-                    }
-                }
+                Err(fault) => fault,
+            };
+            let fault = match token {
+                Some(token) if fault.lost => match self.server.outcome(token, fault, patience).await {
+                    Ok(created) => return self.answer_lost(plain, &created).await,
+                    Err(fault) => fault,
+                },
+                _ => fault,
+            };
+            let lost = fault.lost;
+            let fault = if lost { fault.unknown() } else { fault };
+            if let Err(fault) = patience.with(fault).await {
+                return Err((plain.into_jobs(), fault));
+            }
+            if lost {
+                return Ok(lost_boundaries(plain.boundaries).collect());
             }
         }
     }
 
-    async fn write_plain(&self, jobs: &[(Job, Known)]) -> Result<std::collections::HashSet<i64>, Fault> {
+    async fn write_plain(&self, plain: &Plain, token: Option<&Token>) -> Result<Written, Fault> {
         let session = self.server.committer().await?;
-        let written = self.server.timed(plain::write(&session, jobs, self.history)).await?;
+        let written = plain.write(&session, self.history, token, &self.server.spent);
+        let written = self.server.timed(written).await?;
         session.keep();
         Ok(written)
+    }
+
+    /// Answers what is written, and gives back the rest.
+    fn answer(&self, plain: Plain, written: &Written) -> Vec<Job> {
+        let later =
+            |job: &Job, known: Known| (!job.work.is_end()).then_some(Known { revision: known.revision + 1, ..known });
+        let created = |id: &i64| Known { id: *id, revision: 0, child: false };
+        let boundaries = plain.boundaries.iter().map(|(job, known)| {
+            (job.work.pid(), written.boundaries.contains(&known.id).then(|| later(job, *known)).flatten())
+        });
+        let creations = plain
+            .creations
+            .iter()
+            .enumerate()
+            .filter_map(|(place, job)| Some((job.work.pid(), Some(created(written.creations.get(&place)?)))));
+        self.memory.update(boundaries.chain(creations));
+        let mut left = Vec::new();
+        for (job, known) in plain.boundaries {
+            if written.boundaries.contains(&known.id) {
+                let _ = job.answer.send(Ok(Done::Committed(Committed::default())));
+            } else {
+                left.push(job);
+            }
+        }
+        for (place, job) in plain.creations.into_iter().enumerate() {
+            if written.creations.contains_key(&place) {
+                let _ = job.answer.send(Ok(Done::Created(Creation::Created)));
+            } else {
+                left.push(job);
+            }
+        }
+        left
+    }
+
+    /// The same where it is written, but not told of what: of boundaries a look tells.
+    async fn answer_lost(&self, plain: Plain, created: &[i64]) -> Result<Vec<Job>, (Vec<Job>, Fault)> {
+        const CREATED: &str = "SELECT id, pid FROM process WHERE id = ANY ($1::bigint[])";
+        let rows = match self.server.query("read processes in", CREATED, &[&created]).await {
+            Ok(rows) => rows,
+            Err(error) => return Err((plain.into_jobs(), Fault::damaged(error).unknown())),
+        };
+        let mut created = HashMap::new();
+        for row in &rows {
+            match (read::pid(row, 1), get(row, 0)) {
+                (Ok(pid), Ok(id)) => drop(created.insert(pid, id)),
+                (Err(fault), _) | (_, Err(fault)) => return Err((plain.into_jobs(), fault.unknown())),
+            }
+        }
+        let Plain { boundaries, creations } = plain;
+        let place = |(place, job): (usize, &Job)| Some((place, *created.get(job.work.pid())?));
+        let written =
+            Written { creations: creations.iter().enumerate().filter_map(place).collect(), ..Written::default() };
+        let mut left = self.answer(Plain { creations, ..Plain::default() }, &written);
+        left.extend(lost_boundaries(boundaries));
+        Ok(left)
     }
 
     /// Writes whatever it is: looks, decides, writes.
@@ -274,6 +313,11 @@ impl Committer {
     }
 }
 
+/// Boundaries that may have been written: then each has the next revision.
+fn lost_boundaries(boundaries: Vec<(Job, Known)>) -> impl Iterator<Item = Job> {
+    boundaries.into_iter().map(|(job, known)| Job { lost: Some(known.revision + 1), ..job })
+}
+
 /// Whether it is not known of one of them what became of an attempt.
 fn any_lost(jobs: &[Job]) -> bool {
     jobs.iter().any(|job| job.lost.is_some())
@@ -283,7 +327,7 @@ fn any_lost(jobs: &[Job]) -> bool {
 fn answers(verdicts: Vec<Verdict>, mut told: Vec<(i64, ProcessId)>) -> Vec<Result<Done, StoreErrorKind>> {
     let mut parents = std::collections::HashSet::new();
     told.retain(|(_, parent)| parents.insert(parent.clone()));
-    let mut told: std::collections::HashMap<i64, ProcessId> = told.into_iter().collect();
+    let mut told: HashMap<i64, ProcessId> = told.into_iter().collect();
     let answer = |verdict| match verdict {
         Verdict::Refused(kind) => Err(kind),
         Verdict::Done(done) => Ok(done),

@@ -66,12 +66,22 @@ impl Work {
         }
     }
 
-    /// Whether it changes nothing but the process's own row and its history, messages apart.
+    /// Whether it needs no look at other processes: a creation without a parent, or a boundary that changes nothing but the
+    /// process's own row and its history, messages apart. An end is one where it has no parent, which is not known here.
     pub(super) fn is_plain(&self) -> bool {
-        let Self::Commit(commit) = self else { return false };
-        let Commit { awaiting, listeners, envelope, ended, children, report, applied, forget_memos, .. } = &**commit;
-        let columns = awaiting.is_none() && listeners.is_none() && envelope.is_none() && ended.is_none();
+        let commit = match self {
+            Self::Create { process, .. } => return process.parent.is_none(),
+            Self::Commit(commit) => commit,
+        };
+        let Commit { awaiting, listeners, envelope, children, report, applied, forget_memos, .. } = &**commit;
+        // Where a wait ends that is not the last, a child may be opened at the same time.
+        let waits = awaiting.as_ref().is_some_and(|awaiting| !self.is_end() || !awaiting.is_empty());
+        let columns = !waits && listeners.is_none() && envelope.is_none();
         columns && !forget_memos && children.is_empty() && report.is_empty() && applied.is_empty()
+    }
+
+    pub(super) fn is_end(&self) -> bool {
+        matches!(self, Self::Commit(commit) if commit.to.is_terminal())
     }
 
     /// Every process and key that it looks at or changes, and whether it changes it.

@@ -12,6 +12,8 @@ use crate::process::ProcessId;
 pub(super) struct Known {
     pub(super) id: i64,
     pub(super) revision: i64,
+    /// Whether it has a parent.
+    pub(super) child: bool,
 }
 
 #[derive(Debug, Default)]

@@ -40,8 +40,12 @@ pub(super) struct Spent(Mutex<Vec<Token>>);
 impl Spent {
     /// A name for a transaction, and those that it shall forget. Where it fails they are left to the next who connects.
     pub(super) fn take(&self) -> (Token, Vec<Token>) {
-        let spent = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        (token(), spent)
+        (token(), self.all())
+    }
+
+    /// Those that the next transaction shall forget.
+    pub(super) fn all(&self) -> Vec<Token> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn add(&self, token: Token) {
@@ -56,16 +60,16 @@ impl Spent {
 pub(super) const SWEEP: &str = "DELETE FROM outcome WHERE at < now() - interval '1 day'";
 
 impl Server {
-    /// What became of a transaction: nothing more if it was committed; else the fault, by which it is known not to be, and
-    /// not to be any more.
-    pub(super) async fn outcome(&self, token: Token, fault: Fault, patience: &mut Patience) -> Result<(), Fault> {
+    /// What became of a transaction: if it was committed, the rows of the processes that it created, where it has told them;
+    /// else the fault, by which it is known not to be, and not to be any more.
+    pub(super) async fn outcome(&self, token: Token, fault: Fault, patience: &mut Patience) -> Result<Vec<i64>, Fault> {
         let mut fault = fault.unknown();
         loop {
             patience.with(fault).await?;
             match self.was_committed(&token).await {
-                Ok(committed) => {
+                Ok(created) => {
                     self.spent.add(token);
-                    return if committed { Ok(()) } else { Err(Fault::again()) };
+                    return created.ok_or_else(Fault::again);
                 }
                 // Still nobody knows, whatever keeps from asking.
                 Err(asking) => fault = asking.unknown(),
@@ -73,13 +77,16 @@ impl Server {
         }
     }
 
-    async fn was_committed(&self, token: &Token) -> Result<bool, Fault> {
+    /// None if it was not.
+    async fn was_committed(&self, token: &Token) -> Result<Option<Vec<i64>>, Fault> {
         // Waits for the transaction, where its connection is not given up yet by the server.
         const ASK: &str = "INSERT INTO outcome (token, committed) VALUES ($1, false) ON CONFLICT DO NOTHING";
         let session = self.session().await?;
         self.timed(session.query(ASK, &[token])).await?;
-        let rows = self.timed(session.query("SELECT committed FROM outcome WHERE token = $1", &[token])).await?;
+        let sql = "SELECT committed, coalesce(created, '{}') FROM outcome WHERE token = $1";
+        let rows = self.timed(session.query(sql, &[token])).await?;
         session.keep();
-        get(rows.first().ok_or_else(Fault::again)?, 0)
+        let row = rows.first().ok_or_else(Fault::again)?;
+        if get(row, 0)? { get(row, 1).map(Some) } else { Ok(None) }
     }
 }

@@ -248,7 +248,9 @@ pub(super) fn page(rows: &[Row], most: usize, memory: &Memory) -> Result<Page, F
 
 /// A record, and where it is.
 fn of_row(row: &Row) -> Result<(Record, Known), Fault> {
-    Ok((record(row)?, Known { id: get(row, 24)?, revision: get(row, 25)? }))
+    let record = record(row)?;
+    let known = Known { id: get(row, 24)?, revision: get(row, 25)?, child: record.parent.is_some() };
+    Ok((record, known))
 }
 
 pub(super) fn record(row: &Row) -> Result<Record, Fault> {

@@ -14,3 +14,6 @@ CREATE INDEX checkpoint_waiting ON checkpoint (owner, queue, (least(losses, 2)),
 CREATE INDEX checkpoint_suspect ON checkpoint (owner) WHERE losses >= 2 AND ended IS NULL AND parked IS NULL;
 -- With `checkpoint_unfinished`, all that have not ended.
 CREATE INDEX checkpoint_parked ON checkpoint (id) WHERE ended IS NULL AND parked IS NOT NULL;
+
+-- Which processes a transaction has created, where it does not know before.
+ALTER TABLE outcome ADD COLUMN created bigint[];
