@@ -247,6 +247,9 @@ pub const RECONCILE: Duration = Duration::from_secs(1);
 pub const MEND: Duration = Duration::from_secs(60);
 /// Processes that a worker claims at a time.
 pub const CLAIM: usize = 256;
+/// Processes whose ends a worker asks for at a time, of those that are waited for here and run elsewhere: some thousand are few
+/// statements, and an answer with all their outputs is not large.
+pub const ENDS: usize = 256;
 /// Processes whose time has come that a claim looks at, of each queue, to find those of the greatest priority: more than come due
 /// between two claims, as a rule, and few enough that a claim is quick when very many come due at once.
 pub const WOKEN: i64 = 1024;

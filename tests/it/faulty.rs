@@ -4,7 +4,7 @@ use procession::clock::Timestamp;
 use procession::prelude::*;
 use procession::process::{BoxFuture, Request, Termination};
 use procession::store::{
-    Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, MemoryStore, Mended, NewProcess, OwedReply, Page,
+    Claimed, Commit, Committed, Creation, Ends, Epoch, HistoryEntry, MemoryStore, Mended, NewProcess, OwedReply, Page,
     Record, ReportLine, RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult,
     Unsent, Worker, WorkerRow,
 };
@@ -39,6 +39,8 @@ pub(crate) struct Faulty {
     pub(crate) claiming: Mutex<Option<Gate>>,
     /// Whether requests cannot be read.
     pub(crate) asks_nothing: AtomicBool,
+    /// Of how many processes each question for ends was.
+    pub(crate) asked: Mutex<Vec<usize>>,
 }
 
 /// A call to a store that changes something.
@@ -67,6 +69,7 @@ impl Faulty {
             joining: Mutex::default(),
             claiming: Mutex::default(),
             asks_nothing: AtomicBool::new(false),
+            asked: Mutex::default(),
         })
     }
 
@@ -126,6 +129,10 @@ impl Store for Faulty {
             return Box::pin(std::future::pending());
         }
         self.inner.termination(pid)
+    }
+    fn ends(&self, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<Ends>> {
+        self.asked.lock().unwrap().push(processes.len());
+        self.inner.ends(processes)
     }
     fn unfinished(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {
         Box::pin(async move {

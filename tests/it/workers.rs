@@ -1,6 +1,7 @@
 //! Several runtimes on one store: each process runs in one of them, and goes on in another when that is lost.
 
 mod doubt;
+mod ends;
 mod given_up;
 mod requests;
 

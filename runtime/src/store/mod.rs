@@ -14,7 +14,8 @@
 //! 6. The commit that ends a process removes it from its parent's open children, and tells if it was the last one.
 //!    Open are those of the awaited children, from the parent's [`Awaiting`] and of the children that it created as
 //!    awaited since, that have not ended.
-//! 7. A process that has ended cannot be committed again: [`Ended`](StoreErrorKind::Ended).
+//! 7. A process that has ended cannot be committed again: [`Ended`](StoreErrorKind::Ended). How it ended is given alone, and by
+//!    [`ends`](Store::ends), each once, of any number of processes; one that cannot be read keeps none of the others back.
 //! 8. A memo is found under its process, step and name until a boundary forgets the memos of its process.
 //! 9. Requests are kept in the order of their arrival until a commit has applied them.
 //! 10. A parked process keeps every byte and is not found among the unfinished, until a commit takes it back.
@@ -90,6 +91,7 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod ends;
 mod error;
 mod file;
 mod memory;
@@ -104,6 +106,7 @@ mod snapshot;
 mod sqlite;
 mod standing;
 
+pub use ends::{End, Ends};
 pub use error::{StoreError, StoreErrorKind};
 pub use file::{FileOptions, FileStore};
 pub use memory::MemoryStore;
@@ -160,6 +163,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// How a process ended; none if it has not.
     fn termination<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Option<Termination>>>;
+
+    /// How those of some processes have ended that have. Whoever asks names each once, and
+    /// [so many](crate::limits::ENDS) at most, so that the answer stays small.
+    fn ends(&self, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<Ends>>;
 
     /// Processes that are neither terminal nor parked, in the order of creation, after a page's end.
     fn unfinished(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>>;
