@@ -19,6 +19,7 @@ mod schema;
 mod server;
 mod sharing;
 mod standing;
+mod way;
 mod write;
 
 use std::sync::Arc;
@@ -82,7 +83,7 @@ impl PostgresStore {
     /// to date, where that is to be done. It does not own the store.
     ///
     /// With `?sslmode=require` the connection is encrypted and the server's certificate checked (feature
-    /// `postgres-tls`); without, it is not encrypted.
+    /// `postgres-tls`): the system has to trust it, or the [options](PostgresOptions). Without, it is not encrypted.
     ///
     /// # Errors
     /// The address or the schema's name is none, the server is not reached or refuses, the tables are no store's, or were
