@@ -83,7 +83,7 @@
 //!     process with the worker's reason.
 //! 28. A process that has been lost with its worker [`limits::SUSPECT`](crate::limits::SUSPECT) times since its last boundary is a
 //!     suspect: no worker has two of them at work, whose next boundary is yet to come. A claim gives one at most, and none while its worker
-//!     has one that is neither paused nor waiting. So a process that kills its workers parks no other.
+//!     has one that can go on. So a process that kills its workers parks no other.
 //! 29. What was parked can be claimed after it was [unparked](Store::unpark), and starts anew with its attempts. One that is not
 //!     parked is left as it is.
 //! 30. [`standing`](Store::standing) gives every process that has not ended, the parked ones too, in the order of creation, in

@@ -84,10 +84,12 @@ const CLAIM: &str = concat!(
         ) AS lost
     ), queue AS MATERIALIZED (
         SELECT DISTINCT unnest(queues) AS name FROM leased
+    ), addressed AS MATERIALIZED (
+        SELECT DISTINCT (SELECT p.id FROM process AS p WHERE sha256(p.pid) = sha256(r.pid)) AS id FROM request AS r
     ), allowed AS MATERIALIZED (
         SELECT (NOT EXISTS (
-            SELECT FROM checkpoint WHERE owner = $1 AND losses >= 2 AND NOT paused AND state <> 'waiting'
-            AND ended IS NULL AND parked IS NULL
+            SELECT FROM checkpoint WHERE owner = $1 AND losses >= 2 AND ended IS NULL AND parked IS NULL
+            AND (due <= (SELECT now FROM clock) OR id IN (SELECT id FROM addressed))
         ))::int::bigint AS suspects
     ), ready AS MATERIALIZED (
         SELECT c.id, c.priority, free.attempt, lost.times + free.attempt >= 2 AS suspect
@@ -108,8 +110,6 @@ const CLAIM: &str = concat!(
             LIMIT CASE WHEN lost.times + free.attempt >= 2 THEN $6 * (SELECT suspects FROM allowed) ELSE $6 END
             FOR UPDATE SKIP LOCKED
         ) AS c
-    ), addressed AS MATERIALIZED (
-        SELECT DISTINCT (SELECT p.id FROM process AS p WHERE sha256(p.pid) = sha256(r.pid)) AS id FROM request AS r
     ), asked AS MATERIALIZED (
         SELECT c.id, c.priority, c.attempt, c.losses + c.attempt >= 2 AS suspect
         FROM addressed AS a CROSS JOIN LATERAL (

@@ -37,10 +37,10 @@ pub(super) const ASKED: &str = "SELECT id, priority, losses, attempts FROM share
 const LOST: &str = "SELECT epoch FROM worker WHERE lapsed = 1
     AND EXISTS (SELECT 1 FROM share WHERE owner = epoch AND owner <> 0)";
 
-/// One that rests does not count.
+/// One that rests does not count: what it waits for has not come, and nothing is asked of it.
 pub(super) const SUSPECTS: &str = "SELECT EXISTS (
-        SELECT 1 FROM share INDEXED BY share_suspect CROSS JOIN checkpoint USING (id)
-        WHERE owner = ?1 AND owner <> 0 AND losses >= 2 AND NOT paused AND state <> 'waiting'
+        SELECT 1 FROM share INDEXED BY share_suspect WHERE owner = ?1 AND owner <> 0 AND losses >= 2
+        AND (due <= ?2 OR id IN (SELECT process.id FROM request CROSS JOIN process ON process.pid = request.pid))
     )";
 
 /// What is looked for.
@@ -76,7 +76,7 @@ impl Ledger<'_> {
         self.wake(&wanted, now.as_millis())?;
         let mut found = self.candidates(&wanted, false)?;
         let mut query = self.connection.prepare_cached(SUSPECTS)?;
-        let has_one: bool = query.query_row([epoch.0.cast_signed()], |row| row.get(0))?;
+        let has_one: bool = query.query_row([epoch.0.cast_signed(), now.as_millis()], |row| row.get(0))?;
         if !has_one {
             let suspects = self.candidates(&Wanted { most: 1, ..wanted }, true)?;
             found.extend(suspects.into_iter().take(1));
