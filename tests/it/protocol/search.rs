@@ -123,7 +123,7 @@ impl<const W: usize, const P: usize> Search<W, P> {
         let last = self.places.len() - 1;
         let mut place = usize::try_from(mixer.finish() & last as u64).unwrap();
         while self.places[place] != EMPTY && self.states[self.places[place] as usize] != *state {
-            place = place + 1 & last;
+            place = (place + 1) & last;
         }
         place
     }
