@@ -250,6 +250,12 @@ pub const LOOK_ASIDE: usize = 100;
 pub const MEND: Duration = Duration::from_secs(60);
 /// Processes that a worker claims at a time.
 pub const CLAIM: usize = 256;
+/// Processes whose ends a worker asks for at a time, of those that are waited for here and run elsewhere: some thousand are few
+/// statements, and an answer with all their outputs is not large.
+pub const ENDS: usize = 256;
+/// Processes whose time has come that a claim looks at, of each queue, to find those of the greatest priority: more than come due
+/// between two claims, as a rule, and few enough that a claim is quick when very many come due at once.
+pub const WOKEN: i64 = 1024;
 /// How often a worker looks for processes to claim where nothing tells it of them: for timers that have come, and workers that are lost.
 pub const CLAIM_POLL: Duration = Duration::from_millis(500);
 /// How long the lease of a worker lasts after each renewal: short enough that others take over soon, long enough that a worker

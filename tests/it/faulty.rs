@@ -4,7 +4,7 @@ use procession::clock::Timestamp;
 use procession::prelude::*;
 use procession::process::{BoxFuture, Request, Termination};
 use procession::store::{
-    Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, MemoryStore, Mended, NewProcess, OwedReply, Page,
+    Claimed, Commit, Committed, Creation, Ends, Epoch, HistoryEntry, MemoryStore, Mended, NewProcess, OwedReply, Page,
     Record, ReportLine, RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult,
     Unsent, Worker, WorkerRow,
 };
@@ -43,6 +43,8 @@ pub(crate) struct Faulty {
     pub(crate) busy: Mutex<Option<ProcessId>>,
     /// Whether requests cannot be read.
     pub(crate) asks_nothing: AtomicBool,
+    /// Of how many processes each question for ends was.
+    pub(crate) asked: Mutex<Vec<usize>>,
 }
 
 /// A call to a store that changes something.
@@ -73,6 +75,7 @@ impl Faulty {
             keeps: AtomicU64::new(0),
             busy: Mutex::default(),
             asks_nothing: AtomicBool::new(false),
+            asked: Mutex::default(),
         })
     }
 
@@ -135,6 +138,10 @@ impl Store for Faulty {
             return Box::pin(std::future::pending());
         }
         self.inner.termination(pid)
+    }
+    fn ends(&self, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<Ends>> {
+        self.asked.lock().unwrap().push(processes.len());
+        self.inner.ends(processes)
     }
     fn unfinished(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {
         Box::pin(async move {

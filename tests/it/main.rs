@@ -5,6 +5,8 @@
 
 #[cfg(all(unix, feature = "amqp"))]
 mod amqp;
+#[cfg(all(unix, any(feature = "amqp-tls", feature = "postgres-tls")))]
+mod authority;
 mod beside;
 #[cfg(all(unix, feature = "amqp", feature = "postgres", feature = "sqlite"))]
 mod between;

@@ -4,7 +4,7 @@
 //! holds.
 
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -68,6 +68,11 @@ impl Postgres {
 
     /// A server of one's own, with these lines in its configuration.
     pub(crate) fn start(settings: &[&str]) -> Self {
+        Self::start_with(settings, &[])
+    }
+
+    /// The same with files in the folder of its data, which it alone may read.
+    pub(crate) fn start_with(settings: &[&str], files: &[(&str, &str)]) -> Self {
         let programs = programs().expect(
             "PostgreSQL is not installed: `cargo xtask test` installs it, on Debian `apt-get install postgresql`",
         );
@@ -79,6 +84,9 @@ impl Postgres {
         }
         let server = Server { folder, programs, user, port: free_port(), guard: Mutex::new(None) };
         server.initialise(settings);
+        for (name, text) in files {
+            server.give(name, text);
+        }
         server.start();
         Self(Arc::new(server))
     }
@@ -157,6 +165,15 @@ impl Server {
         }
         let file = self.folder.join("data/postgresql.auto.conf");
         fs::write(file, lines).expect("room for a file");
+    }
+
+    fn give(&self, name: &str, text: &str) {
+        let path = self.folder.join("data").join(name);
+        fs::write(&path, text).expect("room for a file");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("it was just made");
+        if let Some(User { uid, gid }) = self.user {
+            chown(&path, Some(uid), Some(gid)).expect("root gives its files away");
+        }
     }
 
     fn start(&self) {

@@ -3,6 +3,7 @@
 mod aside;
 mod calls;
 mod doubt;
+mod ends;
 mod given_up;
 mod requests;
 

@@ -37,7 +37,8 @@ cargo xtask faults [--count N] [--seed S] [--processes N]
 cargo xtask chaos [--minutes M] [--seed S] [--kills N]
                                        a longer run of workers on one database while workers, server and network fail;
                                        adds up over runs
-cargo xtask model                      every state of three workers that share three processes, through two crashes
+cargo xtask model                      every state of three workers that share three processes, through two crashes,
+                                       and through a crash and a lapse: some minutes and 3 GB
 cargo xtask differential [--count N] [--seed S] [--first N]
                                        random outlines, run by plumpy and here; without options 10,000 of them
 cargo xtask fuzz [--count N] [--seed S]

@@ -7,8 +7,7 @@ use super::RunError;
 use super::aside;
 use super::shared::Shared;
 use crate::limits;
-use crate::process::ProcessId;
-use crate::store::{Store, StoreErrorKind, StoreResult};
+use crate::store::{End, Ends};
 
 /// Looks until the runtime closes: beside the claims, which do not wait for it where much is waited for.
 pub(super) async fn run(shared: Arc<Shared>) {
@@ -40,29 +39,23 @@ pub(super) async fn run(shared: Arc<Shared>) {
 
 async fn look(shared: &Arc<Shared>) -> Result<(), RunError> {
     let Some(store) = shared.store() else { return Ok(()) };
-    let mut failed = Ok(());
-    for pid in shared.watched() {
-        if shared.entry(&pid).is_some() {
-            continue;
+    let mut elsewhere = shared.watched();
+    elsewhere.retain(|pid| shared.entry(pid).is_none());
+    for some in elsewhere.chunks(limits::ENDS) {
+        let Ends { ended, unreadable } = store.ends(some.to_vec()).await?;
+        for end in ended {
+            tell(shared, end);
         }
-        match look_at(shared, &**store, &pid).await {
-            Ok(()) => {}
-            // Nor would it answer for the others.
-            Err(error) if error.kind() == StoreErrorKind::Unreachable => return Err(error.into()),
-            // The trouble of one is not that of the others.
-            Err(error) => failed = Err(error.into()),
+        for (pid, reason) in unreadable {
+            tracing::warn!(%pid, reason, "the end of a process elsewhere cannot be read");
         }
     }
-    failed
+    Ok(())
 }
 
-async fn look_at(shared: &Arc<Shared>, store: &dyn Store, pid: &ProcessId) -> StoreResult<()> {
-    let Some(end) = store.termination(pid).await? else { return Ok(()) };
-    // Found first: whoever is told is not looked for again.
-    let parent = store.load(pid).await?.and_then(|record| record.parent);
-    shared.fill_watchers(pid, &Ok(end));
+fn tell(shared: &Arc<Shared>, End { pid, parent, termination }: End) {
+    shared.fill_watchers(&pid, &Ok(termination));
     if let Some(parent) = parent.and_then(|parent| shared.entry(&parent)) {
         shared.wake_if_ready(&parent);
     }
-    Ok(())
 }

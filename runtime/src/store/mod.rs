@@ -14,7 +14,8 @@
 //! 6. The commit that ends a process removes it from its parent's open children, and tells if it was the last one.
 //!    Open are those of the awaited children, from the parent's [`Awaiting`] and of the children that it created as
 //!    awaited since, that have not ended.
-//! 7. A process that has ended cannot be committed again: [`Ended`](StoreErrorKind::Ended).
+//! 7. A process that has ended cannot be committed again: [`Ended`](StoreErrorKind::Ended). How it ended is given alone, and by
+//!    [`ends`](Store::ends), each once, of any number of processes; one that cannot be read keeps none of the others back.
 //! 8. A memo is found under its process, step and name until a boundary forgets the memos of its process.
 //! 9. Requests are kept in the order of their arrival until a commit has applied them.
 //! 10. A parked process keeps every byte and is not found among the unfinished, until a commit takes it back.
@@ -52,7 +53,8 @@
 //! 19. A worker's lease lapses when it is not [renewed](Store::renew) in time, by the clock of the store. From then on all
 //!     that it writes is stale, for good, also where nobody has claimed what it owned. It joins anew, under another epoch.
 //! 20. A claim gives processes that can go on, and that no worker owns whose lease has not lapsed; each to one worker, from the
-//!     queues that it named, those of greater priority first and then the older ones. Those can go on that are neither
+//!     queues that it named, those of greater priority first and then the older ones; where more than
+//!     [`limits::WOKEN`](crate::limits::WOKEN) waits end at once, those whose time came first may be before others. Those can go on that are neither
 //!     terminal nor parked, and for which a request is filed, or which are not paused, and are created, running, or wait
 //!     for no time that is yet to come, no child that has not ended and no resume. Times are those of the store's clock.
 //! 21. Each claim of a process after its worker was lost counts as an attempt, and each boundary starts anew. One with
@@ -81,7 +83,7 @@
 //!     process with the worker's reason.
 //! 28. A process that has been lost with its worker [`limits::SUSPECT`](crate::limits::SUSPECT) times since its last boundary is a
 //!     suspect: no worker has two of them at work, whose next boundary is yet to come. A claim gives one at most, and none while its worker
-//!     has one that is neither paused nor waiting. So a process that kills its workers parks no other.
+//!     has one that can go on. So a process that kills its workers parks no other.
 //! 29. What was parked can be claimed after it was [unparked](Store::unpark), and starts anew with its attempts. One that is not
 //!     parked is left as it is.
 //! 30. [`standing`](Store::standing) gives every process that has not ended, the parked ones too, in the order of creation, in
@@ -89,6 +91,7 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod ends;
 mod error;
 mod file;
 mod memory;
@@ -103,6 +106,7 @@ mod snapshot;
 mod sqlite;
 mod standing;
 
+pub use ends::{End, Ends};
 pub use error::{StoreError, StoreErrorKind};
 pub use file::{FileOptions, FileStore};
 pub use memory::MemoryStore;
@@ -159,6 +163,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// How a process ended; none if it has not.
     fn termination<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Option<Termination>>>;
+
+    /// How those of some processes have ended that have. Whoever asks names each once, and
+    /// [so many](crate::limits::ENDS) at most, so that the answer stays small.
+    fn ends(&self, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<Ends>>;
 
     /// Processes that are neither terminal nor parked, in the order of creation, after a page's end.
     fn unfinished(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>>;

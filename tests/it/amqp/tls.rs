@@ -1,59 +1,37 @@
 //! A broker that speaks TLS, with a certificate of an authority that no system knows.
 
 use super::{options, soon};
+use crate::authority::Authority;
 use crate::broker::Broker;
 use crate::private::free_port;
 use procession::communicator::{AmqpCommunicator, Answer, Communicator, CommunicatorError, Incoming, Task};
 use procession::message::Node;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use tempfile::TempDir;
 
-/// An authority that vouches for one server.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    /// Its certificate.
-    pem: String,
-}
-
-impl Authority {
-    fn new(name: &str) -> Self {
-        let mut authority = CertificateParams::default();
-        authority.distinguished_name.push(DnType::CommonName, name);
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let key = KeyPair::generate().unwrap();
-        let pem = authority.self_signed(&key).unwrap().pem();
-        Self { issuer: Issuer::new(authority, key), pem }
+/// Lines of configuration for a broker with a certificate for this host, and the folder of its files.
+fn vouches(authority: &Authority, host: &str, port: u16) -> (Vec<String>, TempDir) {
+    let (certificate, key) = authority.vouches(host);
+    let folder = tempfile::tempdir().unwrap();
+    // The server may run as another user.
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut lines = vec![format!("listeners.ssl.1 = 127.0.0.1:{port}")];
+    let files = [("cacertfile", authority.pem()), ("certfile", &certificate), ("keyfile", &key)];
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        lines.push(format!("ssl_options.{name} = {}", path.display()));
     }
-
-    /// Lines of configuration for a server with a certificate for this host, and the folder of its files.
-    fn vouches(&self, host: &str, port: u16) -> (Vec<String>, TempDir) {
-        let mut server = CertificateParams::new([host.to_owned()]).unwrap();
-        server.distinguished_name.push(DnType::CommonName, "a broker");
-        let key = KeyPair::generate().unwrap();
-        let certificate = server.signed_by(&key, &self.issuer).unwrap().pem();
-        let folder = tempfile::tempdir().unwrap();
-        // The server may run as another user.
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let mut lines = vec![format!("listeners.ssl.1 = 127.0.0.1:{port}")];
-        let files = [("cacertfile", &self.pem), ("certfile", &certificate), ("keyfile", &key.serialize_pem())];
-        for (name, text) in files {
-            let path = folder.path().join(name);
-            fs::write(&path, text).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-            lines.push(format!("ssl_options.{name} = {}", path.display()));
-        }
-        (lines, folder)
-    }
+    (lines, folder)
 }
 
 /// A broker with a certificate for a host, and its address there.
 fn broker(authority: &Authority, host: &str) -> (Broker, TempDir, String) {
     let port = free_port();
-    let (lines, folder) = authority.vouches(host, port);
+    let (lines, folder) = vouches(authority, host, port);
     let broker = Broker::start(&lines.iter().map(String::as_str).collect::<Vec<_>>());
     (broker, folder, format!("amqps://guest:guest@127.0.0.1:{port}/%2f"))
 }
@@ -63,7 +41,7 @@ fn broker(authority: &Authority, host: &str) -> (Broker, TempDir, String) {
 async fn a_task_is_sent_and_done_over_tls() {
     let authority = Authority::new("an authority");
     let (_broker, _folder, url) = broker(&authority, "127.0.0.1");
-    let options = options().ca_certificates(&authority.pem);
+    let options = options().ca_certificates(authority.pem());
     let connect = async || soon("a connection", AmqpCommunicator::connect(&url, options.clone())).await.unwrap();
     let (sender, worker) = (connect().await, connect().await);
     let task = |task: Incoming| async move { Ok(Answer::Value(task.body)) };
@@ -79,8 +57,8 @@ async fn a_task_is_sent_and_done_over_tls() {
 async fn a_broker_that_no_trusted_authority_vouches_for_is_refused_at_once() {
     let authority = Authority::new("an authority");
     let (_broker, _folder, url) = broker(&authority, "another.host");
-    let trusts = options().ca_certificates(&authority.pem);
-    let trusts_another = options().ca_certificates(Authority::new("another authority").pem);
+    let trusts = options().ca_certificates(authority.pem());
+    let trusts_another = options().ca_certificates(Authority::new("another authority").pem());
     for (options, expected) in
         [(options(), "UnknownIssuer"), (trusts_another, "UnknownIssuer"), (trusts, "not valid for name")]
     {

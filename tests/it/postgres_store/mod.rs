@@ -8,6 +8,8 @@ mod plan;
 mod sharing;
 mod statements;
 mod tables;
+#[cfg(feature = "postgres-tls")]
+mod tls;
 
 use procession::clock::Timestamp;
 use procession::store::{

@@ -20,24 +20,42 @@ const CROWD: &str = "
         FROM generate_series(1, 100000) AS n;
     SELECT setval('process_id', 100000);";
 
-async fn claimed_plan(server: &Postgres, store: &PostgresStore) -> String {
+/// The server tells how it runs each statement.
+const TELLING: &[&str] = &[
+    "session_preload_libraries = 'auto_explain'",
+    "auto_explain.log_min_duration = 0",
+    "auto_explain.log_analyze = on",
+    "autovacuum = off",
+];
+
+/// How many processes a new worker claims, and the plan of the statement.
+async fn claimed_plan(server: &Postgres, store: &PostgresStore) -> (usize, String) {
     let before = server.log().len();
     let worker = join(store).await;
     let claimed = store.claim(worker, 50, procession::limits::ATTEMPTS).await.unwrap();
-    assert_eq!(claimed.records.len(), 50);
     let log = server.log()[before..].to_owned();
-    log.split("Query Text: ").find(|plan| plan.contains("attempts = c.attempts +")).expect("it is told").to_owned()
+    let plan = log.split("Query Text: ").find(|plan| plan.contains("attempts = c.attempts +")).expect("it is told");
+    (claimed.records.len(), plan.to_owned())
+}
+
+/// How many rows of the checkpoints a statement has read, and how many it has left out then.
+fn rows_read(plan: &str) -> (u64, u64) {
+    let number = |text: &str| text.split([' ', ')']).next().and_then(|number| number.parse::<u64>().ok());
+    let scans = plan.lines().filter(|line| line.contains("Scan") && line.contains(" on checkpoint"));
+    let read = scans.filter_map(|line| {
+        let (_, actual) = line.split_once("(actual ")?;
+        let (_, rows) = actual.split_once("rows=")?;
+        let (_, loops) = actual.split_once("loops=")?;
+        Some(number(rows)? * number(loops)?)
+    });
+    let removed = plan.lines().filter_map(|line| number(line.trim().strip_prefix("Rows Removed by Filter: ")?));
+    (read.sum(), removed.sum())
 }
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
 async fn a_claim_among_many_reads_no_more_than_it_takes() {
-    let server = Postgres::start(&[
-        "session_preload_libraries = 'auto_explain'",
-        "auto_explain.log_min_duration = 0",
-        "auto_explain.log_analyze = on",
-        "autovacuum = off",
-    ]);
+    let server = Postgres::start(TELLING);
     let place = Place::new(&server);
     let store = place.open().await;
     assert_eq!(join(&store).await.0, 1);
@@ -47,26 +65,74 @@ async fn a_claim_among_many_reads_no_more_than_it_takes() {
         if known {
             client.batch_execute("ANALYZE").await.unwrap();
         }
-        let plan = claimed_plan(&server, &place.open().await).await;
+        let (claimed, plan) = claimed_plan(&server, &place.open().await).await;
+        assert_eq!(claimed, 50);
         assert!(plan.contains("Index Scan using checkpoint_ready"), "{plan}");
         assert!(plan.contains("Index Scan using checkpoint_waiting"), "{plan}");
         assert!(!plan.contains("Seq Scan on checkpoint"), "{plan}");
         // None of its parts has gone through rows to leave them out.
-        let removed = plan.lines().filter_map(|line| line.trim().strip_prefix("Rows Removed by Filter: "));
-        let removed: u64 = removed.filter_map(|number| number.parse::<u64>().ok()).sum();
-        assert!(removed < 100, "{plan}");
+        assert!(rows_read(&plan).1 < 100, "{plan}");
     }
+}
+
+/// Half of them wait for children, and half for a time that is far off. Some can go on at once.
+const WAITING: &str = "
+    INSERT INTO process (id, pid, follows, created_at, inputs)
+        SELECT n, convert_to(n::text, 'UTF8'), false, 1, '{}' FROM generate_series(1, 110020) AS n;
+    INSERT INTO checkpoint
+        (id, state, updated_at, version, format, process, fingerprint, position, context, wakes, has_open)
+        SELECT n, CASE WHEN n > 100000 THEN 'running' ELSE 'waiting' END, 1, 1, 1, 'p', 'f', '{}', '{}',
+            CASE WHEN n <= 50000 THEN 9000000000000000000 ELSE 0 END, n BETWEEN 50001 AND 100000
+        FROM generate_series(1, 100020) AS n;
+    INSERT INTO open_child SELECT n, n + 1000000 FROM generate_series(50001, 100000) AS n;
+    SELECT setval('process_id', 110020);";
+
+/// Their time has come, at once.
+const DUE: &str = "INSERT INTO checkpoint
+        (id, state, updated_at, version, format, process, fingerprint, position, context, wakes, priority)
+        SELECT n, 'waiting', 1, 1, 1, 'p', 'f', '{}', '{}', 200000 - n, n % 7 FROM generate_series(100021, 110020) AS n";
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_claim_reads_nothing_of_those_that_wait_and_few_of_those_whose_time_has_come() {
+    let server = Postgres::start(TELLING);
+    let place = Place::new(&server);
+    let store = place.open().await;
+    let client = server.client().await;
+    client.batch_execute(&format!("SET search_path TO {}; {WAITING}", place.schema)).await.unwrap();
+    for expected in [20, 0] {
+        let (claimed, plan) = claimed_plan(&server, &store).await;
+        assert_eq!(claimed, expected);
+        let (read, removed) = rows_read(&plan);
+        assert!(read + removed < 100, "{read} and {removed}: {plan}");
+    }
+    client.batch_execute(DUE).await.unwrap();
+    let most = procession::limits::WOKEN.cast_unsigned();
+    for _ in 0..12 {
+        let (claimed, plan) = claimed_plan(&server, &store).await;
+        assert_eq!(claimed, 50);
+        let (read, removed) = rows_read(&plan);
+        // Each is read to be found, and again to be written.
+        assert!(read + removed < 2 * (most + 50) + 100, "{read} and {removed}: {plan}");
+    }
+    // By now all of them stand in the order in which they are to run.
+    let (_, plan) = claimed_plan(&server, &store).await;
+    assert!(rows_read(&plan).0 < 2 * 50 + 100, "{plan}");
+    let first = "SELECT count(*), min(priority), max(id) FROM checkpoint WHERE owner = (SELECT max(epoch) FROM worker)";
+    let row = client.query_one(first, &[]).await.unwrap();
+    let (count, priority, last): (i64, i32, i64) = (row.get(0), row.get(1), row.get(2));
+    let before: i64 = client
+        .query_one("SELECT count(*) FROM checkpoint WHERE owner = 0 AND priority = 6 AND id < $1", &[&last])
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!((count, priority, before), (50, 6, 0), "those of the greatest priority, the older ones first");
 }
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
 async fn who_takes_over_replies_reads_none_of_those_of_others() {
-    let server = Postgres::start(&[
-        "session_preload_libraries = 'auto_explain'",
-        "auto_explain.log_min_duration = 0",
-        "auto_explain.log_analyze = on",
-        "autovacuum = off",
-    ]);
+    let server = Postgres::start(TELLING);
     let place = Place::new(&server);
     let store = place.open().await;
     assert_eq!(join(&store).await.0, 1);

@@ -1,12 +1,12 @@
 //! Several workers on one store: what the server, its locks and its clock have to do with it.
 
-use procession::ProcessId;
 use procession::clock::Timestamp;
 use procession::process::Request;
 use procession::store::{
     AwaitedChild, Awaiting, Commit, Creation, Epoch, NewProcess, Placement, PostgresStore, Store, StoreErrorKind,
     Worker,
 };
+use procession::{ProcessId, ProcessState};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 use tokio_postgres::Client;
@@ -319,6 +319,52 @@ async fn who_acquires_waits_for_what_a_worker_is_writing() {
     refused(store.commit(step(&pid, epoch, 2)).await, StoreErrorKind::Stale);
     owner.commit(step(&pid, acquired.0, 2)).await.unwrap();
     assert_eq!(owner.workers().await.unwrap(), []);
+}
+
+/// Both change the row of the parent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_boundary_that_is_written_with_the_end_of_the_last_child_leaves_its_process_to_be_claimed() {
+    let place = Place::shared();
+    let (store, other) = (place.open().await, place.open().await);
+    let (epoch, there) = (join(&store).await, join(&other).await);
+    store.create(epoch, process("first")).await.unwrap();
+    for round in 1..=20 {
+        let (parent, only) = (ProcessId::from(format!("{round}")), ProcessId::from(format!("{round}/child")));
+        store.create(epoch, process(parent.clone())).await.unwrap();
+        let awaited = vec![AwaitedChild { pid: only.clone(), allow_failure: false }];
+        let awaiting = Some(Awaiting { children: awaited, ..Awaiting::default() });
+        let waits = Commit { to: ProcessState::Waiting, paused: true, ..step(&parent, epoch, 1) };
+        let plays =
+            Commit { from: ProcessState::Waiting, paused: false, report: vec!["plays".into()], ..waits.clone() };
+        let children = vec![child(only.clone(), &parent)];
+        store.commit(Commit { awaiting, children, ..waits }).await.unwrap();
+        // While this one is written the others come together.
+        let before = Commit { report: vec!["before".into()], ..step(&"first".into(), epoch, round) };
+        let all = [before, plays, ending(&only, epoch, 1)].map(|commit| store.commit(commit));
+        assert!(join_all(all.into_iter()).await.into_iter().all(|committed| committed.is_ok()));
+        store.hand_over(epoch, vec![parent.clone()]).await.unwrap();
+        assert_eq!(pids(&other, there, 10).await, [parent]);
+    }
+}
+
+/// What [`Store::mend`] puts right lets a parent be claimed.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_parent_that_waited_in_vain_can_be_claimed_when_that_is_mended() {
+    let (place, client) = (Place::shared(), Postgres::shared().client().await);
+    let store = place.open().await;
+    let epoch = join(&store).await;
+    store.create(epoch, unowned("parent", 0)).await.unwrap();
+    let vain = format!(
+        "SET search_path TO {}; INSERT INTO open_child SELECT id, 1000000 FROM process;
+        UPDATE checkpoint SET state = 'waiting', has_open = true",
+        place.schema
+    );
+    client.batch_execute(&vain).await.unwrap();
+    assert_eq!(pids(&store, epoch, 10).await, []);
+    assert_eq!(store.mend(epoch).await.unwrap().children, 1);
+    assert_eq!(pids(&store, epoch, 10).await, ["parent".into()]);
 }
 
 /// Tables as the first version made them, with rows of all kinds.

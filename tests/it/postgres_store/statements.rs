@@ -137,3 +137,15 @@ async fn requests_that_come_at_once_share_a_transaction() {
     let counted = counted(&server.log()[before..]);
     assert!((1..=2).contains(&counted.commits), "{counted:?}");
 }
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn the_ends_of_a_thousand_processes_are_one_statement() {
+    let (server, _place, store, epoch) = telling().await;
+    let pids: Vec<ProcessId> = (0..1_000_i64).map(ProcessId::from).collect();
+    assert!(join_all(pids.iter().map(|pid| store.create(epoch, process(pid.clone())))).await.iter().all(Result::is_ok));
+    assert!(join_all(pids.iter().map(|pid| store.commit(ending(pid, epoch, 1)))).await.iter().all(Result::is_ok));
+    let before = server.log().len();
+    assert_eq!(store.ends(pids).await.unwrap().ended.len(), 1_000);
+    assert_eq!(counted(&server.log()[before..]), Counted { others: 1, ..Counted::default() });
+}

@@ -76,6 +76,11 @@ pub(super) enum Move {
     Drain {
         worker: usize,
     },
+    /// What a worker was given it cannot load.
+    Fail {
+        worker: usize,
+        process: usize,
+    },
     /// The answer to a commit is lost; it arrives, before what follows or after it, or never.
     DoubtCommit {
         worker: usize,
@@ -104,6 +109,7 @@ impl Move {
             Self::Crash { .. }
             | Self::LapseUnknown { .. }
             | Self::Drain { .. }
+            | Self::Fail { .. }
             | Self::DoubtCommit { .. }
             | Self::DoubtClaim { .. } => Kind::Fault,
             _ => Kind::Progress,
@@ -196,7 +202,12 @@ impl<const W: usize, const P: usize> State<W, P> {
         let draining = self.workers[worker].phase == Phase::Draining;
         let told = protocol != Protocol::ParentNotWoken || process != PARENT;
         match self.workers[worker].held[process] {
-            Held::Not if live && !draining && self.claimable(protocol, process) => {
+            Held::Not
+                if live
+                    && !draining
+                    && self.claimable(protocol, process)
+                    && self.has_room(protocol, self.epoch(worker), process) =>
+            {
                 moves.push(Move::Claim { worker, process });
                 if self.faults.doubts > 0 {
                     moves.push(Move::DoubtClaim { worker, process });
@@ -205,6 +216,9 @@ impl<const W: usize, const P: usize> State<W, P> {
             Held::Ready(_) | Held::Waiting(_) if draining => moves.push(Move::HandOver { worker, process }),
             Held::Ready(_) => {
                 moves.push(Move::Run { worker, process });
+                if self.faults.failures > 0 {
+                    moves.push(Move::Fail { worker, process });
+                }
                 if protocol == Protocol::HandOverAtWill {
                     moves.push(Move::HandOver { worker, process });
                 }
@@ -229,6 +243,7 @@ impl<const W: usize, const P: usize> State<W, P> {
     pub(super) fn after(mut self, next: Move, scope: Scope) -> Self {
         match next {
             Move::Claim { worker, process } => self.claims(worker, process, scope),
+            Move::Run { worker, process } if scope.killer == Some(process) => self.stop(worker),
             Move::Run { worker, process } => self.runs(worker, process, scope.protocol),
             Move::Commit { worker, process, unowned } => self.commits(worker, process, unowned, scope),
             Move::Wake { worker, process } => {
@@ -270,6 +285,13 @@ impl<const W: usize, const P: usize> State<W, P> {
             Move::Drain { worker } => {
                 self.faults.drains -= 1;
                 self.workers[worker].phase = Phase::Draining;
+            }
+            Move::Fail { worker, process } => {
+                self.faults.failures -= 1;
+                self.workers[worker].held[process] = Held::Not;
+                if scope.protocol != Protocol::FailureKept {
+                    self.fail(scope, self.epoch(worker), process);
+                }
             }
             Move::DoubtCommit { worker, process } => self.doubt_commit(worker, process, scope.protocol),
             Move::DoubtClaim { worker, process } => {

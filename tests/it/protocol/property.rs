@@ -17,6 +17,8 @@ pub(super) enum Property {
     RunsAgainForLoss,
     /// Nothing counts as an attempt, and so nothing is parked, but for lost owners.
     AttemptIsLoss,
+    /// A process that kills its workers lets no other be parked.
+    InnocentGoesOn,
     /// Of each message there is one worker at most that sends it and may write.
     OneSender,
     /// A message is received only if what it tells is in the store.
@@ -61,6 +63,12 @@ pub(super) enum Protocol {
     HandOverAtWill,
     /// What was handed over is as if its worker was lost.
     HandOverIsLoss,
+    /// A worker is given suspects, however many it has at work.
+    SuspectsTogether,
+    /// What has waited counts as at rest until its next boundary.
+    WokenIsAtRest,
+    /// A process that cannot be loaded stays with its worker.
+    FailureKept,
     /// A boundary does not start the attempts anew.
     AttemptsKept,
     /// A request is removed when a step takes it up, not with its boundary.
@@ -86,4 +94,6 @@ pub(super) struct Scope {
     pub(super) faults: Faults,
     /// Attempts beyond which a process is parked.
     pub(super) attempts: u8,
+    /// The process that kills each worker that runs it.
+    pub(super) killer: Option<usize>,
 }

@@ -1,9 +1,7 @@
 //! All states that can come about, breadth first, and what is found among them.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt::{self, Formatter};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{Hash, Hasher};
 
 use super::moves::{Kind, Move};
 use super::property::{Property, Scope};
@@ -57,11 +55,15 @@ impl Hasher for Mixer {
     }
 }
 
+/// No number: there are fewer states.
+const EMPTY: u32 = u32::MAX;
+
 pub(super) struct Search<const W: usize, const P: usize> {
-    numbers: HashMap<State<W, P>, u32, BuildHasherDefault<Mixer>>,
     states: Vec<State<W, P>>,
-    /// From which state each was reached first, and how.
-    origins: Vec<(u32, Move)>,
+    /// Their numbers, each in the first place from that of its hash on that was free: a map would have each state twice.
+    places: Vec<u32>,
+    /// From which state each was reached first.
+    origins: Vec<u32>,
     /// The states that follow on each without a fault, and where those of each begin.
     followers: Vec<u32>,
     begins: Vec<usize>,
@@ -70,19 +72,14 @@ pub(super) struct Search<const W: usize, const P: usize> {
 impl<const W: usize, const P: usize> Search<W, P> {
     /// The states that there are, if all is well in them.
     pub(super) fn run(scope: Scope) -> Result<Vec<State<W, P>>, Found> {
-        let first = State::new(scope.faults).tidy();
-        let mut search = Self {
-            numbers: HashMap::from_iter([(first, 0)]),
-            states: vec![first],
-            origins: vec![(0, Move::File)],
-            followers: Vec::new(),
-            begins: Vec::new(),
-        };
+        let (states, places) = (Vec::new(), vec![EMPTY; 1 << 10]);
+        let mut search = Self { states, places, origins: Vec::new(), followers: Vec::new(), begins: Vec::new() };
+        search.number(State::new(scope.faults).tidy(), 0);
         while search.begins.len() < search.states.len() {
             search.expand(search.begins.len(), scope)?;
         }
         search.begins.push(search.followers.len());
-        search.goes_round()?;
+        search.goes_round(scope)?;
         Ok(search.states)
     }
 
@@ -92,30 +89,50 @@ impl<const W: usize, const P: usize> Search<W, P> {
         let mut stuck = state.someone_lives();
         for next in state.moves(scope) {
             stuck &= next.kind() != Kind::Progress;
-            let follower = self.number(state.after(next, scope), number, next);
+            let follower = self.number(state.after(next, scope), number);
             if let Some(property) = self.states[follower as usize].broken {
-                return Err(self.found(property, follower));
+                return Err(self.found(property, follower, scope));
             }
             if next.kind() != Kind::Fault {
                 self.followers.push(follower);
             }
         }
         if stuck && !state.is_settled() {
-            return Err(self.found(Property::NothingStuck, u32::try_from(number).unwrap()));
+            return Err(self.found(Property::NothingStuck, u32::try_from(number).unwrap(), scope));
         }
         Ok(())
     }
 
-    fn number(&mut self, state: State<W, P>, origin: usize, next: Move) -> u32 {
-        let number = u32::try_from(self.states.len()).unwrap();
-        match self.numbers.entry(state) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(new) => {
-                new.insert(number);
-                self.states.push(state);
-                self.origins.push((u32::try_from(origin).unwrap(), next));
-                number
-            }
+    fn number(&mut self, state: State<W, P>, origin: usize) -> u32 {
+        if self.states.len() * 4 > self.places.len() * 3 {
+            self.grow();
+        }
+        let place = self.place(&state);
+        if self.places[place] == EMPTY {
+            self.places[place] = u32::try_from(self.states.len()).unwrap();
+            self.states.push(state);
+            self.origins.push(u32::try_from(origin).unwrap());
+        }
+        self.places[place]
+    }
+
+    /// Where the number of a state is, or is to be.
+    fn place(&self, state: &State<W, P>) -> usize {
+        let mut mixer = Mixer::default();
+        state.hash(&mut mixer);
+        let last = self.places.len() - 1;
+        let mut place = usize::try_from(mixer.finish() & last as u64).unwrap();
+        while self.places[place] != EMPTY && self.states[self.places[place] as usize] != *state {
+            place = (place + 1) & last;
+        }
+        place
+    }
+
+    fn grow(&mut self) {
+        self.places = vec![EMPTY; 2 * self.places.len()];
+        for number in 0..self.states.len() {
+            let place = self.place(&self.states[number]);
+            self.places[place] = u32::try_from(number).unwrap();
         }
     }
 
@@ -125,7 +142,7 @@ impl<const W: usize, const P: usize> Search<W, P> {
 
     /// Takes away, again and again, the states to which no way without faults leads; what is left is on a circle, or
     /// behind one.
-    fn goes_round(&self) -> Result<(), Found> {
+    fn goes_round(&self, scope: Scope) -> Result<(), Found> {
         let mut ways = vec![0_u32; self.states.len()];
         for follower in &self.followers {
             ways[*follower as usize] += 1;
@@ -140,17 +157,18 @@ impl<const W: usize, const P: usize> Search<W, P> {
             }
         }
         match ways.iter().position(|&ways| ways > 0) {
-            Some(number) => Err(self.found(Property::NothingRound, u32::try_from(number).unwrap())),
+            Some(number) => Err(self.found(Property::NothingRound, u32::try_from(number).unwrap(), scope)),
             None => Ok(()),
         }
     }
 
-    fn found(&self, property: Property, number: u32) -> Found {
+    fn found(&self, property: Property, number: u32, scope: Scope) -> Found {
         let mut moves = Vec::new();
         let mut at = number;
         while at != 0 {
-            let (origin, next) = self.origins[at as usize];
-            moves.push(next);
+            let (origin, state) = (self.origins[at as usize], self.states[at as usize]);
+            let before = self.states[origin as usize];
+            moves.extend(before.moves(scope).into_iter().find(|next| before.after(*next, scope) == state));
             at = origin;
         }
         moves.reverse();

@@ -29,6 +29,8 @@ pub(super) struct Row {
     pub(super) step: u8,
     pub(super) owner: Owner,
     pub(super) attempts: u8,
+    /// Those of them that were workers which could not load it.
+    pub(super) failures: u8,
     pub(super) parked: bool,
     /// How often its step was run since the last boundary; the protocol does not know it.
     pub(super) runs: u8,
@@ -159,6 +161,8 @@ pub(super) struct Faults {
     pub(super) drains: u8,
     /// Commits and claims whose answer is lost.
     pub(super) doubts: u8,
+    /// Workers that cannot load a process.
+    pub(super) failures: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -183,6 +187,7 @@ impl<const W: usize, const P: usize> State<W, P> {
             step: 0,
             owner: Owner::Nobody,
             attempts: 0,
+            failures: 0,
             parked: false,
             runs: 0,
             losses: 0,

@@ -1,12 +1,15 @@
 //! What the store does, each call as one.
 
 use super::property::{Property, Protocol, Scope};
-use super::state::{Epoch, Message, Outbox, Owner, Request, State, Status, Write};
+use super::state::{Epoch, Message, Outbox, Owner, Request, Row, State, Status, Write};
 
 /// The parent of all others, which waits for them after its first step.
 pub(super) const PARENT: usize = 0;
 /// The child that waits for a request after its first step.
 pub(super) const ASKED: usize = 1;
+
+/// Losses since the last boundary from which on a process is a suspect.
+const SUSPECT: u8 = 2;
 
 /// The step with which a process ends. The parent and the child that is asked have two; others have one.
 pub(super) fn last_step(process: usize) -> u8 {
@@ -81,7 +84,7 @@ impl<const W: usize, const P: usize> State<W, P> {
             row.owner = Owner::Nobody;
         }
         if scope.protocol != Protocol::AttemptsKept || ends {
-            row.attempts = 0;
+            (row.attempts, row.failures) = (0, 0);
         }
         true
     }
@@ -98,13 +101,41 @@ impl<const W: usize, const P: usize> State<W, P> {
         free && known && !row.parked && self.can_go_on(process)
     }
 
+    /// Whether a worker may have a process beside those that it has: of suspects, one at work.
+    pub(super) fn has_room(&self, protocol: Protocol, epoch: Epoch, process: usize) -> bool {
+        let losses = |row: &Row| row.attempts - row.failures;
+        let row = &self.rows[process];
+        let suspect = losses(row) + u8::from(row.owner != Owner::Nobody) >= SUSPECT;
+        let mut own = (0..P).filter(|&other| self.rows[other].owner == Owner::Epoch(epoch));
+        let at_work = |other: usize| {
+            let rests = match protocol {
+                Protocol::SuspectsTogether => true,
+                // A row says so until the next boundary.
+                Protocol::WokenIsAtRest => self.rows[other].status == Status::Waiting,
+                _ => !self.can_go_on(other),
+            };
+            !rests && losses(&self.rows[other]) >= SUSPECT
+        };
+        !suspect || !own.any(at_work)
+    }
+
+    /// A worker gives up what it cannot load.
+    pub(super) fn fail(&mut self, scope: Scope, epoch: Epoch, process: usize) {
+        if self.accepts(scope.protocol, epoch, process) {
+            let row = &mut self.rows[process];
+            (row.attempts, row.failures, row.owner) = (row.attempts + 1, row.failures + 1, Owner::Nobody);
+            row.parked = row.attempts >= scope.attempts;
+        }
+    }
+
     /// Whether the worker has the process now.
     pub(super) fn claim(&mut self, scope: Scope, epoch: Epoch, process: usize) -> bool {
         let row = &mut self.rows[process];
         let before = std::mem::replace(&mut row.owner, Owner::Epoch(epoch));
         row.attempts += u8::from(before != Owner::Nobody);
-        let excused = row.attempts <= row.losses;
+        let excused = row.attempts <= row.losses + row.failures;
         let parked = row.attempts > scope.attempts;
+        let innocent = scope.killer.is_some_and(|killer| killer != process);
         if parked {
             (row.parked, row.owner) = (true, Owner::Nobody);
         }
@@ -113,6 +144,9 @@ impl<const W: usize, const P: usize> State<W, P> {
         }
         if !excused && before != Owner::Nobody {
             self.breaks(Property::AttemptIsLoss);
+        }
+        if parked && innocent {
+            self.breaks(Property::InnocentGoesOn);
         }
         !parked
     }

@@ -7,8 +7,8 @@ use super::{AT, Subject, boundary, child, end, ending, launch, load, process, re
 use crate::clock::Timestamp;
 use crate::process::{Ended, ProcessId, ProcessState, Request, Termination};
 use crate::store::{
-    AwaitedChild, Awaiting, Commit, Envelope, HistoryEntry, NewProcess, Record, ReportLine, StatusText, Store,
-    StoreErrorKind,
+    AwaitedChild, Awaiting, Commit, End, Ends, Envelope, HistoryEntry, NewProcess, Record, ReportLine, StatusText,
+    Store, StoreErrorKind,
 };
 
 fn full(pid: &ProcessId, epoch: crate::store::Epoch) -> Commit {
@@ -167,6 +167,31 @@ pub async fn an_end_is_read_with_the_outputs(mut subject: Subject) {
         let termination = store.termination(&state.as_str().into()).await.unwrap();
         assert_eq!(termination, Some(Termination::new(ended, outputs.clone())));
     }
+}
+
+/// Of many at once, with their parents: those that have ended, each once, and no others.
+pub async fn ends_of_many_are_read_at_once(mut subject: Subject) {
+    let (store, epoch) = subject.own().await;
+    let parent = launch(&*store, epoch, process("parent")).await;
+    let mut pids: Vec<ProcessId> = (0..300_i64).map(ProcessId::from).collect();
+    for pid in &pids {
+        launch(&*store, epoch, child(pid.clone(), &parent, pid.as_integer() == Some(7))).await;
+    }
+    for pid in pids.iter().step_by(2) {
+        end(&*store, epoch, pid).await;
+    }
+    pids.extend([parent.clone(), "unknown".into()]);
+    let (store, _) = subject.reopen(store).await;
+    let mut ends = store.ends(pids.clone()).await.unwrap();
+    assert_eq!(ends.unreadable, []);
+    ends.ended.sort_by_key(|end| end.pid.as_integer());
+    assert_eq!(ends.ended.len(), 150);
+    for (end, pid) in ends.ended.into_iter().zip(pids.into_iter().step_by(2)) {
+        let termination = store.termination(&pid).await.unwrap().unwrap();
+        assert_eq!(end, End { pid, parent: Some(parent.clone()), termination });
+    }
+    assert_eq!(store.ends(vec![parent, "unknown".into()]).await.unwrap(), Ends::default());
+    assert_eq!(store.ends(Vec::new()).await.unwrap(), Ends::default());
 }
 
 /// A process that has ended is not changed any more, under any epoch, also after opening again.

@@ -208,6 +208,7 @@ macro_rules! __store_conformance {
             saved_listeners_are_kept_until_they_are_cleared
             a_covered_status_and_an_empty_wait_are_kept
             an_end_is_read_with_the_outputs
+            ends_of_many_are_read_at_once
             an_ended_process_cannot_be_committed_again
             an_end_goes_with_a_terminal_state
             a_refused_commit_leaves_nothing

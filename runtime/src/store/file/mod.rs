@@ -41,7 +41,7 @@ use self::table::Rows;
 use super::rules::{self, Retention, Table};
 use super::sharing::refuse_placement;
 use super::{
-    Commit, Committed, Creation, Epoch, HistoryEntry, Mended, NewProcess, OwedReply, Page, Record, ReportLine,
+    Commit, Committed, Creation, Ends, Epoch, HistoryEntry, Mended, NewProcess, OwedReply, Page, Record, ReportLine,
     RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Unsent,
 };
 use crate::clock::Timestamp;
@@ -405,6 +405,10 @@ impl Store for FileStore {
             let Some(record) = view.record(&pid)? else { return Ok(None) };
             record.termination().map_err(|error| failed("read the end of", subject, error.into()))
         })
+    }
+
+    fn ends(&self, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<Ends>> {
+        self.read("read ends in", move |view| Ends::of(processes, |pid| view.record(pid)))
     }
 
     fn unfinished(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {

@@ -16,9 +16,9 @@ use self::sharing::Workers;
 use super::rules::{self, Retention, Row, Table};
 use super::snapshot::{check_number, check_tag, copy, listed};
 use super::{
-    Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, Mended, Message, NewProcess, OwedReply, Page, Record,
-    ReportLine, RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Unsent,
-    Worker, WorkerRow,
+    Claimed, Commit, Committed, Creation, Ends, Epoch, HistoryEntry, Mended, Message, NewProcess, OwedReply, Page,
+    Record, ReportLine, RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult,
+    Unsent, Worker, WorkerRow,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::limits;
@@ -370,6 +370,13 @@ impl Store for MemoryStore {
             let kept = self.lock();
             let Some(record) = kept.rows.get(pid).map(|row| &row.record) else { return Ok(None) };
             record.termination().map_err(|error| corrupt("read the end of", pid, error))
+        })
+    }
+
+    fn ends(&self, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<Ends>> {
+        Box::pin(async move {
+            let kept = self.lock();
+            Ends::of(processes, |pid| Ok(kept.rows.get(pid).map(|row| &row.record)))
         })
     }
 

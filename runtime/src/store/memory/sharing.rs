@@ -219,7 +219,11 @@ impl Kept {
         };
         let mut rows: Vec<_> = self.rows.values().filter(can_be_had).collect();
         rows.sort_by_key(|row| (Reverse(row.share.priority), row.order));
-        let mut taken = self.rows.values().any(|row| row.share.owner == Some(epoch) && is_suspect_at_work(row));
+        let is_at_work = |row: &Row| {
+            let may_kill = row.share.owner == Some(epoch) && row.share.losses >= limits::SUSPECT;
+            may_kill && can_go_on(row, self.now, asked.contains(&row.record.pid))
+        };
+        let mut taken = self.rows.values().any(is_at_work);
         let losses = |row: &Row| row.share.losses + u32::from(is_lost(&self.workers, row));
         let calm = |row: &&Row| losses(row) < limits::SUSPECT || !std::mem::replace(&mut taken, true);
         rows.into_iter().filter(calm).take(most).map(|row| row.record.pid.clone()).collect()
@@ -272,12 +276,6 @@ impl Kept {
 /// Whether the worker was lost that has a process that can be claimed. Who acquired the store, or was made stale by that, was not.
 fn is_lost(workers: &Workers, row: &Row) -> bool {
     row.share.owner.is_some_and(|owner| workers.contains_key(&owner))
-}
-
-/// Whether a process that some worker has may kill it. One that rests does not.
-fn is_suspect_at_work(row: &Row) -> bool {
-    let rests = row.record.paused || row.record.state == ProcessState::Waiting;
-    row.is_unfinished() && row.share.losses >= limits::SUSPECT && !rests
 }
 
 /// Whether there is something to do for whoever has a process.

@@ -184,10 +184,10 @@ impl<'a, 's> Batch<'a, 's> {
         let text = |awaiting: &Awaiting| if awaiting.is_empty() { Ok(Vec::new()) } else { json(awaiting, &commit.pid) };
         let awaiting = awaiting.map(text).transpose().map_err(|error| error.kind())?;
         // From here on nothing is refused.
-        self.children(commit, own, &parents)?;
+        let has_open = self.children(commit, own, &parents)?;
         let (transitions, reports) = self.rows(commit, own);
         let owner = if commit.to.is_terminal() { NOBODY } else { self.seen.fence.owner(commit.epoch) };
-        let row = Row { id: own.id, transitions, reports, status, awaiting, owner };
+        let row = Row { id: own.id, transitions, reports, status, awaiting, has_open, owner };
         row.push(commit, &mut self.decided.writing.boundaries);
         self.decided.writing.epochs.insert(commit.epoch.0.cast_signed());
         self.decided.writing.posted.push(commit.epoch, &commit.pid, &commit.messages);
@@ -205,15 +205,17 @@ impl<'a, 's> Batch<'a, 's> {
         })
     }
 
-    /// Children that are created, and which are open from now on.
+    /// Children that are created, and which are open from now on. Gives whether any of its own is, where the boundary says
+    /// it.
     fn children(
         &mut self,
         commit: &'a Commit,
         own: Found<'_>,
         parents: &[Option<Found<'_>>],
-    ) -> Result<(), StoreErrorKind> {
+    ) -> Result<Option<bool>, StoreErrorKind> {
         let ended = commit.to.is_terminal();
-        if ended || commit.awaiting.is_some() {
+        let closes = ended || commit.awaiting.is_some();
+        if closes {
             self.decided.writing.closed.push(own.id);
         }
         let mut created = HashMap::new();
@@ -243,12 +245,14 @@ impl<'a, 's> Batch<'a, 's> {
             };
             open.extend(child.filter(|(_, parent)| *parent == Some(own.id)).map(|(id, _)| id));
         }
-        if !ended {
-            for child in open {
-                self.decided.writing.opened.push(own.id, child);
-            }
+        if ended {
+            open.clear();
         }
-        Ok(())
+        let has_open = (closes || !open.is_empty()).then_some(!open.is_empty());
+        for child in open {
+            self.decided.writing.opened.push(own.id, child);
+        }
+        Ok(has_open)
     }
 
     /// Rows of history and report, what they replace, and what is removed with the boundary; gives how many of each there
@@ -299,6 +303,7 @@ struct Row {
     reports: i64,
     status: Option<Vec<u8>>,
     awaiting: Option<Vec<u8>>,
+    has_open: Option<bool>,
     owner: i64,
 }
 
@@ -320,6 +325,7 @@ impl Row {
         boundaries.awaiting.push(self.awaiting);
         boundaries.wakes.push(commit.awaiting.as_ref().map(wakes));
         boundaries.owner.push(self.owner);
+        boundaries.has_open.push(self.has_open);
         boundaries
             .listeners
             .push(commit.listeners.as_deref().map(|text| some_listeners(text).unwrap_or_default().as_bytes()));
@@ -335,7 +341,6 @@ pub(super) fn wakes(awaiting: &Awaiting) -> i64 {
     match awaiting {
         Awaiting { resume: Some(_), .. } => i64::MAX,
         Awaiting { wake_at: Some(at), .. } => at.as_millis().max(1),
-        Awaiting { children, .. } if !children.is_empty() => -1,
         Awaiting { .. } => 0,
     }
 }

@@ -115,7 +115,11 @@ const VAIN: &str = concat!(
 const MEND: &str = concat!(
     "WITH gone AS (
         DELETE FROM open_child AS o WHERE o.parent = ANY ($2::bigint[])
-        AND NOT EXISTS (SELECT FROM checkpoint AS c WHERE c.id = o.child AND c.ended IS NULL) RETURNING o.parent
+        AND NOT EXISTS (SELECT FROM checkpoint AS c WHERE c.id = o.child AND c.ended IS NULL) RETURNING o.parent, o.child
+    ), freed AS (
+        UPDATE checkpoint AS c SET has_open = false WHERE c.id = ANY ($2::bigint[]) AND NOT EXISTS (
+            SELECT FROM open_child AS o WHERE o.parent = c.id AND (o.parent, o.child) NOT IN (SELECT * FROM gone)
+        )
     ), heard AS MATERIALIZED (
         SELECT pg_notify(current_schema(), h.owner::text) AS done FROM (
             SELECT DISTINCT coalesce(w.epoch, 0) AS owner FROM gone AS g JOIN checkpoint AS c ON c.id = g.parent

@@ -19,6 +19,7 @@ mod schema;
 mod server;
 mod sharing;
 mod standing;
+mod way;
 mod write;
 
 use std::sync::Arc;
@@ -43,9 +44,9 @@ use self::server::Server;
 use self::sharing::HAND_OVER;
 use super::snapshot::check_tag;
 use super::{
-    Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, Mended, NewProcess, OwedReply, Page, Record, ReportLine,
-    RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Unsent, Worker,
-    WorkerRow,
+    Claimed, Commit, Committed, Creation, Ends, Epoch, HistoryEntry, Mended, NewProcess, OwedReply, Page, Record,
+    ReportLine, RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Unsent,
+    Worker, WorkerRow,
 };
 use crate::clock::Timestamp;
 use crate::limits;
@@ -82,7 +83,7 @@ impl PostgresStore {
     /// to date, where that is to be done. It does not own the store.
     ///
     /// With `?sslmode=require` the connection is encrypted and the server's certificate checked (feature
-    /// `postgres-tls`); without, it is not encrypted.
+    /// `postgres-tls`): the system has to trust it, or the [options](PostgresOptions). Without, it is not encrypted.
     ///
     /// # Errors
     /// The address or the schema's name is none, the server is not reached or refuses, the tables are no store's, or were
@@ -288,6 +289,10 @@ impl Store for PostgresStore {
 
     fn termination<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Option<Termination>>> {
         Box::pin(self.server.termination(pid))
+    }
+
+    fn ends(&self, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<Ends>> {
+        Box::pin(self.server.ends(processes))
     }
 
     fn unfinished(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {

@@ -16,6 +16,8 @@ pub struct PostgresOptions {
     pub(super) busy: Duration,
     pub(super) statement: Duration,
     pub(super) patience: Duration,
+    #[cfg(feature = "postgres-tls")]
+    pub(super) ca_certificates: Option<String>,
 }
 
 impl Default for PostgresOptions {
@@ -29,6 +31,8 @@ impl Default for PostgresOptions {
             busy: limits::BUSY,
             statement: limits::STATEMENT,
             patience: limits::PATIENCE,
+            #[cfg(feature = "postgres-tls")]
+            ca_certificates: None,
         }
     }
 }
@@ -79,6 +83,13 @@ impl PostgresOptions {
     /// [unreachable](StoreErrorKind::Unreachable).
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// Trusts these certificates of authorities, too, beside those that the system trusts: in PEM form, one or several. A server
+    /// behind an address with `sslmode=require` needs one that such an authority vouches for, for the host of the address.
+    #[cfg(feature = "postgres-tls")]
+    pub fn with_ca_certificates(self, pem: impl Into<String>) -> Self {
+        Self { ca_certificates: Some(pem.into()), ..self }
     }
 
     /// Refuses a name that would have to be quoted, or that PostgreSQL keeps for itself.

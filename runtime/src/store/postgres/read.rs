@@ -11,7 +11,8 @@ use super::server::Server;
 use crate::clock::Timestamp;
 use crate::process::{ProcessId, ProcessState, Termination};
 use crate::store::{
-    Envelope, HistoryEntry, OwedReply, Page, Record, ReportLine, RequestId, RequestRow, Snapshot, StoreResult,
+    End, Ends, Envelope, HistoryEntry, OwedReply, Page, Record, ReportLine, RequestId, RequestRow, Snapshot,
+    StoreResult,
 };
 
 macro_rules! record {
@@ -100,6 +101,23 @@ impl Server {
         let row = self.row(OPERATION, sql, &[&text_of(pid)]).await?;
         let termination = |row: &Row| Ok(Termination::new(json(row, 0)?, json(row, 1)?));
         Ok(self.each(OPERATION, row.as_slice(), termination)?.pop())
+    }
+
+    pub(super) async fn ends(&self, processes: Vec<ProcessId>) -> StoreResult<Ends> {
+        const OPERATION: &str = "read ends in";
+        let sql = "SELECT p.pid, c.ended, c.outputs, (SELECT up.pid FROM process AS up WHERE up.id = p.parent)
+            FROM unnest($1::bytea[]) AS j(pid) JOIN process AS p ON sha256(p.pid) = sha256(j.pid)
+            JOIN checkpoint AS c ON c.id = p.id WHERE c.ended IS NOT NULL";
+        let pids: Vec<Vec<u8>> = processes.iter().map(text_of).collect();
+        let mut ends = Ends::default();
+        for row in &self.query(OPERATION, sql, &[&pids]).await? {
+            let pid = pid(row, 0).map_err(|fault| self.error(OPERATION, fault))?;
+            match end(pid.clone(), row) {
+                Ok(end) => ends.ended.push(end),
+                Err(fault) => ends.unreadable.push((pid, fault.to_string())),
+            }
+        }
+        Ok(ends)
     }
 
     pub(super) async fn unfinished(&self, after: Option<u64>, most: usize, memory: &Memory) -> StoreResult<Page> {
@@ -244,6 +262,11 @@ pub(super) fn page(rows: &[Row], most: usize, memory: &Memory) -> Result<Page, F
         page.next = Some(get::<i64>(last, 24)?.cast_unsigned());
     }
     Ok(page)
+}
+
+fn end(pid: ProcessId, row: &Row) -> Result<End, Fault> {
+    let termination = Termination::new(json(row, 1)?, json(row, 2)?);
+    Ok(End { pid, parent: optional(row, 3)?.map(ProcessId::from), termination })
 }
 
 /// A record, and where it is.

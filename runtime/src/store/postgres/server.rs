@@ -1,20 +1,20 @@
 //! The connections to the server, and the patience with it.
 
-use std::fmt;
 use std::future::Future;
 use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use tokio_postgres::config::{Host, SslMode};
+use deadpool_postgres::{Hook, HookError, Object, Pool, Runtime};
+use tokio_postgres::config::Host;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, NoTls, Row};
+use tokio_postgres::{Client, Config, Row};
 
 use super::error::Fault;
-use super::line::{Line, listen};
+use super::line::Line;
 use super::options::PostgresOptions;
 use super::outcome::Spent;
+use super::way::Way;
 use crate::limits;
 use crate::store::{StoreError, StoreErrorKind, StoreResult};
 
@@ -64,9 +64,9 @@ impl Server {
         if config.get_application_name().is_none() {
             config.application_name("procession");
         }
-        let way = Way::of(&mut config).map_err(refuse)?;
+        let way = Way::of(&mut config, options).map_err(refuse)?;
         let pool = |size: usize, session: String| {
-            let manager = manager(config.clone(), &way);
+            let manager = way.manager(config.clone());
             let hook = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
                 let session = session.clone();
                 Box::pin(async move { client.batch_execute(&session).await.map_err(HookError::Backend) })
@@ -256,76 +256,4 @@ fn name(config: &Config, schema: &str) -> String {
     };
     let port = config.get_ports().first().copied().unwrap_or(5432);
     format!("schema `{schema}` at {host}:{port}")
-}
-
-type Refusal = Box<dyn std::error::Error + Send + Sync>;
-
-/// How the way to the server is kept from others. TLS is used where the address asks for it, and then the certificate is
-/// checked: half of it would be no protection.
-#[derive(Clone)]
-enum Way {
-    Open,
-    #[cfg(feature = "postgres-tls")]
-    Encrypted(tokio_postgres_rustls::MakeRustlsConnect),
-}
-
-impl fmt::Debug for Way {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Way").finish_non_exhaustive()
-    }
-}
-
-impl Way {
-    fn of(config: &mut Config) -> Result<Self, Refusal> {
-        if config.get_ssl_mode() == SslMode::Require {
-            return Self::encrypted();
-        }
-        config.ssl_mode(SslMode::Disable);
-        Ok(Self::Open)
-    }
-
-    #[cfg(feature = "postgres-tls")]
-    fn encrypted() -> Result<Self, Refusal> {
-        let found = rustls_native_certs::load_native_certs();
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add_parsable_certificates(found.certs);
-        if roots.is_empty() {
-            return Err("the system trusts no certificates".into());
-        }
-        // Not the provider of the process: there may be none, or two.
-        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        let tls = tls.with_root_certificates(roots).with_no_client_auth();
-        Ok(Self::Encrypted(tokio_postgres_rustls::MakeRustlsConnect::new(tls)))
-    }
-
-    #[cfg(not(feature = "postgres-tls"))]
-    fn encrypted() -> Result<Self, Refusal> {
-        Err("`sslmode=require` needs the feature `postgres-tls`".into())
-    }
-
-    async fn connect(&self, config: &Config, line: Weak<Line>) -> Result<Client, tokio_postgres::Error> {
-        match self {
-            Self::Open => {
-                let (client, connection) = config.connect(NoTls).await?;
-                listen(connection, line);
-                Ok(client)
-            }
-            #[cfg(feature = "postgres-tls")]
-            Self::Encrypted(tls) => {
-                let (client, connection) = config.connect(tls.clone()).await?;
-                listen(connection, line);
-                Ok(client)
-            }
-        }
-    }
-}
-
-fn manager(config: Config, way: &Way) -> Manager {
-    let own = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    match way {
-        Way::Open => Manager::from_config(config, NoTls, own),
-        #[cfg(feature = "postgres-tls")]
-        Way::Encrypted(tls) => Manager::from_config(config, tls.clone(), own),
-    }
 }

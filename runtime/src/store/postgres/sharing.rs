@@ -64,6 +64,9 @@ pub(super) const HAND_OVER: &str = concat!(
 /// something, and of these the first ones again. Rows that another has locked are left to it. Suspects are looked for
 /// apart, one at most, so that many of them hide no others.
 ///
+/// Those whose time has come are in the order of their times: some are read, and those that are not taken stand with those
+/// that can go on at once from then on, in the order in which they are to run. So each is read twice at most.
+///
 /// Lost are workers whose lease has lapsed; one that is being renewed is locked. Who was made stale by an owner of the
 /// whole store was not lost.
 const CLAIM: &str = concat!(
@@ -81,35 +84,32 @@ const CLAIM: &str = concat!(
         ) AS lost
     ), queue AS MATERIALIZED (
         SELECT DISTINCT unnest(queues) AS name FROM leased
+    ), addressed AS MATERIALIZED (
+        SELECT DISTINCT (SELECT p.id FROM process AS p WHERE sha256(p.pid) = sha256(r.pid)) AS id FROM request AS r
     ), allowed AS MATERIALIZED (
         SELECT (NOT EXISTS (
-            SELECT FROM checkpoint WHERE owner = $1 AND losses >= 2 AND NOT paused AND state <> 'waiting'
-            AND ended IS NULL AND parked IS NULL
+            SELECT FROM checkpoint WHERE owner = $1 AND losses >= 2 AND ended IS NULL AND parked IS NULL
+            AND (due <= (SELECT now FROM clock) OR id IN (SELECT id FROM addressed))
         ))::int::bigint AS suspects
     ), ready AS MATERIALIZED (
         SELECT c.id, c.priority, free.attempt, lost.times + free.attempt >= 2 AS suspect
         FROM free CROSS JOIN queue CROSS JOIN (VALUES (0), (1), (2)) AS lost (times) CROSS JOIN LATERAL (
-            SELECT id, priority FROM checkpoint AS r
+            SELECT id, priority FROM checkpoint
             WHERE owner = free.owner AND queue = queue.name AND least(losses, 2) = lost.times
-            AND due = 0 AND ended IS NULL AND parked IS NULL
-            AND (state <> 'waiting' OR NOT EXISTS (SELECT FROM open_child AS o WHERE o.parent = r.id))
-            ORDER BY priority DESC, id
+            AND due = 0 ORDER BY priority DESC, id
             LIMIT CASE WHEN lost.times + free.attempt >= 2 THEN (SELECT suspects FROM allowed) ELSE $2 END
             FOR UPDATE SKIP LOCKED
         ) AS c
     ), woken AS MATERIALIZED (
-        SELECT c.id, c.priority, free.attempt, kind.suspect
-        FROM free CROSS JOIN (VALUES (false), (true)) AS kind (suspect) CROSS JOIN LATERAL (
-            SELECT id, priority FROM checkpoint AS w
-            WHERE owner = free.owner AND due <> 0 AND due >= -1 AND due <= (SELECT now FROM clock)
-            AND ended IS NULL AND parked IS NULL AND queue IN (SELECT name FROM queue)
-            AND (losses + free.attempt >= 2) = kind.suspect
-            AND NOT EXISTS (SELECT FROM open_child AS o WHERE o.parent = w.id)
-            ORDER BY priority DESC, id
-            LIMIT CASE WHEN kind.suspect THEN (SELECT suspects FROM allowed) ELSE $2 END FOR UPDATE SKIP LOCKED
+        SELECT c.id, c.priority, free.attempt, lost.times + free.attempt >= 2 AS suspect
+        FROM free CROSS JOIN queue CROSS JOIN (VALUES (0), (1), (2)) AS lost (times) CROSS JOIN LATERAL (
+            SELECT id, priority FROM checkpoint
+            WHERE owner = free.owner AND queue = queue.name AND least(losses, 2) = lost.times
+            AND due > 0 AND due < 9223372036854775807 AND due <= (SELECT now FROM clock)
+            ORDER BY due
+            LIMIT CASE WHEN lost.times + free.attempt >= 2 THEN $6 * (SELECT suspects FROM allowed) ELSE $6 END
+            FOR UPDATE SKIP LOCKED
         ) AS c
-    ), addressed AS MATERIALIZED (
-        SELECT DISTINCT (SELECT p.id FROM process AS p WHERE sha256(p.pid) = sha256(r.pid)) AS id FROM request AS r
     ), asked AS MATERIALIZED (
         SELECT c.id, c.priority, c.attempt, c.losses + c.attempt >= 2 AS suspect
         FROM addressed AS a CROSS JOIN LATERAL (
@@ -125,6 +125,8 @@ const CLAIM: &str = concat!(
     ), chosen AS MATERIALIZED (
         SELECT id, attempt, suspect FROM ranked WHERE NOT suspect OR place <= (SELECT suspects FROM allowed)
         ORDER BY priority DESC, id LIMIT $2
+    ), moved AS (
+        UPDATE checkpoint SET wakes = 0 WHERE id = ANY (ARRAY(SELECT id FROM woken EXCEPT SELECT id FROM chosen))
     ), taken AS (
         UPDATE checkpoint AS c SET
             owner = CASE WHEN c.attempts + h.attempt > $5 THEN 0 ELSE $1 END, attempts = c.attempts + h.attempt,
@@ -281,7 +283,8 @@ impl Server {
         let (token, forgotten) = (outcome::token(), Vec::<Token>::new());
         let (epoch, most) = (epoch.0.cast_signed(), i64::try_from(most).unwrap_or(i64::MAX));
         let attempts = i32::try_from(attempts).unwrap_or(i32::MAX);
-        let parameters: Params<'_> = &[&epoch, &most, &token, &forgotten, &attempts];
+        let woken = most.max(limits::WOKEN);
+        let parameters: Params<'_> = &[&epoch, &most, &token, &forgotten, &attempts, &woken];
         let rows = self.timed(session.begin_with(PLAIN, CLAIM, parameters)).await?;
         if rows.is_empty() {
             return Ok(None);

@@ -24,9 +24,14 @@ ALTER TABLE checkpoint
     ADD COLUMN priority integer NOT NULL DEFAULT 0,
     -- Claims after a worker was lost, since the last boundary.
     ADD COLUMN attempts integer NOT NULL DEFAULT 0,
-    -- When what it awaits is over, but for its children: a time in milliseconds; -1 where it awaits children alone, 0 where
-    -- it awaits nothing, and the greatest number where only a request brings it.
-    ADD COLUMN wakes bigint NOT NULL DEFAULT 0;
+    -- When what it awaits is over, but for its children: a time in milliseconds, 0 where it awaits nothing else, and the
+    -- greatest number where only a request brings it.
+    ADD COLUMN wakes bigint NOT NULL DEFAULT 0,
+    -- Whether any of its children is open. A parent that waits is written when the last one ends, so that whoever claims
+    -- need not look at all that wait.
+    ADD COLUMN has_open boolean NOT NULL DEFAULT false;
+
+UPDATE checkpoint SET has_open = true WHERE id IN (SELECT parent FROM open_child);
 
 DO $$
 DECLARE
@@ -40,7 +45,7 @@ BEGIN
             UPDATE checkpoint SET wakes = CASE
                 WHEN awaited -> 'resume' IS NOT NULL THEN 9223372036854775807
                 WHEN awaited -> 'wake_at' IS NOT NULL THEN greatest((awaited -> 'wake_at')::text::bigint, 1)
-                WHEN awaited -> 'children' IS NOT NULL THEN -1 ELSE 0 END
+                ELSE 0 END
             WHERE id = row.id;
         EXCEPTION WHEN OTHERS THEN
             -- Whoever claims one that is damaged tells of it.
@@ -49,14 +54,15 @@ BEGIN
     END LOOP;
 END $$;
 
--- When it can go on: 0 is at once. A step leaves it as it is, and so every index.
+-- When it can go on: 0 is at once, and the greatest number never by itself. A step leaves it as it is, and so every index.
+-- It tells of those that have ended and those that are parked, too, so that no other index seems as good to the planner as
+-- those over it.
 ALTER TABLE checkpoint ADD COLUMN due bigint NOT NULL GENERATED ALWAYS AS (
-    CASE WHEN paused THEN 9223372036854775807 WHEN state = 'waiting' THEN wakes ELSE 0 END
+    CASE WHEN paused OR ended IS NOT NULL OR parked IS NOT NULL THEN 9223372036854775807
+        WHEN state <> 'waiting' THEN 0 WHEN has_open THEN 9223372036854775807 ELSE wakes END
 ) STORED;
 
-CREATE INDEX checkpoint_ready ON checkpoint (owner, queue, priority DESC, id)
-    WHERE due = 0 AND ended IS NULL AND parked IS NULL;
-CREATE INDEX checkpoint_waiting ON checkpoint (owner, due) WHERE due <> 0 AND ended IS NULL AND parked IS NULL;
+CREATE INDEX checkpoint_ready ON checkpoint (owner, queue, priority DESC, id) WHERE due = 0;
 CREATE INDEX checkpoint_owned ON checkpoint (owner) WHERE owner <> 0 AND ended IS NULL;
 
 -- Ends a transaction that may not be committed any more.

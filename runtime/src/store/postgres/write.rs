@@ -12,9 +12,17 @@ use super::server::Session;
 use crate::process::ProcessId;
 use crate::store::{StoreError, StoreErrorKind, StoreResult};
 
-/// Each part writes rows of its own. Those that a wait closes and opens again are neither removed nor added.
+/// Each part writes rows of its own. Those that a wait closes and opens again are neither removed nor added; and a parent that
+/// has a boundary of its own in the same batch is written with that.
 const WRITE: &str = concat!(
-    "WITH written AS (
+    "WITH gone AS (
+        DELETE FROM open_child AS o USING unnest($60::bigint[], $61::bigint[]) AS j(parent, child)
+        WHERE o.parent = j.parent AND o.child = j.child RETURNING o.parent, o.child
+    ), told AS MATERIALIZED (
+        SELECT g.child, g.parent FROM gone AS g WHERE NOT EXISTS (
+            SELECT FROM open_child AS o WHERE o.parent = g.parent AND o.child <> ALL ($61::bigint[])
+        )
+    ), written AS (
         UPDATE checkpoint AS c SET
             revision = c.revision + 1, state = j.state, paused = j.paused, steps = j.steps, updated_at = j.at,
             transitions = j.transitions, reports = j.reports, version = coalesce(j.version, c.version),
@@ -23,12 +31,14 @@ const WRITE: &str = concat!(
             awaiting = coalesce(j.awaiting, c.awaiting), listeners = coalesce(j.listeners, c.listeners),
             position = coalesce(j.position, c.position), context = coalesce(j.context, c.context),
             outputs = coalesce(j.outputs, c.outputs), ended = j.ended, wakes = coalesce(j.wakes, c.wakes),
+            has_open = coalesce(j.has_open, c.has_open AND c.id NOT IN (SELECT parent FROM told)),
             owner = j.owner, attempts = 0, losses = 0, parked = NULL
         FROM unnest($1::bigint[], $2::text[], $3::boolean[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
             $8::bigint[], $9::bigint[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[], $14::bytea[],
-            $15::bytea[], $16::bytea[], $17::bytea[], $18::bytea[], $62::bigint[], $63::bigint[])
+            $15::bytea[], $16::bytea[], $17::bytea[], $18::bytea[], $62::bigint[], $63::bigint[],
+            $73::boolean[])
             AS j(id, state, paused, steps, at, transitions, reports, version, format, process, fingerprint, status,
-            awaiting, listeners, position, context, outputs, ended, wakes, owner)
+            awaiting, listeners, position, context, outputs, ended, wakes, owner, has_open)
         WHERE c.id = j.id
     ), appended AS (
         INSERT INTO history (process, ordinal, at, steps, left_state, entered_state, point)
@@ -76,13 +86,12 @@ const WRITE: &str = concat!(
         FROM unnest($69::bytea[], $70::bytea[], $71::bytea[], $72::bigint[]) WITH ORDINALITY
             AS j(id, pid, body, sender, place) ORDER BY place
         ON CONFLICT (id) DO NOTHING
-    ), gone AS (
-        DELETE FROM open_child AS o USING unnest($60::bigint[], $61::bigint[]) AS j(parent, child)
-        WHERE o.parent = j.parent AND o.child = j.child RETURNING o.parent, o.child
-    ), told AS MATERIALIZED (
-        SELECT g.child, g.parent FROM gone AS g WHERE NOT EXISTS (
-            SELECT FROM open_child AS o WHERE o.parent = g.parent AND o.child <> ALL ($61::bigint[])
-        )
+    ), waiting AS (
+        UPDATE checkpoint SET has_open = true
+        WHERE id = ANY ($54::bigint[]) AND id <> ALL ($1::bigint[]) AND NOT has_open
+    ), freed AS (
+        UPDATE checkpoint SET has_open = false
+        WHERE id = ANY (ARRAY(SELECT parent FROM told)) AND id <> ALL ($1::bigint[]) AND id <> ALL ($54::bigint[])
     ), heard AS MATERIALIZED (
         -- Who wrote the end of a child of its own knows of it.
         SELECT pg_notify(current_schema(), h.owner::text) AS done FROM (
@@ -126,6 +135,8 @@ pub(super) struct Boundaries<'a> {
     pub(super) ended: Vec<Option<Text<'a>>>,
     pub(super) wakes: Vec<Option<i64>>,
     pub(super) owner: Vec<i64>,
+    /// Where the boundary leaves it as it is, none.
+    pub(super) has_open: Vec<Option<bool>>,
 }
 
 impl Boundaries<'_> {
@@ -317,6 +328,7 @@ impl Writing<'_> {
             &[&self.created.queue, &self.created.priority, &self.created.owner, &epochs],
             &[&self.owed.sender],
             &self.posted.parameters(),
+            &[&self.boundaries.has_open],
         ];
         let rows = session.finish(WRITE, &parameters.concat()).await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, super::read::text(row, 1)?.into()))).collect()

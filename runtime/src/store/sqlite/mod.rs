@@ -31,9 +31,9 @@ use self::read::Readers;
 use self::work::Bell;
 use super::snapshot::check_tag;
 use super::{
-    Claimed, Commit, Committed, Creation, Epoch, HistoryEntry, Mended, NewProcess, OwedReply, Page, Record, ReportLine,
-    RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Unsent, Worker,
-    WorkerRow,
+    Claimed, Commit, Committed, Creation, Ends, Epoch, HistoryEntry, Mended, NewProcess, OwedReply, Page, Record,
+    ReportLine, RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Unsent,
+    Worker, WorkerRow,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::limits;
@@ -306,6 +306,10 @@ impl Store for SqliteStore {
     fn termination<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Option<Termination>>> {
         let pid = pid.clone();
         Box::pin(self.readers.read("read an end in", move |connection| read::termination(connection, &pid)))
+    }
+
+    fn ends(&self, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<Ends>> {
+        Box::pin(self.readers.read("read ends in", move |connection| read::ends(connection, processes)))
     }
 
     fn unfinished(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {

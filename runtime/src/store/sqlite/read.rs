@@ -15,8 +15,8 @@ use crate::clock::Timestamp;
 use crate::limits;
 use crate::process::{ProcessId, ProcessState, Termination};
 use crate::store::{
-    Envelope, HistoryEntry, OwedReply, Page, Record, ReportLine, RequestId, RequestRow, Snapshot, StoreError,
-    StoreErrorKind, StoreResult,
+    End, Ends, Envelope, HistoryEntry, OwedReply, Page, Record, ReportLine, RequestId, RequestRow, Snapshot,
+    StoreError, StoreErrorKind, StoreResult,
 };
 
 #[derive(Debug)]
@@ -232,6 +232,26 @@ pub(super) fn termination(connection: &Connection, pid: &ProcessId) -> rusqlite:
     let sql = "SELECT ended, outputs FROM process WHERE pid = ?1 AND ended IS NOT NULL";
     let mut query = connection.prepare_cached(sql)?;
     query.query_row([pid.to_string()], |row| Ok(Termination::new(json(row, 0)?, json(row, 1)?))).optional()
+}
+
+pub(super) fn ends(connection: &Connection, processes: Vec<ProcessId>) -> rusqlite::Result<Ends> {
+    let sql = "SELECT ended, outputs, (SELECT pid FROM process AS up WHERE up.id = process.parent) FROM process
+        WHERE pid = ?1 AND ended IS NOT NULL";
+    let mut query = connection.prepare_cached(sql)?;
+    let mut ends = Ends::default();
+    for pid in processes {
+        let end = query.query_row([pid.to_string()], |row| {
+            let parent = row.get::<_, Option<String>>(2)?.map(ProcessId::from);
+            Ok((Termination::new(json(row, 0)?, json(row, 1)?), parent))
+        });
+        match end.optional() {
+            Ok(Some((termination, parent))) => ends.ended.push(End { pid, parent, termination }),
+            Ok(None) => {}
+            Err(error) if super::error::is_damaged(&error) => ends.unreadable.push((pid, error.to_string())),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(ends)
 }
 
 pub(super) fn children(connection: &Connection, parent: &ProcessId) -> rusqlite::Result<Vec<ProcessId>> {

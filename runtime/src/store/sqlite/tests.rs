@@ -115,14 +115,40 @@ async fn claims_are_found_by_indexes() {
     let ready = plan(&connection, claim::READY, 4);
     assert!(ready[0].contains("USING INDEX share_ready (owner=? AND queue=? AND <expr>=?)"), "{ready:?}");
     assert!(!ready.iter().any(|line| line.contains("TEMP B-TREE")), "in the order of the index: {ready:?}");
-    let suspects = plan(&connection, claim::SUSPECTS, 1);
+    let suspects = plan(&connection, claim::SUSPECTS, 2);
     assert!(suspects.iter().any(|line| line.contains("USING INDEX share_suspect (owner=?)")), "{suspects:?}");
-    assert!(suspects.iter().any(|line| line.contains("SEARCH checkpoint USING INTEGER PRIMARY KEY")), "{suspects:?}");
-    let woken = plan(&connection, claim::WOKEN, 7);
-    assert!(woken[0].contains("share_waiting (owner=? AND due<?)"), "{woken:?}");
+    assert!(suspects.iter().any(|line| line.contains("SEARCH process")), "{suspects:?}");
+    let woken = plan(&connection, claim::WAKE, 4);
+    let by_time = "USING COVERING INDEX share_waiting (owner=? AND queue=? AND due>? AND due<?)";
+    assert!(woken.iter().any(|line| line.contains(by_time)), "{woken:?}");
+    assert!(!woken.iter().any(|line| line.contains("TEMP B-TREE") || line.contains("SCAN")), "{woken:?}");
     let asked = plan(&connection, claim::ASKED, 6);
     assert!(asked[0].contains("SEARCH share USING INTEGER PRIMARY KEY"), "{asked:?}");
     assert!(asked.iter().any(|line| line.contains("SEARCH process")), "{asked:?}");
+}
+
+/// Half of them wait for children, and half for a time that is far off; then the time of some has come.
+#[tokio::test]
+async fn a_claim_reads_nothing_of_those_that_wait_and_few_of_those_whose_time_has_come() {
+    const CROWD: &str = "WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 100000)
+        INSERT INTO share (id, owner, queue, priority, due)
+        SELECT id, 0, '', 0, iif(id % 2, 9000000000000, 9223372036854775807) FROM n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("store.db");
+    let store = SqliteStore::open(&file).unwrap();
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    connection.execute_batch(&format!("PRAGMA foreign_keys = OFF; {CROWD}")).unwrap();
+    let mut wake = connection.prepare(claim::WAKE).unwrap();
+    let mut steps = |woken: usize| {
+        assert_eq!(wake.execute(rusqlite::params![0, "", 1_000, limits::WOKEN]).unwrap(), woken);
+        wake.reset_status(rusqlite::StatementStatus::VmStep)
+    };
+    let none = steps(0);
+    assert!(none < 100, "{none}");
+    connection.execute_batch("UPDATE share SET due = 1 + id % 1000 WHERE id <= 5000").unwrap();
+    let some = steps(1024);
+    assert!(some < 300 * 1024, "{some}");
+    drop(store);
 }
 
 /// The OS process was stopped in the midst of a transaction, for longer than the lease: nothing of it is written.

@@ -41,13 +41,15 @@ CREATE TABLE share (
     -- Since the last boundary: workers that it was lost with, and with them those that could not load it.
     losses INTEGER NOT NULL DEFAULT 0,
     attempts INTEGER NOT NULL DEFAULT 0,
-    -- When it can go on: a time, 0 where it can at once, the greatest number where no time brings it. None while parked.
+    -- When it can go on: a time, 0 where it can at once or its time has come, the greatest number where no time brings it.
+    -- None while parked.
     due INTEGER
 ) STRICT;
 -- Of each queue, those that were lost with their workers as often as `limits::SUSPECT` stand apart from the others: a claim
 -- takes one of them at most, and does not go through the rest.
 CREATE INDEX share_ready ON share (owner, queue, min(losses, 2), priority DESC, id) WHERE due = 0;
-CREATE INDEX share_waiting ON share (owner, due) WHERE due <> 0;
+-- Those that wait for a time, and for nothing else.
+CREATE INDEX share_waiting ON share (owner, queue, due) WHERE due > 0 AND due < 9223372036854775807;
 CREATE INDEX share_owned ON share (owner) WHERE owner <> 0;
 -- There are few of them: it is as good as empty.
 CREATE INDEX share_suspect ON share (owner) WHERE losses >= 2;

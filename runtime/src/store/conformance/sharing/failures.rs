@@ -2,9 +2,10 @@
 
 use super::super::{Subject, boundary, end, launch, load, process, refused};
 use super::{LONG, claim, create, for_a_resume, join, lost, unowned, waiting, worker};
+use crate::clock::Timestamp;
 use crate::limits;
 use crate::process::{ProcessId, ProcessState, Request};
-use crate::store::{Claimed, Commit, Epoch, Store, StoreErrorKind};
+use crate::store::{Awaiting, Claimed, Commit, Epoch, Store, StoreErrorKind};
 
 async fn claimed(store: &dyn Store, epoch: Epoch, most: usize) -> Claimed {
     store.claim(epoch, most, 100).await.unwrap()
@@ -91,25 +92,36 @@ pub async fn a_worker_has_one_suspect_at_a_time(mut subject: Subject) {
     assert_eq!(pids(&*first, rest).await, [""; 0]);
 }
 
-/// Whatever it is that lets it go on: one in a claim, and one that rests at a worker keeps it from none.
+/// Whatever it is that lets it go on: one in a claim, and none beside it while it can; one that rests at a worker keeps it from
+/// none.
 pub async fn a_suspect_that_rests_does_not_count(subject: Subject) {
     let store = subject.store();
     let epoch = join(&*store).await;
-    create(&*store, epoch, ["waits", "paused", "works"].map(unowned)).await;
-    assert_eq!(pids(&*store, epoch).await, ["waits", "paused", "works"]);
-    let all = ["waits", "paused", "works"].map(ProcessId::from);
+    let all = ["waits", "paused", "woken", "works"];
+    create(&*store, epoch, all.map(unowned)).await;
+    assert_eq!(pids(&*store, epoch).await, all);
+    let all = all.map(ProcessId::from);
     store.commit(waiting(&all[0], epoch, for_a_resume())).await.unwrap();
     store.commit(Commit { paused: true, ..boundary(&all[1], epoch, ProcessState::Running) }).await.unwrap();
+    let past = Awaiting { wake_at: Some(Timestamp::from_millis(1)), ..Awaiting::default() };
+    store.commit(waiting(&all[2], epoch, past)).await.unwrap();
+    let mut asked = Vec::new();
     for pid in &all[..2] {
-        store.request(pid, Request::Play).await.unwrap();
+        asked.push(store.request(pid, Request::Play).await.unwrap());
     }
     store.hand_over(epoch, all.to_vec()).await.unwrap();
     for _ in 0..limits::SUSPECT {
-        assert_eq!(lost(&*store, 100).await.1.records.len(), 3);
+        assert_eq!(lost(&*store, 100).await.1.records.len(), all.len());
     }
-    for pid in &all {
+    for (pid, request) in all.iter().zip(asked) {
         assert_eq!(pids(&*store, epoch).await, [pid.to_string()], "one in a claim");
+        assert_eq!(pids(&*store, epoch).await, [""; 0], "something is asked of it");
+        store.discard_requests(epoch, vec![request]).await.unwrap();
     }
+    assert_eq!(pids(&*store, epoch).await, ["woken"]);
+    assert_eq!(pids(&*store, epoch).await, [""; 0], "it does not wait any more");
+    store.commit(boundary(&all[2], epoch, ProcessState::Running)).await.unwrap();
+    assert_eq!(pids(&*store, epoch).await, ["works"]);
 }
 
 /// The one that is looked at first is parked where it has had too many, in the place of one that is given.
