@@ -1,4 +1,6 @@
 //! apalis-workflow, on PostgreSQL: a row per step with what it is given, and with what it gave; flushed as the server flushes.
+//! What the last step gives is told here before it is written: it is written with others, later. Every new task notifies
+//! those who listen, and PostgreSQL does one commit at a time that notifies.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -45,7 +47,10 @@ async fn main() {
             }
         });
     let worker = WorkerBuilder::new("worker").backend(storage.clone()).concurrency(AT_ONCE).build(flow);
-    tokio::spawn(async move { panic!("the worker ended: {:?}", worker.run().await) });
+    tokio::spawn(async move {
+        eprintln!("the worker ended: {:?}", worker.run().await);
+        std::process::exit(1);
+    });
     let run = move |process: u64| {
         let (mut storage, waiting) = (storage.clone(), Arc::clone(&waiting));
         async move {

@@ -1,4 +1,6 @@
-//! sayiir, on PostgreSQL: a row per workflow, and a history of all its snapshots, flushed as the server flushes.
+//! sayiir, on PostgreSQL: a row per workflow, one per step with what it gave, and a history of all snapshots; flushed as the
+//! server flushes. A process of three steps is five commits. All but the last notify those who listen, and PostgreSQL does
+//! one commit at a time that notifies.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -8,7 +10,7 @@ use sayiir_postgres::{PoolOptions, PostgresBackend};
 use sayiir_runtime::prelude::*;
 use tokio_util::task::LocalPoolHandle;
 
-/// As many as are of use on two processors; more make it slower.
+/// More than there are processors, so that commits share flushes.
 const CONNECTIONS: u32 = 32;
 
 #[tokio::main]
