@@ -140,8 +140,8 @@ fn measure(bench: &Bench, peer: &Peer, program: &Path) -> [Row; 2] {
             if failure.borrow().is_none() {
                 match tokio().block_on(theirs(bench, server.as_ref(), program, pace)) {
                     Ok(sample) => return sample,
-                    Err(reason) => failure.replace(Some(reason)),
-                };
+                    Err(reason) => *failure.borrow_mut() = Some(reason),
+                }
             }
             Sample::new(f64::NAN)
         };
