@@ -12,11 +12,15 @@ mod pace;
 #[path = "../peers/common/src/state.rs"]
 mod state;
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
+use std::time::Duration;
 
 use procession::prelude::*;
 use procession::store::{PostgresOptions, PostgresStore, SqliteStore, Store};
+use tokio::process::Command;
+use tokio::time::timeout;
 
 use crate::measure::{Bench, Sample, remove_database, tokio};
 use crate::postgres::{self, Postgres};
@@ -28,6 +32,8 @@ use state::{STEPS, State};
 /// The programs that were built, as a list of paths.
 const BUILT: &str = "PROCESSION_PEERS";
 const MANY: usize = 1_000;
+/// How long a peer may take for one measurement; one that hangs is not waited for any longer.
+const MOST: Duration = Duration::from_secs(180);
 
 /// Where a peer keeps its processes, and ours that is measured beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,14 +51,32 @@ struct Peer {
     goal: &'static str,
 }
 
-const PEERS: [Peer; 2] = [
+const PEERS: [Peer; 5] = [
+    Peer {
+        name: "duroxide",
+        place: Place::File,
+        keeps: "an event per step given and done, 4 commits a step; not flushed",
+        goal: "",
+    },
     Peer {
         name: "dbos",
         place: Place::Postgres,
         keeps: "a row per process, one per step with its state; flushed",
         goal: "≥ 10",
     },
-    Peer { name: "cano", place: Place::File, keeps: "a row per step, removed at the end; flushed", goal: "" },
+    Peer {
+        name: "sayiir",
+        place: Place::Postgres,
+        keeps: "a row per process, one per step with its state, a history of snapshots; flushed",
+        goal: "",
+    },
+    Peer { name: "cano", place: Place::File, keeps: "a row per step, removed at the end; 6 flushes in turn", goal: "" },
+    Peer {
+        name: "apalis-workflow",
+        place: Place::Postgres,
+        keeps: "a task per step with its state, and its result; flushed",
+        goal: "",
+    },
 ];
 
 /// As many steps as the peers have: `STEPS`.
@@ -103,10 +127,27 @@ fn measure(bench: &Bench, peer: &Peer, program: &Path) -> [Row; 2] {
     let server = (peer.place == Place::Postgres).then(|| Postgres::start(&["max_wal_size = '4GB'"]));
     [(1, ""), (MANY, peer.goal)].map(|(in_flight, goal)| {
         let pace = Pace { in_flight, window: bench.window() };
-        let ours = || tokio().block_on(ours(bench, server.as_ref(), pace));
-        let theirs = || tokio().block_on(theirs(bench, server.as_ref(), program, pace));
+        let failure = RefCell::new(None);
+        let ours = || match *failure.borrow() {
+            None => tokio().block_on(ours(bench, server.as_ref(), pace)),
+            Some(_) => Sample::new(f64::NAN),
+        };
+        let theirs = || {
+            // What has failed once is not tried again.
+            if failure.borrow().is_none() {
+                match tokio().block_on(theirs(bench, server.as_ref(), program, pace)) {
+                    Ok(sample) => return sample,
+                    Err(reason) => *failure.borrow_mut() = Some(reason),
+                }
+            }
+            Sample::new(f64::NAN)
+        };
+        let case = bench.case(ours, theirs);
         let name = format!("{in_flight} in flight, against {} ({})", peer.name, peer.keeps);
-        Row::new("peers", name, "processes/s", goal, bench.case(ours, theirs))
+        match failure.into_inner() {
+            None => Row::new("peers", name, "processes/s", goal, case),
+            Some(reason) => Row::not_measured("peers", format!("{name}: {reason}"), "processes/s"),
+        }
     })
 }
 
@@ -144,25 +185,31 @@ async fn keep(store: impl Store, pace: Pace) -> Sample {
     sample(paced)
 }
 
-async fn theirs(bench: &Bench, server: Option<&Postgres>, program: &Path, pace: Pace) -> Sample {
+/// What the peer measured, or why it did not.
+async fn theirs(bench: &Bench, server: Option<&Postgres>, program: &Path, pace: Pace) -> Result<Sample, String> {
     let Some(server) = server else {
         let folder = tempfile::tempdir_in(bench.directory()).expect("a folder");
-        return told(program, folder.path().to_str().expect("a path that is text"), pace);
+        return told(program, folder.path().to_str().expect("a path that is text"), pace).await;
     };
     run(server, "CREATE DATABASE peer").await;
     let database = format!("{}/peer", server.url().trim_end_matches("/postgres"));
-    let sample = told(program, &database, pace);
+    let sample = told(program, &database, pace).await;
     run(server, "DROP DATABASE peer WITH (FORCE)").await;
     run(server, "CHECKPOINT").await;
     sample
 }
 
 /// What a peer tells at its end.
-fn told(program: &Path, database: &str, pace: Pace) -> Sample {
+async fn told(program: &Path, database: &str, pace: Pace) -> Result<Sample, String> {
     let wanted = serde_json::to_string(&pace).expect("numbers are JSON");
     let mut command = Command::new(program);
-    let output = command.args([database, &wanted]).stderr(Stdio::inherit()).output().expect("the peer starts");
-    assert!(output.status.success(), "{} ended with {}", program.display(), output.status);
+    command.args([database, &wanted]).stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
+    let output = timeout(MOST, command.output()).await.map_err(|_| format!("not done after {} s", MOST.as_secs()))?;
+    let output = output.map_err(|error| format!("it does not start: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("it ended with {}, see above", output.status));
+    }
     let text = String::from_utf8_lossy(&output.stdout);
-    sample(serde_json::from_str(text.lines().last().unwrap_or_default()).expect("what it measured"))
+    let told = text.lines().last().unwrap_or_default();
+    serde_json::from_str(told).map(sample).map_err(|error| format!("it told {told:?}: {error}"))
 }

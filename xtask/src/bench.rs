@@ -6,7 +6,7 @@ use crate::run::{cargo, root, succeed};
 use crate::{Fault, postgres, rabbitmq, venv};
 
 /// Others' crates for durable processes, each a program of the workspace `benches/peers`.
-const PEERS: [&str; 2] = ["dbos", "cano"];
+const PEERS: [&str; 5] = ["duroxide", "dbos", "sayiir", "cano", "apalis-workflow"];
 
 /// Runs the named workloads, or all; with `--peers`, ours beside the named peers, or all.
 pub(crate) fn bench(arguments: &[String]) -> Result<bool, Fault> {
