@@ -160,7 +160,7 @@ mod tests {
         let next = |most| aside.next(most, |_| true);
         with_waits(&aside, &pids, || {
             assert_eq!(next(2), [a.clone(), b.clone()]);
-            assert_eq!(next(2), [c.clone()]);
+            assert_eq!(next(2), std::slice::from_ref(&c));
             assert_eq!(next(3), [a.clone(), b.clone(), c.clone()]);
             assert_eq!(next(3), [""; 0].map(ProcessId::from));
             aside.ended_at(a.clone());
@@ -177,7 +177,7 @@ mod tests {
         let elsewhere = pids[2].clone();
         with_waits(&aside, &pids, || {
             for _ in 0..2 {
-                assert_eq!(aside.next(1, |pid| *pid == elsewhere), [elsewhere.clone()]);
+                assert_eq!(aside.next(1, |pid| *pid == elsewhere), std::slice::from_ref(&elsewhere));
                 assert_eq!(aside.next(1, |pid| *pid == elsewhere), [""; 0].map(ProcessId::from));
             }
         })
