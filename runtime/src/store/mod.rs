@@ -54,9 +54,10 @@
 //!     that it writes is stale, for good, also where nobody has claimed what it owned. It joins anew, under another epoch.
 //! 20. A claim gives processes that can go on, and that no worker owns whose lease has not lapsed; each to one worker, from the
 //!     queues that it named, those of greater priority first and then the older ones; where more than
-//!     [`limits::WOKEN`](crate::limits::WOKEN) waits end at once, those whose time came first may be before others. Those can go on that are neither
-//!     terminal nor parked, and for which a request is filed, or which are not paused, and are created, running, or wait
-//!     for no time that is yet to come, no child that has not ended and no resume. Times are those of the store's clock.
+//!     [`limits::WOKEN`](crate::limits::WOKEN) waits end at once, those whose time came first may be before others. Those can
+//!     go on that are neither terminal nor parked, and for which a request is filed, or which are not paused, and are created,
+//!     running, or wait for no time that is yet to come, no child that has not ended and no resume. Times are those of the
+//!     store's clock.
 //! 21. Each claim of a process after its worker was lost counts as an attempt, and each boundary starts anew. One with
 //!     more than [`limits::ATTEMPTS`](crate::limits::ATTEMPTS) is parked instead of given.
 //! 22. What is [handed over](Store::hand_over), or released, can be claimed by others at once; it is no attempt.

@@ -103,7 +103,7 @@ impl Ledger<'_> {
     }
 
     fn wake(&self, wanted: &Wanted<'_>, now: i64) -> rusqlite::Result<()> {
-        let most = i64::try_from(wanted.most).unwrap_or(i64::MAX).max(limits::WOKEN);
+        let most = i64::try_from(wanted.most.max(limits::WOKEN)).unwrap_or(i64::MAX);
         let mut update = self.connection.prepare_cached(WAKE)?;
         for (owner, _) in wanted.owners {
             for queue in wanted.queues {
