@@ -164,8 +164,8 @@ pub trait Store: Send + Sync + 'static {
     /// How a process ended; none if it has not.
     fn termination<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Option<Termination>>>;
 
-    /// How those of some processes have ended that have. Whoever asks names each once, and
-    /// [so many](crate::limits::ENDS) at most, so that the answer stays small.
+    /// How those of some processes have ended that have. Whoever asks names each once; a runtime names
+    /// [so many](crate::limits::ENDS) at a time, so that the answer stays small.
     fn ends(&self, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<Ends>>;
 
     /// Processes that are neither terminal nor parked, in the order of creation, after a page's end.
