@@ -42,8 +42,7 @@ impl Printer {
         for row in rows {
             table.add_row(row);
         }
-        let text: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
-        self.text(&text)
+        table.lines().try_for_each(|line| self.line(line.trim_end()))
     }
 }
 
@@ -58,12 +57,11 @@ pub(super) fn ago(at: Timestamp) -> String {
     format!("{} ago", span(Timestamp::from(SystemTime::now()).since(at)))
 }
 
-/// How long, in its two greatest units.
+/// How long: from one hour on in minutes, from one second on in seconds.
 pub(super) fn span(duration: Duration) -> String {
     let shown = match duration.as_secs() {
-        0 => Duration::from_millis(duration.as_secs_f64().mul_add(1e3, 0.5) as u64),
-        1..60 => Duration::from_secs(duration.as_secs()),
-        60..3_600 => duration - Duration::from_nanos(u64::from(duration.subsec_nanos())),
+        0 => Duration::from_millis(duration.subsec_millis().into()),
+        seconds @ 1..3_600 => Duration::from_secs(seconds),
         seconds => Duration::from_secs(seconds / 60 * 60),
     };
     humantime::format_duration(shown).to_string()

@@ -103,7 +103,7 @@ fn waits(record: &Record) -> Option<String> {
         let ended = all.saturating_sub(record.open_children);
         waits.push(format!("children, {ended} of {all} ended"));
     }
-    waits.extend(awaiting.wake_at.map(|at| format!("{}", time(at))));
+    waits.extend(awaiting.wake_at.map(time));
     waits.extend(awaiting.resume.as_ref().map(|text| format!("a resume: {text}")));
     (!waits.is_empty()).then(|| waits.join("; "))
 }
@@ -178,7 +178,7 @@ pub(super) async fn status(opened: &Opened, printer: Printer, id: &str) -> Resul
         if record.ended.is_none() {
             line.extend(at(record).map(|at| format!(", {at}")));
             line.extend(waits(record).map(|waits| format!(", waits for {waits}")));
-            line.push_str(&format!(", {}", ago(record.updated_at)));
+            line.extend([", ", &ago(record.updated_at)]);
         }
         line.extend(record.status.text.as_ref().map(|text| format!(" — {text}")));
         printer.line(&line)?;

@@ -279,19 +279,19 @@ async fn flags_come_before_the_environment_and_that_before_the_file() {
     let shop = Shop::new().await;
     shop.order("one").await;
     let folder = shop.folder.path();
-    let show = |name: &str, value: &str| {
+    let asking = |name: &str, value: &str| {
         let mut command = command(folder);
         command.args(["show", "one"]).env(name, value);
         command
     };
     std::fs::write(folder.join("procession.toml"), "store = \"sqlite:shop.db\"\n").unwrap();
     assert!(run(folder, &["show", "one"]).await.status.success());
-    let output = show("PROCESSION_STORE", "sqlite:none.db").output().await.unwrap();
+    let output = asking("PROCESSION_STORE", "sqlite:none.db").output().await.unwrap();
     assert_eq!(output.status.code(), Some(5));
-    let output = show("PROCESSION_STORE", "sqlite:none.db").args(["--store", "shop.db"]).output().await.unwrap();
+    let output = asking("PROCESSION_STORE", "sqlite:none.db").args(["--store", "shop.db"]).output().await.unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     std::fs::write(folder.join("other.toml"), "\nstroe = \"sqlite:shop.db\"\n").unwrap();
-    let (status, told) = failed(&show("PROCESSION_CONFIG", "other.toml").output().await.unwrap());
+    let (status, told) = failed(&asking("PROCESSION_CONFIG", "other.toml").output().await.unwrap());
     assert_eq!(status, 2);
     assert!(told.contains("`other.toml`, line 2: unknown field `stroe`"), "{told}");
 }
