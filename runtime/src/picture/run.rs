@@ -179,7 +179,8 @@ impl Run {
     /// `for 2 of 3 children and until …, `.
     fn waits_for(&self) -> String {
         let mut reasons = Vec::new();
-        if !self.awaiting.children.is_empty() {
+        let others = self.awaiting.wake_at.is_some() || self.awaiting.resume.is_some();
+        if self.open_children > 0 || !self.awaiting.children.is_empty() && !others {
             let all = self.awaiting.children.len() as u64;
             let children = counted(all, "child", "children");
             reasons.push(match self.open_children {

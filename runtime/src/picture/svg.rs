@@ -60,8 +60,10 @@ struct Svg {
 impl Svg {
     fn open(&mut self, tree: &Tree, width: i32, height: i32) {
         let name = escaped(&tree.name);
-        let told = tree.head.iter().flat_map(|(_, told)| told).chain(&tree.notes);
-        let told: String = told.map(|told| format!("; {}", escaped(told))).collect();
+        let told: Vec<_> =
+            tree.head.iter().flat_map(|(_, told)| told).chain(&tree.notes).map(|told| escaped(told)).collect();
+        let told = told.join("; ");
+        let told = if told.is_empty() { told } else { format!(": {told}") };
         let what = if tree.ordered { "The outline" } else { "The steps" };
         let _ = write!(
             self.out,
@@ -199,7 +201,7 @@ impl Svg {
         };
         match node.form {
             Form::Card if node.badge.is_some() => self.text(&node.text, left + 12 + bars + badge, text, false),
-            _ => self.text(&node.text, left + (width + badge) / 2, text, true),
+            _ => self.text(&node.text, left + i32::midpoint(width, badge), text, true),
         }
         self.out.push_str("</g>\n");
     }

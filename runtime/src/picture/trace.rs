@@ -44,9 +44,11 @@ pub(super) struct Trace {
 impl Trace {
     /// Reads the transitions of a process that has done so many steps.
     pub(super) fn of(history: &[HistoryEntry], steps: u64) -> Self {
-        let mut trace = Self::default();
-        trace.partial = history.first().map_or(steps > 0, |row| row.from != ProcessState::Created);
-        history.iter().for_each(|row| trace.read(row));
+        let partial = history.first().map_or(steps > 0, |row| row.from != ProcessState::Created);
+        let mut trace = Self { partial, ..Self::default() };
+        for row in history {
+            trace.read(row);
+        }
         trace
     }
 

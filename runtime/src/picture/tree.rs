@@ -99,8 +99,9 @@ impl Tree {
             self.notes.push(format!("Not in this outline, but in the run: {strangers}."));
         }
         if run.trace.partial {
-            self.notes
-                .push("The first transitions are not kept any more: numbers and times are at least these.".to_owned());
+            let note = "The first transitions are not kept any more: numbers and times are at least these, and other \
+                        steps may have run before.";
+            self.notes.push(note.to_owned());
         }
     }
 
@@ -308,7 +309,9 @@ fn blocks_mut(kind: &mut Kind) -> Vec<&mut Vec<Item>> {
 fn for_each_item(items: &mut [Item], each: &mut dyn FnMut(&mut Item)) {
     for item in items {
         each(item);
-        blocks_mut(&mut item.kind).into_iter().for_each(|block| for_each_item(block, each));
+        for block in blocks_mut(&mut item.kind) {
+            for_each_item(block, each);
+        }
     }
 }
 
