@@ -34,7 +34,7 @@ fn picture(name: &'static str) -> Picture {
     let mut error = ErrorInfo::new(name);
     (error.step, error.causes) = (Some(name.to_owned()), vec![name.to_owned()]);
     let story = Story::new().runs(1, name).runs(1, "stranger").runs(1, name);
-    let story = story.ends(5, name, &Ended::Excepted { error }).with(|record| record.position = name.to_owned());
+    let story = story.ends(5, name, &Ended::Excepted { error }).with(|record| name.clone_into(&mut record.position));
     let exits = [ExitCode::new(1, name, name)];
     Picture::new(name, &Outline { body }).with_exits(&exits).with_run(&story.run())
 }

@@ -41,7 +41,7 @@ fn finished() -> Ended {
     serde_json::from_value(serde_json::json!({ "state": "finished", "result": Value::Null })).unwrap()
 }
 
-fn exited(exit: ExitCode) -> Ended {
+fn exited(exit: &ExitCode) -> Ended {
     serde_json::from_value(serde_json::json!({ "state": "exited", "exit": exit })).unwrap()
 }
 
@@ -152,14 +152,14 @@ fn the_end_is_marked_that_the_run_has_come_to() {
     // From here, only `return_;` leads to a normal end.
     let text = told(relax(), &last("listen").ends(1, "listen", &finished()).run());
     has(&text, &["✓ return", "╰─ ◎ end"]);
-    let text = told(relax(), &last("improve").ends(1, "improve", &exited(stalled())).run());
+    let text = told(relax(), &last("improve").ends(1, "improve", &exited(&stalled())).run());
     has(&text, &["! finished with exit code Stalled (410): no progress", "! exit 410 Stalled", "✓ improve"]);
     // Other steps cannot have come there: they ended the process themselves.
-    let text = told(relax(), &last("finish").ends(1, "finish", &exited(stalled())).run());
+    let text = told(relax(), &last("finish").ends(1, "finish", &exited(&stalled())).run());
     has(&text, &["! finish", "ended the process with exit code Stalled", "■ exit 410 Stalled"]);
     let text = told(relax(), &Story::new().runs(1, "setup").ends(1, "setup", &finished()).run());
     has(&text, &["✓ return"]);
-    let missing = exited(ExitCode::new(MISSING_OUTPUT, "MissingOutput", "`energy` is missing"));
+    let missing = exited(&ExitCode::new(MISSING_OUTPUT, "MissingOutput", "`energy` is missing"));
     let text = told(relax(), &last("finish").ends(1, "finish", &missing).run());
     has(&text, &["╰─ ! ◎ end", "✓ finish"]);
 }
