@@ -149,7 +149,8 @@ fn line_end(text: &str, most: usize, width: impl Fn(&str) -> usize) -> usize {
     for (at, c) in text.char_indices() {
         sum += width(c.encode_utf8(&mut letter));
         if sum > most && at > 0 {
-            return before.unwrap_or(end);
+            // A space at the end of a line takes no room.
+            return if c == ' ' { end } else { before.unwrap_or(end) };
         }
         end = at + c.len_utf8();
         if matches!(c, ' ' | '_' | '-' | '/' | '.' | ':' | ',') {
