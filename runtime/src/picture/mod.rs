@@ -60,6 +60,7 @@ mod card;
 mod flow;
 mod layout;
 mod mermaid;
+mod node;
 mod run;
 mod style;
 mod svg;

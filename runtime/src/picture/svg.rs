@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::card::{Class, Line, Text};
-use super::layout::{self, CARD, Form, Node, Shape};
+use super::layout::{self, Shape};
+use super::node::{CARD, Form, Node};
 use super::run::Mark;
 use super::style;
 use super::tree::Tree;
