@@ -276,3 +276,7 @@ pub const SQLITE_WORK_POLL: Duration = Duration::from_millis(20);
 pub const SQLITE_TURN: Duration = Duration::from_micros(500);
 /// How long a SQLite log that others go on writing holds them up while the rest of it is copied: some times what that takes.
 pub const SQLITE_RESTART: Duration = Duration::from_millis(500);
+/// Characters of a name, a documentation or a reason in a picture: nobody reads more in a box, and the whole is elsewhere.
+pub const PICTURE_TEXT: usize = 500;
+/// How deep blocks of an outline are drawn: each level takes its room on both sides, and nobody finds a way through more.
+pub const PICTURE_DEPTH: usize = 64;
