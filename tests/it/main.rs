@@ -67,6 +67,7 @@ mod remote;
 mod resume;
 mod robust;
 mod schema;
+mod search;
 mod sequences;
 #[cfg(feature = "sqlite")]
 mod shared_file;

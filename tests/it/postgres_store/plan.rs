@@ -1,6 +1,7 @@
 //! How claims find their processes among many, as the server tells it.
 
-use procession::store::{PostgresStore, Store};
+use procession::clock::Timestamp;
+use procession::store::{Filter, PostgresStore, Search, Store};
 
 use super::Place;
 use super::sharing::join;
@@ -40,8 +41,13 @@ async fn claimed_plan(server: &Postgres, store: &PostgresStore) -> (usize, Strin
 
 /// How many rows of the checkpoints a statement has read, and how many it has left out then.
 fn rows_read(plan: &str) -> (u64, u64) {
+    rows_read_of(plan, &["checkpoint"])
+}
+
+fn rows_read_of(plan: &str, tables: &[&str]) -> (u64, u64) {
     let number = |text: &str| text.split([' ', ')']).next().and_then(|number| number.parse::<u64>().ok());
-    let scans = plan.lines().filter(|line| line.contains("Scan") && line.contains(" on checkpoint"));
+    let is_of = |line: &str| tables.iter().any(|table| line.contains(&format!(" on {table}")));
+    let scans = plan.lines().filter(|line| line.contains("Scan") && is_of(line));
     let read = scans.filter_map(|line| {
         let (_, actual) = line.split_once("(actual ")?;
         let (_, rows) = actual.split_once("rows=")?;
@@ -148,4 +154,53 @@ async fn who_takes_over_replies_reads_none_of_those_of_others() {
     let plan = log.split("Query Text: ").find(|plan| plan.contains("owing AS (")).expect("it is told");
     assert!(!plan.contains("Seq Scan on owed"), "{plan}");
     assert!(!plan.contains("Hash Join"), "{plan}");
+}
+
+/// How many of them the first page of 50 has, and by which filter.
+const AMONG_MANY: &str = include_str!("../../../runtime/src/store/search/among_many.txt");
+
+/// Nearly all have ended; the few that differ are the oldest, which are the last to be met.
+const ENDED: &str = "
+    INSERT INTO process (id, pid, key, follows, created_at, inputs)
+        SELECT n, convert_to(n::text, 'UTF8'),
+            convert_to(CASE WHEN n BETWEEN 1 AND 40 THEN 'rare-' ELSE 'common-' END || n, 'UTF8'), false, n, '{}'
+        FROM generate_series(1, 100000) AS n;
+    INSERT INTO checkpoint
+        (id, state, updated_at, version, format, process, fingerprint, position, context, ended, exit_code, paused, parked)
+        SELECT n, CASE WHEN n BETWEEN 41 AND 80 THEN 'waiting' WHEN n BETWEEN 81 AND 160 THEN 'running' ELSE 'finished' END,
+            n, 1, 1, convert_to(CASE WHEN n BETWEEN 201 AND 240 THEN 'Rare' ELSE 'Common' END, 'UTF8'), 'f', '{}', '{}',
+            CASE WHEN n BETWEEN 41 AND 160 THEN NULL ELSE '{\"state\":\"finished\"}'::bytea END,
+            CASE WHEN n BETWEEN 41 AND 160 THEN NULL WHEN n BETWEEN 161 AND 200 THEN 3 ELSE 0 END,
+            n BETWEEN 81 AND 120, CASE WHEN n BETWEEN 121 AND 160 THEN 'why'::bytea END
+        FROM generate_series(1, 100000) AS n;
+    SELECT setval('process_id', 100000);";
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_search_among_many_reads_few_more_than_it_finds() {
+    let server = Postgres::start(TELLING);
+    let place = Place::new(&server);
+    let store = place.open().await;
+    let client = server.client().await;
+    client.batch_execute(&format!("SET search_path TO {}; {ENDED}", place.schema)).await.unwrap();
+    for known in [false, true] {
+        if known {
+            client.batch_execute("ANALYZE").await.unwrap();
+        }
+        for line in AMONG_MANY.lines() {
+            let (expected, text) = line.split_once(' ').unwrap();
+            let filter = Filter::parse(text, Timestamp::from_millis(100_001)).unwrap();
+            let before = server.log().len();
+            let page = store.search(Search::new(filter, 50)).await.unwrap();
+            assert_eq!(page.processes.len().to_string(), expected, "{text}");
+            let log = server.log()[before..].to_owned();
+            let (mut read, mut removed) = (0, 0);
+            for plan in log.split("Query Text: ").skip(1) {
+                assert!(!plan.contains("Seq Scan on"), "{text}: {plan}");
+                let (one, other) = rows_read_of(plan, &["checkpoint", "process"]);
+                (read, removed) = (read + one, removed + other);
+            }
+            assert!(read + removed < 500, "{text}: {read} and {removed}: {log}");
+        }
+    }
 }
