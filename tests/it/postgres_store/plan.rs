@@ -1,6 +1,7 @@
 //! How claims find their processes among many, as the server tells it.
 
 use procession::clock::Timestamp;
+use procession::limits;
 use procession::store::{Filter, PostgresStore, Search, Store};
 
 use super::Place;
@@ -200,7 +201,9 @@ async fn a_search_among_many_reads_few_more_than_it_finds() {
                 let (one, other) = rows_read_of(plan, &["checkpoint", "process"]);
                 (read, removed) = (read + one, removed + other);
             }
-            assert!(read + removed < 500, "{text}: {read} and {removed}: {log}");
+            // What is too common to be read so is counted as far as that.
+            let counted = if text.ends_with("common-*") || text.ends_with("@0") { limits::SEARCHED as u64 } else { 0 };
+            assert!(read + removed < counted + 500, "{text}: {read} and {removed}: {log}");
         }
     }
 }

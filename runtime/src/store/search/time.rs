@@ -17,7 +17,9 @@ pub(super) fn parse(word: &str, now: Timestamp) -> Option<Timestamp> {
         return before(now, ago);
     }
     let time = word.parse::<jiff::Timestamp>().ok();
-    let day = || word.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok();
+    // Of a time without an offset, it would be the day.
+    let is_day = !word.contains(['T', 't', ' ', ':']);
+    let day = || word.parse::<jiff::civil::Date>().ok().filter(|_| is_day)?.to_zoned(jiff::tz::TimeZone::UTC).ok();
     let time = time.or_else(|| day().map(|day| day.timestamp()))?;
     Some(Timestamp::from_millis(time.as_millisecond()))
 }

@@ -211,12 +211,12 @@ mod tests {
     fn filters_are_answered_by_the_indexes_that_find_fewest() {
         let key = || Way::Key(TextIs::Prefix("b".to_owned()));
         let waiting = || Way::State(ProcessState::Waiting);
-        assert_eq!(ways("all"), [[]; 0] as [Ways; 0]);
+        assert!(ways("all").is_empty());
         assert_eq!(ways("state = waiting and key = b*"), [[key()], [waiting()]]);
         assert_eq!(ways("state = waiting or key = b*"), [[waiting(), key()]]);
-        assert_eq!(ways("state = waiting or root"), [[]; 0] as [Ways; 0], "one of them has none");
+        assert!(ways("state = waiting or root").is_empty(), "one of them has none");
         assert_eq!(ways("not (not failed)"), [[Way::Failed]]);
-        assert_eq!(ways("not failed"), [[]; 0] as [Ways; 0]);
+        assert!(ways("not failed").is_empty());
         assert_eq!(ways("exit > 0"), [[Way::Failed]]);
         assert_eq!(ways("exit >= 0"), [[Way::State(ProcessState::Finished)]]);
         assert_eq!(ways("created > -5s and created <= -1s"), [[Way::Created(995_001, 999_000)]]);
