@@ -2,11 +2,12 @@
 
 use procession::clock::Timestamp;
 use procession::limits;
-use procession::store::{Filter, PostgresStore, Search, Store};
+use procession::store::{Filter, NewProcess, PostgresStore, Search, Store};
 
-use super::Place;
 use super::sharing::join;
+use super::{Place, process, step};
 use crate::postgres::Postgres;
+use crate::support::eventually;
 
 /// Half of them are of a worker that is alive, half of the others wait for a time that is far off, and half of the rest are
 /// suspects.
@@ -206,4 +207,28 @@ async fn a_search_among_many_reads_few_more_than_it_finds() {
             assert!(read + removed < counted + 500, "{text}: {read} and {removed}: {log}");
         }
     }
+}
+
+/// It changes no column of any index, so the server writes the page of its row and nothing else.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_step_writes_no_index() {
+    const STEPS: i64 = 20;
+    let place = Place::shared();
+    let (store, epoch) = place.own().await;
+    store.create(epoch, NewProcess { begun: Some("step"), ..process("one") }).await.unwrap();
+    for steps in 1..=STEPS.cast_unsigned() {
+        store.commit(step(&"one".into(), epoch, steps)).await.unwrap();
+    }
+    // The connections tell what they have done when they end.
+    drop(store);
+    let client = Postgres::shared().client().await;
+    let told =
+        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE schemaname = $1 AND relname = 'checkpoint'";
+    let all = async || {
+        let row = client.query_one(told, &[&place.schema]).await.unwrap();
+        (row.get::<_, i64>(0), row.get::<_, i64>(1))
+    };
+    eventually(|| async { all().await.0 == STEPS }).await;
+    assert_eq!(all().await, (STEPS, STEPS));
 }

@@ -16,7 +16,7 @@ fn filter(text: &str) -> Filter {
 async fn summaries(store: &dyn Store, filter: &Filter, oldest_first: bool, most: usize) -> Vec<Summary> {
     let (mut found, mut after) = (Vec::new(), None);
     loop {
-        let search = Search { after, oldest_first, ..Search::new(filter.clone(), most) };
+        let search = Search { oldest_first, after, ..Search::new(filter.clone(), most) };
         let page = store.search(search).await.unwrap();
         assert!(page.processes.len() <= most.max(1), "no more than asked for");
         assert_eq!(page.unreadable, []);
@@ -332,7 +332,7 @@ pub async fn pages_of_a_search_are_right_while_rows_change(subject: Subject) {
     }
     for oldest_first in [true, false] {
         let from = if oldest_first { 0 } else { 6 };
-        let search = |after| Search { after, oldest_first, ..Search::new(filter("state = created"), 2) };
+        let search = |after| Search { oldest_first, after, ..Search::new(filter("state = created"), 2) };
         let first = store.search(search(None)).await.unwrap();
         let given = ids(&first.processes);
         // One that was given, the one at which the page ends, the next one, and a new one.

@@ -7,7 +7,7 @@ use serde_json::Number;
 use super::error::{FilterError, FilterFault};
 use super::filter::{Comparison, Condition, Filter, Scalar, TextIs};
 use super::time;
-use super::token::{Kind, Token, tokens};
+use super::token::{Kind, Token, short, tokens, unexpected};
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::process::ProcessState;
@@ -366,13 +366,10 @@ impl Parser<'_> {
             self.pass();
         }
         let path: Option<Vec<String>> = names.into_iter().skip(1).collect();
-        match path.filter(|path| !path.is_empty() && !faulty) {
-            Some(path) => Ok(path),
-            None => {
-                let found = format!("`{}`", super::token::short(&self.text[start..end]));
-                Err(self.error(start..end, super::token::unexpected(INPUT, &found)))
-            }
-        }
+        path.filter(|path| !path.is_empty() && !faulty).ok_or_else(|| {
+            let found = format!("`{}`", short(&self.text[start..end]));
+            self.error(start..end, unexpected(INPUT, &found))
+        })
     }
 }
 

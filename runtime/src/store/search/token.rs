@@ -47,20 +47,22 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, FilterError> {
             '(' => (Kind::Open, 1),
             ')' => (Kind::Close, 1),
             '"' => quoted(text, start)?,
-            _ => match COMPARISONS.iter().find(|(sign, _)| rest.starts_with(sign)) {
-                Some((sign, comparison)) => (Kind::Comparison(*comparison), sign.len()),
-                None => {
-                    let length = rest.char_indices().skip(1).find(|(_, char)| !is_of_word(*char));
-                    let length = length.map_or(rest.len(), |(length, _)| length);
-                    (Kind::Word(rest[..length].to_owned()), length)
-                }
-            },
+            _ => sign(rest).unwrap_or_else(|| {
+                let end = rest.char_indices().skip(1).find(|(_, char)| !is_of_word(*char));
+                let length = end.map_or(rest.len(), |(length, _)| length);
+                (Kind::Word(rest[..length].to_owned()), length)
+            }),
         };
         tokens.push(Token { kind, at: start..start + length });
         start += length;
     }
     tokens.push(Token { kind: Kind::End, at: text.len()..text.len() });
     Ok(tokens)
+}
+
+fn sign(rest: &str) -> Option<(Kind, usize)> {
+    let (sign, comparison) = COMPARISONS.iter().find(|(sign, _)| rest.starts_with(sign))?;
+    Some((Kind::Comparison(*comparison), sign.len()))
 }
 
 /// Whether it may stand in a word without quotes, after its beginning.
