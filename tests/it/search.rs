@@ -119,8 +119,9 @@ fn a_text_that_is_no_filter_is_told_with_the_place() {
         assert!(expected.starts_with(wanted), "{text}: {error}");
         assert_eq!(*told, near, "{text}: {error}");
     }
-    let error = Filter::parse("key\n= \u{1b}[1m", NOW).unwrap_err();
-    assert_eq!(error.caret().to_string(), "key =  [1m\n         ^", "nothing but the text gets to a terminal");
+    let error = Filter::parse("state\n= \u{1b}[1m", NOW).unwrap_err();
+    assert_eq!(error.caret().to_string(), "state =  [1m\n        ^^^^", "a terminal is told nothing but text");
+    assert!(error.to_string().ends_with("found `\u{fffd}[1m`"), "{error}");
 }
 
 #[test]

@@ -97,13 +97,12 @@ pub(super) fn unexpected(expected: &'static str, found: &str) -> FilterFault {
     FilterFault::Unexpected { expected, found: found.to_owned(), near: None }
 }
 
-/// As much of a word as is told.
+/// As much of a word as is told; a terminal is told nothing but text.
 pub(super) fn short(word: &str) -> String {
     const MOST: usize = 40;
-    match word.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &word[..end]),
-        None => word.to_owned(),
-    }
+    let printed = |char: char| if char.is_control() { char::REPLACEMENT_CHARACTER } else { char };
+    let dots = if word.chars().nth(MOST).is_some() { "…" } else { "" };
+    word.chars().take(MOST).map(printed).chain(dots.chars()).collect()
 }
 
 impl Kind {
