@@ -308,10 +308,6 @@ impl Kept {
     }
 }
 
-fn corrupt(operation: &'static str, subject: impl Display, source: serde_json::Error) -> StoreError {
-    refuse(StoreErrorKind::Corrupt, operation, subject).with_source(source)
-}
-
 impl Store for MemoryStore {
     fn acquire(&self) -> BoxFuture<'_, StoreResult<Epoch>> {
         Box::pin(async move {
@@ -370,7 +366,8 @@ impl Store for MemoryStore {
         Box::pin(async move {
             let kept = self.lock();
             let Some(record) = kept.rows.get(pid).map(|row| &row.record) else { return Ok(None) };
-            record.termination().map_err(|error| corrupt("read the end of", pid, error))
+            let refused = || refuse(StoreErrorKind::Corrupt, "read the end of", pid);
+            record.termination().map_err(|error| refused().with_source(error))
         })
     }
 
