@@ -4,6 +4,9 @@
 pub use procession_macros::process;
 pub use procession_runtime::*;
 
+#[cfg(feature = "cli")]
+pub mod cli;
+
 /// The error that steps return: anything that is an error.
 ///
 /// It takes every error by `?`, and therefore is none itself; the errors of the library are [`RunError`] and its sources.

@@ -255,7 +255,7 @@ pub const CLAIM: usize = 256;
 pub const ENDS: usize = 256;
 /// Processes whose time has come that a claim looks at, of each queue, to find those of the greatest priority: more than come due
 /// between two claims, as a rule, and few enough that a claim is quick when very many come due at once.
-pub const WOKEN: i64 = 1024;
+pub const WOKEN: usize = 1_024;
 /// How often a worker looks for processes to claim where nothing tells it of them: for timers that have come, and workers that are lost.
 pub const CLAIM_POLL: Duration = Duration::from_millis(500);
 /// How long the lease of a worker lasts after each renewal: short enough that others take over soon, long enough that a worker

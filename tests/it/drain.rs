@@ -19,6 +19,7 @@ const LONG: Duration = Duration::from_secs(600);
 on_each_store! {
     a_worker_that_ends_hands_over_at_once_what_runs_no_step,
     a_worker_that_ends_hands_over_again_what_it_could_not,
+    a_worker_that_ends_and_is_stale_hands_over_nothing_again,
     slots_bound_what_is_claimed_and_are_told_to_others,
     a_worker_without_a_communicator_works_until_it_is_told_to_stop,
 }
@@ -66,6 +67,20 @@ async fn a_worker_that_ends_hands_over_again_what_it_could_not(team: Team) {
     assert_eq!(store.keeps.load(Ordering::SeqCst), 0);
     team.world.gate.open(3);
     leaving.await.unwrap().unwrap();
+}
+
+/// Its processes are others' by then.
+async fn a_worker_that_ends_and_is_stale_hands_over_nothing_again(team: Team) {
+    let store = Faulty::over(team.store().await, u64::MAX);
+    store.stale.store(true, Ordering::SeqCst);
+    let options = WorkerOptions::new().lease(LONG);
+    let worker = team.worker_on(store.clone()).worker(options).concurrent(1).build().await.unwrap();
+    worker.launch(Counted::inputs().gated(true)).await.unwrap();
+    team.world.gate.reached().await;
+    worker.launch(Counted::inputs()).await.unwrap();
+    // Time for some attempts, while its step runs.
+    worker.shutdown_within(3 * procession::limits::CLAIM_POLL).await.unwrap();
+    assert_eq!(store.handed.load(Ordering::SeqCst), 1);
 }
 
 async fn slots_bound_what_is_claimed_and_are_told_to_others(team: Team) {

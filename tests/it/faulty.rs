@@ -45,6 +45,12 @@ pub(crate) struct Faulty {
     pub(crate) asks_nothing: AtomicBool,
     /// Of how many processes each question for ends was.
     pub(crate) asked: Mutex<Vec<usize>>,
+    /// The process whose end cannot be read, where ends are asked for together.
+    pub(crate) unreadable: Mutex<Option<ProcessId>>,
+    /// Whether it is refused for good to hand processes over.
+    pub(crate) stale: AtomicBool,
+    /// How often that was asked.
+    pub(crate) handed: AtomicU64,
 }
 
 /// A call to a store that changes something.
@@ -76,6 +82,9 @@ impl Faulty {
             busy: Mutex::default(),
             asks_nothing: AtomicBool::new(false),
             asked: Mutex::default(),
+            unreadable: Mutex::default(),
+            stale: AtomicBool::new(false),
+            handed: AtomicU64::new(0),
         })
     }
 
@@ -141,7 +150,13 @@ impl Store for Faulty {
     }
     fn ends(&self, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<Ends>> {
         self.asked.lock().unwrap().push(processes.len());
-        self.inner.ends(processes)
+        let unreadable = self.unreadable.lock().unwrap().clone().filter(|pid| processes.contains(pid));
+        Box::pin(async move {
+            let mut ends = self.inner.ends(processes).await?;
+            ends.ended.retain(|end| Some(&end.pid) != unreadable.as_ref());
+            ends.unreadable.extend(unreadable.map(|pid| (pid, "it is damaged".to_owned())));
+            Ok(ends)
+        })
     }
     fn unfinished(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {
         Box::pin(async move {
@@ -221,6 +236,11 @@ impl Store for Faulty {
         })
     }
     fn hand_over(&self, epoch: Epoch, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<()>> {
+        self.handed.fetch_add(1, Ordering::SeqCst);
+        if self.stale.load(Ordering::SeqCst) {
+            let stale = StoreError::new(StoreErrorKind::Stale, "hand over", "the test's processes");
+            return Box::pin(async move { Err(stale) });
+        }
         let kept = self.keeps.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         if kept.is_ok() {
             let busy = StoreError::new(StoreErrorKind::Busy, "hand over", "the test's processes");

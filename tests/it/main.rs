@@ -18,6 +18,8 @@ mod chains;
 #[cfg(all(unix, feature = "postgres", feature = "sqlite"))]
 mod chaos;
 mod children;
+#[cfg(all(feature = "cli", feature = "sqlite"))]
+mod cli;
 mod communicator;
 mod control;
 mod controller;

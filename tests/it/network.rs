@@ -152,8 +152,10 @@ async fn pump(
     let mut buffer = vec![0; 16 << 10];
     loop {
         let read = from.read(&mut buffer).await.unwrap_or(0);
-        // Also an end is carried only where something is.
-        let carried = state.wait_for(|state| !held.contains(&state.mode) && state.losses == born.losses).await.is_ok();
+        // Also an end is carried only where something is; and nothing once it was cut, whoever sees that first.
+        let is_cut = |state: &State| state.cuts > born.cuts;
+        let opens = |state: &State| !held.contains(&state.mode) && state.losses == born.losses;
+        let carried = state.wait_for(|state| is_cut(state) || opens(state)).await.is_ok_and(|state| !is_cut(&state));
         if !carried || read == 0 || to.write_all(&buffer[..read]).await.is_err() {
             // The other direction may have something left.
             let _ = to.shutdown().await;

@@ -348,6 +348,51 @@ async fn a_reply_that_cannot_be_sent_yet_keeps_no_other() {
     other.runtime.shutdown().await.unwrap();
 }
 
+/// Its reply is sent and forgotten while another one that came with it is tried again and again.
+#[tokio::test]
+async fn a_continue_with_a_tag_goes_back_once_also_while_other_replies_cannot_be_sent() {
+    let world = World::new();
+    let sender = LocalCommunicator::new();
+    let cut = Faulty::over(Arc::clone(&world.store), u64::MAX);
+    let one = Serving::new(&(Arc::clone(&cut) as Arc<dyn Store>), &world, &sender).await;
+    let run = one.runtime.launch(Rounds::inputs().rounds(0)).await.unwrap();
+    let waits = async || eventually(async || run.status().await.unwrap().state == ProcessState::Waiting).await;
+    waits().await;
+    run.snapshot("here").await.unwrap();
+    run.resume("first").await.unwrap();
+    run.termination().await.unwrap();
+    let Task { body, .. } =
+        task("continue", vec![("pid", run.pid().into()), ("nowait", false.into()), ("tag", "here".into())]);
+    let mut task = Incoming::new("once", body);
+    let (exchange, queue, correlation_id) = ("e".to_owned(), "q".to_owned(), "c".to_owned());
+    task.reply_to = Some(ReplyAddress { exchange, queue, correlation_id });
+    one.launcher.receive(task.clone()).await.unwrap();
+    waits().await;
+    one.takes_tasks().await;
+    let reply = send(&sender, launch(3)).await;
+    world.gate.reached().await;
+    let owed = || async { world.store.owed(None, 10).await.unwrap() };
+    let busy = owed().await.into_iter().find(|(pid, _)| pid != run.pid()).expect("both are owed").0;
+
+    let some = Faulty::over(Arc::clone(&world.store), u64::MAX);
+    *some.busy.lock().unwrap() = Some(busy);
+    cut.full.store(true, Ordering::SeqCst);
+    one.communicator.close().await.unwrap();
+    let other = Serving::new(&(Arc::clone(&some) as Arc<dyn Store>), &world, &sender).await;
+    let again = other.runtime.attach(run.pid()).await.unwrap();
+    again.resume("second").await.unwrap();
+    again.termination().await.unwrap();
+    eventually(|| async { owed().await.len() == 1 }).await;
+    task.redelivered = true;
+    other.launcher.receive(task).await.unwrap();
+    let history = world.store.history(run.pid()).await.unwrap();
+    assert_eq!(history.iter().filter(|entry| entry.point.starts_with("restored")).count(), 1);
+    *some.busy.lock().unwrap() = None;
+    world.gate.open(2);
+    assert_eq!(square(reply).await, Some(9.into()));
+    other.runtime.shutdown().await.unwrap();
+}
+
 /// A task for a process of another worker waits for its end there, and does not take it away.
 #[tokio::test]
 async fn a_process_of_another_worker_is_waited_for_and_not_taken() {

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use crate::Fault;
-use crate::run::{root, succeed};
+use crate::run::{root, succeed, target};
 
 /// The model: it needs nothing of this library, nor of any other.
 const MODEL: &str = "tests/it/protocol/mod.rs";
@@ -17,7 +17,8 @@ const FAULTS: [(&str, &str); 2] = [("2", "0"), ("1", "1")];
 /// Three workers, three processes, two faults. The search is too slow for that where it is not optimised, so the model is
 /// compiled alone. The numbers go through the environment, since libtest takes no arguments for tests.
 pub(crate) fn model() -> Result<bool, Fault> {
-    let built = root().join("target/protocol");
+    let built = target().join("protocol");
+    std::fs::create_dir_all(target())?;
     let mut compile = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     compile.args(["--edition", "2024", "--test", "-O", "-o"]).arg(&built).arg(MODEL);
     succeed(compile.current_dir(root()).stdin(Stdio::null()))?;

@@ -107,6 +107,10 @@ impl Doctor {
             Err(error) if error.kind() == StoreErrorKind::Unsupported => return Ok(Owners::Unknown),
             workers => workers?,
         };
+        // Who owns the whole store is in no list.
+        if workers.is_empty() {
+            return Ok(Owners::Unknown);
+        }
         let heard = workers.iter().map(|row| (row.epoch, row.heard_at)).collect();
         let alive = workers.into_iter().filter(|row| row.alive);
         let (mut served, mut number) = (HashSet::new(), 0);

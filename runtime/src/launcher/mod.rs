@@ -111,11 +111,7 @@ impl ProcessLauncher {
             return Ok(0);
         }
         let resumed = self.inner.owed.resume().await?;
-        self.inner.recent(|recent| {
-            for task in &resumed.went_back {
-                recent.add(task);
-            }
-        });
+        self.inner.went_back(&resumed.went_back);
         Ok(resumed.replies)
     }
 
@@ -131,15 +127,18 @@ pub(crate) async fn send_left(
     communicator: Arc<dyn Communicator>,
     replies: Vec<(ProcessId, OwedReply)>,
 ) {
-    Owed::new(&runtime, communicator).go_on_with(replies).await;
+    Owed::new(&runtime, communicator).go_on_with(replies, drop).await;
 }
 
 impl Inner {
     /// Replies that a lost worker had to send.
     async fn go_on_with(&self, replies: Vec<(ProcessId, OwedReply)>) {
-        let resumed = self.owed.go_on_with(replies).await;
+        self.owed.go_on_with(replies, |tasks| self.went_back(&tasks)).await;
+    }
+
+    fn went_back(&self, tasks: &[String]) {
         self.recent(|recent| {
-            for task in &resumed.went_back {
+            for task in tasks {
                 recent.add(task);
             }
         });

@@ -257,7 +257,13 @@ impl Owed {
     /// What is said of a process that cannot go on; nothing if it can with the next worker, which replies then. Where it
     /// waits for another process that cannot go on, it goes on when that one does.
     fn lost(&self, pid: &ProcessId, error: &RunError) -> Option<Result<Node, Refusal>> {
-        let own = matches!(error, RunError::Parked { pid: of, .. } | RunError::NotFound(of) if of == pid);
+        let own = match error {
+            RunError::Parked { pid: of, .. } | RunError::NotFound(of) => of == pid,
+            // Where workers share the store, no other is told of the reply while this one lives; and who waits is told of no
+            // row but that of the process itself.
+            RunError::Store(error) => self.runtime.is_shared() && error.kind() == StoreErrorKind::Corrupt,
+            _ => false,
+        };
         (own && !self.runtime.is_closing()).then(|| Err(refusal(error)))
     }
 
@@ -350,20 +356,24 @@ impl Owed {
     }
 
     /// Sends replies that another had to send, at the ends of their processes. A process that cannot be read now is tried again, and
-    /// keeps the others from nothing.
-    pub(super) async fn go_on_with(&self, mut replies: Vec<(ProcessId, OwedReply)>) -> Resumed {
-        let (mut resumed, mut delay) = (Resumed::default(), limits::REPLY_AGAIN);
+    /// keeps the others from nothing. Tasks that went back to a snapshot are told before it is tried again: by then, replies to them
+    /// may be sent and forgotten.
+    pub(super) async fn go_on_with(&self, mut replies: Vec<(ProcessId, OwedReply)>, went_back: impl Fn(Vec<String>)) {
+        let mut delay = limits::REPLY_AGAIN;
         loop {
             let mut left = Vec::new();
             for (pid, reply) in replies {
-                let Err(error) = self.resume_one(&pid, reply.clone(), &mut resumed).await else { continue };
+                let mut resumed = Resumed::default();
+                let done = self.resume_one(&pid, reply.clone(), &mut resumed).await;
+                went_back(resumed.went_back);
+                let Err(error) = done else { continue };
                 tracing::error!(%pid, error = &error as &dyn std::error::Error, "a process owes a reply, and cannot be read");
                 if matches!(&error, RunError::Store(error) if error.kind() != StoreErrorKind::Corrupt) {
                     left.push((pid, reply));
                 }
             }
             if left.is_empty() || self.runtime.is_closing() {
-                return resumed;
+                return;
             }
             replies = left;
             tokio::time::sleep(delay).await;
@@ -385,9 +395,11 @@ impl Owed {
         }
         match self.runtime.attach(pid).await {
             Ok(handle) => self.repay(&handle, reply),
-            Err(error @ RunError::Store(_)) => return Err(error),
             Err(error) => {
                 let Some(answer) = self.lost(pid, &error) else {
+                    if let RunError::Store(_) = error {
+                        return Err(error);
+                    }
                     tracing::error!(%pid, error = &error as &dyn std::error::Error, "a process owes a reply, and cannot go on");
                     return Ok(());
                 };

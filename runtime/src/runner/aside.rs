@@ -58,13 +58,19 @@ impl Aside {
         self.tell(pid, RunError::Parked { pid: pid.clone(), reason: reason.to_owned() });
     }
 
-    /// The next ones that are waited for, and after the last the first ones again.
-    fn next(&self, most: usize) -> Vec<ProcessId> {
+    /// The next ones that are waited for and are elsewhere, and after the last the first ones again.
+    fn next(&self, most: usize, is_elsewhere: impl Fn(&ProcessId) -> bool) -> Vec<ProcessId> {
         let mut waits = self.lock();
         let after = waits.last.take().map_or(Bound::Unbounded, Bound::Excluded);
-        let next: Vec<_> = waits.told.range((after, Bound::Unbounded)).take(most).map(|(pid, _)| pid.clone()).collect();
+        let next = waits.told.range((after, Bound::Unbounded)).map(|(pid, _)| pid).filter(|pid| is_elsewhere(pid));
+        let next: Vec<_> = next.take(most).cloned().collect();
         waits.last = next.last().filter(|_| next.len() == most).cloned();
         next
+    }
+
+    /// The look ended at this one: the next goes on after it.
+    fn ended_at(&self, pid: ProcessId) {
+        self.lock().last = Some(pid);
     }
 }
 
@@ -83,14 +89,11 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Looks at some of those that are waited for: each is a process that has not ended as far as is known here.
+/// Looks at some of those that are waited for: each is a process that has not ended as far as is known here. It ends with the first
+/// that the store does not answer for: the next ones might take as long, and are the first ones of the next look.
 pub(super) async fn look(shared: &Shared) -> Result<(), RunError> {
     let (Some(store), Some(sharing)) = (shared.store(), &shared.sharing) else { return Ok(()) };
-    let mut failed = Ok(());
-    for pid in sharing.aside.next(limits::LOOK_ASIDE) {
-        if shared.entry(&pid).is_some() {
-            continue;
-        }
+    for pid in sharing.aside.next(limits::LOOK_ASIDE, |pid| !shared.is_here(pid)) {
         match store.load(&pid).await {
             Ok(None) => sharing.aside.tell(&pid, RunError::NotFound(pid.clone())),
             Ok(Some(record)) => {
@@ -98,14 +101,15 @@ pub(super) async fn look(shared: &Shared) -> Result<(), RunError> {
                     sharing.aside.parked(&pid, reason);
                 }
             }
-            // Nor would it answer for the others.
-            Err(error) if error.kind() == StoreErrorKind::Unreachable => return Err(error.into()),
-            Err(error) if error.kind() == StoreErrorKind::Corrupt => sharing.aside.tell(&pid, error.into()),
             // The trouble of one is not that of the others.
-            Err(error) => failed = Err(error.into()),
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => sharing.aside.tell(&pid, error.into()),
+            Err(error) => {
+                sharing.aside.ended_at(pid);
+                return Err(error.into());
+            }
         }
     }
-    failed
+    Ok(())
 }
 
 #[cfg(test)]
@@ -133,23 +137,50 @@ mod tests {
         assert!(later.is_err() && is_waited_for(&aside) == 0, "who goes away is not kept");
     }
 
+    /// Lets these be waited for while a test looks.
+    async fn with_waits(aside: &Aside, [a, b, c]: &[ProcessId; 3], test: impl FnOnce()) {
+        let look = async {
+            tokio::task::yield_now().await;
+            test();
+        };
+        tokio::select! {
+            biased;
+            _ = aside.seen(a) => {}
+            _ = aside.seen(b) => {}
+            _ = aside.seen(c) => {}
+            () = look => {}
+        }
+    }
+
     #[tokio::test]
     async fn all_are_looked_at_in_turn() {
         let aside = Aside::default();
         let pids = ["a", "b", "c"].map(ProcessId::from);
-        let look = async {
-            tokio::task::yield_now().await;
-            let [a, b, c] = pids.clone();
-            assert_eq!(aside.next(2), [a.clone(), b.clone()]);
-            assert_eq!(aside.next(2), [c]);
-            assert_eq!(aside.next(2), [a, b]);
-        };
-        tokio::select! {
-            biased;
-            _ = aside.seen(&pids[0]) => {}
-            _ = aside.seen(&pids[1]) => {}
-            _ = aside.seen(&pids[2]) => {}
-            () = look => {}
-        }
+        let [a, b, c] = pids.clone();
+        let next = |most| aside.next(most, |_| true);
+        with_waits(&aside, &pids, || {
+            assert_eq!(next(2), [a.clone(), b.clone()]);
+            assert_eq!(next(2), std::slice::from_ref(&c));
+            assert_eq!(next(3), [a.clone(), b.clone(), c.clone()]);
+            assert_eq!(next(3), [""; 0].map(ProcessId::from));
+            aside.ended_at(a.clone());
+            assert_eq!(next(3), [b, c], "after the one that was not answered for");
+            assert_eq!(next(1), [a]);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn those_that_run_here_take_no_others_place() {
+        let aside = Aside::default();
+        let pids = ["a", "b", "c"].map(ProcessId::from);
+        let elsewhere = pids[2].clone();
+        with_waits(&aside, &pids, || {
+            for _ in 0..2 {
+                assert_eq!(aside.next(1, |pid| *pid == elsewhere), std::slice::from_ref(&elsewhere));
+                assert_eq!(aside.next(1, |pid| *pid == elsewhere), [""; 0].map(ProcessId::from));
+            }
+        })
+        .await;
     }
 }

@@ -8,7 +8,7 @@ use super::shared::Shared;
 use super::sharing::Sharing;
 use crate::limits;
 use crate::process::ProcessId;
-use crate::store::Store;
+use crate::store::{Store, StoreErrorKind};
 
 /// When it is over, nothing runs. Steps that have not ended within the limit are cut off.
 pub(super) async fn drain(shared: &Arc<Shared>, limit: Duration) {
@@ -61,6 +61,10 @@ async fn hand_over(shared: &Arc<Shared>, store: &Arc<dyn Store>, sharing: &Shari
             Ok(()) => {
                 sharing.tally.handed_over(count);
                 left.drain(..count);
+            }
+            Err(error) if error.kind() == StoreErrorKind::Stale => {
+                tracing::debug!("what this worker had is others' already");
+                return left.clear();
             }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "processes are handed over later");

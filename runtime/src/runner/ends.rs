@@ -7,7 +7,8 @@ use super::RunError;
 use super::aside;
 use super::shared::Shared;
 use crate::limits;
-use crate::store::{End, Ends};
+use crate::process::{ProcessId, ProcessState};
+use crate::store::{End, Ends, StoreError, StoreErrorKind};
 
 /// Looks until the runtime closes: beside the claims, which do not wait for it where much is waited for.
 pub(super) async fn run(shared: Arc<Shared>) {
@@ -19,8 +20,12 @@ pub(super) async fn run(shared: Arc<Shared>) {
         }
         if looked.elapsed() >= limits::WORK {
             looked = Instant::now();
-            if let Err(error) = aside::look(&shared).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "it cannot be seen what is parked elsewhere");
+            // A store may take long to say that it does not answer.
+            tokio::select! {
+                () = shared.closed() => break,
+                seen = aside::look(&shared) => if let Err(error) = seen {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "it cannot be seen what is parked elsewhere");
+                },
             }
         }
         tokio::select! {
@@ -46,11 +51,27 @@ async fn look(shared: &Arc<Shared>) -> Result<(), RunError> {
         for end in ended {
             tell(shared, end);
         }
-        for (pid, reason) in unreadable {
-            tracing::warn!(%pid, reason, "the end of a process elsewhere cannot be read");
+        if !unreadable.is_empty() {
+            tell_unreadable(shared, unreadable);
         }
     }
     Ok(())
+}
+
+/// An end that cannot be read is the trouble of those who wait for it: they are told, and nobody asks again.
+fn tell_unreadable(shared: &Arc<Shared>, unreadable: Vec<(ProcessId, String)>) {
+    for (pid, reason) in unreadable {
+        tracing::warn!(%pid, reason, "the end of a process elsewhere cannot be read");
+        let error = StoreError::new(StoreErrorKind::Corrupt, "read the end of", format_args!("process `{pid}`"));
+        shared.fill_watchers(&pid, &Err(error.with_source(reason).into()));
+    }
+    // Whose children they are is in the rows: any that waits may have been told.
+    for entry in shared.entries() {
+        let waits = entry.lock().view.state == ProcessState::Waiting;
+        if waits {
+            shared.wake_if_ready(&entry);
+        }
+    }
 }
 
 fn tell(shared: &Arc<Shared>, End { pid, parent, termination }: End) {

@@ -71,7 +71,8 @@ impl AnyHandle {
     ///
     /// # Errors
     /// The process cannot go on in this runtime: it was shut down, the store failed, or the process was parked. Where workers share
-    /// the store, also one that was parked elsewhere; whoever asks again when it was unparked is told of its end.
+    /// the store, also one that was parked elsewhere, and [`NotFound`](RunError::NotFound) for one that was deleted; whoever asks again
+    /// when it was unparked is told of its end.
     pub async fn termination(&self) -> Result<Termination, RunError> {
         let Some(sharing) = &self.shared.sharing else { return self.slot.wait().await.clone() };
         tokio::select! {
@@ -116,6 +117,7 @@ impl AnyHandle {
     ///
     /// # Errors
     /// The store failed, or the runtime was shut down.
+    /// Where workers share the store, also [`Parked`](RunError::Parked) and [`Unanswered`](RunError::Unanswered).
     pub async fn pause(&self, text: impl Into<String>) -> Result<bool, RunError> {
         let text = Some(text.into()).filter(|text| !text.is_empty());
         self.request(Request::Pause { text }).await
@@ -125,6 +127,7 @@ impl AnyHandle {
     ///
     /// # Errors
     /// The store failed, or the runtime was shut down.
+    /// Where workers share the store, also [`Parked`](RunError::Parked) and [`Unanswered`](RunError::Unanswered).
     pub async fn play(&self) -> Result<bool, RunError> {
         self.request(Request::Play).await
     }
@@ -134,6 +137,7 @@ impl AnyHandle {
     ///
     /// # Errors
     /// The store failed, or the runtime was shut down.
+    /// Where workers share the store, also [`Parked`](RunError::Parked) and [`Unanswered`](RunError::Unanswered).
     pub async fn start(&self) -> Result<bool, RunError> {
         self.request(Request::Start).await
     }
@@ -143,6 +147,7 @@ impl AnyHandle {
     ///
     /// # Errors
     /// The store failed, or the runtime was shut down.
+    /// Where workers share the store, also [`Parked`](RunError::Parked) and [`Unanswered`](RunError::Unanswered).
     pub async fn kill(&self, text: impl Into<String>) -> Result<bool, RunError> {
         self.request(Request::Kill { text: text.into(), force: false }).await
     }
@@ -151,6 +156,7 @@ impl AnyHandle {
     ///
     /// # Errors
     /// The store failed, or the runtime was shut down.
+    /// Where workers share the store, also [`Parked`](RunError::Parked) and [`Unanswered`](RunError::Unanswered).
     pub async fn kill_force(&self, text: impl Into<String>) -> Result<bool, RunError> {
         self.request(Request::Kill { text: text.into(), force: true }).await
     }
@@ -159,6 +165,7 @@ impl AnyHandle {
     ///
     /// # Errors
     /// The process has ended, the store failed, or the runtime was shut down.
+    /// Where workers share the store, also [`Parked`](RunError::Parked) and [`Unanswered`](RunError::Unanswered).
     pub async fn fail(&self, error: ErrorInfo) -> Result<bool, RunError> {
         self.request(Request::Fail { error }).await
     }
@@ -168,7 +175,8 @@ impl AnyHandle {
     ///
     /// # Errors
     /// The process does not wait, the value does not fit the step that takes it, the store failed, or the
-    /// runtime was shut down.
+    /// runtime was shut down. Where workers share the store, also [`Parked`](RunError::Parked) and
+    /// [`Unanswered`](RunError::Unanswered).
     pub async fn resume<T: Serialize>(&self, value: T) -> Result<bool, RunError> {
         let value = serde_json::to_value(value).map_err(|error| RunError::ResumeValue {
             pid: self.pid().clone(),

@@ -146,6 +146,11 @@ impl Shared {
         lock(&self.table).get(pid).cloned()
     }
 
+    /// Whether this runtime has the process.
+    pub(crate) fn is_here(&self, pid: &ProcessId) -> bool {
+        lock(&self.table).contains_key(pid)
+    }
+
     pub(crate) fn entries(&self) -> Vec<Arc<Entry>> {
         lock(&self.table).values().cloned().collect()
     }

@@ -54,9 +54,10 @@
 //!     that it writes is stale, for good, also where nobody has claimed what it owned. It joins anew, under another epoch.
 //! 20. A claim gives processes that can go on, and that no worker owns whose lease has not lapsed; each to one worker, from the
 //!     queues that it named, those of greater priority first and then the older ones; where more than
-//!     [`limits::WOKEN`](crate::limits::WOKEN) waits end at once, those whose time came first may be before others. Those can go on that are neither
-//!     terminal nor parked, and for which a request is filed, or which are not paused, and are created, running, or wait
-//!     for no time that is yet to come, no child that has not ended and no resume. Times are those of the store's clock.
+//!     [`limits::WOKEN`](crate::limits::WOKEN) waits end at once, those whose time came first may be before others. Those can
+//!     go on that are neither terminal nor parked, and for which a request is filed, or which are not paused, and are created,
+//!     running, or wait for no time that is yet to come, no child that has not ended and no resume. Times are those of the
+//!     store's clock.
 //! 21. Each claim of a process after its worker was lost counts as an attempt, and each boundary starts anew. One with
 //!     more than [`limits::ATTEMPTS`](crate::limits::ATTEMPTS) is parked instead of given.
 //! 22. What is [handed over](Store::hand_over), or released, can be claimed by others at once; it is no attempt.
@@ -175,8 +176,8 @@ pub trait Store: Send + Sync + 'static {
     /// How a process ended; none if it has not.
     fn termination<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Option<Termination>>>;
 
-    /// How those of some processes have ended that have. Whoever asks names each once, and
-    /// [so many](crate::limits::ENDS) at most, so that the answer stays small.
+    /// How those of some processes have ended that have. Whoever asks names each once; a runtime names
+    /// [so many](crate::limits::ENDS) at a time, so that the answer stays small.
     fn ends(&self, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<Ends>>;
 
     /// Processes that are neither terminal nor parked, in the order of creation, after a page's end.

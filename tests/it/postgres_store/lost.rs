@@ -37,6 +37,8 @@ enum Fails {
     Never,
     /// Before the commit, which comes while the store is asking for it.
     Meanwhile,
+    /// After the commit, and what it wrote is deleted before it can be asked for.
+    Deleted,
     /// After the commit, and from then on nobody can ask what became of it.
     Unasked,
     /// After the commit, and from then on nobody can read processes.
@@ -88,13 +90,18 @@ impl Scene {
         let fault = async {
             eventually(|| async { self.count("wait_event = 'advisory'").await == 1 }).await;
             match fails {
-                Fails::After | Fails::Unasked | Fails::Unread => {
+                Fails::After | Fails::Deleted | Fails::Unasked | Fails::Unread => {
                     self.network.deafen();
                     self.client.batch_execute(&lock("pg_advisory_unlock")).await.unwrap();
                     eventually(|| async { self.count("backend_xid IS NOT NULL").await == 0 }).await;
                     match fails {
                         Fails::Unasked => self.rename("outcome", "away").await,
                         Fails::Unread => self.rename("process", "away").await,
+                        Fails::Deleted => {
+                            let table = |table: &str| format!("{}.{table}", self.schema);
+                            let tables = ["checkpoint", "process", "history"].map(table).join(", ");
+                            self.client.batch_execute(&format!("TRUNCATE {tables}")).await.unwrap();
+                        }
                         _ => {}
                     }
                     self.network.cut();
@@ -164,6 +171,23 @@ async fn a_creation_and_an_end_whose_answers_are_lost_are_told_as_they_are() {
         assert_eq!(ended.ready_parent, Some(parent), "{fails:?}");
         assert_eq!(history(store, &"child".into()).await, [1], "{fails:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn what_was_written_and_is_deleted_since_is_told_as_written() {
+    let scene = Scene::new().await;
+    let (store, epoch, pid) = (&scene.store, scene.epoch, ProcessId::from("one"));
+    store.create(epoch, process("one")).await.unwrap();
+    let ended = scene.during(Fails::Deleted, store.commit(ending(&pid, epoch, 1))).await.unwrap();
+    assert_eq!(ended, Committed::default());
+    let created = scene.during(Fails::Deleted, store.create(epoch, process("one"))).await.unwrap();
+    assert_eq!(created, Creation::Created);
+    assert!(store.load(&pid).await.unwrap().is_none(), "it was created twice");
+    // A boundary after which it would go on was not the last.
+    store.create(epoch, process("two")).await.unwrap();
+    let lost = scene.during(Fails::Deleted, store.commit(step(&"two".into(), epoch, 1))).await;
+    assert_eq!(lost.unwrap_err().kind(), StoreErrorKind::NotFound);
 }
 
 /// On one thread, so that all of it is one batch.

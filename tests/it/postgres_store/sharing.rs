@@ -348,7 +348,7 @@ async fn a_boundary_that_is_written_with_the_end_of_the_last_child_leaves_its_pr
     }
 }
 
-/// What [`Store::mend`] puts right lets a parent be claimed.
+/// What [`Store::mend`] puts right lets a parent be claimed, unless it waits for another child.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
 async fn a_parent_that_waited_in_vain_can_be_claimed_when_that_is_mended() {
@@ -356,15 +356,19 @@ async fn a_parent_that_waited_in_vain_can_be_claimed_when_that_is_mended() {
     let store = place.open().await;
     let epoch = join(&store).await;
     store.create(epoch, unowned("parent", 0)).await.unwrap();
+    store.create(epoch, unowned("other", 0)).await.unwrap();
+    store.create(epoch, child("child", &"other".into())).await.unwrap();
     let vain = format!(
-        "SET search_path TO {}; INSERT INTO open_child SELECT id, 1000000 FROM process;
-        UPDATE checkpoint SET state = 'waiting', has_open = true",
+        "SET search_path TO {}; INSERT INTO open_child SELECT id, 1000000 + id FROM process WHERE parent IS NULL;
+        UPDATE checkpoint SET state = 'waiting', has_open = true WHERE owner = 0",
         place.schema
     );
     client.batch_execute(&vain).await.unwrap();
     assert_eq!(pids(&store, epoch, 10).await, []);
-    assert_eq!(store.mend(epoch).await.unwrap().children, 1);
+    assert_eq!(store.mend(epoch).await.unwrap().children, 2);
     assert_eq!(pids(&store, epoch, 10).await, ["parent".into()]);
+    store.commit(ending(&"child".into(), epoch, 1)).await.unwrap();
+    assert_eq!(pids(&store, epoch, 10).await, ["other".into()]);
 }
 
 /// Tables as the first version made them, with rows of all kinds.

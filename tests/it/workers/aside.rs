@@ -5,6 +5,7 @@ use procession::launcher::Worker;
 use procession::message::Node;
 use procession::prelude::*;
 use procession::process::Request;
+use procession::store::StoreErrorKind;
 use procession::{RunError, RuntimeBuilder, WorkerOptions};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeSet;
@@ -14,11 +15,14 @@ use super::doubt::client;
 use super::requests::{join, within};
 use super::{Counted, LEASE, Team, on_each_store};
 use crate::children::Leaf;
+use crate::faulty::Faulty;
 use crate::support::eventually;
 
 on_each_store! {
     who_waits_for_a_process_that_is_parked_elsewhere_is_told,
     a_launcher_replies_that_a_process_is_parked,
+    a_launcher_replies_that_a_process_cannot_be_read,
+    who_waits_for_an_end_that_cannot_be_read_is_told,
     a_parent_waits_on_for_a_child_that_is_parked,
     a_parent_goes_on_when_its_child_has_ended_elsewhere,
 }
@@ -142,6 +146,44 @@ async fn a_launcher_replies_that_a_process_is_parked(team: Team) {
     eventually(|| async { team.world.store.owed(None, 10).await.unwrap().is_empty() }).await;
     parker.shutdown().await.unwrap();
     launcher.stop().await.unwrap();
+}
+
+/// While this worker lives, no other is told that it owes the reply.
+async fn a_launcher_replies_that_a_process_cannot_be_read(team: Team) {
+    let (sender, store) = (LocalCommunicator::new(), Faulty::over(team.store().await, u64::MAX));
+    let nothing = WorkerOptions::new().queues(["of nobody"]).lease(LEASE);
+    let launcher = team.worker_on(store.clone()).worker(nothing).communicator(Arc::new(sender.another()));
+    let launcher = Worker::new(launcher.build().await.unwrap()).start().await.unwrap();
+    let run = launcher.runtime().launch(Counted::inputs()).anywhere().await.unwrap();
+    let args = [("pid", Node::from(run.pid())), ("nowait", false.into()), ("tag", Node::Null)];
+    let task = Task::new(Node::mapping([("task", "continue".into()), ("args", Node::mapping(args))]));
+    let reply = sender.task_send(task).await.unwrap().unwrap();
+    eventually(|| async { !team.world.store.owed(None, 10).await.unwrap().is_empty() }).await;
+    *store.damaged.lock().unwrap() = Some(run.pid().clone());
+    let told = within(reply.last()).await;
+    let Err(CommunicatorError::Remote(text)) = &told else { panic!("{told:?}") };
+    assert!(text.contains("it is damaged"), "{text}");
+    eventually(|| async { team.world.store.owed(None, 10).await.unwrap().is_empty() }).await;
+    launcher.stop().await.unwrap();
+}
+
+fn is_corrupt(told: &RunError) -> bool {
+    matches!(told, RunError::Store(error) if error.kind() == StoreErrorKind::Corrupt)
+}
+
+/// Whoever has it, or had it.
+async fn who_waits_for_an_end_that_cannot_be_read_is_told(team: Team) {
+    let store = Faulty::over(team.store().await, u64::MAX);
+    let nothing = WorkerOptions::new().queues(["of nobody"]).lease(LEASE);
+    let client = team.worker_on(store.clone()).worker(nothing).build().await.unwrap();
+    let run = client.launch(Counted::inputs()).anywhere().await.unwrap();
+    let again = run.clone();
+    let waiting = tokio::spawn(async move { again.outcome().await });
+    *store.unreadable.lock().unwrap() = Some(run.pid().clone());
+    for told in [within(run.termination()).await.unwrap_err(), within(waiting).await.unwrap().unwrap_err()] {
+        assert!(is_corrupt(&told), "{told:?}");
+    }
+    client.shutdown().await.unwrap();
 }
 
 /// In the same worker, where parent and handles look at the same slot.

@@ -21,9 +21,11 @@ async fn the_ends_of_a_thousand_processes_elsewhere_are_asked_for_together() {
         runs.push(client.launch(Counted::inputs().rounds(1)).anywhere().await.unwrap());
     }
     store.asked.lock().unwrap().clear();
-    eventually(|| async { store.asked.lock().unwrap().len() >= 8 }).await;
+    // The first ones may be of a look that began with fewer.
+    let first = MANY.div_ceil(procession::limits::ENDS);
+    eventually(|| async { store.asked.lock().unwrap().len() >= first + 8 }).await;
     let least = MANY % procession::limits::ENDS;
-    for question in &*store.asked.lock().unwrap() {
+    for question in store.asked.lock().unwrap().iter().skip(first) {
         assert!((least..=procession::limits::ENDS).contains(question), "of {question} processes");
     }
     let worker = team.worker().await.build().await.unwrap();

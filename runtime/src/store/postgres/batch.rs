@@ -162,7 +162,10 @@ impl<'a, 's> Batch<'a, 's> {
         self.seen.fence.holds(commit.epoch)?;
         let Some(own) = self.seen.process(&commit.pid) else {
             self.decided.news.push((&commit.pid, None));
-            return Err(StoreErrorKind::NotFound);
+            // It was ours until it ended, and only what has ended is deleted: its end was written.
+            let written = lost.is_some() && commit.to.is_terminal();
+            let done = Verdict::Done(Done::Committed(Committed::default()));
+            return if written { Ok(done) } else { Err(StoreErrorKind::NotFound) };
         };
         if own.row.parked {
             self.seen.takes(commit.epoch, own.row)?;
@@ -172,7 +175,7 @@ impl<'a, 's> Batch<'a, 's> {
         let known = Known { id: own.id, revision: own.row.revision, child: own.parent.is_some() };
         if lost == Some(own.row.revision) {
             // Nobody else writes under this epoch: it was this one.
-            self.decided.news.push((&commit.pid, Some(known)));
+            self.decided.news.push((&commit.pid, (!own.row.ended).then_some(known)));
             return Ok(Verdict::Done(Done::Committed(Committed::default())));
         }
         if own.row.ended {

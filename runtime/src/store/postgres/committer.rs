@@ -14,7 +14,7 @@ use super::known::{Known, Memory};
 use super::look::Seen;
 use super::outcome::Token;
 use super::plain::{Plain, Written};
-use super::read::{self, get, text};
+use super::read::text;
 use super::server::{COMMITTERS, Patience, Server, Session};
 use crate::limits;
 use crate::process::ProcessId;
@@ -157,14 +157,16 @@ impl Committer {
             let token = plain.token();
             let fault = match self.write_plain(&plain, token.as_ref()).await {
                 Ok(written) => {
-                    token.into_iter().for_each(|token| self.server.spent.add(token));
+                    if let Some(token) = token {
+                        self.server.spent.add(token);
+                    }
                     return Ok(self.answer(plain, &written));
                 }
                 Err(fault) => fault,
             };
             let fault = match token {
                 Some(token) if fault.lost => match self.server.outcome(token, fault, patience).await {
-                    Ok(created) => return self.answer_lost(plain, &created).await,
+                    Ok(places) => return self.answer_lost(plain, &places),
                     Err(fault) => fault,
                 },
                 _ => fault,
@@ -190,54 +192,43 @@ impl Committer {
 
     /// Answers what is written, and gives back the rest.
     fn answer(&self, plain: Plain, written: &Written) -> Vec<Job> {
-        let later =
-            |job: &Job, known: Known| (!job.work.is_end()).then_some(Known { revision: known.revision + 1, ..known });
-        let created = |id: &i64| Known { id: *id, revision: 0, child: false };
-        let boundaries = plain.boundaries.iter().map(|(job, known)| {
-            (job.work.pid(), written.boundaries.contains(&known.id).then(|| later(job, *known)).flatten())
+        let Plain { boundaries, creations } = plain;
+        let later = |job: &Job, known: Known| {
+            let goes_on = written.boundaries.contains(&known.id) && !job.work.is_end();
+            goes_on.then_some(Known { revision: known.revision + 1, ..known })
+        };
+        let created = |place| {
+            let id = written.creations.get(&place).copied().flatten();
+            id.map(|id| Known { id, revision: 0, child: false })
+        };
+        let news = boundaries.iter().map(|(job, known)| (job.work.pid(), later(job, *known)));
+        let new = creations.iter().enumerate().map(|(place, job)| (job.work.pid(), created(place)));
+        self.memory.update(news.chain(new));
+        let boundaries = boundaries.into_iter().map(|(job, known)| {
+            let done = Done::Committed(Committed::default());
+            (job, written.boundaries.contains(&known.id).then_some(done))
         });
-        let creations = plain
-            .creations
-            .iter()
-            .enumerate()
-            .filter_map(|(place, job)| Some((job.work.pid(), Some(created(written.creations.get(&place)?)))));
-        self.memory.update(boundaries.chain(creations));
+        let creations = creations.into_iter().enumerate().map(|(place, job)| {
+            let done = Done::Created(Creation::Created);
+            (job, written.creations.contains_key(&place).then_some(done))
+        });
         let mut left = Vec::new();
-        for (job, known) in plain.boundaries {
-            if written.boundaries.contains(&known.id) {
-                let _ = job.answer.send(Ok(Done::Committed(Committed::default())));
-            } else {
-                left.push(job);
-            }
-        }
-        for (place, job) in plain.creations.into_iter().enumerate() {
-            if written.creations.contains_key(&place) {
-                let _ = job.answer.send(Ok(Done::Created(Creation::Created)));
-            } else {
-                left.push(job);
+        for (job, done) in boundaries.chain(creations) {
+            match done {
+                Some(done) => drop(job.answer.send(Ok(done))),
+                None => left.push(job),
             }
         }
         left
     }
 
-    /// The same where it is written, but not told of what: of boundaries a look tells.
-    async fn answer_lost(&self, plain: Plain, created: &[i64]) -> Result<Vec<Job>, (Vec<Job>, Fault)> {
-        const CREATED: &str = "SELECT id, pid FROM process WHERE id = ANY ($1::bigint[])";
-        let rows = match self.server.query("read processes in", CREATED, &[&created]).await {
-            Ok(rows) => rows,
-            Err(error) => return Err((plain.into_jobs(), Fault::damaged(error).unknown())),
+    /// The same where it is written, and the answer was lost: of boundaries a look tells.
+    fn answer_lost(&self, plain: Plain, places: &[i64]) -> Result<Vec<Job>, (Vec<Job>, Fault)> {
+        let written = match Written::lost(places) {
+            Ok(written) => written,
+            Err(fault) => return Err((plain.into_jobs(), fault.unknown())),
         };
-        let mut created = HashMap::new();
-        for row in &rows {
-            match (read::pid(row, 1), get(row, 0)) {
-                (Ok(pid), Ok(id)) => drop(created.insert(pid, id)),
-                (Err(fault), _) | (_, Err(fault)) => return Err((plain.into_jobs(), fault.unknown())),
-            }
-        }
         let Plain { boundaries, creations } = plain;
-        let place = |(place, job): (usize, &Job)| Some((place, *created.get(job.work.pid())?));
-        let written =
-            Written { creations: creations.iter().enumerate().filter_map(place).collect(), ..Written::default() };
         let mut left = self.answer(Plain { creations, ..Plain::default() }, &written);
         left.extend(lost_boundaries(boundaries));
         Ok(left)

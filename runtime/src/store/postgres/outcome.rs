@@ -60,7 +60,7 @@ impl Spent {
 pub(super) const SWEEP: &str = "DELETE FROM outcome WHERE at < now() - interval '1 day'";
 
 impl Server {
-    /// What became of a transaction: if it was committed, the rows of the processes that it created, where it has told them;
+    /// What became of a transaction: if it was committed, the places of the processes that it created, where it has told them;
     /// else the fault, by which it is known not to be, and not to be any more.
     pub(super) async fn outcome(&self, token: Token, fault: Fault, patience: &mut Patience) -> Result<Vec<i64>, Fault> {
         let mut fault = fault.unknown();

@@ -16,7 +16,8 @@ use crate::store::record::some_listeners;
 use crate::store::search::exit_code;
 use crate::store::{Commit, Epoch, NewProcess, StoreResult};
 
-/// Of each process the revision is known, so that one that was written already is not written again.
+/// Of each process the revision is known, so that one that was written already is not written again. One that ends while
+/// children are open is left to those who lock it first.
 macro_rules! write {
     () => {
         concat!(
@@ -35,17 +36,16 @@ macro_rules! write {
             $15::boolean[], $16::integer[])
             AS j(id, revision, epoch, leaves, entered, paused, steps, at, point, status, position, context, outputs,
             ended, over, exit_code)
-        WHERE c.id = j.id AND c.revision = j.revision AND c.ended IS NULL AND ",
+        WHERE c.id = j.id AND c.revision = j.revision AND c.ended IS NULL AND NOT (j.ended IS NOT NULL AND c.has_open)
+            AND ",
             owns!("j.epoch", "c.owner"),
-            " RETURNING c.id, c.transitions, j.at, j.steps, j.leaves, j.entered, j.point, c.ended IS NOT NULL AS ended
+            " RETURNING c.id, c.transitions, j.at, j.steps, j.leaves, j.entered, j.point
     ), appended AS (
         INSERT INTO history (process, ordinal, at, steps, left_state, entered_state, point)
         SELECT id, transitions, at, steps, leaves, entered, point FROM written WHERE point IS NOT NULL
     ), cut AS (
         DELETE FROM history AS h USING written AS w WHERE w.point IS NOT NULL AND w.transitions % $17 = 0
         AND h.process = w.id AND h.ordinal <= w.transitions - $17
-    ), closed AS (
-        DELETE FROM open_child AS o USING written AS w WHERE w.ended AND o.parent = w.id
     )"
         )
     };
@@ -95,7 +95,7 @@ const WRITE_AND_CREATE: &str = concat!(
         ON CONFLICT (id) DO NOTHING
     ), marked AS (
         INSERT INTO outcome (token, committed, created)
-        SELECT $24::bytea, true, (SELECT array_agg(id) FROM made) WHERE $24::bytea IS NOT NULL
+        SELECT $24::bytea, true, (SELECT array_agg(place) FROM kept) WHERE $24::bytea IS NOT NULL
     ), unmarked AS (
         DELETE FROM outcome WHERE token = ANY ($25::bytea[])
     ), heard AS MATERIALIZED (
@@ -256,8 +256,21 @@ pub(super) struct Plain {
 #[derive(Debug, Default)]
 pub(super) struct Written {
     pub(super) boundaries: HashSet<i64>,
-    /// The rows of processes, by the places of their creations.
-    pub(super) creations: HashMap<usize, i64>,
+    /// Those of creations that were made, by their places; none where the answer was lost.
+    pub(super) creations: HashMap<usize, Option<i64>>,
+}
+
+impl Written {
+    /// What a transaction has told of itself whose answer was lost.
+    pub(super) fn lost(places: &[i64]) -> Result<Self, Fault> {
+        let creations = places.iter().map(|of| Ok((place(*of)?, None))).collect::<Result<_, Fault>>()?;
+        Ok(Self { creations, ..Self::default() })
+    }
+}
+
+/// In the statement places begin with 1.
+fn place(of: i64) -> Result<usize, Fault> {
+    usize::try_from(of - 1).map_err(Fault::damaged)
 }
 
 impl Plain {
@@ -336,7 +349,7 @@ impl Plain {
             let id = get(row, 0)?;
             match get::<Option<i64>>(row, 1)? {
                 None => drop(written.boundaries.insert(id)),
-                Some(place) => drop(written.creations.insert(usize::try_from(place - 1).map_err(Fault::damaged)?, id)),
+                Some(of) => drop(written.creations.insert(place(of)?, Some(id))),
             }
         }
         Ok(written)

@@ -281,9 +281,8 @@ impl Server {
     ) -> Result<Option<Taken>, Fault> {
         // Forgets no other names: where nothing is to be had, it is rolled back.
         let (token, forgotten) = (outcome::token(), Vec::<Token>::new());
-        let (epoch, most) = (epoch.0.cast_signed(), i64::try_from(most).unwrap_or(i64::MAX));
-        let attempts = i32::try_from(attempts).unwrap_or(i32::MAX);
-        let woken = most.max(limits::WOKEN);
+        let [most, woken] = [most, most.max(limits::WOKEN)].map(|most| i64::try_from(most).unwrap_or(i64::MAX));
+        let (epoch, attempts) = (epoch.0.cast_signed(), i32::try_from(attempts).unwrap_or(i32::MAX));
         let parameters: Params<'_> = &[&epoch, &most, &token, &forgotten, &attempts, &woken];
         let rows = self.timed(session.begin_with(PLAIN, CLAIM, parameters)).await?;
         if rows.is_empty() {

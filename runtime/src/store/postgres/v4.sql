@@ -15,5 +15,5 @@ CREATE INDEX checkpoint_suspect ON checkpoint (owner) WHERE losses >= 2 AND ende
 -- With `checkpoint_unfinished`, all that have not ended.
 CREATE INDEX checkpoint_parked ON checkpoint (id) WHERE ended IS NULL AND parked IS NOT NULL;
 
--- Which processes a transaction has created, where it does not know before.
+-- Which of its creations a transaction has made, by their places, where it does not know before.
 ALTER TABLE outcome ADD COLUMN created bigint[];

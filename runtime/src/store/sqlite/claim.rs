@@ -23,7 +23,7 @@ const _: () = assert!(limits::SUSPECT == 2);
 /// it is read once, however much comes due together.
 pub(super) const WAKE: &str = "UPDATE share SET due = 0 WHERE id IN (
         SELECT id FROM share INDEXED BY share_waiting
-        WHERE owner = ?1 AND queue = ?2 AND due > 0 AND due < 9223372036854775807 AND due <= ?3 ORDER BY due LIMIT ?4
+        WHERE owner = ?1 AND queue = ?2 AND due > 0 AND due <= ?3 ORDER BY due LIMIT ?4
     )";
 
 /// What is asked something, whatever it waits for. Of what someone who is lost has, one more loss counts. Those that are suspects
@@ -103,7 +103,7 @@ impl Ledger<'_> {
     }
 
     fn wake(&self, wanted: &Wanted<'_>, now: i64) -> rusqlite::Result<()> {
-        let most = i64::try_from(wanted.most).unwrap_or(i64::MAX).max(limits::WOKEN);
+        let most = i64::try_from(wanted.most.max(limits::WOKEN)).unwrap_or(i64::MAX);
         let mut update = self.connection.prepare_cached(WAKE)?;
         for (owner, _) in wanted.owners {
             for queue in wanted.queues {

@@ -140,8 +140,9 @@ async fn a_claim_reads_nothing_of_those_that_wait_and_few_of_those_whose_time_ha
     let connection = rusqlite::Connection::open(&file).unwrap();
     connection.execute_batch(&format!("PRAGMA foreign_keys = OFF; {CROWD}")).unwrap();
     let mut wake = connection.prepare(claim::WAKE).unwrap();
+    let most = i64::try_from(limits::WOKEN).unwrap();
     let mut steps = |woken: usize| {
-        assert_eq!(wake.execute(rusqlite::params![0, "", 1_000, limits::WOKEN]).unwrap(), woken);
+        assert_eq!(wake.execute(rusqlite::params![0, "", 1_000, most]).unwrap(), woken);
         wake.reset_status(rusqlite::StatementStatus::VmStep)
     };
     let none = steps(0);

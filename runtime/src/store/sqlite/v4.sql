@@ -48,8 +48,8 @@ CREATE TABLE share (
 -- Of each queue, those that were lost with their workers as often as `limits::SUSPECT` stand apart from the others: a claim
 -- takes one of them at most, and does not go through the rest.
 CREATE INDEX share_ready ON share (owner, queue, min(losses, 2), priority DESC, id) WHERE due = 0;
--- Those that wait for a time, and for nothing else.
-CREATE INDEX share_waiting ON share (owner, queue, due) WHERE due > 0 AND due < 9223372036854775807;
+-- Those that wait for a time; what no time brings stands behind them all.
+CREATE INDEX share_waiting ON share (owner, queue, due) WHERE due > 0;
 CREATE INDEX share_owned ON share (owner) WHERE owner <> 0;
 -- There are few of them: it is as good as empty.
 CREATE INDEX share_suspect ON share (owner) WHERE losses >= 2;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::{Subject, boundary, child, end, launch, load, process};
+use super::super::{AT, Subject, boundary, child, end, launch, load, process};
 use super::{SOON, claim, create, for_a_resume, join, now, placed, unowned, waiting, worker};
 use crate::process::{ProcessId, ProcessState, Request};
 use crate::store::{AwaitedChild, Awaiting, Commit, Epoch, NewProcess, Parent, Placement, Store};
@@ -166,6 +166,45 @@ pub async fn a_wait_can_go_on_when_its_children_have_ended(mut subject: Subject)
     assert_eq!(end(&*second, other, &pids[1]).await.ready_parent, Some(parent));
     assert_eq!(claim(&*first, one).await, ["parent"]);
     assert_eq!(claim(&*second, other).await, [""; 0]);
+}
+
+/// Back in a wait for a child that has not ended, it waits for it, though it waited for nothing in between.
+pub async fn what_was_restored_to_a_wait_for_a_child_waits_for_it(mut subject: Subject) {
+    let [(first, one), (second, other)] = subject.two().await;
+    let parent = launch(&*first, one, process("parent")).await;
+    let awaited = vec![AwaitedChild { pid: "child".into(), allow_failure: false }];
+    let wait = Awaiting { children: awaited, ..Awaiting::default() };
+    let children = vec![child("child", &parent, true)];
+    first.commit(Commit { children, ..waiting(&parent, one, wait) }).await.unwrap();
+    first.save_snapshot(one, &parent, "wait", AT).await.unwrap();
+    let goes_on = boundary(&parent, one, ProcessState::Running);
+    first.commit(Commit { awaiting: Some(Awaiting::default()), ..goes_on }).await.unwrap();
+    assert_eq!(load(&*first, &parent).await.open_children, 0);
+    first.restore(one, &parent, "wait", AT).await.unwrap();
+    is_claimed_when_its_child_has_ended((&*first, one), (&*second, other), &parent, &"child".into()).await;
+}
+
+/// Whatever its last boundary has named.
+pub async fn a_wait_is_for_children_that_are_created_alone_meanwhile(mut subject: Subject) {
+    let [(first, one), (second, other)] = subject.two().await;
+    let parent = launch(&*first, one, process("parent")).await;
+    first.commit(waiting(&parent, one, Awaiting::default())).await.unwrap();
+    let alone = launch(&*second, one, child("alone", &parent, true)).await;
+    is_claimed_when_its_child_has_ended((&*first, one), (&*second, other), &parent, &alone).await;
+}
+
+/// A parent that one worker has, as well as its open child.
+async fn is_claimed_when_its_child_has_ended(
+    (first, one): (&dyn Store, Epoch),
+    (second, other): (&dyn Store, Epoch),
+    parent: &ProcessId,
+    child: &ProcessId,
+) {
+    assert_eq!(load(first, parent).await.open_children, 1);
+    first.hand_over(one, vec![parent.clone()]).await.unwrap();
+    assert_eq!(claim(second, other).await, [""; 0]);
+    assert_eq!(end(first, one, child).await.ready_parent.as_ref(), Some(parent));
+    assert_eq!(claim(second, other).await, [parent.to_string()]);
 }
 
 /// One that is filed, whatever the process waits for, until it is applied.

@@ -159,6 +159,8 @@ macro_rules! __store_sharing_conformance {
             what_cannot_go_on_is_not_claimed
             a_wait_can_go_on_when_its_time_has_come
             a_wait_can_go_on_when_its_children_have_ended
+            what_was_restored_to_a_wait_for_a_child_waits_for_it
+            a_wait_is_for_children_that_are_created_alone_meanwhile
             a_request_lets_a_process_go_on
             each_claim_after_a_loss_is_an_attempt
             what_an_owner_of_the_store_had_is_claimed_without_an_attempt

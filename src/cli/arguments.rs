@@ -1,0 +1,143 @@
+//! What the command line takes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::config::Address;
+
+/// Durable processes: looks at them, and controls them.
+#[derive(Debug, Parser)]
+#[command(name = "procession", arg_required_else_help = true, propagate_version = true)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Common options")]
+pub(super) struct Common {
+    /// Where the processes are: `sqlite:PATH`, `files:FOLDER` or `postgres://USER@HOST/DATABASE`
+    #[arg(long, global = true, env = "PROCESSION_STORE", hide_env_values = true, value_name = "ADDRESS")]
+    pub(super) store: Option<Address>,
+    /// Which schema of a PostgreSQL database has the tables
+    #[arg(long, global = true, env = "PROCESSION_SCHEMA", value_name = "NAME")]
+    pub(super) schema: Option<String>,
+    /// A file with these settings [default: `procession.toml`, where there is one]
+    #[arg(long, global = true, env = "PROCESSION_CONFIG", value_name = "PATH")]
+    pub(super) config: Option<PathBuf>,
+    /// Writes JSON, for programs
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Shows a process whole
+    Show(One),
+    /// Shows a process and its children, and how far each is
+    Status(One),
+    /// Shows what the steps of a process and its children reported, in order
+    Report(One),
+    /// Shows the transitions of a process, and how long each state took
+    Events(One),
+    /// Has processes hold after the step that runs
+    Pause(Control),
+    /// Has processes go on that were paused
+    Play(Control),
+    /// Ends processes
+    Kill {
+        #[command(flatten)]
+        control: Control,
+        /// Cuts off the step that runs
+        #[arg(long)]
+        force: bool,
+    },
+    /// Shows the ports of a process, or all processes of this binary
+    Spec {
+        /// Its registered name
+        process: Option<String>,
+        /// As the JSON schema of its inputs
+        #[arg(long)]
+        json_schema: bool,
+    },
+    /// Looks after the workers of a store
+    #[command(subcommand)]
+    Worker(Workers),
+    /// Finds what is stuck, orphaned, parked or unloadable, and says what to do about it
+    Doctor {
+        /// Does what is safe to do
+        #[arg(long)]
+        repair: bool,
+        /// Says what a repair would do, and does nothing
+        #[arg(long, requires = "repair")]
+        dry_run: bool,
+    },
+    /// Looks at the copies of processes that were saved under a tag
+    #[command(subcommand)]
+    Checkpoint(Checkpoints),
+    /// Writes what a shell needs to complete commands
+    Completions {
+        /// Which one
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Workers {
+    /// Shows them
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Checkpoints {
+    /// Shows which there are of a process
+    List(One),
+    /// Shows one whole
+    Show {
+        #[command(flatten)]
+        of: One,
+        /// Under which it was saved
+        tag: String,
+    },
+}
+
+/// One process.
+#[derive(Debug, Clone, Args)]
+pub(super) struct One {
+    /// Its id
+    #[arg(value_name = "ID")]
+    pub(super) id: String,
+}
+
+/// A change of processes.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Control {
+    /// Their ids
+    #[arg(value_name = "ID", required = true)]
+    pub(super) ids: Vec<String>,
+    /// Why, for people
+    #[arg(long, value_name = "TEXT")]
+    pub(super) reason: Option<String>,
+    /// Says what it would do, and does nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Does not ask before it changes more than one
+    #[arg(long, short)]
+    pub(super) yes: bool,
+    /// Waits until it is done
+    #[arg(long)]
+    pub(super) wait: bool,
+    /// How long at most, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, requires = "wait")]
+    pub(super) within: Duration,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "no number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}

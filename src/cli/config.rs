@@ -1,0 +1,207 @@
+//! Where the processes are: from flags, then the environment, then a file.
+
+use std::fmt;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use procession_runtime::store::{FileOptions, FileStore, Store};
+use serde::Deserialize;
+
+use super::arguments::Common;
+use super::fault::{Fault, Status};
+
+/// Read where no other is named.
+const FILE: &str = "procession.toml";
+
+/// Used where none is given, if it is there.
+const STORE: &str = "procession.db";
+
+/// The address of a store. A password in it is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Address {
+    /// A file of SQLite.
+    Sqlite(PathBuf),
+    /// A folder of JSON documents.
+    Files(PathBuf),
+    /// A database of PostgreSQL.
+    Postgres(String),
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self::Postgres(text.to_owned()));
+        }
+        let is_database = |path: &str| Path::new(path).extension().is_some_and(|end| end == "db" || end == "sqlite");
+        match text.split_once(':') {
+            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.trim_start_matches("//").into())),
+            Some(("files", path)) if !path.is_empty() => Ok(Self::Files(path.trim_start_matches("//").into())),
+            None if is_database(text) => Ok(Self::Sqlite(text.into())),
+            // What it is may be a password.
+            _ => Err("no `sqlite:PATH`, `files:FOLDER` or `postgres://USER@HOST/DATABASE`".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Files(path) => write!(f, "files:{}", path.display()),
+            Self::Postgres(url) => f.write_str(&without_secrets(url)),
+        }
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// An address without what follows the user's name, and without parameters.
+fn without_secrets(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (place, _) = rest.split_once('?').unwrap_or((rest, ""));
+    // A password may have a `@` in it.
+    match place.rsplit_once('@') {
+        Some((who, host)) => format!("{scheme}://{}@{host}", who.split(':').next().unwrap_or_default()),
+        None => format!("{scheme}://{place}"),
+    }
+}
+
+/// The file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    store: Option<String>,
+    schema: Option<String>,
+}
+
+impl Settings {
+    fn read(named: Option<&Path>) -> Result<Self, Fault> {
+        let path = named.unwrap_or_else(|| Path::new(FILE));
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() => return Ok(Self::default()),
+            Err(error) => return Err(usage(format!("`{}` cannot be read: {error}", path.display()))),
+        };
+        toml::from_str(&text).map_err(|error: toml::de::Error| {
+            // Not its whole text: that shows the line, which may have a password in it.
+            let line =
+                error.span().map_or(1, |span| text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1);
+            usage(format!("`{}`, line {line}: {}", path.display(), error.message()))
+        })
+    }
+}
+
+fn usage(what: String) -> Fault {
+    Fault::new(Status::Usage, what)
+}
+
+/// What was configured.
+#[derive(Debug)]
+pub(super) struct Config {
+    pub(super) store: Option<Address>,
+    schema: Option<String>,
+}
+
+impl Config {
+    pub(super) fn of(common: &Common) -> Result<Self, Fault> {
+        let Settings { store, schema } = Settings::read(common.config.as_deref())?;
+        let store =
+            store.map(|text| text.parse::<Address>().map_err(|fault| usage(format!("`store` in the file: {fault}"))));
+        Ok(Self { store: common.store.clone().or(store.transpose()?), schema: common.schema.clone().or(schema) })
+    }
+
+    fn address(&self) -> Result<Address, Fault> {
+        if let Some(address) = &self.store {
+            return Ok(address.clone());
+        }
+        if Path::new(STORE).is_file() {
+            return Ok(Address::Sqlite(STORE.into()));
+        }
+        let next =
+            "give `--store ADDRESS`, set `PROCESSION_STORE`, or write `store = \"ADDRESS\"` into `procession.toml`";
+        Err(usage("no store is configured".to_owned()).next(next))
+    }
+
+    /// Opens the store, which has to be there.
+    pub(super) async fn open(&self) -> Result<Opened, Fault> {
+        let address = self.address()?;
+        let store: Arc<dyn Store> = match &address {
+            Address::Sqlite(path) => sqlite(path)?,
+            Address::Files(path) if path.is_dir() => Arc::new(FileStore::open_with(path, FileOptions::new())?),
+            Address::Files(path) => return Err(missing(path)),
+            Address::Postgres(url) => postgres(url, self.schema.as_deref()).await?,
+        };
+        Ok(Opened { address, store })
+    }
+}
+
+/// A store, and where it is.
+pub(super) struct Opened {
+    pub(super) address: Address,
+    pub(super) store: Arc<dyn Store>,
+}
+
+fn missing(path: &Path) -> Fault {
+    Fault::new(Status::Backend, format!("there is no store at `{}`", path.display()))
+        .next("a worker makes it; give its path with `--store`")
+}
+
+#[cfg(feature = "sqlite")]
+fn sqlite(path: &Path) -> Result<Arc<dyn Store>, Fault> {
+    // Opening would make it.
+    if !path.is_file() {
+        return Err(missing(path));
+    }
+    Ok(Arc::new(procession_runtime::store::SqliteStore::open(path)?))
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn sqlite(_: &Path) -> Result<Arc<dyn Store>, Fault> {
+    Err(usage("this binary was built without the feature `sqlite`".to_owned()))
+}
+
+#[cfg(feature = "postgres")]
+async fn postgres(url: &str, schema: Option<&str>) -> Result<Arc<dyn Store>, Fault> {
+    use procession_runtime::store::{PostgresOptions, PostgresStore};
+    let options = schema.into_iter().fold(PostgresOptions::new(), PostgresOptions::with_schema);
+    Ok(Arc::new(PostgresStore::connect(url, options).await?))
+}
+
+#[cfg(not(feature = "postgres"))]
+#[expect(clippy::unused_async, reason = "as with the feature")]
+async fn postgres(_: &str, _: Option<&str>) -> Result<Arc<dyn Store>, Fault> {
+    Err(usage("this binary was built without the feature `postgres`".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_told_apart() {
+        let read = |text: &str| text.parse::<Address>().map(|address| address.to_string());
+        assert_eq!(read("words.db").unwrap(), "sqlite:words.db");
+        assert_eq!(read("sqlite:///var/words").unwrap(), "sqlite:/var/words");
+        assert_eq!(read("files:words").unwrap(), "files:words");
+        assert!(read("words").is_err());
+        assert!(read("sqlite:").is_err());
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for url in ["postgres://me:sec@ret@host:1/base?password=secret", "postgres://me@host:1/base?password=secret"] {
+            let address: Address = url.parse().unwrap();
+            assert_eq!(address.to_string(), "postgres://me@host:1/base");
+            assert_eq!(format!("{address:?}"), "postgres://me@host:1/base");
+        }
+        assert!(!"secret@host".parse::<Address>().unwrap_err().contains("secret"));
+    }
+}

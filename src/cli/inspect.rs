@@ -1,0 +1,158 @@
+//! Commands that look at the processes of this binary, and at all of a store.
+
+use std::sync::Arc;
+
+use procession_runtime::Runtime;
+use procession_runtime::doctor::{Diagnosis, Doctor, Trouble};
+use procession_runtime::spec::{Description, EntryDescription, NamespaceDescription};
+use serde_json::json;
+
+use super::Register;
+use super::config::Opened;
+use super::fault::{Fault, Status};
+use super::print::{Printer, ago, time};
+
+/// The processes of this binary, without a store.
+async fn registered(register: &Register) -> Result<Runtime, Fault> {
+    Ok(register(Runtime::volatile()).build().await?)
+}
+
+pub(super) async fn spec(
+    register: &Register,
+    printer: Printer,
+    process: Option<&str>,
+    schema: bool,
+) -> Result<(), Fault> {
+    let runtime = registered(register).await?;
+    let Some(process) = process else {
+        let specs = runtime.processes().into_iter().map(|name| Ok((name, runtime.spec(name)?.help())));
+        let specs = specs.collect::<Result<Vec<_>, Fault>>()?;
+        if printer.json {
+            let specs = specs.iter().map(|(name, help)| json!({"process": name, "help": help}));
+            return printer.json(&specs.collect::<Vec<_>>());
+        }
+        return printer
+            .table(&["process", "help"], specs.into_iter().map(|(name, help)| vec![name.into(), help.into()]));
+    };
+    let spec = runtime
+        .spec(process)
+        .map_err(|error| Fault::from(error).next("`spec` alone lists the processes of this binary"))?;
+    if schema {
+        return printer.json(&spec.input_schema());
+    }
+    let description = spec.description();
+    if printer.json { printer.json(&description) } else { printer.text(&ports(&description)) }
+}
+
+/// The ports of a process, in words.
+fn ports(description: &Description) -> String {
+    let Description { process, help, inputs, outputs, exits, .. } = description;
+    let mut text = vec![process.clone()];
+    text.extend(help.lines().map(|line| format!("  {line}")));
+    for (name, namespace) in [("inputs", inputs), ("outputs", outputs)] {
+        if !namespace.entries.is_empty() || namespace.dynamic.is_some() {
+            text.push(format!("{name}:"));
+            entries(namespace, 1, &mut text);
+        }
+    }
+    if !exits.is_empty() {
+        text.push("exit codes:".to_owned());
+        text.extend(exits.iter().map(|exit| format!("  {exit}")));
+    }
+    text.join("\n") + "\n"
+}
+
+fn entries(namespace: &NamespaceDescription, depth: usize, text: &mut Vec<String>) {
+    let indent = "  ".repeat(depth);
+    for entry in &namespace.entries {
+        match entry {
+            EntryDescription::Port(port) => {
+                let mut line = format!("{indent}{}: {}", port.name, port.type_name);
+                line.extend(port.default.as_ref().map(|default| format!(" = {default}")));
+                if port.required {
+                    line.push_str(", required");
+                }
+                line.extend(port.help.lines().next().map(|help| format!(" — {help}")));
+                text.push(line);
+            }
+            EntryDescription::Namespace(below) => {
+                let help = below.help.lines().next().map(|help| format!(" — {help}")).unwrap_or_default();
+                text.push(format!("{indent}{}:{help}", below.name));
+                entries(below, depth + 1, text);
+            }
+            _ => {}
+        }
+    }
+    text.extend(namespace.dynamic.as_ref().map(|dynamic| format!("{indent}*: {dynamic}")));
+}
+
+pub(super) async fn workers(opened: &Opened, printer: Printer) -> Result<(), Fault> {
+    let workers = opened.store.workers().await?;
+    if printer.json {
+        let workers = workers.iter().map(|row| {
+            json!({
+                "epoch": row.epoch.0, "host": row.worker.host, "pid": row.worker.os_process, "version": row.worker.version,
+                "queues": row.worker.queues, "slots": row.worker.slots, "slots_used": row.slots_used,
+                "processes": row.owned, "joined_at": time(row.joined_at), "heard_at": time(row.heard_at),
+                "alive": row.alive,
+            })
+        });
+        return printer.json(&workers.collect::<Vec<_>>());
+    }
+    let rows = workers.iter().map(|row| {
+        let queues = row.worker.queues.iter().map(|queue| if queue.is_empty() { "(default)" } else { queue });
+        vec![
+            row.epoch.0.to_string(),
+            format!("{}:{}", row.worker.host, row.worker.os_process),
+            row.worker.version.clone(),
+            queues.collect::<Vec<_>>().join(" "),
+            format!("{}/{}", row.slots_used, row.worker.slots),
+            row.owned.to_string(),
+            // One that is not heard from is never shown as running.
+            if row.alive { ago(row.heard_at) } else { format!("lost, {}", ago(row.heard_at)) },
+        ]
+    });
+    printer.table(&["epoch", "worker", "version", "queues", "slots", "processes", "heard"], rows)
+}
+
+fn word(trouble: Trouble) -> String {
+    let word = serde_json::to_value(trouble).ok().and_then(|word| word.as_str().map(|word| word.replace('_', " ")));
+    word.unwrap_or_default()
+}
+
+fn print(printer: Printer, diagnosis: &Diagnosis) -> Result<(), Fault> {
+    let workers = diagnosis.workers.map(|workers| format!(", {workers} workers")).unwrap_or_default();
+    printer.line(&format!("{} processes that have not ended{workers}", diagnosis.processes))?;
+    for (trouble, count) in &diagnosis.counts {
+        printer.line(&format!("{}: {count}", word(*trouble)))?;
+    }
+    diagnosis.findings.iter().try_for_each(|finding| {
+        let process = finding.process.as_deref().unwrap_or("?");
+        printer.line(&format!("{process} {}: {}\n  next: {}", finding.pid, finding.what, finding.next))
+    })
+}
+
+/// Fails where something is the matter, so that a script sees it.
+pub(super) async fn doctor(opened: &Opened, printer: Printer, repair: bool, dry_run: bool) -> Result<(), Fault> {
+    let doctor = Doctor::new(Arc::clone(&opened.store));
+    let diagnosis = doctor.examine().await?;
+    let safe = diagnosis.findings.iter().filter(|finding| finding.action.is_safe()).count();
+    let repaired = if repair && !dry_run { Some(doctor.repair().await?) } else { None };
+    if printer.json {
+        let healthy = diagnosis.is_healthy();
+        printer.json(&json!({"healthy": healthy, "diagnosis": diagnosis, "safe": safe, "repaired": repaired}))?;
+    } else {
+        print(printer, &diagnosis)?;
+        if dry_run {
+            printer.line(&format!("a repair would deal with {safe} of them"))?;
+        }
+        if let Some(repaired) = &repaired {
+            printer.line(&format!("unparked {}, mended {}", repaired.unparked, repaired.mended))?;
+        }
+    }
+    if diagnosis.is_healthy() || repaired.is_some() {
+        return Ok(());
+    }
+    let fault = Fault::new(Status::Failed, format!("something is the matter in {}", opened.address));
+    Err(if repair { fault } else { fault.next("procession doctor --repair") })
+}

@@ -1,0 +1,126 @@
+//! The command line: looks at processes, and controls them.
+//!
+//! `procession` is a binary of its own, for any store. A program that has processes gets the same commands, and those that
+//! need the processes, by one call:
+//!
+//! ```no_run
+//! use procession::prelude::*;
+//!
+//! #[process]
+//! #[derive(Default)]
+//! struct Greet {}
+//! spec! { Greet { input name: String; output greeting: String; } }
+//! outline! { Greet { greet => greeting; } }
+//! impl Greet {
+//!     fn greet(&self, cx: &Cx<Self>) -> String {
+//!         format!("hello {}", cx.inputs().name)
+//!     }
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     procession::cli::main(|runtime| runtime.register::<Greet>())
+//! }
+//! ```
+//!
+//! # Where the processes are
+//! `--store`, else the environment's `PROCESSION_STORE`, else `store` in the file that `--config` or `PROCESSION_CONFIG` names, or
+//! in `procession.toml` of the present folder; else `procession.db` there. Passwords are never shown.
+//!
+//! # Exit status
+//! 0: it is done. 1: the process failed, or something is the matter. 2: the command is not understood. 3: there is no such process.
+//! 4: the process is not in a state for it, or it was not done in time. 5: the store is not reached, or damaged.
+//!
+//! # For programs
+//! With `--json` every command that reads writes one JSON document to the standard output, and nothing else; what went wrong is
+//! on the standard error. Fields are only ever added.
+
+mod arguments;
+mod config;
+mod control;
+mod fault;
+mod inspect;
+mod print;
+mod show;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+use procession_runtime::RuntimeBuilder;
+
+use self::arguments::{Arguments, Checkpoints, Command, Workers};
+use self::config::Config;
+use self::control::Asked;
+use self::fault::{Fault, Status};
+use self::print::Printer;
+
+/// Registers the processes of a binary, and what they need.
+type Register = dyn Fn(RuntimeBuilder) -> RuntimeBuilder + Send + Sync;
+
+/// Does what the arguments of the program say, with its processes: to be called by `main`.
+pub fn main(register: impl Fn(RuntimeBuilder) -> RuntimeBuilder + Send + Sync + 'static) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return told(&Fault::from(error)),
+    };
+    runtime.block_on(run(std::env::args_os().collect(), &register))
+}
+
+fn command(name: &str) -> clap::Command {
+    Arguments::command().bin_name(name).version(env!("CARGO_PKG_VERSION"))
+}
+
+async fn run(arguments: Vec<OsString>, register: &Register) -> ExitCode {
+    let name = arguments.first().map(std::path::Path::new).and_then(|path| path.file_stem());
+    let name = name.and_then(|name| name.to_str()).unwrap_or("procession").to_owned();
+    let parsed =
+        command(&name).try_get_matches_from(arguments).and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = match parsed {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no faults.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Status::Usage as u8));
+        }
+    };
+    match done(arguments, name, register).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => told(&fault),
+    }
+}
+
+fn told(fault: &Fault) -> ExitCode {
+    eprintln!("{fault}");
+    fault.code()
+}
+
+async fn done(arguments: Arguments, name: String, register: &Register) -> Result<(), Fault> {
+    let Arguments { common, command: asked } = arguments;
+    let printer = Printer { json: common.json };
+    match &asked {
+        Command::Spec { process, json_schema } => {
+            return inspect::spec(register, printer, process.as_deref(), *json_schema).await;
+        }
+        Command::Completions { shell } => {
+            let mut completions = Vec::new();
+            clap_complete::generate(*shell, &mut command(&name), name, &mut completions);
+            return printer.text(&String::from_utf8_lossy(&completions));
+        }
+        _ => {}
+    }
+    let opened = &Config::of(&common)?.open().await?;
+    match asked {
+        Command::Show(one) => show::show(opened, printer, &one.id).await,
+        Command::Status(one) => show::status(opened, printer, &one.id).await,
+        Command::Report(one) => show::report(opened, printer, &one.id).await,
+        Command::Events(one) => show::events(opened, printer, &one.id).await,
+        Command::Pause(control) => control::control(opened, printer, Asked::Pause, &control).await,
+        Command::Play(control) => control::control(opened, printer, Asked::Play, &control).await,
+        Command::Kill { control, force } => control::control(opened, printer, Asked::Kill { force }, &control).await,
+        Command::Worker(Workers::List) => inspect::workers(opened, printer).await,
+        Command::Doctor { repair, dry_run } => inspect::doctor(opened, printer, repair, dry_run).await,
+        Command::Checkpoint(Checkpoints::List(one)) => show::checkpoints(opened, printer, &one.id).await,
+        Command::Checkpoint(Checkpoints::Show { of, tag }) => show::checkpoint(opened, printer, &of.id, &tag).await,
+        Command::Spec { .. } | Command::Completions { .. } => Ok(()),
+    }
+}

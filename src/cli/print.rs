@@ -1,0 +1,68 @@
+//! What is written: tables and lines for people, JSON for programs.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use procession_runtime::clock::Timestamp;
+use serde::Serialize;
+
+use super::fault::Fault;
+
+/// Writes to the standard output.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Printer {
+    pub(super) json: bool,
+}
+
+impl Printer {
+    /// One document, with a line end.
+    pub(super) fn json(self, value: &impl Serialize) -> Result<(), Fault> {
+        let mut text = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
+        text.push('\n');
+        self.text(&text)
+    }
+
+    pub(super) fn line(self, line: &str) -> Result<(), Fault> {
+        self.text(&format!("{line}\n"))
+    }
+
+    pub(super) fn text(self, text: &str) -> Result<(), Fault> {
+        let mut out = io::stdout().lock();
+        Ok(out.write_all(text.as_bytes()).and_then(|()| out.flush())?)
+    }
+
+    /// Rows below a head. On a terminal they are as wide as it; elsewhere they are not wrapped.
+    pub(super) fn table(self, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<(), Fault> {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_header(head.iter().map(|name| name.to_uppercase()));
+        if let Some((width, _)) = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten() {
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.0);
+        }
+        for row in rows {
+            table.add_row(row);
+        }
+        table.lines().try_for_each(|line| self.line(line.trim_end()))
+    }
+}
+
+/// A time for people and programs: RFC 3339, in UTC.
+pub(super) fn time(at: Timestamp) -> String {
+    let millis = u64::try_from(at.as_millis()).unwrap_or_default();
+    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(millis)).to_string()
+}
+
+/// How long ago.
+pub(super) fn ago(at: Timestamp) -> String {
+    format!("{} ago", span(Timestamp::from(SystemTime::now()).since(at)))
+}
+
+/// How long: from one hour on in minutes, from one second on in seconds.
+pub(super) fn span(duration: Duration) -> String {
+    let shown = match duration.as_secs() {
+        0 => Duration::from_millis(duration.subsec_millis().into()),
+        seconds @ 1..3_600 => Duration::from_secs(seconds),
+        seconds => Duration::from_secs(seconds / 60 * 60),
+    };
+    humantime::format_duration(shown).to_string()
+}

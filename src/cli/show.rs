@@ -1,0 +1,258 @@
+//! Commands that read: one process, and the tree below it.
+
+use std::collections::VecDeque;
+
+use procession_runtime::ProcessId;
+use procession_runtime::clock::Timestamp;
+use procession_runtime::process::Ended;
+use procession_runtime::store::{HistoryEntry, Record, Store};
+use serde_json::{Map, Value, json};
+
+use super::config::Opened;
+use super::fault::{Fault, Status};
+use super::print::{Printer, ago, span, time};
+
+/// So many processes of a tree are shown.
+const TREE: usize = 10_000;
+
+/// The process of this id.
+pub(super) async fn record(opened: &Opened, id: &str) -> Result<Record, Fault> {
+    let pid = ProcessId::from(id);
+    opened.store.load(&pid).await?.ok_or_else(|| not_found(opened, id))
+}
+
+fn not_found(opened: &Opened, id: &str) -> Fault {
+    Fault::new(Status::NotFound, format!("there is no process `{id}` in {}", opened.address))
+}
+
+/// What a program reads of a process.
+pub(super) fn described(record: &Record) -> Result<Value, Fault> {
+    let mut described = Map::new();
+    let mut put = |name: &str, value: Value| drop(described.insert(name.to_owned(), value));
+    put("id", json!(record.pid));
+    put("process", json!(record.envelope.process));
+    put("version", json!(record.envelope.version));
+    put("key", json!(record.key));
+    put("parent", json!(record.parent));
+    put("state", json!(record.state.as_str()));
+    put("paused", json!(record.paused));
+    put("parked", json!(record.parked));
+    put("status", json!(record.status.text));
+    let (place, step) = place(record).unzip();
+    put("place", json!(place));
+    put("step", json!(step.flatten()));
+    put("steps", json!(record.steps));
+    put("open_children", json!(record.open_children));
+    put("waits_for", json!(record.awaiting));
+    put("inputs", parsed(&record.inputs)?);
+    put("outputs", parsed(&record.outputs)?);
+    put("ended", record.ended.as_deref().map(parsed).transpose()?.unwrap_or_default());
+    put("created_at", json!(time(record.created_at)));
+    put("updated_at", json!(time(record.updated_at)));
+    Ok(Value::Object(described))
+}
+
+fn parsed(text: &str) -> Result<Value, Fault> {
+    serde_json::from_str(text)
+        .map_err(|error| Fault::new(Status::Backend, format!("what the store has of the process is damaged: {error}")))
+}
+
+/// Where in its control flow it is: `at` or `after` a step, or at which it goes on when it is resumed.
+fn place(record: &Record) -> Option<(String, Option<String>)> {
+    match serde_json::from_str(&record.position).ok()? {
+        Value::String(place) => Some((place, None)),
+        Value::Object(position) => {
+            let (place, what) = position.into_iter().next()?;
+            Some((place, what.get("step").and_then(Value::as_str).map(str::to_owned)))
+        }
+        _ => None,
+    }
+}
+
+/// The same in words.
+fn at(record: &Record) -> Option<String> {
+    Some(match place(record)? {
+        (place, None) => place,
+        (place, Some(step)) => format!("{place} `{step}`"),
+    })
+}
+
+/// How it stands, in words.
+fn standing(record: &Record) -> String {
+    let ended = record.ended.as_deref().and_then(|ended| serde_json::from_str::<Ended>(ended).ok());
+    let mut words = match ended {
+        Some(ended) => ended.to_string(),
+        None => record.state.as_str().to_owned(),
+    };
+    if record.paused {
+        words.push_str(", paused");
+    }
+    if let Some(reason) = &record.parked {
+        words.push_str(", parked: ");
+        words.push_str(reason);
+    }
+    words
+}
+
+/// What it waits for, in words.
+fn waits(record: &Record) -> Option<String> {
+    let awaiting = &record.awaiting;
+    let mut waits = Vec::new();
+    if !awaiting.children.is_empty() {
+        let all = awaiting.children.len() as u64;
+        let ended = all.saturating_sub(record.open_children);
+        waits.push(format!("children, {ended} of {all} ended"));
+    }
+    waits.extend(awaiting.wake_at.map(time));
+    waits.extend(awaiting.resume.as_ref().map(|text| format!("a resume: {text}")));
+    (!waits.is_empty()).then(|| waits.join("; "))
+}
+
+pub(super) async fn show(opened: &Opened, printer: Printer, id: &str) -> Result<(), Fault> {
+    let record = record(opened, id).await?;
+    if printer.json {
+        return printer.json(&described(&record)?);
+    }
+    let lines = [
+        ("id", Some(record.pid.to_string())),
+        ("process", Some(format!("{}, version {}", record.envelope.process, record.envelope.version))),
+        ("key", record.key.clone()),
+        ("parent", record.parent.as_ref().map(ToString::to_string)),
+        ("state", Some(standing(&record))),
+        ("status", record.status.text.clone()),
+        ("place", at(&record)),
+        ("waits for", waits(&record)),
+        ("steps", Some(record.steps.to_string())),
+        ("created", Some(format!("{}, {}", time(record.created_at), ago(record.created_at)))),
+        ("updated", Some(format!("{}, {}", time(record.updated_at), ago(record.updated_at)))),
+        ("inputs", Some(record.inputs.to_string())),
+        ("outputs", Some(record.outputs.clone())),
+    ];
+    let lines = lines.into_iter().filter_map(|(name, value)| Some(format!("{name:<10} {}\n", value?)));
+    printer.text(&lines.collect::<String>())
+}
+
+/// A process in a tree.
+struct Node {
+    depth: usize,
+    record: Record,
+}
+
+/// A process and all below it, in the order in which they were launched; and whether there are more.
+async fn tree(opened: &Opened, id: &str) -> Result<(Vec<Node>, bool), Fault> {
+    let store: &dyn Store = &*opened.store;
+    let mut nodes = Vec::new();
+    let mut left = VecDeque::from([(0, ProcessId::from(id))]);
+    while let Some((depth, pid)) = left.pop_front() {
+        if nodes.len() >= TREE {
+            return Ok((nodes, true));
+        }
+        let Some(record) = store.load(&pid).await? else {
+            // One that was deleted since its parent was read.
+            if depth == 0 {
+                return Err(not_found(opened, id));
+            }
+            continue;
+        };
+        for child in store.children(&pid).await?.into_iter().rev() {
+            left.push_front((depth + 1, child));
+        }
+        nodes.push(Node { depth, record });
+    }
+    Ok((nodes, false))
+}
+
+pub(super) async fn status(opened: &Opened, printer: Printer, id: &str) -> Result<(), Fault> {
+    let (nodes, more) = tree(opened, id).await?;
+    if printer.json {
+        let described = nodes.iter().map(|node| {
+            let mut process = described(&node.record)?;
+            process["depth"] = json!(node.depth);
+            Ok(process)
+        });
+        return printer.json(&json!({"processes": described.collect::<Result<Vec<_>, Fault>>()?, "more": more}));
+    }
+    for Node { depth, record } in &nodes {
+        let mut line =
+            format!("{}{} {}: {}", "  ".repeat(*depth), record.envelope.process, record.pid, standing(record));
+        if record.ended.is_none() {
+            line.extend(at(record).map(|at| format!(", {at}")));
+            line.extend(waits(record).map(|waits| format!(", waits for {waits}")));
+            line.extend([", ", &ago(record.updated_at)]);
+        }
+        line.extend(record.status.text.as_ref().map(|text| format!(" — {text}")));
+        printer.line(&line)?;
+    }
+    if more { printer.line(&format!("… and more than {TREE} are not shown")) } else { Ok(()) }
+}
+
+pub(super) async fn report(opened: &Opened, printer: Printer, id: &str) -> Result<(), Fault> {
+    let (nodes, _) = tree(opened, id).await?;
+    let mut lines = Vec::new();
+    for Node { record, .. } in &nodes {
+        let report = opened.store.report(&record.pid).await?;
+        lines.extend(report.into_iter().map(|line| (line.at, record, line.text)));
+    }
+    // Of the same time in the order of the tree.
+    lines.sort_by_key(|(at, ..)| *at);
+    if printer.json {
+        let lines = lines.iter().map(|(at, record, text)| {
+            json!({"at": time(*at), "id": record.pid, "process": record.envelope.process, "text": text})
+        });
+        return printer.json(&lines.collect::<Vec<_>>());
+    }
+    lines.iter().try_for_each(|(at, record, text)| {
+        printer.line(&format!("{} {} {}: {text}", time(*at), record.envelope.process, record.pid))
+    })
+}
+
+/// A transition, and how long the state lasted that it left.
+fn event(entry: &HistoryEntry, before: Timestamp) -> Value {
+    json!({
+        "at": time(entry.at), "from": entry.from.as_str(), "to": entry.to.as_str(), "point": entry.point,
+        "steps": entry.steps, "after_ms": u64::try_from(entry.at.since(before).as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+pub(super) async fn events(opened: &Opened, printer: Printer, id: &str) -> Result<(), Fault> {
+    let record = record(opened, id).await?;
+    let history = opened.store.history(&record.pid).await?;
+    let before = std::iter::once(record.created_at).chain(history.iter().map(|entry| entry.at));
+    let events = history.iter().zip(before);
+    if printer.json {
+        return printer.json(&events.map(|(entry, before)| event(entry, before)).collect::<Vec<_>>());
+    }
+    let rows = events.map(|(entry, before)| {
+        let transition = format!("{} → {}", entry.from.as_str(), entry.to.as_str());
+        vec![time(entry.at), transition, entry.point.clone(), entry.steps.to_string(), span(entry.at.since(before))]
+    });
+    printer.table(&["at", "transition", "point", "steps", "after"], rows)
+}
+
+pub(super) async fn checkpoints(opened: &Opened, printer: Printer, id: &str) -> Result<(), Fault> {
+    let record = record(opened, id).await?;
+    let snapshots = opened.store.snapshots_of(&record.pid).await?;
+    if printer.json {
+        let snapshots = snapshots.iter().map(|snapshot| {
+            json!({"tag": snapshot.tag, "at": time(snapshot.at), "state": snapshot.state.as_str(), "steps": snapshot.steps})
+        });
+        return printer.json(&snapshots.collect::<Vec<_>>());
+    }
+    let rows = snapshots.iter().map(|snapshot| {
+        vec![snapshot.tag.clone(), time(snapshot.at), snapshot.state.as_str().to_owned(), snapshot.steps.to_string()]
+    });
+    printer.table(&["tag", "at", "state", "steps"], rows)
+}
+
+pub(super) async fn checkpoint(opened: &Opened, printer: Printer, id: &str, tag: &str) -> Result<(), Fault> {
+    let pid = ProcessId::from(id);
+    let snapshot = opened.store.load_snapshot(&pid, tag).await?;
+    let snapshot = snapshot.ok_or_else(|| {
+        Fault::new(Status::NotFound, format!("process `{id}` has no checkpoint `{tag}` in {}", opened.address))
+            .next(format!("procession checkpoint list {id}"))
+    })?;
+    let mut described = described(&snapshot)?;
+    described["context"] = parsed(&snapshot.context)?;
+    described["position"] = parsed(&snapshot.position)?;
+    printer.json(&described)
+}
