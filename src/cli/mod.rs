@@ -39,7 +39,9 @@ mod config;
 mod control;
 mod fault;
 mod inspect;
+mod list;
 mod print;
+mod select;
 mod show;
 
 use std::ffi::OsString;
@@ -110,6 +112,7 @@ async fn done(arguments: Arguments, name: String, register: &Register) -> Result
     }
     let opened = &Config::of(&common)?.open().await?;
     match asked {
+        Command::List(list) => list::list(opened, printer, &list).await,
         Command::Show(one) => show::show(opened, printer, &one.id).await,
         Command::Status(one) => show::status(opened, printer, &one.id).await,
         Command::Report(one) => show::report(opened, printer, &one.id).await,
