@@ -13,6 +13,7 @@ pub mod limits;
 pub mod listener;
 pub mod message;
 pub mod outline;
+pub mod picture;
 pub mod process;
 pub mod registry;
 mod resources;

@@ -291,3 +291,7 @@ pub const SUMMARY_ERROR_BYTES: usize = 200;
 /// Bytes of what is stored of an end beyond which a list does not read its error: far more than errors have, and a page of
 /// them fits into memory.
 pub const SUMMARY_ENDED_BYTES: usize = 64 << 10;
+/// Characters of a name, a documentation or a reason in a picture: nobody reads more in a box, and the whole is elsewhere.
+pub const PICTURE_TEXT: usize = 500;
+/// How deep blocks of an outline are drawn: each level takes its room on both sides, and nobody finds a way through more.
+pub const PICTURE_DEPTH: usize = 64;

@@ -52,6 +52,7 @@ mod os_process;
 mod outbox;
 mod outcome;
 mod parity;
+mod picture;
 #[cfg(feature = "sqlite")]
 mod points;
 mod poison;

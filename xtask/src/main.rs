@@ -12,6 +12,7 @@ mod fuzz;
 mod libtest;
 mod metadata;
 mod model;
+mod pictures;
 mod postgres;
 mod rabbitmq;
 mod report;
@@ -27,6 +28,7 @@ type Fault = Box<dyn std::error::Error + Send + Sync>;
 const HELP: &str = "\
 cargo xtask test [--quick] [FILTER…]   all checks and tests; --quick: format, clippy and tests without the crash test;
                                        with a filter: only the tests whose names contain it
+cargo xtask pictures                   draws the pictures in docs/pictures and tests/data/pictures anew
 cargo xtask bench [WORKLOAD…]          the benchmarks: prints a table and writes target/bench.json
 cargo xtask bench --peers [PEER…]      the same beside other crates for durable processes, which it builds first
 cargo xtask compile-time               how long a small program takes to build
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         "crash" => crash::crash(&arguments),
         "faults" => faults::faults(&arguments),
         "model" => model::model(),
+        "pictures" => pictures::pictures(),
         "fuzz" => fuzz::fuzz(&arguments),
         "differential" => differential::differential(&arguments),
         "" | "help" | "--help" | "-h" => {

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::hooks::ErasedHooks;
 use crate::limits;
 use crate::outline::Node;
+use crate::picture::Picture;
 use crate::process::{
     Ahead, BoxFuture, Cx, CxCore, Effects, Ended, Env, ErrorInfo, FieldReader, FieldWriter, Hand, Has, Hooks, Need,
     Process, ProcessId, Resumed, Slot, SlotCollector, StepEnd,
@@ -31,6 +32,8 @@ pub(crate) trait ProcessType: Send + Sync + 'static {
     fn envelope(&self) -> &Envelope;
     /// Where the step with this stored name stands in the outline; the step alone where there is no outline.
     fn position(&self, step: &str) -> Option<String>;
+    /// Its outline, or its steps, as a picture.
+    fn picture(&self) -> Picture;
     /// Whether it begins with a step, whatever its predicates say.
     fn begins_with_a_step(&self) -> bool;
     /// A process at its start. The inputs are validated.
@@ -534,6 +537,10 @@ impl<P: Process> ProcessType for TypeOf<P> {
             Some(outline) => outline.position(step),
             None => P::POINTS.iter().find(|name| **name == step).map(ToString::to_string),
         }
+    }
+
+    fn picture(&self) -> Picture {
+        Picture::of::<P>().named(self.name)
     }
 
     fn begins_with_a_step(&self) -> bool {

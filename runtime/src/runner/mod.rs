@@ -39,7 +39,7 @@ pub use mending::Mending;
 pub use sharing::WorkerOptions;
 
 pub(crate) use caught::{caught, caught_async};
-pub(crate) use instance::{ProcessType, TypeOf};
+pub(crate) use instance::{ProcessType, TypeOf, step_in};
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -50,6 +50,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::communicator::Communicator;
 use crate::limits;
 use crate::listener::{Listener, ListenerId, ListenerTypes, SavedListener};
+use crate::picture::Picture;
 use crate::process::{BoxFuture, Env, Process, ProcessId};
 use crate::registry::RegistryBuilder;
 use crate::resources::Resources;
@@ -140,6 +141,14 @@ impl Runtime {
     /// No process is registered under this name; the nearest one is told.
     pub fn spec(&self, process: &str) -> Result<&'static ProcessSpec, RunError> {
         Ok(self.shared().env.registry.named(process)?.spec())
+    }
+
+    /// The outline of a registered process as a picture.
+    ///
+    /// # Errors
+    /// No process is registered under the name.
+    pub fn picture(&self, process: &str) -> Result<Picture, RunError> {
+        Ok(self.shared().env.registry.named(process)?.picture())
     }
 
     /// The registered names of all processes, sorted; other names that a process goes by are not among them.

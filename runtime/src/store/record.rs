@@ -388,6 +388,16 @@ pub struct HistoryEntry {
     pub point: String,
 }
 
+impl HistoryEntry {
+    /// The tag of the snapshot, if the process was brought back to one here.
+    pub fn restored_from(&self) -> Option<&str> {
+        self.point.strip_prefix(RESTORED_FROM)?.strip_suffix('`')
+    }
+}
+
+/// With what the point of a transition begins that brought a process back to a snapshot.
+pub(super) const RESTORED_FROM: &str = "restored from `";
+
 /// One line of a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportLine {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::record::some_listeners;
+use super::record::{RESTORED_FROM, some_listeners};
 use super::sharing::Share;
 use super::{
     Awaiting, Commit, Committed, Creation, Epoch, HistoryEntry, Message, NewProcess, OwedReply, Parent, Record,
@@ -346,7 +346,7 @@ fn is_awaited(table: &mut impl Table, process: &Record) -> StoreResult<bool> {
 
 /// What the history says of a process that was brought back to a snapshot.
 pub(super) fn restored_from(tag: &str) -> String {
-    format!("restored from `{tag}`")
+    format!("{RESTORED_FROM}{tag}`")
 }
 
 /// Removes a process that has ended; whether there was one.
