@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::config::Address;
 use procession_runtime::ProcessState;
@@ -68,6 +68,8 @@ pub(super) enum Command {
         #[arg(long)]
         json_schema: bool,
     },
+    /// Draws the outline of a process of this binary, or a run and how far it is
+    Graph(Graph),
     /// Looks after the workers of a store
     #[command(subcommand)]
     Worker(Workers),
@@ -115,6 +117,25 @@ pub(super) struct One {
     /// Its id, or the beginning of it
     #[arg(value_name = "ID")]
     pub(super) id: String,
+}
+
+/// What is drawn.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Graph {
+    /// The registered name of a process, or the id of a run
+    #[arg(value_name = "PROCESS|ID")]
+    pub(super) subject: String,
+    /// As what
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+}
+
+/// How a picture is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    Text,
+    Mermaid,
+    Svg,
 }
 
 /// What is listed.

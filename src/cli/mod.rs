@@ -38,6 +38,7 @@ mod arguments;
 mod config;
 mod control;
 mod fault;
+mod graph;
 mod inspect;
 mod list;
 mod print;
@@ -108,6 +109,11 @@ async fn done(arguments: Arguments, name: String, register: &Register) -> Result
             clap_complete::generate(*shell, &mut command(&name), name, &mut completions);
             return printer.text(&String::from_utf8_lossy(&completions));
         }
+        Command::Graph(drawn) => {
+            if let Some(picture) = graph::of_process(register, &drawn.subject).await? {
+                return graph::draw(&picture, printer, drawn.format);
+            }
+        }
         _ => {}
     }
     let opened = &Config::of(&common)?.open().await?;
@@ -120,6 +126,7 @@ async fn done(arguments: Arguments, name: String, register: &Register) -> Result
         Command::Pause(control) => control::control(opened, printer, Asked::Pause, &control).await,
         Command::Play(control) => control::control(opened, printer, Asked::Play, &control).await,
         Command::Kill { control, force } => control::control(opened, printer, Asked::Kill { force }, &control).await,
+        Command::Graph(drawn) => graph::draw(&graph::of_run(register, opened, &drawn).await?, printer, drawn.format),
         Command::Worker(Workers::List) => inspect::workers(opened, printer).await,
         Command::Doctor { repair, dry_run } => inspect::doctor(opened, printer, repair, dry_run).await,
         Command::Checkpoint(Checkpoints::List(one)) => show::checkpoints(opened, printer, &one.id).await,

@@ -190,6 +190,20 @@ async fn processes_are_listed_by_what_they_are() {
 }
 
 #[tokio::test]
+async fn a_run_is_drawn_with_how_far_it_is() {
+    let shop = Shop::new().await;
+    shop.order("one").await;
+    let drawn = shop.prints(&["graph", "one"]).await;
+    assert!(drawn.contains("cli::Order") && drawn.contains("begin"), "{drawn}");
+    assert!(!drawn.contains('\u{1b}'), "no colour where there is no terminal: {drawn}");
+    assert!(shop.prints(&["graph", "one", "--format", "mermaid"]).await.starts_with("flowchart"));
+    assert!(shop.prints(&["graph", "one", "--format", "svg"]).await.starts_with("<svg"));
+    let (status, told) = shop.fails(&["graph", "two"]).await;
+    assert_eq!(status, 3);
+    assert!(told.starts_with("error: no process of this binary and of sqlite:"), "{told}");
+}
+
+#[tokio::test]
 async fn a_process_is_named_by_the_beginning_of_its_id() {
     let shop = Shop::new().await;
     shop.order("order-1").await;
