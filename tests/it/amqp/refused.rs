@@ -65,7 +65,8 @@ async fn one_message_that_the_broker_refuses_is_found_out_and_the_others_arrive(
     eventually(|| async { done.load(Ordering::Relaxed) == 99 }).await;
     let again = sender.task_send(Task::new(Node::from("again"))).await.unwrap().unwrap();
     assert_eq!(soon("an answer", again.last()).await.unwrap(), Node::from("again"));
-    assert!(sender.statistics().reconnects <= 3, "{:?}", sender.statistics());
+    // It is looked for among those that may be it, not by one connection for each.
+    assert!(sender.statistics().reconnects < 10, "{:?}", sender.statistics());
 }
 
 #[tokio::test]
