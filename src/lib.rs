@@ -4,9 +4,6 @@
 pub use procession_macros::process;
 pub use procession_runtime::*;
 
-#[cfg(feature = "cli")]
-pub mod cli;
-
 /// The error that steps return: anything that is an error.
 ///
 /// It takes every error by `?`, and therefore is none itself; the errors of the library are [`RunError`] and its sources.
@@ -32,6 +29,9 @@ macro_rules! outline {
 macro_rules! steps {
     ($($tokens:tt)*) => { $crate::__private::macros::steps! { [$crate] $($tokens)* } };
 }
+
+#[cfg(feature = "cli")]
+pub mod cli;
 
 #[cfg(doc)]
 #[doc = include_str!("../docs/communicator.md")]

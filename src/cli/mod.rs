@@ -12,7 +12,7 @@
 //! spec! { Greet { input name: String; output greeting: String; } }
 //! outline! { Greet { greet => greeting; } }
 //! impl Greet {
-//!     fn greet(&self, cx: &Cx<Self>) -> String {
+//!     fn greet(&mut self, cx: &mut Cx<Self>) -> String {
 //!         format!("hello {}", cx.inputs().name)
 //!     }
 //! }
