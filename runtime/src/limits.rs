@@ -276,6 +276,21 @@ pub const SQLITE_WORK_POLL: Duration = Duration::from_millis(20);
 pub const SQLITE_TURN: Duration = Duration::from_micros(500);
 /// How long a SQLite log that others go on writing holds them up while the rest of it is copied: some times what that takes.
 pub const SQLITE_RESTART: Duration = Duration::from_millis(500);
+/// Processes that one search looks at: some ten milliseconds of a database. Who wants more asks for the next page.
+pub const SEARCHED: usize = 10_000;
+/// Processes on one page of a search: more than anyone reads at once, and some hundred KiB.
+pub const SUMMARIES: usize = 1_000;
+/// Bytes of a filter's text, and of each text in it: what a person writes in a line, many times.
+pub const FILTER_BYTES: usize = 4_096;
+/// How deep a filter may be nested: each level is a call.
+pub const FILTER_DEPTH: usize = 64;
+/// Conditions of a filter: each is looked at for each process.
+pub const FILTER_CONDITIONS: usize = 100;
+/// Bytes of an error in a list: a line of a wide terminal.
+pub const SUMMARY_ERROR_BYTES: usize = 200;
+/// Bytes of what is stored of an end beyond which a list does not read its error: far more than errors have, and a page of
+/// them fits into memory.
+pub const SUMMARY_ENDED_BYTES: usize = 64 << 10;
 /// Characters of a name, a documentation or a reason in a picture: nobody reads more in a box, and the whole is elsewhere.
 pub const PICTURE_TEXT: usize = 500;
 /// How deep blocks of an outline are drawn: each level takes its room on both sides, and nobody finds a way through more.

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::config::Address;
+use procession_runtime::ProcessState;
 
 /// Durable processes: looks at them, and controls them.
 #[derive(Debug, Parser)]
@@ -37,6 +38,8 @@ pub(super) struct Common {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Shows which processes there are, the newest first
+    List(List),
     /// Shows a process whole
     Show(One),
     /// Shows a process and its children, and how far each is
@@ -65,6 +68,8 @@ pub(super) enum Command {
         #[arg(long)]
         json_schema: bool,
     },
+    /// Draws the outline of a process of this binary, or a run and how far it is
+    Graph(Graph),
     /// Looks after the workers of a store
     #[command(subcommand)]
     Worker(Workers),
@@ -109,17 +114,83 @@ pub(super) enum Checkpoints {
 /// One process.
 #[derive(Debug, Clone, Args)]
 pub(super) struct One {
-    /// Its id
+    /// Its id, or the beginning of it
     #[arg(value_name = "ID")]
     pub(super) id: String,
+}
+
+/// What is drawn.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Graph {
+    /// The registered name of a process, or the id of a run
+    #[arg(value_name = "PROCESS|ID")]
+    pub(super) subject: String,
+    /// As what
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+}
+
+/// How a picture is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    Text,
+    Mermaid,
+    Svg,
+}
+
+/// What is listed.
+#[derive(Debug, Clone, Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    pub(super) filtered: Filtered,
+    /// So many at most
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    pub(super) limit: usize,
+    /// The oldest first
+    #[arg(long)]
+    pub(super) oldest: bool,
+    /// Says only how many there are
+    #[arg(long)]
+    pub(super) count: bool,
+}
+
+/// What processes are like. Where more than one is given, each has to hold.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Filtered {
+    /// In this state; given again, in that one
+    #[arg(long, value_name = "STATE", value_parser = state)]
+    pub(super) state: Vec<ProcessState>,
+    /// Registered under this name, or with a `*` at its end under one that begins so
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<String>,
+    /// Excepted, or finished with an exit code other than 0
+    #[arg(long)]
+    pub(super) failed: bool,
+    /// Paused
+    #[arg(long)]
+    pub(super) paused: bool,
+    /// Created within this time, as in `90s`, `2h` or `7d`
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(super) since: Option<Duration>,
+    /// What else, as in `exit = 3 and input.name = "two words" and updated < -2d`
+    #[arg(long = "where", value_name = "FILTER")]
+    pub(super) filter: Option<String>,
+}
+
+fn state(text: &str) -> Result<ProcessState, String> {
+    ProcessState::from_name(text)
+        .ok_or_else(|| "no state; they are created, running, waiting, finished, excepted and killed".to_owned())
 }
 
 /// A change of processes.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Control {
-    /// Their ids
-    #[arg(value_name = "ID", required = true)]
+    /// Their ids, or the beginning of each
+    #[arg(value_name = "ID", required_unless_present = "where")]
     pub(super) ids: Vec<String>,
+    /// Those that have not ended and are like this, as in `list --where`
+    #[arg(long = "where", id = "where", value_name = "FILTER", conflicts_with = "ids")]
+    pub(super) filter: Option<String>,
     /// Why, for people
     #[arg(long, value_name = "TEXT")]
     pub(super) reason: Option<String>,

@@ -3,15 +3,20 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
+use procession_runtime::ProcessState;
 use procession_runtime::process::Request;
-use procession_runtime::store::Record;
+use procession_runtime::store::{Condition, Filter, Record};
 use serde_json::json;
 
-use super::arguments::Control;
+use super::arguments::{Control, Filtered};
 use super::config::Opened;
 use super::fault::{Fault, Status};
 use super::print::Printer;
+use super::select;
 use super::show::record;
+
+/// So many are changed by one command.
+const MOST: usize = 10_000;
 
 /// How often it is looked at whether something was done.
 const LOOK: Duration = Duration::from_millis(100);
@@ -61,8 +66,8 @@ impl Asked {
 
 pub(super) async fn control(opened: &Opened, printer: Printer, asked: Asked, control: &Control) -> Result<(), Fault> {
     let mut records = Vec::with_capacity(control.ids.len());
-    for id in &control.ids {
-        let record = record(opened, id).await?;
+    for id in ids(opened, control).await? {
+        let record = record(opened, &id).await?;
         // All are looked at before one is changed.
         if let Some(refusal) = asked.refusal(&record) {
             return Err(refusal);
@@ -94,6 +99,23 @@ pub(super) async fn control(opened: &Opened, printer: Printer, asked: Asked, con
         printer.line(&format!("{process} {pid}: {told} {word}{}", if done { ", done" } else { "" }))?;
     }
     printer.line(&format!("{} in all", records.len()))
+}
+
+/// Those that are named, or all that have not ended and are like what was said.
+async fn ids(opened: &Opened, control: &Control) -> Result<Vec<String>, Fault> {
+    if control.filter.is_none() {
+        return Ok(control.ids.clone());
+    }
+    let filter = select::filter(&Filtered { filter: control.filter.clone(), ..Filtered::default() })?;
+    let ended = [ProcessState::Finished, ProcessState::Excepted, ProcessState::Killed];
+    let ended = Filter::Or(ended.map(|state| Condition::State(state).into()).to_vec());
+    let filter = Filter::And(vec![filter, Filter::Not(Box::new(ended))]);
+    let (found, more) = select::found(opened, filter, MOST, true).await?;
+    if more {
+        let what = format!("more than {MOST} processes are like that");
+        return Err(Fault::new(Status::Usage, what).next("say more of them, as with `and created > -1h`"));
+    }
+    Ok(found.into_iter().map(|process| process.pid.to_string()).collect())
 }
 
 /// Asks on the terminal. Without one nobody can agree.

@@ -13,7 +13,7 @@ use super::fault::{Fault, Status};
 use super::print::{Printer, ago, time};
 
 /// The processes of this binary, without a store.
-async fn registered(register: &Register) -> Result<Runtime, Fault> {
+pub(super) async fn registered(register: &Register) -> Result<Runtime, Fault> {
     Ok(register(Runtime::volatile()).build().await?)
 }
 

@@ -38,8 +38,11 @@ mod arguments;
 mod config;
 mod control;
 mod fault;
+mod graph;
 mod inspect;
+mod list;
 mod print;
+mod select;
 mod show;
 
 use std::ffi::OsString;
@@ -106,10 +109,16 @@ async fn done(arguments: Arguments, name: String, register: &Register) -> Result
             clap_complete::generate(*shell, &mut command(&name), name, &mut completions);
             return printer.text(&String::from_utf8_lossy(&completions));
         }
+        Command::Graph(drawn) => {
+            if let Some(picture) = graph::of_process(register, &drawn.subject).await? {
+                return graph::draw(&picture, printer, drawn.format);
+            }
+        }
         _ => {}
     }
     let opened = &Config::of(&common)?.open().await?;
     match asked {
+        Command::List(list) => list::list(opened, printer, &list).await,
         Command::Show(one) => show::show(opened, printer, &one.id).await,
         Command::Status(one) => show::status(opened, printer, &one.id).await,
         Command::Report(one) => show::report(opened, printer, &one.id).await,
@@ -117,6 +126,7 @@ async fn done(arguments: Arguments, name: String, register: &Register) -> Result
         Command::Pause(control) => control::control(opened, printer, Asked::Pause, &control).await,
         Command::Play(control) => control::control(opened, printer, Asked::Play, &control).await,
         Command::Kill { control, force } => control::control(opened, printer, Asked::Kill { force }, &control).await,
+        Command::Graph(drawn) => graph::draw(&graph::of_run(register, opened, &drawn).await?, printer, drawn.format),
         Command::Worker(Workers::List) => inspect::workers(opened, printer).await,
         Command::Doctor { repair, dry_run } => inspect::doctor(opened, printer, repair, dry_run).await,
         Command::Checkpoint(Checkpoints::List(one)) => show::checkpoints(opened, printer, &one.id).await,

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use procession_runtime::ProcessId;
 use procession_runtime::clock::Timestamp;
 use procession_runtime::process::Ended;
 use procession_runtime::store::{HistoryEntry, Record, Store};
@@ -11,18 +10,19 @@ use serde_json::{Map, Value, json};
 use super::config::Opened;
 use super::fault::{Fault, Status};
 use super::print::{Printer, ago, span, time};
+use super::select;
 
 /// So many processes of a tree are shown.
 const TREE: usize = 10_000;
 
-/// The process of this id.
+/// The process of this id, or of the only one that begins so.
 pub(super) async fn record(opened: &Opened, id: &str) -> Result<Record, Fault> {
-    let pid = ProcessId::from(id);
+    let pid = select::one(opened, id).await?;
     opened.store.load(&pid).await?.ok_or_else(|| not_found(opened, id))
 }
 
 fn not_found(opened: &Opened, id: &str) -> Fault {
-    Fault::new(Status::NotFound, format!("there is no process `{id}` in {}", opened.address))
+    Fault::new(Status::NotFound, format!("there is no process `{id}` in {}", opened.address)).next("procession list")
 }
 
 /// What a program reads of a process.
@@ -142,7 +142,7 @@ struct Node {
 async fn tree(opened: &Opened, id: &str) -> Result<(Vec<Node>, bool), Fault> {
     let store: &dyn Store = &*opened.store;
     let mut nodes = Vec::new();
-    let mut left = VecDeque::from([(0, ProcessId::from(id))]);
+    let mut left = VecDeque::from([(0, select::one(opened, id).await?)]);
     while let Some((depth, pid)) = left.pop_front() {
         if nodes.len() >= TREE {
             return Ok((nodes, true));
@@ -245,7 +245,7 @@ pub(super) async fn checkpoints(opened: &Opened, printer: Printer, id: &str) -> 
 }
 
 pub(super) async fn checkpoint(opened: &Opened, printer: Printer, id: &str, tag: &str) -> Result<(), Fault> {
-    let pid = ProcessId::from(id);
+    let pid = select::one(opened, id).await?;
     let snapshot = opened.store.load_snapshot(&pid, tag).await?;
     let snapshot = snapshot.ok_or_else(|| {
         Fault::new(Status::NotFound, format!("process `{id}` has no checkpoint `{tag}` in {}", opened.address))

@@ -155,6 +155,68 @@ async fn a_process_is_shown_whole() {
 }
 
 #[tokio::test]
+async fn processes_are_listed_by_what_they_are() {
+    let shop = Shop::new().await;
+    shop.order("one").await;
+    shop.order("two").await;
+    shop.json(&["pause", "one", "--wait"]).await;
+    let listed = |arguments: Vec<&'static str>| {
+        let shop = &shop;
+        async move {
+            let listed = shop.json(&[&["list"], &arguments[..]].concat()).await;
+            let ids = listed["processes"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|process| process["id"].as_str().unwrap().to_owned());
+            (ids.collect::<Vec<_>>(), listed["more"].as_bool().unwrap())
+        }
+    };
+    assert_eq!(listed(vec!["--name", "cli::Order"]).await, (vec!["two".to_owned(), "one".to_owned()], false));
+    assert_eq!(listed(vec!["--name", "cli::O*", "--oldest", "--limit", "1"]).await, (vec!["one".to_owned()], true));
+    assert_eq!(listed(vec!["--paused"]).await, (vec!["one".to_owned()], false));
+    assert_eq!(listed(vec!["--state", "waiting", "--where", "id = t*"]).await, (vec!["two".to_owned()], false));
+    assert_eq!(listed(vec!["--where", "input.item = lamp", "--state", "running"]).await.0.len(), 2);
+    assert_eq!(listed(vec!["--failed"]).await, (vec![], false));
+    assert_eq!(listed(vec!["--since", "1h"]).await.0.len(), 4);
+    assert_eq!(shop.prints(&["list", "--count", "--where", "root"]).await, "2\n");
+    let text = shop.prints(&["list", "--where", "root"]).await;
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["ID", "PROCESS", "STATE", "UPDATED", "STATUS"]);
+    assert_eq!(lines[1][..3], ["two", "cli::Order", "waiting"]);
+    let (status, told) = shop.fails(&["list", "--where", "stat = waiting"]).await;
+    assert_eq!(status, 2);
+    assert!(told.contains("did you mean `state`?") && told.contains("^^^^"), "{told}");
+}
+
+#[tokio::test]
+async fn a_run_is_drawn_with_how_far_it_is() {
+    let shop = Shop::new().await;
+    shop.order("one").await;
+    let drawn = shop.prints(&["graph", "one"]).await;
+    assert!(drawn.contains("cli::Order") && drawn.contains("begin"), "{drawn}");
+    assert!(!drawn.contains('\u{1b}'), "no colour where there is no terminal: {drawn}");
+    assert!(shop.prints(&["graph", "one", "--format", "mermaid"]).await.starts_with("flowchart"));
+    assert!(shop.prints(&["graph", "one", "--format", "svg"]).await.starts_with("<svg"));
+    let (status, told) = shop.fails(&["graph", "two"]).await;
+    assert_eq!(status, 3);
+    assert!(told.starts_with("error: no process of this binary and of sqlite:"), "{told}");
+}
+
+#[tokio::test]
+async fn a_process_is_named_by_the_beginning_of_its_id() {
+    let shop = Shop::new().await;
+    shop.order("order-1").await;
+    shop.order("order-22").await;
+    assert_eq!(shop.json(&["show", "order-2"]).await["id"], "order-22");
+    let (status, told) = shop.fails(&["show", "order-"]).await;
+    assert_eq!(status, 2);
+    assert!(told.contains("`order-22`, `order-1`"), "{told}");
+    let done = shop.json(&["pause", "--where", "root", "--yes", "--wait"]).await;
+    assert_eq!(done["ids"], serde_json::json!(["order-1", "order-22"]));
+}
+
+#[tokio::test]
 async fn the_status_is_that_of_all_the_tree() {
     let shop = Shop::new().await;
     shop.order("one").await;

@@ -5,8 +5,8 @@ use procession::prelude::*;
 use procession::process::{BoxFuture, Request, Termination};
 use procession::store::{
     Claimed, Commit, Committed, Creation, Ends, Epoch, HistoryEntry, MemoryStore, Mended, NewProcess, OwedReply, Page,
-    Record, ReportLine, RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult,
-    Unsent, Worker, WorkerRow,
+    Record, ReportLine, RequestId, RequestRow, Search, Snapshot, StandingPage, Store, StoreError, StoreErrorKind,
+    StoreResult, Summaries, Unsent, Worker, WorkerRow,
 };
 use procession::{Result, RunError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -167,6 +167,9 @@ impl Store for Faulty {
             }
             Ok(page)
         })
+    }
+    fn search(&self, search: Search) -> BoxFuture<'_, StoreResult<Summaries>> {
+        self.inner.search(search)
     }
     fn children<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<ProcessId>>> {
         self.inner.children(pid)

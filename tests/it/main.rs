@@ -70,6 +70,7 @@ mod remote;
 mod resume;
 mod robust;
 mod schema;
+mod search;
 mod sequences;
 #[cfg(feature = "sqlite")]
 mod shared_file;

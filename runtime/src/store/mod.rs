@@ -89,6 +89,13 @@
 //!     parked is left as it is.
 //! 30. [`standing`](Store::standing) gives every process that has not ended, the parked ones too, in the order of creation, in
 //!     pages, with whose it is and what it waits for.
+//!
+//! And for whoever asks which processes there are:
+//!
+//! 31. [`search`](Store::search) gives what is told of the processes that meet a [`Filter`], each once, in the order of creation or
+//!     against it, in pages; one that meets it from the first page to the last is given, whatever else is created, changed or
+//!     deleted meanwhile, and one that cannot be read keeps none of the others back. A call looks at
+//!     [`limits::SEARCHED`](crate::limits::SEARCHED) processes at most, so a page that is not full may have a next one.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -101,6 +108,7 @@ mod message;
 mod postgres;
 mod record;
 mod rules;
+mod search;
 mod sharing;
 mod snapshot;
 #[cfg(feature = "sqlite")]
@@ -117,6 +125,9 @@ pub use postgres::{PostgresOptions, PostgresStore};
 pub use record::{
     AwaitedChild, Awaiting, Commit, Committed, Creation, Envelope, Epoch, FORMAT, HistoryEntry, NewProcess, OwedReply,
     Page, Parent, Record, ReportLine, RequestId, RequestRow, StatusText,
+};
+pub use search::{
+    Caret, Comparison, Condition, Filter, FilterError, FilterFault, Scalar, Search, Summaries, Summary, TextIs,
 };
 pub use sharing::{Claimed, Placement, Worker, WorkerRow};
 pub use snapshot::Snapshot;
@@ -174,6 +185,31 @@ pub trait Store: Send + Sync + 'static {
 
     /// Processes in one of these states, or in any if none is named, in the order of creation, after a page's end.
     fn list(&self, states: Vec<ProcessState>, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>>;
+
+    /// Processes that meet a filter, one page of them. A filter beyond [`limits`](crate::limits) is refused as
+    /// [`Limit`](StoreErrorKind::Limit).
+    fn search(&self, search: Search) -> BoxFuture<'_, StoreResult<Summaries>>;
+
+    /// How many processes meet a filter; counts so many at most. It asks for one page after the other, so where few of many
+    /// meet it, it takes as long as all of them do.
+    fn count(&self, filter: Filter, most: u64) -> BoxFuture<'_, StoreResult<u64>> {
+        Box::pin(async move {
+            let (mut counted, mut after) = (0_u64, None);
+            loop {
+                let left = usize::try_from(most.saturating_sub(counted)).unwrap_or(usize::MAX);
+                if left == 0 {
+                    return Ok(counted);
+                }
+                let search = Search { after, oldest_first: true, ..Search::new(filter.clone(), left) };
+                let page = self.search(search).await?;
+                counted += page.processes.len() as u64;
+                match page.next {
+                    Some(next) => after = Some(next),
+                    None => return Ok(counted),
+                }
+            }
+        })
+    }
 
     /// The children that a process launched, in order.
     fn children<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<ProcessId>>>;

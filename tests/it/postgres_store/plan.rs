@@ -1,10 +1,13 @@
 //! How claims find their processes among many, as the server tells it.
 
-use procession::store::{PostgresStore, Store};
+use procession::clock::Timestamp;
+use procession::limits;
+use procession::store::{Filter, NewProcess, PostgresStore, Search, Store};
 
-use super::Place;
 use super::sharing::join;
+use super::{Place, process, step};
 use crate::postgres::Postgres;
+use crate::support::eventually;
 
 /// Half of them are of a worker that is alive, half of the others wait for a time that is far off, and half of the rest are
 /// suspects.
@@ -40,11 +43,18 @@ async fn claimed_plan(server: &Postgres, store: &PostgresStore) -> (usize, Strin
 
 /// How many rows of the checkpoints a statement has read that claims so many, and how many it has left out then.
 fn rows_read(claimed: usize, plan: &str) -> (f64, f64) {
+    let (read, removed) = rows_read_of(plan, &["checkpoint"]);
+    assert!(read >= count(claimed), "{read} for {claimed}: {plan}");
+    (read, removed)
+}
+
+fn rows_read_of(plan: &str, tables: &[&str]) -> (f64, f64) {
     // Of rows per loop, newer servers print fractions.
     let number =
         |text: &str| text.split([' ', ')']).next().unwrap().parse::<f64>().unwrap_or_else(|_| panic!("{text}"));
     let after = |text: &str, name: &str| number(text.split_once(name).unwrap_or_else(|| panic!("{name}: {text}")).1);
-    let scans = plan.lines().filter(|line| line.contains("Scan") && line.contains(" on checkpoint"));
+    let is_of = |line: &str| tables.iter().any(|table| line.contains(&format!(" on {table}")));
+    let scans = plan.lines().filter(|line| line.contains("Scan") && is_of(line));
     // What was not begun has read nothing.
     let scans = scans.filter(|line| !line.contains("(never executed)"));
     let read = scans.map(|line| {
@@ -52,9 +62,7 @@ fn rows_read(claimed: usize, plan: &str) -> (f64, f64) {
         after(actual, "rows=") * after(actual, "loops=")
     });
     let removed = plan.lines().filter_map(|line| Some(number(line.trim().strip_prefix("Rows Removed by Filter: ")?)));
-    let (read, removed): (f64, f64) = (read.sum(), removed.sum());
-    assert!(read >= count(claimed), "{read} for {claimed}: {plan}");
-    (read, removed)
+    (read.sum(), removed.sum())
 }
 
 fn count(number: usize) -> f64 {
@@ -157,4 +165,79 @@ async fn who_takes_over_replies_reads_none_of_those_of_others() {
     let plan = log.split("Query Text: ").find(|plan| plan.contains("owing AS (")).expect("it is told");
     assert!(!plan.contains("Seq Scan on owed"), "{plan}");
     assert!(!plan.contains("Hash Join"), "{plan}");
+}
+
+/// How many of them the first page of 50 has, and by which filter.
+const AMONG_MANY: &str = include_str!("../../../runtime/src/store/search/among_many.txt");
+
+/// Nearly all have ended; the few that differ are the oldest, which are the last to be met.
+const ENDED: &str = "
+    INSERT INTO process (id, pid, key, follows, created_at, inputs)
+        SELECT n, convert_to(n::text, 'UTF8'),
+            convert_to(CASE WHEN n BETWEEN 1 AND 40 THEN 'rare-' ELSE 'common-' END || n, 'UTF8'), false, n, '{}'
+        FROM generate_series(1, 100000) AS n;
+    INSERT INTO checkpoint
+        (id, state, updated_at, version, format, process, fingerprint, position, context, ended, exit_code, paused, parked)
+        SELECT n, CASE WHEN n BETWEEN 41 AND 80 THEN 'waiting' WHEN n BETWEEN 81 AND 160 THEN 'running' ELSE 'finished' END,
+            n, 1, 1, convert_to(CASE WHEN n BETWEEN 201 AND 240 THEN 'Rare' ELSE 'Common' END, 'UTF8'), 'f', '{}', '{}',
+            CASE WHEN n BETWEEN 41 AND 160 THEN NULL ELSE '{\"state\":\"finished\"}'::bytea END,
+            CASE WHEN n BETWEEN 41 AND 160 THEN NULL WHEN n BETWEEN 161 AND 200 THEN 3 ELSE 0 END,
+            n BETWEEN 81 AND 120, CASE WHEN n BETWEEN 121 AND 160 THEN 'why'::bytea END
+        FROM generate_series(1, 100000) AS n;
+    SELECT setval('process_id', 100000);";
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_search_among_many_reads_few_more_than_it_finds() {
+    let server = Postgres::start(TELLING);
+    let place = Place::new(&server);
+    let store = place.open().await;
+    let client = server.client().await;
+    client.batch_execute(&format!("SET search_path TO {}; {ENDED}", place.schema)).await.unwrap();
+    for known in [false, true] {
+        if known {
+            client.batch_execute("ANALYZE").await.unwrap();
+        }
+        for line in AMONG_MANY.lines() {
+            let (expected, text) = line.split_once(' ').unwrap();
+            let filter = Filter::parse(text, Timestamp::from_millis(100_001)).unwrap();
+            let before = server.log().len();
+            let page = store.search(Search::new(filter, 50)).await.unwrap();
+            assert_eq!(page.processes.len().to_string(), expected, "{text}");
+            let log = server.log()[before..].to_owned();
+            let (mut read, mut removed) = (0.0, 0.0);
+            for plan in log.split("Query Text: ").skip(1) {
+                assert!(!plan.contains("Seq Scan on"), "{text}: {plan}");
+                let (one, other) = rows_read_of(plan, &["checkpoint", "process"]);
+                (read, removed) = (read + one, removed + other);
+            }
+            // What is too common to be read so is counted as far as that.
+            let counted = if text.ends_with("common-*") || text.ends_with("@0") { limits::SEARCHED } else { 0 };
+            assert!(read + removed < count(counted + 500), "{text}: {read} and {removed}: {log}");
+        }
+    }
+}
+
+/// It changes no column of any index, so the server writes the page of its row and nothing else.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_step_writes_no_index() {
+    const STEPS: i64 = 20;
+    let place = Place::shared();
+    let (store, epoch) = place.own().await;
+    store.create(epoch, NewProcess { begun: Some("step"), ..process("one") }).await.unwrap();
+    for steps in 1..=STEPS.cast_unsigned() {
+        store.commit(step(&"one".into(), epoch, steps)).await.unwrap();
+    }
+    // The connections tell what they have done when they end.
+    drop(store);
+    let client = Postgres::shared().client().await;
+    let told =
+        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE schemaname = $1 AND relname = 'checkpoint'";
+    let all = async || {
+        let row = client.query_one(told, &[&place.schema]).await.unwrap();
+        (row.get::<_, i64>(0), row.get::<_, i64>(1))
+    };
+    eventually(|| async { all().await.0 == STEPS }).await;
+    assert_eq!(all().await, (STEPS, STEPS));
 }

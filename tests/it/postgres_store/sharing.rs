@@ -3,8 +3,8 @@
 use procession::clock::Timestamp;
 use procession::process::Request;
 use procession::store::{
-    AwaitedChild, Awaiting, Commit, Creation, Epoch, NewProcess, Placement, PostgresStore, Store, StoreErrorKind,
-    Worker,
+    AwaitedChild, Awaiting, Commit, Creation, Epoch, Filter, NewProcess, Placement, PostgresStore, Search, Store,
+    StoreErrorKind, Worker,
 };
 use procession::{ProcessId, ProcessState};
 use std::collections::HashSet;
@@ -446,4 +446,42 @@ async fn a_process_that_another_worker_has_deleted_and_created_anew_is_found() {
     let awaiting = Some(Awaiting { children, ..Awaiting::default() });
     one.commit(Commit { awaiting, ..step(&parent, epoch, 1) }).await.unwrap();
     assert_eq!(one.load(&parent).await.unwrap().unwrap().open_children, 1);
+}
+
+/// By what they are, processes of tables are found that were written before it was asked for.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn processes_of_old_tables_are_found_by_what_they_are() {
+    const ENDS: &str = "INSERT INTO process (id, pid, follows, created_at, inputs)
+            SELECT n, convert_to(name, 'UTF8'), false, n, '{}' FROM unnest(ARRAY['three', 'zero', 'broken', 'killed', 'odd',
+                'nul']) WITH ORDINALITY AS j(name, n);
+        INSERT INTO checkpoint
+            (id, state, ended, paused, parked, updated_at, version, format, process, fingerprint, position, context)
+            SELECT n, state, convert_to(ended, 'UTF8'), false, NULL, 1, 1, 1, 'p', 'f', '{}', '{}' FROM (VALUES
+                (1, 'finished', '{\"state\":\"exited\",\"exit\":{\"number\":3,\"name\":\"BAD\",\"message\":\"bad\"}}'),
+                (2, 'finished', '{\"state\":\"finished\",\"result\":{\"exit\":7}}'),
+                (3, 'excepted', '{\"state\":\"excepted\",\"error\":{\"message\":\"no\"}}'),
+                (4, 'killed', '{\"state\":\"killed\",\"text\":\"\"}'), (5, 'finished', 'no JSON'),
+                (6, 'finished', '{\"state\":\"finished\",\"result\":\"\\u0000\"}')
+            ) AS j(n, state, ended)";
+    let (place, client) = (Place::shared(), Postgres::shared().client().await);
+    let (before, _) = BEFORE.split_once("INSERT INTO process").expect("the tables come first");
+    let before = before.replace("SCHEMA s;", &format!("SCHEMA {};", place.schema));
+    let before = before.replace("TO s;", &format!("TO {};", place.schema));
+    client.batch_execute(&format!("{before} {ENDS}")).await.unwrap();
+    let store = place.open().await;
+    let cases = [
+        ("failed", "three broken"),
+        ("exit = 3", "three"),
+        ("exit = 0", "zero nul"),
+        ("state = killed and name = p", "killed"),
+        ("created <= @3 and id = b*", "broken"),
+    ];
+    for (text, expected) in cases {
+        let filter = Filter::parse(text, Timestamp::from_millis(0)).unwrap();
+        let search = Search { oldest_first: true, ..Search::new(filter, 100) };
+        let found = store.search(search).await.unwrap().processes;
+        let pids: Vec<_> = found.iter().map(|summary| summary.pid.to_string()).collect();
+        assert_eq!(pids.join(" "), expected, "{text}");
+    }
 }

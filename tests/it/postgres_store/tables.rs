@@ -2,7 +2,9 @@
 
 use procession::clock::Timestamp;
 use procession::process::Request;
-use procession::store::{Awaiting, Commit, Epoch, Mended, OwedReply, PostgresStore, Store, StoreErrorKind};
+use procession::store::{
+    Awaiting, Commit, Epoch, Filter, Mended, OwedReply, PostgresStore, Search, Store, StoreErrorKind,
+};
 
 use super::sharing::join;
 use super::{Place, child, ending, join_all, process, refused, step};
@@ -123,6 +125,8 @@ async fn one_row_that_is_damaged_does_not_keep_the_others_from_being_read() {
         let page = store.unfinished(None, 10).await.unwrap();
         assert_eq!((page.records.len(), page.unreadable.len()), (2, 1), "{damage}");
         assert_eq!(page.unreadable[0].0, 1.into());
+        let page = store.search(Search::new(Filter::Every, 10)).await.unwrap();
+        assert_eq!((page.processes.len(), page.unreadable.len()), (2, 1), "{damage}");
         refused(store.load(&1.into()).await, StoreErrorKind::Corrupt);
     }
 }

@@ -2,6 +2,9 @@
 
 use std::io::Write;
 
+use procession::clock::Timestamp;
+use procession::store::{Filter, Search};
+
 use super::os_processes::other;
 use super::*;
 
@@ -84,4 +87,45 @@ fn os_processes_that_open_an_old_file_at_the_same_time_bring_it_up_to_date_once(
     let connection = Connection::open(&file).unwrap();
     let check: String = connection.pragma_query_value(None, "integrity_check", |row| row.get(0)).unwrap();
     assert_eq!((check.as_str(), count(&file, "process")), ("ok", 10));
+}
+
+/// By what they are, processes of a file are found that was written before it was asked for.
+#[tokio::test]
+async fn processes_of_an_old_file_are_found_by_what_they_are() {
+    let (_folder, file) = folder();
+    write_old(&file);
+    let ends = [
+        ("three", "finished", r#"{"state":"exited","exit":{"number":3,"name":"BAD","message":"bad"}}"#),
+        ("zero", "finished", r#"{"state":"finished","result":{"exit":7}}"#),
+        ("broken", "excepted", r#"{"state":"excepted","error":{"message":"no"}}"#),
+        ("killed", "killed", r#"{"state":"killed","text":""}"#),
+        ("odd", "finished", "no JSON"),
+    ];
+    let connection = Connection::open(&file).unwrap();
+    for (pid, state, ended) in ends {
+        let sql = "INSERT INTO process (pid, process, version, format, fingerprint, created_at, inputs, ended)
+            VALUES (?1, 'it::Relax', 1, 1, 'f00d', 1, '{}', ?2)";
+        connection.execute(sql, [pid, ended]).unwrap();
+        let sql = "INSERT INTO checkpoint (id, state, updated_at, position, context)
+            VALUES (last_insert_rowid(), ?1, 1, '{}', '{}')";
+        connection.execute(sql, [state]).unwrap();
+    }
+    drop(connection);
+    let store = SqliteStore::open(&file).unwrap();
+    let cases = [
+        ("failed", "three broken"),
+        ("exit = 3", "three"),
+        ("exit = 0", "ended zero"),
+        ("state = waiting and name = it::*", "rests past later parent"),
+        ("paused", "paused"),
+        ("parked", "parked"),
+        ("created = @1 and id = p*", "past paused parent parked"),
+    ];
+    for (text, expected) in cases {
+        let filter = Filter::parse(text, Timestamp::from_millis(0)).unwrap();
+        let search = Search { oldest_first: true, ..Search::new(filter, 100) };
+        let found = store.search(search).await.unwrap().processes;
+        let pids: Vec<_> = found.iter().map(|summary| summary.pid.to_string()).collect();
+        assert_eq!(pids.join(" "), expected, "{text}");
+    }
 }

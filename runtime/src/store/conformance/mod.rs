@@ -27,6 +27,7 @@ mod owed;
 mod ownership;
 mod removal;
 mod rows;
+mod search;
 mod sharing;
 mod snapshots;
 mod unfinished;
@@ -40,6 +41,7 @@ pub use self::owed::*;
 pub use self::ownership::*;
 pub use self::removal::*;
 pub use self::rows::*;
+pub use self::search::*;
 pub use self::sharing::*;
 pub use self::snapshots::*;
 pub use self::unfinished::*;
@@ -280,6 +282,14 @@ macro_rules! __store_conformance {
             a_store_with_one_owner_refuses_workers_and_placements
             an_unparked_process_is_unfinished
             standings_are_of_all_that_have_not_ended
+            processes_are_found_by_what_they_are
+            processes_are_found_by_what_they_have_become
+            a_summary_tells_what_a_process_is
+            odd_texts_are_found
+            inputs_are_compared_by_their_values
+            pages_of_a_search_are_right_while_rows_change
+            processes_that_meet_a_filter_are_counted
+            a_filter_beyond_the_limits_is_refused
         }
     };
     ($attributes:tt $name:ident, $factory:expr; $($property:ident)*) => {
@@ -312,6 +322,7 @@ mod tests {
             include_str!("ownership.rs"),
             include_str!("removal.rs"),
             include_str!("rows.rs"),
+            include_str!("search.rs"),
             include_str!("snapshots.rs"),
             include_str!("unfinished.rs"),
             include_str!("unshared.rs"),

@@ -9,7 +9,8 @@ use super::journal::View;
 use super::{failed, names};
 use crate::process::{ProcessId, ProcessState};
 use crate::store::rules::Row;
-use crate::store::{Page, StoreErrorKind, StoreResult};
+use crate::store::search::Gathering;
+use crate::store::{Page, Search, StoreErrorKind, StoreResult, Summaries};
 
 /// What must be known of a process to list it.
 #[derive(Debug)]
@@ -169,6 +170,46 @@ impl Index {
         page.next = None;
         Ok(page)
     }
+
+    /// Reads one document after the other.
+    pub(super) fn search(&self, view: &View<'_>, search: &Search) -> StoreResult<Summaries> {
+        let after = search.after.map_or(Bound::Unbounded, Bound::Excluded);
+        if search.oldest_first {
+            gather(view, search, self.by_order.range((after, Bound::Unbounded)))
+        } else {
+            gather(view, search, self.by_order.range((Bound::Unbounded, after)).rev())
+        }
+    }
+}
+
+fn gather<'i>(
+    view: &View<'_>,
+    search: &Search,
+    places: impl Iterator<Item = (&'i u64, &'i Entry)>,
+) -> StoreResult<Summaries> {
+    let mut gathering = Gathering::new(search);
+    for (place, entry) in places {
+        if !gathering.goes_on() {
+            return Ok(gathering.more());
+        }
+        gathering.go_to(*place);
+        let read = match &entry.state {
+            Ok(_) => view.record(&entry.pid),
+            Err(unreadable) => {
+                gathering.damaged(entry.pid.clone(), unreadable.reason.clone());
+                continue;
+            }
+        };
+        match read {
+            Ok(Some(record)) => gathering.take_record(&record),
+            Ok(None) => {}
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => {
+                gathering.damaged(entry.pid.clone(), with_source(&error));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(gathering.last())
 }
 
 fn with_source(error: &crate::store::StoreError) -> String {

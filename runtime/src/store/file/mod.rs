@@ -42,7 +42,8 @@ use super::rules::{self, Retention, Table};
 use super::sharing::refuse_placement;
 use super::{
     Commit, Committed, Creation, Ends, Epoch, HistoryEntry, Mended, NewProcess, OwedReply, Page, Record, ReportLine,
-    RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Unsent,
+    RequestId, RequestRow, Search, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Summaries,
+    Unsent,
 };
 use crate::clock::Timestamp;
 use crate::limits;
@@ -417,6 +418,10 @@ impl Store for FileStore {
 
     fn list(&self, states: Vec<ProcessState>, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {
         Box::pin(self.run("list", move |inner| inner.page(&Wanted::In(states), after, most)))
+    }
+
+    fn search(&self, search: Search) -> BoxFuture<'_, StoreResult<Summaries>> {
+        Box::pin(self.run("search", move |inner| inner.search(&search)))
     }
 
     fn children<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<ProcessId>>> {

@@ -6,7 +6,9 @@ use super::journal::View;
 use super::{Inner, State, names, of_process};
 use crate::limits;
 use crate::process::{ProcessId, ProcessState};
-use crate::store::{Epoch, Mended, Page, Record, Standing, StandingPage, StoreErrorKind, StoreResult, rules};
+use crate::store::{
+    Epoch, Mended, Page, Record, Search, Standing, StandingPage, StoreErrorKind, StoreResult, Summaries, rules,
+};
 use std::sync::PoisonError;
 
 /// Which processes a page has.
@@ -24,6 +26,11 @@ impl Inner {
                 Wanted::In(states) => entry.is_in(states),
             })
         })
+    }
+
+    pub(super) fn search(&self, search: &Search) -> StoreResult<Summaries> {
+        search.check(self.disk.root().display())?;
+        self.read("search", |view, state| index_of(view, state, &mut None)?.search(view, search))
     }
 
     /// One process after the other: each is a change of its own, which others need not wait for.

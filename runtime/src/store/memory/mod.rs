@@ -1,6 +1,7 @@
 //! A store in memory: the reference that the others are measured by. What it keeps ends with the OS process.
 
 mod messages;
+mod search;
 mod sharing;
 
 use std::collections::{BTreeMap, HashMap};
@@ -17,8 +18,8 @@ use super::rules::{self, Retention, Row, Table};
 use super::snapshot::{check_number, check_tag, copy, listed};
 use super::{
     Claimed, Commit, Committed, Creation, Ends, Epoch, HistoryEntry, Mended, Message, NewProcess, OwedReply, Page,
-    Record, ReportLine, RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult,
-    Unsent, Worker, WorkerRow,
+    Record, ReportLine, RequestId, RequestRow, Search, Snapshot, StandingPage, Store, StoreError, StoreErrorKind,
+    StoreResult, Summaries, Unsent, Worker, WorkerRow,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::limits;
@@ -307,10 +308,6 @@ impl Kept {
     }
 }
 
-fn corrupt(operation: &'static str, subject: impl Display, source: serde_json::Error) -> StoreError {
-    refuse(StoreErrorKind::Corrupt, operation, subject).with_source(source)
-}
-
 impl Store for MemoryStore {
     fn acquire(&self) -> BoxFuture<'_, StoreResult<Epoch>> {
         Box::pin(async move {
@@ -369,7 +366,8 @@ impl Store for MemoryStore {
         Box::pin(async move {
             let kept = self.lock();
             let Some(record) = kept.rows.get(pid).map(|row| &row.record) else { return Ok(None) };
-            record.termination().map_err(|error| corrupt("read the end of", pid, error))
+            let refused = || refuse(StoreErrorKind::Corrupt, "read the end of", pid);
+            record.termination().map_err(|error| refused().with_source(error))
         })
     }
 
@@ -386,6 +384,10 @@ impl Store for MemoryStore {
 
     fn list(&self, states: Vec<ProcessState>, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {
         self.read(move |kept| kept.page(after, most, |row| states.is_empty() || states.contains(&row.record.state)))
+    }
+
+    fn search(&self, search: Search) -> BoxFuture<'_, StoreResult<Summaries>> {
+        Box::pin(async move { self.lock().search(&search) })
     }
 
     fn children<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<ProcessId>>> {

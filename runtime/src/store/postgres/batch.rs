@@ -10,6 +10,7 @@ use super::write::{Boundaries, Writing, bytes, json};
 use crate::process::{ProcessId, ProcessState};
 use crate::store::record::some_listeners;
 use crate::store::rules::Retention;
+use crate::store::search::exit_code;
 use crate::store::{Awaiting, Commit, Committed, Creation, Epoch, NewProcess, Placement, StoreErrorKind};
 
 /// What becomes of a job.
@@ -329,6 +330,7 @@ impl Row {
         boundaries.wakes.push(commit.awaiting.as_ref().map(wakes));
         boundaries.owner.push(self.owner);
         boundaries.has_open.push(self.has_open);
+        boundaries.exit_code.push(exit_code(commit.to, commit.ended.as_deref()));
         boundaries
             .listeners
             .push(commit.listeners.as_deref().map(|text| some_listeners(text).unwrap_or_default().as_bytes()));

@@ -336,7 +336,7 @@ const RESTORE: &str = "WITH present AS (
             transitions = c.transitions + $4::boolean::int, version = s.version, format = s.format,
             process = s.process, fingerprint = s.fingerprint, status = s.status, awaiting = s.awaiting,
             listeners = s.listeners, position = s.position, context = s.context, outputs = s.outputs, ended = NULL,
-            parked = NULL, wakes = $9, has_open = cardinality($8::bigint[]) > 0, owner = $10, attempts = 0, losses = 0
+            exit_code = NULL, parked = NULL, wakes = $9, has_open = cardinality($8::bigint[]) > 0, owner = $10, attempts = 0, losses = 0
         FROM copy AS s WHERE c.id = $1
     ), appended AS (
         INSERT INTO history (process, ordinal, at, steps, left_state, entered_state, point)

@@ -16,6 +16,7 @@ mod outcome;
 mod plain;
 mod read;
 mod schema;
+mod search;
 mod server;
 mod sharing;
 mod standing;
@@ -45,8 +46,8 @@ use self::sharing::HAND_OVER;
 use super::snapshot::check_tag;
 use super::{
     Claimed, Commit, Committed, Creation, Ends, Epoch, HistoryEntry, Mended, NewProcess, OwedReply, Page, Record,
-    ReportLine, RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Unsent,
-    Worker, WorkerRow,
+    ReportLine, RequestId, RequestRow, Search, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult,
+    Summaries, Unsent, Worker, WorkerRow,
 };
 use crate::clock::Timestamp;
 use crate::limits;
@@ -301,6 +302,10 @@ impl Store for PostgresStore {
 
     fn list(&self, states: Vec<ProcessState>, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {
         Box::pin(async move { self.server.list(&states, after, most, &self.memory).await })
+    }
+
+    fn search(&self, search: Search) -> BoxFuture<'_, StoreResult<Summaries>> {
+        Box::pin(async move { self.server.search(&search).await })
     }
 
     fn children<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<ProcessId>>> {

@@ -13,6 +13,7 @@ use super::read::{get, text_of};
 use super::server::{Params, Session};
 use super::write::{Parameter, Text, bytes, json};
 use crate::store::record::some_listeners;
+use crate::store::search::exit_code;
 use crate::store::{Commit, Epoch, NewProcess, StoreResult};
 
 /// Of each process the revision is known, so that one that was written already is not written again. One that ends while
@@ -20,20 +21,21 @@ use crate::store::{Commit, Epoch, NewProcess, StoreResult};
 macro_rules! write {
     () => {
         concat!(
-            fence!("$17"),
+            fence!("$18"),
             ", written AS (
         UPDATE checkpoint AS c SET
             revision = c.revision + 1, state = j.entered, paused = j.paused, steps = j.steps, updated_at = j.at,
             transitions = c.transitions + (j.point IS NOT NULL)::int, status = coalesce(j.status, c.status),
             position = coalesce(j.position, c.position), context = coalesce(j.context, c.context),
             outputs = coalesce(j.outputs, c.outputs), attempts = 0, losses = 0, parked = NULL, ended = j.ended,
+            exit_code = j.exit_code,
             awaiting = CASE WHEN j.over THEN '' ELSE c.awaiting END, wakes = CASE WHEN j.over THEN 0 ELSE c.wakes END,
             owner = CASE WHEN j.ended IS NULL THEN c.owner ELSE 0 END
         FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::boolean[], $7::bigint[],
             $8::bigint[], $9::bytea[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[], $14::bytea[],
-            $15::boolean[])
+            $15::boolean[], $16::integer[])
             AS j(id, revision, epoch, leaves, entered, paused, steps, at, point, status, position, context, outputs,
-            ended, over)
+            ended, over, exit_code)
         WHERE c.id = j.id AND c.revision = j.revision AND c.ended IS NULL AND NOT (j.ended IS NOT NULL AND c.has_open)
             AND ",
             owns!("j.epoch", "c.owner"),
@@ -42,8 +44,8 @@ macro_rules! write {
         INSERT INTO history (process, ordinal, at, steps, left_state, entered_state, point)
         SELECT id, transitions, at, steps, leaves, entered, point FROM written WHERE point IS NOT NULL
     ), cut AS (
-        DELETE FROM history AS h USING written AS w WHERE w.point IS NOT NULL AND w.transitions % $16 = 0
-        AND h.process = w.id AND h.ordinal <= w.transitions - $16
+        DELETE FROM history AS h USING written AS w WHERE w.point IS NOT NULL AND w.transitions % $17 = 0
+        AND h.process = w.id AND h.ordinal <= w.transitions - $17
     )"
         )
     };
@@ -60,9 +62,9 @@ const WRITE_AND_CREATE: &str = concat!(
     ", given AS MATERIALIZED (
         SELECT nextval('process_id') AS id, j.*,
             CASE WHEN j.unowned OR j.epoch = (SELECT epoch FROM fence) THEN 0 ELSE j.epoch END AS owner
-        FROM unnest($25::bigint[], $26::bytea[], $27::bytea[], $28::bigint[], $29::bytea[], $30::bytea[],
-            $31::bigint[], $32::bigint[], $33::bytea[], $34::bytea[], $35::bytea[], $36::bytea[], $37::bytea[],
-            $38::text[], $39::bytea[], $40::bytea[], $41::integer[], $42::boolean[], $43::bytea[], $44::bytea[])
+        FROM unnest($26::bigint[], $27::bytea[], $28::bytea[], $29::bigint[], $30::bytea[], $31::bytea[],
+            $32::bigint[], $33::bigint[], $34::bytea[], $35::bytea[], $36::bytea[], $37::bytea[], $38::bytea[],
+            $39::text[], $40::bytea[], $41::bytea[], $42::integer[], $43::boolean[], $44::bytea[], $45::bytea[])
             WITH ORDINALITY
             AS j(epoch, pid, key, at, inputs, defaulted, version, format, process, fingerprint, listeners, position,
             context, state, point, queue, priority, unowned, owed, address, place)
@@ -87,15 +89,15 @@ const WRITE_AND_CREATE: &str = concat!(
         SELECT id, pid, owed, address, epoch FROM kept WHERE owed IS NOT NULL
     ), posted AS (
         INSERT INTO message (id, pid, body, sender) SELECT id, pid, body, sender
-        FROM unnest($18::bytea[], $19::bytea[], $20::bytea[], $21::bigint[], $22::bigint[]) WITH ORDINALITY
+        FROM unnest($19::bytea[], $20::bytea[], $21::bytea[], $22::bigint[], $23::bigint[]) WITH ORDINALITY
             AS j(id, pid, body, sender, process, place)
         WHERE (process IN (SELECT id FROM written UNION ALL SELECT -place FROM kept)) IS TRUE ORDER BY place
         ON CONFLICT (id) DO NOTHING
     ), marked AS (
         INSERT INTO outcome (token, committed, created)
-        SELECT $23::bytea, true, (SELECT array_agg(place) FROM kept) WHERE $23::bytea IS NOT NULL
+        SELECT $24::bytea, true, (SELECT array_agg(place) FROM kept) WHERE $24::bytea IS NOT NULL
     ), unmarked AS (
-        DELETE FROM outcome WHERE token = ANY ($24::bytea[])
+        DELETE FROM outcome WHERE token = ANY ($25::bytea[])
     ), heard AS MATERIALIZED (
         SELECT pg_notify(current_schema(), '0') AS done
         WHERE EXISTS (SELECT FROM kept WHERE owner = 0) AND EXISTS (SELECT FROM worker)
@@ -122,6 +124,7 @@ struct Boundaries<'a> {
     outputs: Vec<Option<Text<'a>>>,
     ended: Vec<Option<Text<'a>>>,
     over: Vec<bool>,
+    exit_code: Vec<Option<i32>>,
 }
 
 impl<'a> Boundaries<'a> {
@@ -141,10 +144,11 @@ impl<'a> Boundaries<'a> {
         self.outputs.push(bytes(commit.outputs.as_ref()));
         self.ended.push(bytes(commit.ended.as_ref()));
         self.over.push(commit.awaiting.is_some());
+        self.exit_code.push(exit_code(commit.to, commit.ended.as_deref()));
         Ok(())
     }
 
-    fn parameters(&self) -> [Parameter<'_>; 15] {
+    fn parameters(&self) -> [Parameter<'_>; 16] {
         [
             &self.id,
             &self.revision,
@@ -161,6 +165,7 @@ impl<'a> Boundaries<'a> {
             &self.outputs,
             &self.ended,
             &self.over,
+            &self.exit_code,
         ]
     }
 }

@@ -8,8 +8,13 @@ use crate::limits;
 use crate::store::{StoreErrorKind, StoreResult};
 
 /// One script per version of the tables, the first from nothing. Only ever append: a released one is fixed.
-const MIGRATIONS: &[&str] =
-    &[include_str!("v1.sql"), include_str!("v2.sql"), include_str!("v3.sql"), include_str!("v4.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("v1.sql"),
+    include_str!("v2.sql"),
+    include_str!("v3.sql"),
+    include_str!("v4.sql"),
+    include_str!("v5.sql"),
+];
 
 /// Begins the key of the lock under which tables are changed; the schema's name is the rest. "Prcs".
 const LOCK: i32 = 0x5072_6373;

@@ -30,15 +30,16 @@ const WRITE: &str = concat!(
             fingerprint = coalesce(j.fingerprint, c.fingerprint), status = coalesce(j.status, c.status),
             awaiting = coalesce(j.awaiting, c.awaiting), listeners = coalesce(j.listeners, c.listeners),
             position = coalesce(j.position, c.position), context = coalesce(j.context, c.context),
-            outputs = coalesce(j.outputs, c.outputs), ended = j.ended, wakes = coalesce(j.wakes, c.wakes),
+            outputs = coalesce(j.outputs, c.outputs), ended = j.ended, exit_code = j.exit_code,
+            wakes = coalesce(j.wakes, c.wakes),
             has_open = coalesce(j.has_open, c.has_open AND c.id NOT IN (SELECT parent FROM told)),
             owner = j.owner, attempts = 0, losses = 0, parked = NULL
         FROM unnest($1::bigint[], $2::text[], $3::boolean[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
             $8::bigint[], $9::bigint[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[], $14::bytea[],
             $15::bytea[], $16::bytea[], $17::bytea[], $18::bytea[], $62::bigint[], $63::bigint[],
-            $73::boolean[])
+            $73::boolean[], $74::integer[])
             AS j(id, state, paused, steps, at, transitions, reports, version, format, process, fingerprint, status,
-            awaiting, listeners, position, context, outputs, ended, wakes, owner, has_open)
+            awaiting, listeners, position, context, outputs, ended, wakes, owner, has_open, exit_code)
         WHERE c.id = j.id
     ), appended AS (
         INSERT INTO history (process, ordinal, at, steps, left_state, entered_state, point)
@@ -137,6 +138,7 @@ pub(super) struct Boundaries<'a> {
     pub(super) owner: Vec<i64>,
     /// Where the boundary leaves it as it is, none.
     pub(super) has_open: Vec<Option<bool>>,
+    pub(super) exit_code: Vec<Option<i32>>,
 }
 
 impl Boundaries<'_> {
@@ -328,7 +330,7 @@ impl Writing<'_> {
             &[&self.created.queue, &self.created.priority, &self.created.owner, &epochs],
             &[&self.owed.sender],
             &self.posted.parameters(),
-            &[&self.boundaries.has_open],
+            &[&self.boundaries.has_open, &self.boundaries.exit_code],
         ];
         let rows = session.finish(WRITE, &parameters.concat()).await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, super::read::text(row, 1)?.into()))).collect()

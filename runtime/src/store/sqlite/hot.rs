@@ -1,15 +1,18 @@
 //! The statement that every boundary runs: one per set of columns that it changes, each prepared once.
 
+use rusqlite::types::{ToSqlOutput, Value};
 use rusqlite::{Connection, Statement};
 
 use super::ledger::Known;
 use crate::store::Commit;
 
 /// The columns that a boundary may leave as they are, after those that it always writes.
-const OPTIONAL: [&str; 4] = ["position", "context", "status", "awaiting"];
+///
+/// State and pause have indexes, and SQLite writes those of each column that is named, whether or not it changes.
+const OPTIONAL: [&str; 6] = ["position", "context", "status", "awaiting", "state", "paused"];
 
-const ALWAYS: &str = "UPDATE checkpoint SET state = ?1, paused = ?2, steps = ?3, updated_at = ?4, \
-    open_children = ?5, history = ?6, history_rows = ?7";
+const ALWAYS: &str = "UPDATE checkpoint SET steps = ?1, updated_at = ?2, open_children = ?3, history = ?4, \
+    history_rows = ?5";
 
 #[derive(Debug)]
 pub(super) struct Boundaries<'c> {
@@ -19,7 +22,7 @@ pub(super) struct Boundaries<'c> {
 
 impl<'c> Boundaries<'c> {
     pub(super) fn new(connection: &'c Connection) -> Self {
-        Self { connection, statements: Default::default() }
+        Self { connection, statements: std::array::from_fn(|_| None) }
     }
 
     /// Writes the row that changes at every boundary.
@@ -32,24 +35,26 @@ impl<'c> Boundaries<'c> {
             None => None,
         };
         let values = [
-            commit.position.as_deref().map(Some),
-            commit.context.as_deref().map(Some),
-            status.as_deref().map(Some),
-            awaiting.as_ref().map(Option::as_deref),
+            commit.position.as_deref().map(ToSqlOutput::from),
+            commit.context.as_deref().map(ToSqlOutput::from),
+            status.as_deref().map(ToSqlOutput::from),
+            awaiting
+                .as_ref()
+                .map(|awaiting| awaiting.as_deref().map_or(ToSqlOutput::Owned(Value::Null), ToSqlOutput::from)),
+            (known.state != Some(commit.to)).then(|| commit.to.as_str().into()),
+            (known.paused != Some(commit.paused)).then(|| commit.paused.into()),
         ];
         let mask = values.iter().enumerate().fold(0, |mask, (bit, value)| mask | usize::from(value.is_some()) << bit);
         let statement = match &mut self.statements[mask] {
             Some(statement) => statement,
             empty => empty.insert(self.connection.prepare(&sql(mask))?),
         };
-        statement.raw_bind_parameter(1, commit.to.as_str())?;
-        statement.raw_bind_parameter(2, commit.paused)?;
-        statement.raw_bind_parameter(3, commit.steps.cast_signed())?;
-        statement.raw_bind_parameter(4, commit.at.as_millis())?;
-        statement.raw_bind_parameter(5, known.open)?;
-        statement.raw_bind_parameter(6, known.history.last())?;
-        statement.raw_bind_parameter(7, known.history.rows())?;
-        let mut next = 8;
+        statement.raw_bind_parameter(1, commit.steps.cast_signed())?;
+        statement.raw_bind_parameter(2, commit.at.as_millis())?;
+        statement.raw_bind_parameter(3, known.open)?;
+        statement.raw_bind_parameter(4, known.history.last())?;
+        statement.raw_bind_parameter(5, known.history.rows())?;
+        let mut next = 6;
         for value in values.into_iter().flatten() {
             statement.raw_bind_parameter(next, value)?;
             next += 1;

@@ -17,6 +17,7 @@ use super::sharing::News;
 use crate::limits;
 use crate::process::{ProcessId, ProcessState};
 use crate::store::record::some_listeners;
+use crate::store::search::{exit_code, is_failed};
 use crate::store::{
     Awaiting, Commit, Committed, Creation, Epoch, NewProcess, OwedReply, Placement, RequestId, StoreErrorKind,
 };
@@ -31,6 +32,9 @@ pub(super) struct Known {
     pub(super) parent: Option<Id>,
     pub(super) ended: bool,
     pub(super) parked: bool,
+    /// None where what stands there is no state.
+    pub(super) state: Option<ProcessState>,
+    pub(super) paused: Option<bool>,
     memos: bool,
     pub(super) open: i64,
     pub(super) history: Chain,
@@ -231,6 +235,7 @@ impl<'c> Ledger<'c> {
             self.close_children(&mut known)?;
         }
         self.boundaries.write(&known, commit)?;
+        (known.state, known.paused) = (Some(commit.to), Some(commit.paused));
         self.post(commit.epoch, &commit.pid, &commit.messages)?;
         self.write_seldom(&mut known, commit)?;
         let at_once = commit.to != ProcessState::Waiting && !commit.paused;
@@ -259,7 +264,10 @@ impl<'c> Ledger<'c> {
             update.execute(params![some_listeners(listeners), id])?;
         }
         if let Some(ended) = &commit.ended {
-            run("UPDATE process SET ended = ?1 WHERE id = ?2", ended)?;
+            let exit_code = exit_code(commit.to, Some(ended));
+            let failed = is_failed(commit.to, exit_code);
+            let sql = "UPDATE process SET ended = ?1, exit_code = ?2, failed = ?3 WHERE id = ?4";
+            self.connection.prepare_cached(sql)?.execute(params![ended, exit_code, failed, id])?;
         }
         if let Some(envelope) = &commit.envelope {
             let sql = "UPDATE process SET process = ?1, version = ?2, format = ?3, fingerprint = ?4 WHERE id = ?5";
@@ -429,6 +437,8 @@ impl<'c> Ledger<'c> {
             parent: parent.map(|(id, _)| id),
             ended: false,
             parked: false,
+            state: Some(process.state()),
+            paused: Some(false),
             memos: false,
             open: 0,
             history: Chain::default(),
@@ -542,6 +552,8 @@ impl Known {
                 Some(queue) => Some(Arc::new((queue, row.get(9)?))),
                 None => None,
             },
+            state: row.get_ref(10)?.as_str().ok().and_then(ProcessState::from_name),
+            paused: row.get(11).ok(),
         })
     }
 }
@@ -563,7 +575,7 @@ fn run<'c>(connection: &'c Connection, statement: &mut Option<Statement<'c>>, sq
 
 const KNOWN: &str = "SELECT id, parent, ended IS NOT NULL, parked IS NOT NULL,
     EXISTS (SELECT 1 FROM memo WHERE memo.process = process.id), open_children, history, history_rows,
-    queue, priority FROM process JOIN checkpoint USING (id) LEFT JOIN placement USING (id) WHERE pid = ?1";
+    queue, priority, state, paused FROM process JOIN checkpoint USING (id) LEFT JOIN placement USING (id) WHERE pid = ?1";
 
 const DISCARD: &str = "DELETE FROM request WHERE id = ?1 AND NOT EXISTS (
         SELECT 1 FROM process LEFT JOIN share USING (id)

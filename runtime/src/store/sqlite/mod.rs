@@ -11,6 +11,7 @@ mod queue;
 mod read;
 mod retain;
 mod schema;
+mod search;
 mod sharing;
 mod snapshots;
 mod standing;
@@ -32,8 +33,8 @@ use self::work::Bell;
 use super::snapshot::check_tag;
 use super::{
     Claimed, Commit, Committed, Creation, Ends, Epoch, HistoryEntry, Mended, NewProcess, OwedReply, Page, Record,
-    ReportLine, RequestId, RequestRow, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Unsent,
-    Worker, WorkerRow,
+    ReportLine, RequestId, RequestRow, Search, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult,
+    Summaries, Unsent, Worker, WorkerRow,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::limits;
@@ -319,6 +320,13 @@ impl Store for SqliteStore {
 
     fn list(&self, states: Vec<ProcessState>, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<Page>> {
         Box::pin(self.readers.read("list", move |connection| read::list(connection, &states, after, most)))
+    }
+
+    fn search(&self, search: Search) -> BoxFuture<'_, StoreResult<Summaries>> {
+        Box::pin(async move {
+            search.check(self.path.display())?;
+            self.readers.read("search", move |connection| search::search(connection, &search)).await
+        })
     }
 
     fn children<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<ProcessId>>> {

@@ -173,9 +173,10 @@ const SAVE: &str = "INSERT OR REPLACE INTO snapshot
     state, paused, steps, updated_at, open_children, status, awaiting, position, context
     FROM process JOIN checkpoint USING (id) WHERE pid = ?3";
 
-const RESTORE_PROCESS: &str = "UPDATE process SET (process, version, format, fingerprint, outputs, listeners, ended, parked) =
-    (SELECT process, version, format, fingerprint, outputs, listeners, NULL, NULL FROM snapshot WHERE pid = ?2 AND tag = ?3)
-    WHERE id = ?1";
+const RESTORE_PROCESS: &str =
+    "UPDATE process SET (process, version, format, fingerprint, outputs, listeners, ended, parked,
+    exit_code, failed) = (SELECT process, version, format, fingerprint, outputs, listeners, NULL, NULL, NULL, 0
+    FROM snapshot WHERE pid = ?2 AND tag = ?3) WHERE id = ?1";
 
 const RESTORE_CHECKPOINT: &str =
     "UPDATE checkpoint SET (state, paused, steps, updated_at, status, awaiting, position, context) =

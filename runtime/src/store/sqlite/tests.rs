@@ -1,6 +1,7 @@
 //! What cannot be reached through the public interface: a panic of the writer.
 
 use super::*;
+use crate::store::Filter;
 
 #[tokio::test]
 async fn a_panic_of_the_writer_closes_the_store_and_keeps_what_was_committed() {
@@ -215,4 +216,125 @@ async fn a_damaged_message_is_left_out() {
     let connection = rusqlite::Connection::open(&file).unwrap();
     let kept: i64 = connection.query_row("SELECT count(*) FROM message", [], |row| row.get(0)).unwrap();
     assert_eq!(kept, 3);
+}
+
+/// How many of them the first page of 50 has, and by which filter.
+const AMONG_MANY: &str = include_str!("../search/among_many.txt");
+
+/// Nearly all have ended; the few that differ are the oldest, which are the last to be met.
+const ENDED: &str = "PRAGMA foreign_keys = OFF;
+    WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 100000)
+    INSERT INTO process (id, pid, key, process, version, format, fingerprint, created_at, ended, exit_code, failed, parked,
+        inputs)
+    SELECT id, CAST(id AS TEXT), iif(id <= 40, 'rare-', 'common-') || id, iif(id BETWEEN 201 AND 240, 'Rare', 'Common'),
+        1, 1, 'f', id, iif(id BETWEEN 41 AND 160, NULL, '{\"state\":\"finished\"}'),
+        CASE WHEN id BETWEEN 41 AND 160 THEN NULL WHEN id BETWEEN 161 AND 200 THEN 3 ELSE 0 END,
+        id BETWEEN 161 AND 200, iif(id BETWEEN 121 AND 160, 'why', NULL), '{}' FROM n;
+    INSERT INTO checkpoint (id, state, paused, updated_at, position, context)
+    SELECT id, CASE WHEN id BETWEEN 41 AND 80 THEN 'waiting' WHEN id BETWEEN 81 AND 160 THEN 'running' ELSE 'finished' END,
+        id BETWEEN 81 AND 120, id, '{}', '{}' FROM process;";
+
+/// Of a search, the page and how many steps of SQLite's machine it took, to some hundred.
+fn searched(connection: &mut rusqlite::Connection, text: &str, after: Option<u64>) -> (Summaries, u64) {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    let filter = Filter::parse(text, Timestamp::from_millis(100_001)).unwrap();
+    let taken = std::sync::Arc::new(AtomicU64::new(0));
+    let counted = std::sync::Arc::clone(&taken);
+    let count = move || {
+        counted.fetch_add(100, Ordering::Relaxed);
+        false
+    };
+    connection.progress_handler(100, Some(count)).unwrap();
+    let page = search::search(connection, &Search { after, ..Search::new(filter, 50) }).unwrap();
+    connection.progress_handler(0, None::<fn() -> bool>).unwrap();
+    (page, taken.load(Ordering::Relaxed))
+}
+
+#[tokio::test]
+async fn a_search_among_many_reads_few_more_than_it_finds() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("store.db");
+    let store = SqliteStore::open(&file).unwrap();
+    rusqlite::Connection::open(&file).unwrap().execute_batch(ENDED).unwrap();
+    let mut connection = schema::open_reader(&file, &store.options, false).unwrap();
+    for line in AMONG_MANY.lines() {
+        let (expected, text) = line.split_once(' ').unwrap();
+        let (page, steps) = searched(&mut connection, text, None);
+        assert_eq!((&*page.processes.len().to_string(), page.unreadable.len()), (expected, 0), "{text}");
+        // What has a very common beginning is counted as far as is worth while.
+        let most = if text.contains("common-*") || text.contains("> @0") { 100_000 } else { 12_000 };
+        assert!(steps < most, "{text}: {steps}");
+    }
+    // Where no index helps, one question looks at so many, and the next one at as many more.
+    let (mut after, mut pages) = (None, 0);
+    loop {
+        let (page, steps) = searched(&mut connection, "updated <= @5", after);
+        pages += 1;
+        assert!(steps < 100 * limits::SEARCHED as u64, "{steps}");
+        let Some(next) = page.next else { break };
+        assert!(page.processes.is_empty());
+        after = Some(next);
+    }
+    assert_eq!(pages, 100_000 / limits::SEARCHED);
+}
+
+/// A step leaves the indexes alone by which processes are found.
+#[tokio::test]
+async fn a_step_writes_its_row_and_no_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("store.db");
+    let store = SqliteStore::open(&file).unwrap();
+    let epoch = store.acquire().await.unwrap();
+    let pid = ProcessId::from("one");
+    store.create(epoch, NewProcess { begun: Some("step"), ..process("one") }).await.unwrap();
+    // Where the state, or the pause, is named in what is written, it fails.
+    let guard = "CREATE TRIGGER guard BEFORE UPDATE OF state, paused ON checkpoint
+        BEGIN SELECT RAISE (ABORT, 'it is named'); END";
+    rusqlite::Connection::open(&file).unwrap().execute_batch(guard).unwrap();
+    let (running, waiting) = (ProcessState::Running, ProcessState::Waiting);
+    let step = |to| Commit { steps: 1, ..Commit::new(pid.clone(), epoch, Timestamp::from_millis(2), running, to) };
+    store.commit(step(running)).await.unwrap();
+    assert!(store.commit(step(waiting)).await.is_err());
+    assert!(store.commit(Commit { paused: true, ..step(running) }).await.is_err());
+    // Known anew, from the file.
+    drop(store);
+    let store = SqliteStore::open(&file).unwrap();
+    let epoch = store.acquire().await.unwrap();
+    store.commit(Commit { epoch, ..step(running) }).await.unwrap();
+    rusqlite::Connection::open(&file).unwrap().execute_batch("DROP TRIGGER guard").unwrap();
+    for to in [waiting, running, waiting] {
+        store.commit(Commit { epoch, ..step(to) }).await.unwrap();
+        assert_eq!(store.load(&pid).await.unwrap().unwrap().state, to);
+    }
+}
+
+/// One row that cannot be read keeps none of the others back.
+#[tokio::test]
+async fn a_damaged_row_is_told_apart_from_what_a_search_finds() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("store.db");
+    let store = SqliteStore::open(&file).unwrap();
+    let epoch = store.acquire().await.unwrap();
+    for pid in ["one", "two", "three"] {
+        store.create(epoch, process(pid)).await.unwrap();
+    }
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    let damages = [
+        ("all", "UPDATE checkpoint SET state = 'bogus' WHERE id = 2"),
+        ("all", "UPDATE checkpoint SET state = 'created', status = '[' WHERE id = 2"),
+        (
+            "all",
+            "UPDATE checkpoint SET status = NULL WHERE id = 2; UPDATE process SET key = CAST(x'ff' AS TEXT) WHERE id = 2",
+        ),
+        ("not input.x = 1", "UPDATE process SET key = NULL, inputs = '[' WHERE id = 2"),
+    ];
+    for (text, damage) in damages {
+        connection.execute_batch(damage).unwrap();
+        let filter = Filter::parse(text, Timestamp::default()).unwrap();
+        let page = store.search(Search::new(filter, 10)).await.unwrap();
+        assert_eq!((page.processes.len(), page.unreadable.len(), page.next), (2, 1, None), "{damage}");
+        assert_eq!(page.unreadable[0].0, "two".into());
+    }
+    let page = store.search(Search::new(Filter::Every, 10)).await.unwrap();
+    assert_eq!(page.processes.len(), 3, "inputs are not read where nobody asks for them");
 }

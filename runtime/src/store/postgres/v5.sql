@@ -1,0 +1,35 @@
+-- By which processes are found by what they are. A step changes none of these columns; a boundary that ends or begins a wait
+-- writes the indexes anyhow, since it changes when the process can go on.
+
+-- Of those that have finished: 0 where they did so normally. Written once, at the end.
+ALTER TABLE checkpoint ADD COLUMN exit_code integer;
+
+DO $$
+DECLARE
+    row record;
+    exited json;
+BEGIN
+    FOR row IN SELECT id, ended FROM checkpoint WHERE ended IS NOT NULL AND state = 'finished' LOOP
+        BEGIN
+            -- A text takes no NUL, and what it says does not matter here.
+            exited := replace(convert_from(row.ended, 'UTF8'), '\u0000', '\u0020')::json -> 'exit';
+            UPDATE checkpoint SET exit_code = CASE WHEN exited IS NULL THEN 0 ELSE (exited ->> 'number')::integer END
+            WHERE id = row.id;
+        EXCEPTION WHEN OTHERS THEN
+            -- Whoever reads one that is damaged tells of it.
+            NULL;
+        END;
+    END LOOP;
+END $$;
+
+ALTER TABLE checkpoint ADD COLUMN failed boolean NOT NULL
+    GENERATED ALWAYS AS (state = 'excepted' OR coalesce(exit_code, 0) <> 0) STORED;
+
+CREATE INDEX checkpoint_failed ON checkpoint (id) WHERE failed;
+CREATE INDEX checkpoint_paused ON checkpoint (id) WHERE paused;
+CREATE INDEX checkpoint_state ON checkpoint (state, id);
+-- A B-tree takes no long values.
+CREATE INDEX checkpoint_name ON checkpoint ((substr(process, 1, 64)), id);
+CREATE INDEX process_pid_order ON process ((substr(pid, 1, 64)));
+CREATE INDEX process_key_order ON process ((substr(key, 1, 64))) WHERE key IS NOT NULL;
+CREATE INDEX process_created ON process (created_at);

@@ -1,0 +1,51 @@
+//! The picture of a process: of its outline, and of a run.
+
+use std::io::{self, IsTerminal};
+use std::time::SystemTime;
+
+use procession_runtime::clock::Timestamp;
+use procession_runtime::picture::{Picture, Run};
+
+use super::Register;
+use super::arguments::{Format, Graph};
+use super::config::Opened;
+use super::fault::{Fault, Status};
+use super::inspect::registered;
+use super::print::Printer;
+use super::show::record;
+
+/// As wide where nobody says how wide the terminal is.
+const WIDTH: usize = 100;
+
+pub(super) fn draw(picture: &Picture, printer: Printer, format: Format) -> Result<(), Fault> {
+    let terminal = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
+    printer.text(&match format {
+        Format::Text => {
+            let colour = terminal.is_some() && std::env::var_os("NO_COLOR").is_none();
+            picture.text(terminal.map_or(WIDTH, |(width, _)| width.0.into()), colour)
+        }
+        Format::Mermaid => picture.mermaid(),
+        Format::Svg => picture.svg(),
+    })
+}
+
+/// Of a process of this binary; none where none has the name.
+pub(super) async fn of_process(register: &Register, name: &str) -> Result<Option<Picture>, Fault> {
+    Ok(registered(register).await?.picture(name).ok())
+}
+
+/// Of a run. A binary that does not have the process draws the steps that were run.
+pub(super) async fn of_run(register: &Register, opened: &Opened, graph: &Graph) -> Result<Picture, Fault> {
+    let record = record(opened, &graph.subject).await.map_err(|fault| match fault.status {
+        Status::NotFound => {
+            let what = format!("no process of this binary and of {} is `{}`", opened.address, graph.subject);
+            Fault::new(Status::NotFound, what).next("`spec` lists those of the binary, `list` those of the store")
+        }
+        _ => fault,
+    })?;
+    let history = opened.store.history(&record.pid).await?;
+    let run = Run::new(&record, &history).as_of(Timestamp::from(SystemTime::now()));
+    let name = &record.envelope.process;
+    let known = of_process(register, name).await?;
+    Ok(known.unwrap_or_else(|| Picture::of_steps(name, [])).with_run(&run))
+}
