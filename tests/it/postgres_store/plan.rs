@@ -55,13 +55,16 @@ fn rows_read_of(plan: &str, tables: &[&str]) -> (f64, f64) {
     let after = |text: &str, name: &str| number(text.split_once(name).unwrap_or_else(|| panic!("{name}: {text}")).1);
     let is_of = |line: &str| tables.iter().any(|table| line.contains(&format!(" on {table}")));
     let scans = plan.lines().filter(|line| line.contains("Scan") && is_of(line));
-    // What was not begun has read nothing.
-    let scans = scans.filter(|line| !line.contains("(never executed)"));
+    // Of an index alone, it reads no row; and what was not begun has read nothing.
+    let scans = scans.filter(|line| !line.contains("(never executed)") && !line.contains("Bitmap Index Scan"));
     let read = scans.map(|line| {
         let (_, actual) = line.split_once("(actual ").unwrap_or_else(|| panic!("{line}"));
         after(actual, "rows=") * after(actual, "loops=")
     });
-    let removed = plan.lines().filter_map(|line| Some(number(line.trim().strip_prefix("Rows Removed by Filter: ")?)));
+    let removed = plan.lines().filter_map(|line| {
+        let (_, rows) = line.trim().strip_prefix("Rows Removed by ")?.split_once(": ")?;
+        Some(number(rows))
+    });
     (read.sum(), removed.sum())
 }
 
@@ -170,6 +173,9 @@ async fn who_takes_over_replies_reads_none_of_those_of_others() {
 /// How many of them the first page of 50 has, and by which filter.
 const AMONG_MANY: &str = include_str!("../../../runtime/src/store/search/among_many.txt");
 
+/// No more stand on one of 8 KiB, if they are as small as here.
+const ROWS_OF_A_PAGE: usize = 120;
+
 /// Nearly all have ended; the few that differ are the oldest, which are the last to be met.
 const ENDED: &str = "
     INSERT INTO process (id, pid, key, follows, created_at, inputs)
@@ -198,6 +204,9 @@ async fn a_search_among_many_reads_few_more_than_it_finds() {
         if known {
             client.batch_execute("ANALYZE").await.unwrap();
         }
+        // As a server does by itself.
+        let told = format!("SELECT brin_summarize_new_values('{}.process_created')", place.schema);
+        client.batch_execute(&told).await.unwrap();
         for line in AMONG_MANY.lines() {
             let (expected, text) = line.split_once(' ').unwrap();
             let filter = Filter::parse(text, Timestamp::from_millis(100_001)).unwrap();
@@ -213,7 +222,9 @@ async fn a_search_among_many_reads_few_more_than_it_finds() {
             }
             // What is too common to be read so is counted as far as that.
             let counted = if text.ends_with("common-*") || text.ends_with("@0") { limits::SEARCHED } else { 0 };
-            assert!(read + removed < count(counted + 500), "{text}: {read} and {removed}: {log}");
+            // Of those of a time, the pages are known in which they stand; they are counted, and then read.
+            let beside = if text.starts_with("created") { 2 * 16 * ROWS_OF_A_PAGE } else { 0 };
+            assert!(read + removed < count(counted + beside + 500), "{text}: {read} and {removed}: {log}");
         }
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::error::Fault;
 use super::outcome::marks;
 use super::read::get;
+use super::same::same;
 use super::server::{Patience, Server};
 use crate::limits;
 use crate::store::{RequestId, StoreResult};
@@ -17,14 +18,18 @@ const ORDER: &str =
     concat!("WITH ", marks!("$2", "$3"), " UPDATE request_order SET last = last + $1 RETURNING last - $1");
 
 /// Tells the workers that have the processes, or all where nobody has them.
-const ASK: &str = "WITH asked AS (
+const ASK: &str = concat!(
+    "WITH asked AS (
         INSERT INTO request (id, pid, request) SELECT $1 + place, pid, request
         FROM unnest($2::bytea[], $3::bytea[]) WITH ORDINALITY AS j(pid, request, place)
     ) SELECT pg_notify(current_schema(), h.owner::text) FROM (
         SELECT DISTINCT coalesce(w.epoch, 0) AS owner FROM unnest($2::bytea[]) AS j(pid)
-        JOIN process AS p ON sha256(p.pid) = sha256(j.pid) JOIN checkpoint AS c ON c.id = p.id AND c.ended IS NULL
+        JOIN process AS p ON ",
+    same!("p.pid", "j.pid"),
+    " JOIN checkpoint AS c ON c.id = p.id AND c.ended IS NULL
         LEFT JOIN worker AS w ON w.epoch = c.owner AND clock_timestamp() < w.lapses_at
-    ) AS h WHERE EXISTS (SELECT FROM worker)";
+    ) AS h WHERE EXISTS (SELECT FROM worker)"
+);
 
 /// A request that is to be stored.
 #[derive(Debug)]

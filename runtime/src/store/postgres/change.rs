@@ -296,7 +296,8 @@ impl Transaction<'_> {
     async fn open(&self, id: i64, awaiting: &Awaiting) -> Result<Vec<i64>, Fault> {
         const CHILDREN: &str = "SELECT c.id, p.parent, c.ended IS NOT NULL
             FROM process AS p JOIN checkpoint AS c ON c.id = p.id
-            WHERE sha256(p.pid) = ANY (SELECT sha256(awaited) FROM unnest($1::bytea[]) AS awaited)
+            WHERE (substr(p.pid, 1, 64), sha256(p.pid))
+                IN (SELECT substr(awaited, 1, 64), sha256(awaited) FROM unnest($1::bytea[]) AS awaited)
             ORDER BY c.id FOR NO KEY UPDATE OF c";
         let awaited: HashSet<Vec<u8>> = awaiting.children.iter().map(|child| text_of(&child.pid)).collect();
         let awaited: Vec<Vec<u8>> = awaited.into_iter().collect();

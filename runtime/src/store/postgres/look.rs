@@ -9,6 +9,7 @@ use super::fence::{Fence, fence};
 use super::known::Known;
 use super::outcome::{Spent, Token, marks};
 use super::read::text;
+use super::same::same;
 use super::server::Session;
 use crate::process::ProcessId;
 use crate::store::{Epoch, StoreErrorKind};
@@ -21,7 +22,9 @@ const LOOK: &str = concat!(
     ", found AS MATERIALIZED (
         SELECT w.place, w.ends, p.id, p.parent
         FROM unnest($1::bigint[], $2::bytea[], $3::boolean[]) WITH ORDINALITY AS w(id, pid, ends, place)
-        JOIN process AS p ON p.id = coalesce(w.id, (SELECT q.id FROM process AS q WHERE sha256(q.pid) = sha256(w.pid)))
+        JOIN process AS p ON p.id = coalesce(w.id, (SELECT q.id FROM process AS q WHERE ",
+    same!("q.pid", "w.pid"),
+    "))
     ), locked AS MATERIALIZED (
         SELECT id, revision, transitions, reports, ended IS NOT NULL AS ended, process, owner, queue, priority,
             parked IS NOT NULL AS parked, owner = 0 OR NOT EXISTS (
@@ -40,7 +43,9 @@ const LOOK: &str = concat!(
         free FROM locked
     UNION ALL SELECT 'key', p.id, k.place, NULL, NULL, NULL, p.pid, c.process, NULL, NULL, NULL, NULL, NULL
         FROM unnest($4::bytea[]) WITH ORDINALITY AS k(key, place)
-        JOIN process AS p ON sha256(p.key) = sha256(k.key) JOIN checkpoint AS c ON c.id = p.id
+        JOIN process AS p ON ",
+    same!("p.key", "k.key"),
+    " JOIN checkpoint AS c ON c.id = p.id
     UNION ALL SELECT 'free', nextval('process_id'), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
         FROM generate_series(1, $5::bigint)"
 );

@@ -15,6 +15,7 @@ mod options;
 mod outcome;
 mod plain;
 mod read;
+mod same;
 mod schema;
 mod search;
 mod server;
@@ -41,6 +42,7 @@ use self::known::Memory;
 use self::line::Line;
 use self::messages::SENT;
 use self::read::{get, text_of};
+use self::same::same;
 use self::server::Server;
 use self::sharing::HAND_OVER;
 use super::snapshot::check_tag;
@@ -196,7 +198,9 @@ const PUT_MEMO: &str = concat!(
     fence!("ARRAY[$1]"),
     ", target AS MATERIALIZED (
         SELECT c.id, c.ended IS NOT NULL AS ended, c.owner FROM process AS p JOIN checkpoint AS c ON c.id = p.id
-        WHERE sha256(p.pid) = sha256($2) FOR KEY SHARE OF c
+        WHERE ",
+    same!("p.pid", "$2::bytea"),
+    " FOR KEY SHARE OF c
     ), put AS (
         INSERT INTO memo (process, step, name, value) SELECT id, $3, $4, $5 FROM target WHERE NOT ended AND ",
     owns!("$1::bigint", "owner"),
@@ -215,7 +219,9 @@ const DISCARD: &str = concat!(
     holds!("$1::bigint"),
     " AND NOT EXISTS (
             SELECT FROM process AS p JOIN checkpoint AS c ON c.id = p.id
-            WHERE sha256(p.pid) = sha256(r.pid) AND c.ended IS NULL AND NOT ",
+            WHERE ",
+    same!("p.pid", "r.pid"),
+    " AND c.ended IS NULL AND NOT ",
     owns!("$1::bigint", "c.owner"),
     ")
     ) SELECT ",
@@ -226,7 +232,9 @@ const SETTLE: &str = concat!(
     fence!("ARRAY[$1]"),
     ", gone AS (
         DELETE FROM owed AS o USING unnest($2::bytea[], $3::bytea[]) AS j(pid, id), process AS p
-        WHERE sha256(p.pid) = sha256(j.pid) AND o.process = p.id AND sha256(o.id) = sha256(j.id) AND ",
+        WHERE ",
+    same!("p.pid", "j.pid"),
+    " AND o.process = p.id AND sha256(o.id) = sha256(j.id) AND ",
     holds!("$1::bigint"),
     ") SELECT ",
     holds!("$1::bigint")

@@ -7,6 +7,7 @@ use tokio_postgres::types::FromSql;
 use super::error::Fault;
 use super::fence::still_holds;
 use super::known::{Known, Memory};
+use super::same::same;
 use super::server::Server;
 use crate::clock::Timestamp;
 use crate::process::{ProcessId, ProcessState, Termination};
@@ -25,7 +26,7 @@ macro_rules! record {
     };
 }
 
-const LOAD: &str = concat!(record!(), "WHERE sha256(p.pid) = sha256($1)");
+const LOAD: &str = concat!(record!(), "WHERE ", same!("p.pid", "$1::bytea"));
 
 /// The same of a connection that is in a transaction.
 pub(super) const LOAD_WITHIN: &str = LOAD;
@@ -50,11 +51,11 @@ pub(super) const CLAIMED_WITHIN: &str = concat!(
 );
 
 /// The columns of a record, from a snapshot and the row of its process.
-pub(super) const SNAPSHOT: &str = "SELECT p.pid, c.process, c.version, c.format, c.fingerprint, p.key,
+pub(super) const SNAPSHOT: &str = concat!("SELECT p.pid, c.process, c.version, c.format, c.fingerprint, p.key,
     (SELECT up.pid FROM process AS up WHERE up.id = p.parent), p.follows, c.state, c.paused, c.status, c.position,
     c.context, p.inputs, p.defaulted, c.outputs, c.awaiting, c.listeners, c.open_children, c.steps, c.ended, NULL::bytea,
     p.created_at, c.updated_at FROM snapshot AS c JOIN process AS p ON p.id = c.process_id
-    WHERE sha256(p.pid) = sha256($1) AND c.tag = $2";
+    WHERE ", same!("p.pid", "$1::bytea"), " AND c.tag = $2");
 
 /// A place after which nothing is read is bound by what fits.
 pub(super) fn bound(number: u64) -> i64 {
@@ -89,15 +90,19 @@ impl Server {
 
     pub(super) async fn find(&self, key: &str) -> StoreResult<Option<ProcessId>> {
         const OPERATION: &str = "find a process in";
-        let sql = "SELECT pid FROM process WHERE sha256(key) = sha256($1)";
+        let sql = concat!("SELECT pid FROM process WHERE ", same!("key", "$1::bytea"));
         let row = self.row(OPERATION, sql, &[&key.as_bytes()]).await?;
         Ok(self.each(OPERATION, row.as_slice(), |row| pid(row, 0))?.pop())
     }
 
     pub(super) async fn termination(&self, pid: &ProcessId) -> StoreResult<Option<Termination>> {
         const OPERATION: &str = "read an end in";
-        let sql = "SELECT c.ended, c.outputs FROM checkpoint AS c JOIN process AS p ON p.id = c.id
-            WHERE sha256(p.pid) = sha256($1) AND c.ended IS NOT NULL";
+        let sql = concat!(
+            "SELECT c.ended, c.outputs FROM checkpoint AS c JOIN process AS p ON p.id = c.id
+            WHERE ",
+            same!("p.pid", "$1::bytea"),
+            " AND c.ended IS NOT NULL"
+        );
         let row = self.row(OPERATION, sql, &[&text_of(pid)]).await?;
         let termination = |row: &Row| Ok(Termination::new(json(row, 0)?, json(row, 1)?));
         Ok(self.each(OPERATION, row.as_slice(), termination)?.pop())
@@ -105,9 +110,13 @@ impl Server {
 
     pub(super) async fn ends(&self, processes: Vec<ProcessId>) -> StoreResult<Ends> {
         const OPERATION: &str = "read ends in";
-        let sql = "SELECT p.pid, c.ended, c.outputs, (SELECT up.pid FROM process AS up WHERE up.id = p.parent)
-            FROM unnest($1::bytea[]) AS j(pid) JOIN process AS p ON sha256(p.pid) = sha256(j.pid)
-            JOIN checkpoint AS c ON c.id = p.id WHERE c.ended IS NOT NULL";
+        let sql = concat!(
+            "SELECT p.pid, c.ended, c.outputs, (SELECT up.pid FROM process AS up WHERE up.id = p.parent)
+            FROM unnest($1::bytea[]) AS j(pid) JOIN process AS p ON ",
+            same!("p.pid", "j.pid"),
+            "
+            JOIN checkpoint AS c ON c.id = p.id WHERE c.ended IS NOT NULL"
+        );
         let pids: Vec<Vec<u8>> = processes.iter().map(text_of).collect();
         let mut ends = Ends::default();
         for row in &self.query(OPERATION, sql, &[&pids]).await? {
@@ -142,16 +151,24 @@ impl Server {
 
     pub(super) async fn children(&self, parent: &ProcessId) -> StoreResult<Vec<ProcessId>> {
         const OPERATION: &str = "list children in";
-        let sql = "SELECT pid FROM process WHERE parent = (SELECT id FROM process WHERE sha256(pid) = sha256($1))
-            ORDER BY id";
+        let sql = concat!(
+            "SELECT pid FROM process WHERE parent = (SELECT id FROM process WHERE ",
+            same!("pid", "$1::bytea"),
+            ")
+            ORDER BY id"
+        );
         let rows = self.query(OPERATION, sql, &[&text_of(parent)]).await?;
         self.each(OPERATION, &rows, |row| pid(row, 0))
     }
 
     pub(super) async fn history(&self, pid: &ProcessId, most: u64) -> StoreResult<Vec<HistoryEntry>> {
         const OPERATION: &str = "read a history in";
-        let sql = "SELECT at, left_state, entered_state, steps, point FROM history
-            WHERE process = (SELECT id FROM process WHERE sha256(pid) = sha256($1)) ORDER BY ordinal DESC LIMIT $2";
+        let sql = concat!(
+            "SELECT at, left_state, entered_state, steps, point FROM history
+            WHERE process = (SELECT id FROM process WHERE ",
+            same!("pid", "$1::bytea"),
+            ") ORDER BY ordinal DESC LIMIT $2"
+        );
         let rows = self.query(OPERATION, sql, &[&text_of(pid), &bound(most)]).await?;
         let mut entries = self.each(OPERATION, &rows, |row| {
             let (at, steps) = (Timestamp::from_millis(get(row, 0)?), get::<i64>(row, 3)?.cast_unsigned());
@@ -163,8 +180,12 @@ impl Server {
 
     pub(super) async fn report(&self, pid: &ProcessId, most: u64) -> StoreResult<Vec<ReportLine>> {
         const OPERATION: &str = "read a report in";
-        let sql = "SELECT at, text FROM report
-            WHERE process = (SELECT id FROM process WHERE sha256(pid) = sha256($1)) ORDER BY ordinal DESC LIMIT $2";
+        let sql = concat!(
+            "SELECT at, text FROM report
+            WHERE process = (SELECT id FROM process WHERE ",
+            same!("pid", "$1::bytea"),
+            ") ORDER BY ordinal DESC LIMIT $2"
+        );
         let rows = self.query(OPERATION, sql, &[&text_of(pid), &bound(most)]).await?;
         let line = |row: &Row| Ok(ReportLine { at: Timestamp::from_millis(get(row, 0)?), text: text(row, 1)? });
         let mut lines = self.each(OPERATION, &rows, line)?;
@@ -174,8 +195,12 @@ impl Server {
 
     pub(super) async fn memo(&self, pid: &ProcessId, step: u64, name: &str) -> StoreResult<Option<String>> {
         const OPERATION: &str = "read a memo in";
-        let sql = "SELECT value FROM memo WHERE process = (SELECT id FROM process WHERE sha256(pid) = sha256($1))
-            AND step = $2 AND sha256(name) = sha256($3)";
+        let sql = concat!(
+            "SELECT value FROM memo WHERE process = (SELECT id FROM process WHERE ",
+            same!("pid", "$1::bytea"),
+            ")
+            AND step = $2 AND sha256(name) = sha256($3)"
+        );
         let row = self.row(OPERATION, sql, &[&text_of(pid), &step.cast_signed(), &name.as_bytes()]).await?;
         Ok(self.each(OPERATION, row.as_slice(), |row| text(row, 0))?.pop())
     }
@@ -213,8 +238,12 @@ impl Server {
 
     pub(super) async fn snapshots_of(&self, pid: &ProcessId) -> StoreResult<Vec<Snapshot>> {
         const OPERATION: &str = "list snapshots in";
-        let sql = "SELECT pid, tag, at, state, steps FROM snapshot
-            WHERE process_id = (SELECT id FROM process WHERE sha256(pid) = sha256($1)) ORDER BY tag";
+        let sql = concat!(
+            "SELECT pid, tag, at, state, steps FROM snapshot
+            WHERE process_id = (SELECT id FROM process WHERE ",
+            same!("pid", "$1::bytea"),
+            ") ORDER BY tag"
+        );
         let rows = self.query(OPERATION, sql, &[&text_of(pid)]).await?;
         self.each(OPERATION, &rows, snapshot)
     }

@@ -7,6 +7,7 @@ use tokio_postgres::types::ToSql;
 
 use super::error::Fault;
 use super::read::{bound, get, json_or_empty, optional, pid, state, text, text_of};
+use super::same::same;
 use super::server::{PLAIN, Server, Session};
 use crate::clock::Timestamp;
 use crate::limits;
@@ -145,6 +146,9 @@ enum By {
     Column { table: &'static str, column: &'static str, value: &'static str },
     /// An index over a column alone, from one value to another.
     Range { table: &'static str, condition: &'static str },
+    /// An index that knows what pages have, but not which of their rows: the server looks up pages, which it otherwise shall
+    /// not do.
+    Pages { table: &'static str, condition: &'static str },
 }
 
 /// As many bytes of texts as the indexes have.
@@ -168,7 +172,7 @@ impl Asked {
                 (by, vec![Box::new(state.as_str())])
             }
             Way::Parent(pid) => {
-                let value = "(SELECT up.id FROM process AS up WHERE sha256(up.pid) = sha256($1::bytea))";
+                let value = concat!("(SELECT up.id FROM process AS up WHERE ", same!("up.pid", "$1::bytea"), ")");
                 let by = By::Column { table: "process", column: "parent", value };
                 (by, vec![Box::new(text_of(pid))])
             }
@@ -192,7 +196,7 @@ impl Asked {
             }
             Way::Created(first, last) => {
                 let condition = "created_at >= $1::bigint AND created_at <= $2::bigint";
-                (By::Range { table: "process", condition }, vec![Box::new(*first), Box::new(*last)])
+                (By::Pages { table: "process", condition }, vec![Box::new(*first), Box::new(*last)])
             }
         };
         Self { by, values }
@@ -202,12 +206,14 @@ impl Asked {
     async fn count(self, session: &Session) -> Result<usize, Fault> {
         let most = bound(limits::SEARCHED as u64 + 1);
         let limit = self.values.len() + 1;
-        let (table, condition) = match self.by {
-            By::Id { table, condition } | By::Range { table, condition } => (table, condition.to_owned()),
-            By::Column { table, column, value } => (table, format!("{column} = {value}")),
+        let (table, condition) = match &self.by {
+            By::Id { table, condition } | By::Range { table, condition } | By::Pages { table, condition } => {
+                (*table, (*condition).to_owned())
+            }
+            By::Column { table, column, value } => (*table, format!("{column} = {value}")),
         };
         let sql = format!("SELECT count(*) FROM (SELECT FROM {table} WHERE {condition} LIMIT ${limit}) AS found");
-        let rows = query(session, &sql, &self.values, &[&most]).await?;
+        let rows = self.query(session, &sql, &[&most]).await?;
         let count: i64 = rows.first().map(|row| get(row, 0)).transpose()?.unwrap_or_default();
         Ok(usize::try_from(count).unwrap_or_default())
     }
@@ -222,7 +228,7 @@ impl Asked {
         let sql = self.sql(oldest_first);
         let after = after.map_or(if oldest_first { i64::MIN } else { i64::MAX }, bound);
         let most = bound(most as u64);
-        let rows = query(session, &sql, &self.values, &[&after, &most]).await?;
+        let rows = self.query(session, &sql, &[&after, &most]).await?;
         rows.iter().map(|row| get(row, 0)).collect()
     }
 
@@ -237,21 +243,22 @@ impl Asked {
                 "SELECT id FROM {table} WHERE ({column}, id) {beyond} ({value}, ${after}::bigint)
                 AND {column} {within} {value} ORDER BY {column} {order}, id {order} LIMIT ${most}"
             ),
-            By::Range { table, condition } => format!(
+            By::Range { table, condition } | By::Pages { table, condition } => format!(
                 "WITH found AS MATERIALIZED (SELECT id FROM {table} WHERE {condition})
                 SELECT id FROM found WHERE id {beyond} ${after} ORDER BY id {order} LIMIT ${most}"
             ),
         }
     }
-}
 
-async fn query(
-    session: &Session,
-    sql: &str,
-    values: &[Value],
-    others: &[&(dyn ToSql + Sync)],
-) -> Result<Vec<Row>, Fault> {
-    let values = values.iter().map(|value| &**value as &(dyn ToSql + Sync));
-    let parameters: Vec<_> = values.chain(others.iter().copied()).collect();
-    session.query(sql, &parameters).await
+    async fn query(&self, session: &Session, sql: &str, others: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Fault> {
+        let values = self.values.iter().map(|value| &**value as &(dyn ToSql + Sync));
+        let parameters: Vec<_> = values.chain(others.iter().copied()).collect();
+        if !matches!(self.by, By::Pages { .. }) {
+            return session.query(sql, &parameters).await;
+        }
+        session.run("SET LOCAL enable_bitmapscan TO on").await?;
+        let rows = session.query(sql, &parameters).await?;
+        session.run("SET LOCAL enable_bitmapscan TO off").await?;
+        Ok(rows)
+    }
 }

@@ -9,6 +9,7 @@ use super::fence::fence;
 use super::known::Memory;
 use super::outcome::{self, Token, marks};
 use super::read::{CLAIMED, CLAIMED_WITHIN, get, page, pid, text};
+use super::same::same;
 use super::server::{PLAIN, Params, Patience, Server, Session};
 use crate::clock::Timestamp;
 use crate::limits;
@@ -50,7 +51,9 @@ const LEAVE: &str = "WITH mine AS MATERIALIZED (
 pub(super) const HAND_OVER: &str = concat!(
     fence!("ARRAY[$1]"),
     ", mine AS MATERIALIZED (
-        SELECT c.id FROM unnest($2::bytea[]) AS j(pid) JOIN process AS p ON sha256(p.pid) = sha256(j.pid)
+        SELECT c.id FROM unnest($2::bytea[]) AS j(pid) JOIN process AS p ON ",
+    same!("p.pid", "j.pid"),
+    "
         JOIN checkpoint AS c ON c.id = p.id
         WHERE c.owner IN (SELECT epoch FROM leased) AND c.ended IS NULL ORDER BY c.id FOR UPDATE OF c
     ), freed AS (
@@ -85,7 +88,7 @@ const CLAIM: &str = concat!(
     ), queue AS MATERIALIZED (
         SELECT DISTINCT unnest(queues) AS name FROM leased
     ), addressed AS MATERIALIZED (
-        SELECT DISTINCT (SELECT p.id FROM process AS p WHERE sha256(p.pid) = sha256(r.pid)) AS id FROM request AS r
+        SELECT DISTINCT (SELECT p.id FROM process AS p WHERE ", same!("p.pid", "r.pid"), ") AS id FROM request AS r
     ), allowed AS MATERIALIZED (
         SELECT (NOT EXISTS (
             SELECT FROM checkpoint WHERE owner = $1 AND losses >= 2 AND ended IS NULL AND parked IS NULL

@@ -30,6 +30,9 @@ CREATE INDEX checkpoint_paused ON checkpoint (id) WHERE paused;
 CREATE INDEX checkpoint_state ON checkpoint (state, id);
 -- A B-tree takes no long values.
 CREATE INDEX checkpoint_name ON checkpoint ((substr(process, 1, 64)), id);
-CREATE INDEX process_pid_order ON process ((substr(pid, 1, 64)));
-CREATE INDEX process_key_order ON process ((substr(key, 1, 64))) WHERE key IS NOT NULL;
-CREATE INDEX process_created ON process (created_at);
+-- One index finds an id or a key, and all that begin alike.
+DROP INDEX process_pid, process_key;
+CREATE UNIQUE INDEX process_pid ON process ((substr(pid, 1, 64)), sha256(pid));
+CREATE UNIQUE INDEX process_key ON process ((substr(key, 1, 64)), sha256(key)) WHERE key IS NOT NULL;
+-- Rows stand nearly in the order of their creation: it is enough to know the times of some pages together.
+CREATE INDEX process_created ON process USING brin (created_at) WITH (pages_per_range = 16, autosummarize = on);
