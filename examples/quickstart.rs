@@ -148,7 +148,7 @@ impl Rank {
 /// The command line: what it takes is what the ports say.
 #[cfg(feature = "cli")]
 fn main() -> std::process::ExitCode {
-    procession::cli::main(|runtime| runtime.register::<CountWords>())
+    procession::cli::main(|runtime| runtime.register::<CountWords>().register::<Rank>())
 }
 
 /// Without the feature `cli`: one file, and inputs from the typed builder.

@@ -116,7 +116,7 @@ async fn begin(arguments: Vec<OsString>, register: &Register) -> ExitCode {
 }
 
 fn told(fault: &Fault) -> ExitCode {
-    eprintln!("{fault}");
+    print::note(&fault.to_string());
     fault.code()
 }
 

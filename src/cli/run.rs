@@ -15,7 +15,7 @@ use super::config::{Address, Config, Opened};
 use super::fault::{Fault, Status};
 use super::inspect::registered;
 use super::live;
-use super::print::Printer;
+use super::print::{Printer, note};
 use super::show::record;
 use super::submit::{Launched, builder, leave};
 
@@ -64,7 +64,7 @@ pub(super) async fn run(place: &Place<'_>, run: &Run) -> Result<(), Fault> {
     }
     let opened = place.config.open_or_make().await?;
     if let Some(record) = run.launched.known(&opened, &ready).await? {
-        eprintln!("process {} is there already, {}; its inputs are those that it has", record.pid, record.state);
+        note(&format!("process {} is there already, {}; its inputs are those that it has", record.pid, record.state));
         return go_on(place, &opened, record).await;
     }
     let mut interrupts = Interrupts::listen()?;
@@ -122,7 +122,7 @@ async fn queue(opened: &Opened, pid: &ProcessId) -> Result<String, Fault> {
         let page = opened.store.standing(after, PAGE).await?;
         if let Some(found) = page.standings.into_iter().find(|standing| standing.pid == *pid) {
             if let (Some((epoch, true)), false) = (found.owner, matches!(opened.address, Address::Files(_))) {
-                eprintln!("process {pid} is in worker {}; it goes on here once that one is gone", epoch.0);
+                note(&format!("process {pid} is in worker {}; it goes on here once that one is gone", epoch.0));
             }
             return Ok(found.queue);
         }
@@ -184,7 +184,7 @@ async fn finish(
     mut interrupts: Interrupts,
 ) -> Result<(), Fault> {
     if let Ok(Seen::Interrupted(_)) = &seen {
-        eprintln!("interrupted: waits for the step that runs; once more cuts it off");
+        note("interrupted: waits for the step that runs; once more cuts it off");
         tokio::select! {
             left = runtime.shutdown() => left?,
             () = interrupts.next() => runtime.shutdown_within(Duration::ZERO).await?,
@@ -194,22 +194,22 @@ async fn finish(
     }
     drop(runtime);
     match seen? {
-        Seen::Ended(pid, process, termination) => ended(place.printer, &pid, &process, &termination),
+        Seen::Ended(pid, process, termination) => ended(place, &pid, &process, &termination),
         Seen::Interrupted(pid) => {
             let what = format!("interrupted; process `{pid}` stays in {}", opened.address);
             Err(Fault::new(Status::Interrupted, what).next(format!("{} run --continue {pid}", place.name)))
         }
         Seen::Lost(pid) => {
-            eprintln!(
+            note(&format!(
                 "this OS process was held up for too long: process {pid} is gone on with as soon as nobody has it"
-            );
+            ));
             claim(place, opened, pid, interrupts).await
         }
     }
 }
 
 /// Prints how a process has ended. One that failed is a fault.
-fn ended(printer: Printer, pid: &ProcessId, process: &str, termination: &Termination) -> Result<(), Fault> {
+fn ended(place: &Place<'_>, pid: &ProcessId, process: &str, termination: &Termination) -> Result<(), Fault> {
     let Termination { ended, outputs, .. } = termination;
     let code = match ended {
         Ended::Finished { .. } => Some(0),
@@ -217,6 +217,7 @@ fn ended(printer: Printer, pid: &ProcessId, process: &str, termination: &Termina
         _ => None,
     };
     let error = (!ended.is_successful()).then(|| ended.to_string());
+    let printer = place.printer;
     if printer.json {
         printer.json(&json!({
             "id": pid, "process": process, "state": ended.state().as_str(), "exit_code": code, "error": error,
@@ -227,7 +228,7 @@ fn ended(printer: Printer, pid: &ProcessId, process: &str, termination: &Termina
     }
     let Some(error) = error else { return Ok(()) };
     Err(Fault::new(Status::Failed, format!("process `{pid}` has failed: {error}"))
-        .next(format!("procession report {pid}")))
+        .next(format!("{} report {pid}", place.name)))
 }
 
 /// Ctrl-C, and SIGTERM where there is such a thing. It listens from the beginning, not only when it is awaited.

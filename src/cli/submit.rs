@@ -14,7 +14,7 @@ use super::config::{Address, Config, Opened};
 use super::fault::{Fault, Status};
 use super::inspect::registered;
 use super::ports;
-use super::print::Printer;
+use super::print::{Printer, note};
 
 /// How long others wait for what a launching OS process had that was killed: whoever killed it waits before a terminal.
 const LEASE: Duration = Duration::from_secs(5);
@@ -182,19 +182,16 @@ pub(super) async fn submit(
     let process = ready.process.clone();
     let known = launched.known(&opened, &ready).await?;
     let is_new = known.is_none();
-    let pid = match known {
-        Some(record) => {
-            eprintln!("process {} is there already, {}; nothing was submitted", record.pid, record.state);
-            record.pid
-        }
-        None => {
-            let runtime = builder(register, &opened, None).build().await?;
-            let handle = launched.launching(&runtime, ready).anywhere().await;
-            let left = leave(&runtime).await;
-            let pid = handle?.pid().clone();
-            left?;
-            pid
-        }
+    let pid = if let Some(record) = known {
+        note(&format!("process {} is there already, {}; nothing was submitted", record.pid, record.state));
+        record.pid
+    } else {
+        let runtime = builder(register, &opened, None).build().await?;
+        let handle = launched.launching(&runtime, ready).anywhere().await;
+        let left = leave(&runtime).await;
+        let pid = handle?.pid().clone();
+        left?;
+        pid
     };
     if printer.json {
         return printer.json(&json!({"id": pid, "process": process, "new": is_new}));

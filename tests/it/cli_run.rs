@@ -4,7 +4,7 @@ use procession::prelude::*;
 use procession::store::{SqliteStore, Store};
 use procession::{WorkerOptions, process::Ended};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -121,7 +121,7 @@ async fn a_process_that_fails_is_exit_status_1_with_its_own_exit_code() {
     let shell = Shell::new();
     let (status, told) = shell.fails(&["run", "Converge", "tolerance=0", "rounds=1"]).await;
     assert_eq!(status, 1, "{told}");
-    assert!(told.contains("NotConverged (401)") && told.contains("next: procession report "), "{told}");
+    assert!(told.contains("NotConverged (401)") && told.contains("next: every report "), "{told}");
     let output = shell.run(&["run", "Fail", "text=boom", "--json"]).await;
     assert_eq!(output.status.code(), Some(1));
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();

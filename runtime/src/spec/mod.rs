@@ -245,7 +245,7 @@ impl ProcessSpec {
     pub fn check_input(&self, path: &str, value: &Value) -> Result<(), SpecError> {
         let mut faults = Vec::new();
         prepare::unless_panicked(path::Path::Below(&path::Path::Root, path), &mut faults, |faults| {
-            self.inputs.check_at(path, value, faults)
+            self.inputs.check_at(path, value, faults);
         });
         SpecError::check(self.process, Direction::Inputs, faults)
     }

@@ -1,13 +1,12 @@
 //! What a process does, as it does it.
 
-use std::io::{self, Write};
 use std::time::Duration;
 
 use procession_runtime::ProcessId;
 
 use super::config::Opened;
 use super::fault::Fault;
-use super::print::Printer;
+use super::print::{Printer, note};
 use super::show::not_found;
 
 /// How often it is looked.
@@ -20,8 +19,7 @@ pub(super) async fn follow(opened: &Opened, _printer: Printer, pid: &ProcessId) 
     loop {
         let Some(record) = opened.store.load(pid).await? else { return Err(not_found(opened, &pid.to_string())) };
         if !told || record.state.is_terminal() {
-            // Whoever does not look any more is no fault of the process.
-            let _ = writeln!(io::stderr(), "{} {pid}: {}", record.envelope.process, record.state);
+            note(&format!("{} {pid}: {}", record.envelope.process, record.state));
             told = true;
         }
         if record.state.is_terminal() {

@@ -65,7 +65,7 @@ fn candidates(schema: &Value, deep: u32) -> Vec<Value> {
     let types: Vec<&str> = match schema.get("type") {
         Some(Value::String(name)) => vec![name],
         Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
-        _ if values.is_empty() => vec!["string", "number", "boolean", "array", "object", "null"],
+        _ if values.is_empty() => vec!["string", "integer", "number", "boolean", "array", "object", "null"],
         _ => Vec::new(),
     };
     for name in types {

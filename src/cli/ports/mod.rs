@@ -95,8 +95,10 @@ fn is_within(outer: &str, path: &str) -> bool {
 
 /// All of them, each with its port.
 pub(super) fn refused(process: &str, faults: &[PortFault]) -> Fault {
-    let lines: String = faults.iter().map(|fault| format!("\n  {fault}")).collect();
-    Fault::new(Status::Usage, format!("the inputs of `{process}` are not valid{lines}"))
+    let what = faults
+        .iter()
+        .fold(format!("the inputs of `{process}` are not valid"), |told, fault| told + &format!("\n  {fault}"));
+    Fault::new(Status::Usage, what)
 }
 
 #[cfg(test)]
