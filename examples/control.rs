@@ -50,13 +50,13 @@ enum Command {
     /// Runs a process, and prints its outputs
     Launch {
         #[command(flatten)]
-        launch: Launch,
+        launched: Launched,
         /// Has the worker store the process
         #[arg(long)]
         persist: bool,
     },
     /// Stores a process first, so that it survives its worker also in Python
-    Execute(Launch),
+    Execute(Launched),
     /// Goes on with a stored one, and prints its outputs
     Continue {
         pid: String,
@@ -100,7 +100,7 @@ enum Command {
 }
 
 #[derive(Debug, Args)]
-struct Launch {
+struct Launched {
     process: String,
     /// A JSON object
     #[arg(default_value = "{}", value_parser = inputs)]
@@ -143,12 +143,12 @@ async fn run() -> Result<Value, StepError> {
 
 async fn obey(controller: &RemoteProcessController, command: Command) -> Result<Value, StepError> {
     Ok(match command {
-        Command::Launch { launch: Launch { process, inputs, nowait }, persist } => {
+        Command::Launch { launched: Launched { process, inputs, nowait }, persist } => {
             let launch = controller.launch_process(process, Value::from(inputs));
             let launch = if persist { launch.persist() } else { launch };
             if nowait { told(&launch.nowait().await?) } else { launch.await?.into() }
         }
-        Command::Execute(Launch { process, inputs, nowait }) => {
+        Command::Execute(Launched { process, inputs, nowait }) => {
             let execute = controller.execute_process(process, Value::from(inputs));
             if nowait { told(&execute.nowait().await?) } else { execute.await?.into() }
         }
