@@ -82,7 +82,10 @@ pub fn main(register: impl Fn(RuntimeBuilder) -> RuntimeBuilder + Send + Sync + 
         Ok(runtime) => runtime,
         Err(error) => return told(&Fault::from(error)),
     };
-    runtime.block_on(begin(std::env::args_os().collect(), &register))
+    let code = runtime.block_on(begin(std::env::args_os().collect(), &register));
+    // A step that blocks its thread keeps nobody from the end.
+    runtime.shutdown_background();
+    code
 }
 
 fn command(name: &str) -> clap::Command {

@@ -25,6 +25,9 @@ const PAGE: usize = 1_000;
 /// How long what is shown may take to catch up with the end.
 const SHOWN: Duration = Duration::from_secs(2);
 
+/// How long it may take to cut off a step.
+const CUT: Duration = Duration::from_secs(2);
+
 /// How often it is looked whether the process is still had here.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -187,7 +190,11 @@ async fn finish(
         note("interrupted: waits for the step that runs; once more cuts it off");
         tokio::select! {
             left = runtime.shutdown() => left?,
-            () = interrupts.next() => runtime.shutdown_within(Duration::ZERO).await?,
+            () = interrupts.next() => {
+                // One that blocks its thread cannot be cut off, and ends with this OS process.
+                let cut = tokio::time::timeout(CUT, runtime.shutdown_within(Duration::ZERO)).await;
+                cut.unwrap_or(Ok(()))?;
+            }
         }
     } else {
         leave(&runtime).await?;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::sync::Arc;
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::interop::worker::AddProcess;
@@ -301,6 +301,66 @@ async fn one_that_was_killed_with_its_os_process_is_gone_on_with() {
     let outputs = shell.prints(&["run", "--continue", "chain"]).await;
     assert_eq!(serde_json::from_str::<Value>(&outputs).unwrap()["rounds"], 30);
     assert_eq!(shell.json(&["show", "chain"]).await["steps"], 31, "no step counts twice");
+}
+
+/// Interrupts twice; the exit status.
+async fn interrupted_twice(mut running: Child) -> Option<i32> {
+    let mut told = BufReader::new(running.stderr.take().unwrap()).lines();
+    signal(&running, "TERM");
+    while !told.next_line().await.unwrap().unwrap().starts_with("interrupted: waits") {}
+    signal(&running, "INT");
+    running.wait().await.unwrap().code()
+}
+
+#[tokio::test]
+async fn a_second_interrupt_cuts_off_the_step_that_runs() {
+    let shell = Shell::new();
+    std::fs::write(shell.path("words"), "some words\n").unwrap();
+    // Its step takes longer than the test may.
+    let count = ["run", "CountWords", "file=words", "delay=600000", "--id", "one"];
+    let running = shell.begins(&count, "one", 1).await;
+    assert_eq!(interrupted_twice(running).await, Some(130));
+    // Others have it at once.
+    let page = shell.store().standing(None, 10).await.unwrap();
+    assert_eq!(page.standings[0].owner, None);
+}
+
+#[tokio::test]
+async fn a_second_interrupt_leaves_a_step_that_blocks_its_thread() {
+    let shell = Shell::new();
+    let running = shell.begins(&["run", "Busy", "seconds=600", "--id", "one"], "one", 0).await;
+    assert_eq!(interrupted_twice(running).await, Some(130));
+    assert_eq!(shell.json(&["show", "one"]).await["ended"], Value::Null);
+}
+
+#[tokio::test]
+async fn one_that_others_may_have_since_its_os_process_was_held_up_is_gone_on_with() {
+    let shell = Shell::new();
+    let begun = ["run", "WaitChain", "n=40", "delay=0.02", "--id", "chain"];
+    let running = shell.begins(&begun, "chain", 3).await;
+    signal(&running, "STOP");
+    let store = shell.store();
+    eventually(|| async { store.workers().await.unwrap().iter().all(|worker| !worker.alive) }).await;
+    signal(&running, "CONT");
+    let output = running.wait_with_output().await.unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("held up for too long"), "{}", text(&output.stderr));
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap()["rounds"], 40);
+}
+
+#[tokio::test]
+async fn one_that_is_parked_is_refused_with_the_reason() {
+    let shell = Shell::new();
+    shell.prints(&["submit", "AddProcess", "a=1", "--id", "one"]).await;
+    let store = shell.store();
+    let epoch = store.acquire().await.unwrap();
+    store.park(epoch, &"one".into(), "it was lost".to_owned()).await.unwrap();
+    store.release(epoch).await.unwrap();
+    drop(store);
+    for arguments in [&["run", "--continue", "one"][..], &["run", "AddProcess", "a=1", "--id", "one"]] {
+        let (status, told) = shell.fails(arguments).await;
+        assert_eq!((status, told.contains("parked: it was lost")), (4, true), "{told}");
+    }
 }
 
 #[tokio::test]
