@@ -64,6 +64,7 @@ mod postgres;
 mod postgres_store;
 #[cfg(all(unix, any(feature = "amqp", feature = "postgres")))]
 mod private;
+mod progress;
 mod protocol;
 mod registry;
 mod remote;
