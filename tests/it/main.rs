@@ -43,6 +43,8 @@ mod inputs;
 mod interop;
 mod launcher;
 mod life;
+#[cfg(all(unix, feature = "cli", feature = "sqlite"))]
+mod live;
 mod loading;
 mod model;
 #[cfg(all(unix, any(feature = "amqp", feature = "postgres")))]
