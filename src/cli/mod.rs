@@ -37,6 +37,10 @@
 //! Others can look at the process meanwhile and control it. When `run` was interrupted, or killed, the process stays as it was after its
 //! last step, and `run --continue ID` goes on with it; a worker does so, too.
 //!
+//! With `--json`, `run` writes `id`, `process`, `state`, `exit_code` (0 for success, none for what excepted or was killed), `error`
+//! and `outputs`; `submit` writes `id`, `process` and whether it is `new`. With `--dry-run` both write `dry_run`, `request`,
+//! `process`, `inputs`, `id`, `queue`, `priority`, `store`, and in `known` the process that has the id already.
+//!
 //! # Exit status
 //! 0: it is done. 1: the process failed, or something is the matter. 2: the command is not understood. 3: there is no such process.
 //! 4: the process is not in a state for it, or it was not done in time. 5: the store is not reached, or damaged. 130: `run` was
