@@ -30,6 +30,7 @@ mod rows;
 mod search;
 mod sharing;
 mod snapshots;
+mod transfer;
 mod unfinished;
 mod unshared;
 
@@ -44,6 +45,7 @@ pub use self::rows::*;
 pub use self::search::*;
 pub use self::sharing::*;
 pub use self::snapshots::*;
+pub use self::transfer::*;
 pub use self::unfinished::*;
 pub use self::unshared::*;
 #[doc(inline)]
@@ -290,6 +292,9 @@ macro_rules! __store_conformance {
             pages_of_a_search_are_right_while_rows_change
             processes_that_meet_a_filter_are_counted
             a_filter_beyond_the_limits_is_refused
+            a_process_is_taken_as_another_store_gave_it
+            bundles_are_taken_together_or_not_at_all
+            a_stale_import_is_refused
         }
     };
     ($attributes:tt $name:ident, $factory:expr; $($property:ident)*) => {
@@ -324,6 +329,7 @@ mod tests {
             include_str!("rows.rs"),
             include_str!("search.rs"),
             include_str!("snapshots.rs"),
+            include_str!("transfer.rs"),
             include_str!("unfinished.rs"),
             include_str!("unshared.rs"),
         ];

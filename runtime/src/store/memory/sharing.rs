@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::limits;
 use crate::process::{ProcessId, ProcessState};
 use crate::store::rules::{self, Row};
-use crate::store::{Claimed, Epoch, Standing, StandingPage, StoreErrorKind, StoreResult, Worker, WorkerRow};
+use crate::store::{Claimed, Epoch, Renewed, Standing, StandingPage, StoreErrorKind, StoreResult, Worker, WorkerRow};
 
 /// The workers that have joined, by their epochs.
 pub(super) type Workers = BTreeMap<Epoch, Member>;
@@ -22,6 +22,7 @@ pub(super) type Workers = BTreeMap<Epoch, Member>;
 pub(super) struct Member {
     worker: Worker,
     slots_used: u32,
+    drains: bool,
     lease: Duration,
     joined_at: Timestamp,
     heard_at: Timestamp,
@@ -90,6 +91,7 @@ impl Kept {
         let member = Member {
             worker,
             slots_used: 0,
+            drains: false,
             lease,
             joined_at: now,
             heard_at: now,
@@ -101,13 +103,19 @@ impl Kept {
         self.epoch
     }
 
-    pub(super) fn renew(&mut self, epoch: Epoch, slots_used: u32) -> StoreResult<()> {
+    pub(super) fn renew(&mut self, epoch: Epoch, slots_used: u32) -> StoreResult<Renewed> {
         let now = self.now;
         let member = self.member(epoch, "renew the lease of the worker of")?;
         member.slots_used = slots_used;
         member.heard_at = now;
         member.until = now + member.lease;
-        Ok(())
+        Ok(Renewed::new(member.drains))
+    }
+
+    pub(super) fn ask_to_drain(&mut self, epoch: Epoch) -> bool {
+        let now = self.now;
+        let member = self.workers.get_mut(&epoch).filter(|member| member.is_alive(now));
+        member.map(|member| member.drains = true).is_some()
     }
 
     /// Frees what the worker has, or the one owner, and tells the others.
@@ -242,6 +250,7 @@ impl Kept {
             heard_at: member.heard_at,
             owned: owned(epoch),
             alive: member.is_alive(self.now),
+            drains: member.drains,
         };
         self.workers.iter().map(row).collect()
     }

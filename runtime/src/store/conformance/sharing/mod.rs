@@ -1,10 +1,11 @@
-//! The suite for stores that workers share: sentences 18 to 23, 25, and 27 to 30.
+//! The suite for stores that workers share: sentences 18 to 23, 25, 27 to 30, and 33.
 //!
 //! Nothing moves the clock of a store, so leases that lapse are short, and what must happen under one is tried again if the
 //! machine was too slow for it.
 
 mod attempts;
 mod claims;
+mod drains;
 mod failures;
 mod messages;
 mod owners;
@@ -14,6 +15,7 @@ mod work;
 
 pub use self::attempts::*;
 pub use self::claims::*;
+pub use self::drains::*;
 pub use self::failures::*;
 pub use self::messages::*;
 pub use self::owners::*;
@@ -185,6 +187,8 @@ macro_rules! __store_sharing_conformance {
             what_a_lapsed_worker_had_to_send_is_anothers
             who_has_a_reply_owed_last_sends_it
             who_acquires_sends_what_all_workers_had_to_send
+            a_worker_that_is_asked_to_drain_is_told
+            an_imported_process_is_nobodys
         }
     };
 }
@@ -197,6 +201,7 @@ mod tests {
         let sources = [
             include_str!("attempts.rs"),
             include_str!("claims.rs"),
+            include_str!("drains.rs"),
             include_str!("failures.rs"),
             include_str!("messages.rs"),
             include_str!("owners.rs"),
