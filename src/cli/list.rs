@@ -13,12 +13,15 @@ use super::select;
 const COUNTED: u64 = 10_000_000;
 
 pub(super) async fn list(opened: &Opened, printer: Printer, list: &List) -> Result<(), Fault> {
-    let filter = select::filter(&list.filtered)?;
     if list.count {
-        let count = opened.store.count(filter, COUNTED).await?;
+        let filter = select::filter(&list.filtered)?;
+        let count = match &list.filtered.tree {
+            Some(tree) => select::within(opened, tree, &filter).await?.len() as u64,
+            None => opened.store.count(filter, COUNTED).await?,
+        };
         return if printer.json { printer.json(&json!({"count": count})) } else { printer.line(&count.to_string()) };
     }
-    let (processes, more) = select::found(opened, filter, list.limit, list.oldest).await?;
+    let (processes, more) = select::matching(opened, &list.filtered, list.limit, list.oldest).await?;
     if printer.json {
         return printer.json(&json!({"processes": processes.iter().map(described).collect::<Vec<_>>(), "more": more}));
     }

@@ -20,6 +20,16 @@ mod chaos;
 mod children;
 #[cfg(all(feature = "cli", feature = "sqlite"))]
 mod cli;
+#[cfg(all(unix, feature = "cli", feature = "amqp", feature = "sqlite"))]
+mod cli_broker;
+#[cfg(all(unix, feature = "cli", feature = "sqlite"))]
+mod cli_shell;
+#[cfg(all(unix, feature = "cli", feature = "sqlite"))]
+mod cli_store;
+#[cfg(all(unix, feature = "cli", feature = "sqlite"))]
+mod cli_transfer;
+#[cfg(all(unix, feature = "cli", feature = "sqlite"))]
+mod cli_workers;
 mod communicator;
 mod control;
 mod controller;
