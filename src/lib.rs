@@ -58,8 +58,12 @@ pub mod storing {}
 #[doc = include_str!("../docs/workers.md")]
 pub mod working {}
 
+/// What stands for each rule and name of Python's plumpy. The table names items of all features, so it is shown with these.
 #[cfg(doc)]
-#[doc = include_str!("../docs/parity.md")]
+#[cfg_attr(
+    all(feature = "amqp", feature = "collect", feature = "conformance", feature = "sqlite"),
+    doc = include_str!("../docs/parity.md")
+)]
 pub mod parity {}
 
 #[cfg(doc)]

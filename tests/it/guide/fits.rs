@@ -38,7 +38,9 @@ fn same_words(shown: &[String], printed: &[String], ids: &Ids) -> Option<Ids> {
         return (word.replace(id, "") == first.replace(other, "")).then(|| same_words(rest, left, &ids))?;
     }
     let same = match word.split_once('…') {
-        Some((begin, end)) => first.len() >= begin.len() + end.len() && first.starts_with(begin) && first.ends_with(end),
+        Some((begin, end)) => {
+            first.len() >= begin.len() + end.len() && first.starts_with(begin) && first.ends_with(end)
+        }
         None => word == first,
     };
     if same { same_words(rest, left, &ids) } else { None }
@@ -92,7 +94,11 @@ pub(super) fn with_ids(command: &str, ids: &Ids) -> String {
 #[test]
 fn what_may_differ_does_not_matter() {
     let (one, two) = ("0199a7c2-0000-7000-8000-000000000001", "0199ffff-0000-7000-8000-00000000000a");
-    let ids = fits(&format!("ID  STATE\n{one}  running, 3s ago"), &format!("ID STATE\n{two} running, 1m 12s ago"), &Ids::new());
+    let ids = fits(
+        &format!("ID  STATE\n{one}  running, 3s ago"),
+        &format!("ID STATE\n{two} running, 1m 12s ago"),
+        &Ids::new(),
+    );
     let ids = ids.unwrap();
     assert_eq!(with_ids(&format!("show {one}"), &ids), format!("show {two}"));
     assert!(fits(one, one, &ids).is_none(), "an id is always the same");
@@ -104,7 +110,9 @@ fn what_may_differ_does_not_matter() {
 #[test]
 fn what_differs_is_seen() {
     let ids = Ids::new();
-    for (shown, printed) in [("a", "b"), ("a", "a b"), ("a\n…\nc", "a\nb"), ("", "a"), ("4 of 7", "4 of 8"), ("a…c", "a")] {
+    for (shown, printed) in
+        [("a", "b"), ("a", "a b"), ("a\n…\nc", "a\nb"), ("", "a"), ("4 of 7", "4 of 8"), ("a…c", "a")]
+    {
         assert!(fits(shown, printed, &ids).is_none(), "{shown} and {printed}");
     }
 }

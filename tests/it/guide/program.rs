@@ -34,7 +34,8 @@ impl Program {
         let blocks = blocks(page);
         let line = blocks.iter().find(|block| block.language == "toml").expect("it says how it depends").text.clone();
         Self::of("docs/guide/first-process.md", name, |manifest| {
-            let lines = manifest.lines().map(|known| if known.starts_with("procession = ") { line.trim_end() } else { known });
+            let lines =
+                manifest.lines().map(|known| if known.starts_with("procession = ") { line.trim_end() } else { known });
             lines.fold(String::new(), |manifest, line| manifest + line + "\n")
         })
     }
@@ -110,7 +111,11 @@ impl Program {
             .output()
             .expect("cargo runs");
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && said.is_empty(), "{}: it builds without a word\n{said}", self.folder.display());
+        assert!(
+            output.status.success() && said.is_empty(),
+            "{}: it builds without a word\n{said}",
+            self.folder.display()
+        );
     }
 
     pub(crate) fn programs(&self) -> PathBuf {

@@ -16,8 +16,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 
 /// Commands that only look: what they print becomes what the page shows, sooner or later.
-const LOOKING: [&str; 12] =
-    ["list", "show", "status", "report", "events", "graph", "spec", "worker list", "checkpoint", "doctor", "help", "--version"];
+const LOOKING: [&str; 12] = [
+    "list",
+    "show",
+    "status",
+    "report",
+    "events",
+    "graph",
+    "spec",
+    "worker list",
+    "checkpoint",
+    "doctor",
+    "help",
+    "--version",
+];
 
 /// Runs a program, says its id in a file, and ends it when the pipe ends that only the test process holds.
 const GUARD: &str = r#"
@@ -113,7 +125,9 @@ impl Shell {
         let running: Vec<_> = self.background.iter().map(Background::id).collect();
         let mut command = Command::new("sh");
         command.args(["-c", line]).current_dir(&self.folder).stdin(Stdio::null());
-        for name in ["PROCESSION_STORE", "PROCESSION_SCHEMA", "PROCESSION_CONFIG", "PROCESSION_AMQP", "CARGO_TARGET_DIR"] {
+        for name in
+            ["PROCESSION_STORE", "PROCESSION_SCHEMA", "PROCESSION_CONFIG", "PROCESSION_AMQP", "CARGO_TARGET_DIR"]
+        {
             command.env_remove(name);
         }
         command.env("PATH", &self.path).env("GUIDE_RUNNING", running.join(" ")).env("COLUMNS", "120");

@@ -5,7 +5,7 @@
 
 use procession::clock::{Clock, ManualClock, SystemClock, Timestamp};
 use procession::prelude::*;
-use procession::store::SqliteStore;
+use procession::store::{Durability, SqliteOptions, SqliteStore, Store};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
@@ -15,14 +15,14 @@ use std::time::Duration;
 use super::check;
 use super::examples::FOLDER;
 use crate::guide::Program;
-use crate::support::Gate;
+use crate::support::{Gate, eventually};
 
 /// How wide a letter is, how high a line, and the room around all.
 const SIZES: [usize; 3] = [8, 20, 20];
 /// How many of its numbers each part has looked at; the first one has ended.
 const LOOKED_AT: [usize; 4] = [20, 13, 7, 11];
-/// How long each took.
-const EACH: Duration = Duration::from_millis(700);
+/// How long each took. Whole seconds, as ages are told.
+const EACH: Duration = Duration::from_secs(1);
 /// Within this long of its clock's time the run is looked at.
 const SOON: Duration = Duration::from_millis(600);
 
@@ -98,7 +98,10 @@ async fn told(store: &Path, within: Duration) -> Option<Runtime> {
     let begun = Timestamp::from_millis(begun.as_millis() - i64::try_from((EACH * steps).as_millis()).unwrap());
     let clock = Arc::new(ManualClock::new(begun));
     let gates = Gates(Arc::new([(); 4].map(|()| Gate::new())));
-    let builder = Runtime::builder().store(SqliteStore::open(store).unwrap()).clock(clock.clone());
+    // No power cut is expected, and there is little time.
+    let store =
+        Arc::new(SqliteStore::open_with(store, SqliteOptions::new().with_durability(Durability::Normal)).unwrap());
+    let builder = Runtime::builder().shared_store(store.clone()).clock(clock.clone());
     let runtime = builder.resource(gates.clone()).register::<Primes>().register::<Part>().build().await.unwrap();
     runtime.launch(Primes::inputs().below(80)).id("first").await.unwrap();
     for gate in &*gates.0 {
@@ -106,20 +109,27 @@ async fn told(store: &Path, within: Duration) -> Option<Runtime> {
     }
     for step in 0..LOOKED_AT[0] {
         // Side by side, as far as each comes.
-        for (gate, looked_at) in gates.0.iter().zip(LOOKED_AT).filter(|(_, looked_at)| step < *looked_at) {
+        for (gate, _) in gates.0.iter().zip(LOOKED_AT).filter(|(_, looked_at)| step < *looked_at) {
             clock.advance(EACH);
             gate.open(1);
-            if step + 1 < LOOKED_AT[0] || looked_at < LOOKED_AT[0] {
+            if step + 1 < LOOKED_AT[0] {
                 gate.reached().await;
             }
         }
     }
+    let first = ProcessId::from("first");
+    eventually(|| async { store.load(&first).await.unwrap().is_some_and(|first| first.open_children == 3) }).await;
     if SystemClock.now() > clock.now() {
-        runtime.shutdown().await.unwrap();
+        leave(runtime).await;
         return None;
     }
     SystemClock.until(clock.now()).await;
     Some(runtime)
+}
+
+/// Its steps would wait for ever.
+async fn leave(runtime: Runtime) {
+    runtime.shutdown_within(Duration::ZERO).await.unwrap();
 }
 
 /// What the command prints, at the time at which it is kept.
@@ -132,7 +142,7 @@ async fn status() -> String {
         let mut command = Command::new(Program::primes().programs().join("primes"));
         let output = command.args(["status", "first", "--store"]).arg(&store).env("COLUMNS", "110").output().unwrap();
         let took = SystemClock.now().since(now);
-        runtime.shutdown().await.unwrap();
+        leave(runtime).await;
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         if took < SOON {
             return String::from_utf8(output.stdout).unwrap();
@@ -161,7 +171,8 @@ fn screen(command: &str, printed: &str) -> String {
     for (dot, x) in ["failed", "waiting", "done"].iter().zip([22, 42, 62]) {
         writeln!(svg, "<circle class=\"{dot}\" cx=\"{x}\" cy=\"22\" r=\"6\"/>").unwrap();
     }
-    let rows = std::iter::once((format!("$ {command}"), "command")).chain(lines.iter().map(|line| (escaped(line), class(line))));
+    let rows = std::iter::once((format!("$ {command}"), "command"))
+        .chain(lines.iter().map(|line| (escaped(line), class(line))));
     for (row, (text, class)) in rows.enumerate() {
         let y = edge + 24 + (row + 1) * high - 6;
         writeln!(svg, "<text class=\"{class}\" x=\"{edge}\" y=\"{y}\" xml:space=\"preserve\">{text}</text>").unwrap();
