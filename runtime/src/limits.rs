@@ -295,3 +295,5 @@ pub const SUMMARY_ENDED_BYTES: usize = 64 << 10;
 pub const PICTURE_TEXT: usize = 500;
 /// How deep blocks of an outline are drawn: each level takes its room on both sides, and nobody finds a way through more.
 pub const PICTURE_DEPTH: usize = 64;
+/// Bytes of the inputs that a command reads from a file: as many as a process may be sent by message.
+pub const INPUTS_BYTES: usize = BODY_BYTES;

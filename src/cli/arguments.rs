@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::config::Address;
+use super::run::Run;
+use super::submit::Launched;
 use procession_runtime::ProcessState;
 
 /// Durable processes: looks at them, and controls them.
@@ -38,6 +40,12 @@ pub(super) struct Common {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Runs a process of this binary here, and prints its outputs
+    #[command(disable_help_flag = true)]
+    Run(Run),
+    /// Stores a process of this binary for a worker to take, and prints its id
+    #[command(disable_help_flag = true)]
+    Submit(Launched),
     /// Shows which processes there are, the newest first
     List(List),
     /// Shows a process whole
@@ -62,11 +70,14 @@ pub(super) enum Command {
     },
     /// Shows the ports of a process, or all processes of this binary
     Spec {
-        /// Its registered name
+        /// Its registered name, or the last part of it
         process: Option<String>,
         /// As the JSON schema of its inputs
-        #[arg(long)]
+        #[arg(long, requires = "process")]
         json_schema: bool,
+        /// Inputs that it takes, as JSON for `--inputs`
+        #[arg(long, requires = "process", conflicts_with = "json_schema")]
+        example: bool,
     },
     /// Draws the outline of a process of this binary, or a run and how far it is
     Graph(Graph),

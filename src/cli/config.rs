@@ -130,6 +130,36 @@ impl Config {
         Err(usage("no store is configured".to_owned()).next(next))
     }
 
+    /// Where the store is, or is made by those who launch.
+    pub(super) fn address_or_made(&self) -> Result<Address, Fault> {
+        match self.address() {
+            Err(_) if self.store.is_none() && cfg!(feature = "sqlite") => Ok(Address::Sqlite(STORE.into())),
+            found => found,
+        }
+    }
+
+    /// Opens the store, and makes it where there is none.
+    pub(super) async fn open_or_make(&self) -> Result<Opened, Fault> {
+        let address = self.address_or_made()?;
+        let store: Arc<dyn Store> = match &address {
+            #[cfg(feature = "sqlite")]
+            Address::Sqlite(path) => Arc::new(procession_runtime::store::SqliteStore::open(path)?),
+            Address::Files(path) => Arc::new(FileStore::open_with(path, FileOptions::new())?),
+            // The others are made where they are opened.
+            _ => return self.open().await,
+        };
+        Ok(Opened { address, store })
+    }
+
+    /// Opens the store, if there is one.
+    pub(super) async fn open_if_there(&self) -> Result<Option<Opened>, Fault> {
+        match self.address_or_made()? {
+            Address::Sqlite(path) if !path.is_file() => Ok(None),
+            Address::Files(path) if !path.is_dir() => Ok(None),
+            _ => self.open().await.map(Some),
+        }
+    }
+
     /// Opens the store, which has to be there.
     pub(super) async fn open(&self) -> Result<Opened, Fault> {
         let address = self.address()?;

@@ -11,6 +11,7 @@ use super::arguments::{Format, Graph};
 use super::config::Opened;
 use super::fault::{Fault, Status};
 use super::inspect::registered;
+use super::ports;
 use super::print::Printer;
 use super::show::record;
 
@@ -31,7 +32,8 @@ pub(super) fn draw(picture: &Picture, printer: Printer, format: Format) -> Resul
 
 /// Of a process of this binary; none where none has the name.
 pub(super) async fn of_process(register: &Register, name: &str) -> Result<Option<Picture>, Fault> {
-    Ok(registered(register).await?.picture(name).ok())
+    let runtime = registered(register).await?;
+    Ok(ports::named(&runtime, name).ok().and_then(|name| runtime.picture(&name).ok()))
 }
 
 /// Of a run. A binary that does not have the process draws the steps that were run.

@@ -26,9 +26,21 @@
 //! `--store`, else the environment's `PROCESSION_STORE`, else `store` in the file that `--config` or `PROCESSION_CONFIG` names, or
 //! in `procession.toml` of the present folder; else `procession.db` there. Passwords are never shown.
 //!
+//! # Running
+//! `run PROCESS port=value …` runs a process of the binary until it has ended, and prints its outputs; `submit` stores one for a
+//! worker, and prints its id. Both make the store where there is none, and refuse inputs with all that is wrong with them.
+//! `run PROCESS --help` lists the ports; `spec PROCESS --example` prints inputs that `--inputs FILE` takes.
+//!
+//! A value is read as the type of its port: texts as they are, numbers, booleans, spans of time such as `90s`, `none` for an
+//! optional port, and JSON for what is nested. `port:=value` is JSON for every type.
+//!
+//! Others can look at the process meanwhile and control it. When `run` was interrupted, or killed, the process stays as it was after its
+//! last step, and `run --continue ID` goes on with it; a worker does so, too.
+//!
 //! # Exit status
 //! 0: it is done. 1: the process failed, or something is the matter. 2: the command is not understood. 3: there is no such process.
-//! 4: the process is not in a state for it, or it was not done in time. 5: the store is not reached, or damaged.
+//! 4: the process is not in a state for it, or it was not done in time. 5: the store is not reached, or damaged. 130: `run` was
+//! interrupted, and the process can be gone on with.
 //!
 //! # For programs
 //! With `--json` every command that reads writes one JSON document to the standard output, and nothing else; what went wrong is
@@ -41,9 +53,13 @@ mod fault;
 mod graph;
 mod inspect;
 mod list;
+mod live;
+mod ports;
 mod print;
+mod run;
 mod select;
 mod show;
+mod submit;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -66,14 +82,21 @@ pub fn main(register: impl Fn(RuntimeBuilder) -> RuntimeBuilder + Send + Sync + 
         Ok(runtime) => runtime,
         Err(error) => return told(&Fault::from(error)),
     };
-    runtime.block_on(run(std::env::args_os().collect(), &register))
+    runtime.block_on(begin(std::env::args_os().collect(), &register))
 }
 
 fn command(name: &str) -> clap::Command {
     Arguments::command().bin_name(name).version(env!("CARGO_PKG_VERSION"))
 }
 
-async fn run(arguments: Vec<OsString>, register: &Register) -> ExitCode {
+/// A command that prints its help by itself.
+fn help_of(name: &str, subcommand: &str) -> clap::Command {
+    let mut command = command(name);
+    command.build();
+    command.find_subcommand(subcommand).cloned().unwrap_or(command)
+}
+
+async fn begin(arguments: Vec<OsString>, register: &Register) -> ExitCode {
     let name = arguments.first().map(std::path::Path::new).and_then(|path| path.file_stem());
     let name = name.and_then(|name| name.to_str()).unwrap_or("procession").to_owned();
     let parsed =
@@ -93,7 +116,7 @@ async fn run(arguments: Vec<OsString>, register: &Register) -> ExitCode {
 }
 
 fn told(fault: &Fault) -> ExitCode {
-    eprintln!("{fault}");
+    print::note(&fault.to_string());
     fault.code()
 }
 
@@ -101,8 +124,9 @@ async fn done(arguments: Arguments, name: String, register: &Register) -> Result
     let Arguments { common, command: asked } = arguments;
     let printer = Printer { json: common.json };
     match &asked {
-        Command::Spec { process, json_schema } => {
-            return inspect::spec(register, printer, process.as_deref(), *json_schema).await;
+        Command::Spec { process, json_schema, example } => {
+            let shown = inspect::Shown { schema: *json_schema, example: *example };
+            return inspect::spec(register, printer, process.as_deref(), shown).await;
         }
         Command::Completions { shell } => {
             let mut completions = Vec::new();
@@ -114,6 +138,17 @@ async fn done(arguments: Arguments, name: String, register: &Register) -> Result
                 return graph::draw(&picture, printer, drawn.format);
             }
         }
+        Command::Run(run) if run.launched.help => {
+            return run.launched.help(register, printer, help_of(&name, "run")).await;
+        }
+        Command::Run(asked) => {
+            let config = &Config::of(&common)?;
+            return run::run(&run::Place { config, register, printer, name: &name }, asked).await;
+        }
+        Command::Submit(launched) if launched.help => {
+            return launched.help(register, printer, help_of(&name, "submit")).await;
+        }
+        Command::Submit(launched) => return submit::submit(&Config::of(&common)?, register, printer, launched).await,
         _ => {}
     }
     let opened = &Config::of(&common)?.open().await?;
@@ -131,6 +166,6 @@ async fn done(arguments: Arguments, name: String, register: &Register) -> Result
         Command::Doctor { repair, dry_run } => inspect::doctor(opened, printer, repair, dry_run).await,
         Command::Checkpoint(Checkpoints::List(one)) => show::checkpoints(opened, printer, &one.id).await,
         Command::Checkpoint(Checkpoints::Show { of, tag }) => show::checkpoint(opened, printer, &of.id, &tag).await,
-        Command::Spec { .. } | Command::Completions { .. } => Ok(()),
+        Command::Spec { .. } | Command::Completions { .. } | Command::Run(_) | Command::Submit(_) => Ok(()),
     }
 }

@@ -46,6 +46,11 @@ impl Printer {
     }
 }
 
+/// A line to the standard error. Whoever does not read it is no fault.
+pub(super) fn note(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// A time for people and programs: RFC 3339, in UTC.
 pub(super) fn time(at: Timestamp) -> String {
     let millis = u64::try_from(at.as_millis()).unwrap_or_default();

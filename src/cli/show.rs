@@ -21,7 +21,7 @@ pub(super) async fn record(opened: &Opened, id: &str) -> Result<Record, Fault> {
     opened.store.load(&pid).await?.ok_or_else(|| not_found(opened, id))
 }
 
-fn not_found(opened: &Opened, id: &str) -> Fault {
+pub(super) fn not_found(opened: &Opened, id: &str) -> Fault {
     Fault::new(Status::NotFound, format!("there is no process `{id}` in {}", opened.address)).next("procession list")
 }
 
