@@ -52,6 +52,8 @@ pub(super) enum Command {
     Show(One),
     /// Shows a process and its children, and how far each is
     Status(One),
+    /// Follows processes, and all below them, until they have ended
+    Watch(super::watch::Watch),
     /// Shows what the steps of a process and its children reported, in order
     Report(One),
     /// Shows the transitions of a process, and how long each state took
@@ -163,6 +165,9 @@ pub(super) struct List {
     /// Says only how many there are
     #[arg(long)]
     pub(super) count: bool,
+    /// Shows them anew every second, until Ctrl-C
+    #[arg(long, conflicts_with = "count")]
+    pub(super) watch: bool,
 }
 
 /// What processes are like. Where more than one is given, each has to hold.

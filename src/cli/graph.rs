@@ -11,6 +11,7 @@ use super::arguments::{Format, Graph};
 use super::config::Opened;
 use super::fault::{Fault, Status};
 use super::inspect::registered;
+use super::live::unattended;
 use super::ports;
 use super::print::Printer;
 use super::show::record;
@@ -46,7 +47,10 @@ pub(super) async fn of_run(register: &Register, opened: &Opened, graph: &Graph) 
         _ => fault,
     })?;
     let history = opened.store.history(&record.pid).await?;
-    let run = Run::new(&record, &history).as_of(Timestamp::from(SystemTime::now()));
+    let mut run = Run::new(&record, &history).as_of(Timestamp::from(SystemTime::now()));
+    if let Some(why) = unattended(opened, &record.pid).await? {
+        run = run.unattended(&why);
+    }
     let name = &record.envelope.process;
     let known = of_process(register, name).await?;
     Ok(known.unwrap_or_else(|| Picture::of_steps(name, [])).with_run(&run))

@@ -44,7 +44,17 @@
 //!
 //! # For programs
 //! With `--json` every command that reads writes one JSON document to the standard output, and nothing else; what went wrong is
-//! on the standard error. Fields are only ever added.
+//! on the standard error. Fields are only ever added. `watch` alone writes a document for each change, on a line of its own.
+//!
+//! What `status` and `watch` tell of a process is what `show` tells, and `depth` in the tree; `step_number` of `outline_steps` and
+//! the `round` of the innermost loop, where the binary has the process; `children` (`all`, `ended`) that it waits for; `progress`
+//! (`done`, `total`, `percent`, `left_ms`, `at`); its `owner` (`epoch`, `alive`, `host`, `pid`, `heard_at`), which is not `alive` once
+//! it was not heard from in time; `active_ms` and `waited_ms` of one that has not ended. What is not known is null. `watch` adds the
+//! time as `at`.
+//!
+//! # On a terminal
+//! `status`, `watch` and `list --watch` write as much as the terminal is wide and high; without colours where `NO_COLOR` is set. A process
+//! whose worker was not heard from is never shown as running. Where there is no terminal, `watch` writes a line for each change.
 
 mod arguments;
 mod config;
@@ -60,6 +70,7 @@ mod run;
 mod select;
 mod show;
 mod submit;
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -155,7 +166,8 @@ async fn done(arguments: Arguments, name: String, register: &Register) -> Result
     match asked {
         Command::List(list) => list::list(opened, printer, &list).await,
         Command::Show(one) => show::show(opened, printer, &one.id).await,
-        Command::Status(one) => show::status(opened, printer, &one.id).await,
+        Command::Status(one) => live::status(register, opened, printer, &one.id).await,
+        Command::Watch(watched) => watch::watch(register, opened, printer, &watched).await,
         Command::Report(one) => show::report(opened, printer, &one.id).await,
         Command::Events(one) => show::events(opened, printer, &one.id).await,
         Command::Pause(control) => control::control(opened, printer, Asked::Pause, &control).await,

@@ -152,7 +152,7 @@ async fn watch(
     interrupts: &mut Interrupts,
 ) -> Result<Seen, Fault> {
     let pid = handle.pid();
-    let mut shown = pin!(live::follow(opened, place.printer, pid));
+    let mut shown = pin!(live::follow(place.register, opened, place.printer, pid));
     let mut end = pin!(handle.termination());
     let mut is_shown = false;
     let end = loop {

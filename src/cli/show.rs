@@ -70,7 +70,7 @@ fn place(record: &Record) -> Option<(String, Option<String>)> {
 }
 
 /// The same in words.
-fn at(record: &Record) -> Option<String> {
+pub(super) fn at(record: &Record) -> Option<String> {
     Some(match place(record)? {
         (place, None) => place,
         (place, Some(step)) => format!("{place} `{step}`"),
@@ -78,7 +78,7 @@ fn at(record: &Record) -> Option<String> {
 }
 
 /// How it stands, in words.
-fn standing(record: &Record) -> String {
+pub(super) fn standing(record: &Record) -> String {
     let ended = record.ended.as_deref().and_then(|ended| serde_json::from_str::<Ended>(ended).ok());
     let mut words = match ended {
         Some(ended) => ended.to_string(),
@@ -95,7 +95,7 @@ fn standing(record: &Record) -> String {
 }
 
 /// What it waits for, in words.
-fn waits(record: &Record) -> Option<String> {
+pub(super) fn waits(record: &Record) -> Option<String> {
     let awaiting = &record.awaiting;
     let mut waits = Vec::new();
     if !awaiting.children.is_empty() {
@@ -132,64 +132,34 @@ pub(super) async fn show(opened: &Opened, printer: Printer, id: &str) -> Result<
     printer.text(&lines.collect::<String>())
 }
 
-/// A process in a tree.
-struct Node {
-    depth: usize,
-    record: Record,
-}
-
 /// A process and all below it, in the order in which they were launched; and whether there are more.
-async fn tree(opened: &Opened, id: &str) -> Result<(Vec<Node>, bool), Fault> {
+async fn tree(opened: &Opened, id: &str) -> Result<(Vec<Record>, bool), Fault> {
     let store: &dyn Store = &*opened.store;
     let mut nodes = Vec::new();
-    let mut left = VecDeque::from([(0, select::one(opened, id).await?)]);
-    while let Some((depth, pid)) = left.pop_front() {
+    let mut left = VecDeque::from([select::one(opened, id).await?]);
+    while let Some(pid) = left.pop_front() {
         if nodes.len() >= TREE {
             return Ok((nodes, true));
         }
         let Some(record) = store.load(&pid).await? else {
             // One that was deleted since its parent was read.
-            if depth == 0 {
+            if nodes.is_empty() {
                 return Err(not_found(opened, id));
             }
             continue;
         };
         for child in store.children(&pid).await?.into_iter().rev() {
-            left.push_front((depth + 1, child));
+            left.push_front(child);
         }
-        nodes.push(Node { depth, record });
+        nodes.push(record);
     }
     Ok((nodes, false))
-}
-
-pub(super) async fn status(opened: &Opened, printer: Printer, id: &str) -> Result<(), Fault> {
-    let (nodes, more) = tree(opened, id).await?;
-    if printer.json {
-        let described = nodes.iter().map(|node| {
-            let mut process = described(&node.record)?;
-            process["depth"] = json!(node.depth);
-            Ok(process)
-        });
-        return printer.json(&json!({"processes": described.collect::<Result<Vec<_>, Fault>>()?, "more": more}));
-    }
-    for Node { depth, record } in &nodes {
-        let mut line =
-            format!("{}{} {}: {}", "  ".repeat(*depth), record.envelope.process, record.pid, standing(record));
-        if record.ended.is_none() {
-            line.extend(at(record).map(|at| format!(", {at}")));
-            line.extend(waits(record).map(|waits| format!(", waits for {waits}")));
-            line.extend([", ", &ago(record.updated_at)]);
-        }
-        line.extend(record.status.text.as_ref().map(|text| format!(" — {text}")));
-        printer.line(&line)?;
-    }
-    if more { printer.line(&format!("… and more than {TREE} are not shown")) } else { Ok(()) }
 }
 
 pub(super) async fn report(opened: &Opened, printer: Printer, id: &str) -> Result<(), Fault> {
     let (nodes, _) = tree(opened, id).await?;
     let mut lines = Vec::new();
-    for Node { record, .. } in &nodes {
+    for record in &nodes {
         let report = opened.store.report(&record.pid).await?;
         lines.extend(report.into_iter().map(|line| (line.at, record, line.text)));
     }

@@ -4,9 +4,9 @@ use procession::clock::Timestamp;
 use procession::prelude::*;
 use procession::process::{BoxFuture, Request, Termination};
 use procession::store::{
-    Claimed, Commit, Committed, Creation, Ends, Epoch, HistoryEntry, MemoryStore, Mended, NewProcess, OwedReply, Page,
-    Record, ReportLine, RequestId, RequestRow, Search, Snapshot, StandingPage, Store, StoreError, StoreErrorKind,
-    StoreResult, Summaries, Unsent, Worker, WorkerRow,
+    Claimed, Commit, Committed, Creation, Ends, Epoch, Hint, HistoryEntry, Looks, MemoryStore, Mended, NewProcess,
+    OwedReply, Page, Record, ReportLine, RequestId, RequestRow, Search, Snapshot, StandingPage, Store, StoreError,
+    StoreErrorKind, StoreResult, Summaries, Unsent, Worker, WorkerRow,
 };
 use procession::{Result, RunError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -51,6 +51,8 @@ pub(crate) struct Faulty {
     pub(crate) stale: AtomicBool,
     /// How often that was asked.
     pub(crate) handed: AtomicU64,
+    /// How often hints were written.
+    pub(crate) hinted: AtomicU64,
 }
 
 /// A call to a store that changes something.
@@ -85,6 +87,7 @@ impl Faulty {
             unreadable: Mutex::default(),
             stale: AtomicBool::new(false),
             handed: AtomicU64::new(0),
+            hinted: AtomicU64::new(0),
         })
     }
 
@@ -129,6 +132,13 @@ impl Store for Faulty {
     }
     fn park<'a>(&'a self, epoch: Epoch, pid: &'a ProcessId, reason: String) -> BoxFuture<'a, StoreResult<()>> {
         self.write(self.inner.park(epoch, pid, reason))
+    }
+    fn look(&self, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<Looks>> {
+        self.inner.look(processes)
+    }
+    fn hint(&self, epoch: Epoch, hints: Vec<Hint>) -> BoxFuture<'_, StoreResult<()>> {
+        self.hinted.fetch_add(1, Ordering::SeqCst);
+        self.write(self.inner.hint(epoch, hints))
     }
     fn load<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Option<Record>>> {
         if self.damaged.lock().unwrap().as_ref() == Some(pid) {

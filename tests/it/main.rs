@@ -47,6 +47,8 @@ mod inputs;
 mod interop;
 mod launcher;
 mod life;
+#[cfg(all(unix, feature = "cli", feature = "sqlite"))]
+mod live;
 mod loading;
 mod model;
 #[cfg(all(unix, any(feature = "amqp", feature = "postgres")))]
@@ -68,6 +70,7 @@ mod postgres;
 mod postgres_store;
 #[cfg(all(unix, any(feature = "amqp", feature = "postgres")))]
 mod private;
+mod progress;
 mod protocol;
 mod registry;
 mod remote;

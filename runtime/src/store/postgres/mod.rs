@@ -21,6 +21,7 @@ mod search;
 mod server;
 mod sharing;
 mod standing;
+mod watching;
 mod way;
 mod write;
 
@@ -47,9 +48,9 @@ use self::server::Server;
 use self::sharing::HAND_OVER;
 use super::snapshot::check_tag;
 use super::{
-    Claimed, Commit, Committed, Creation, Ends, Epoch, HistoryEntry, Mended, NewProcess, OwedReply, Page, Record,
-    ReportLine, RequestId, RequestRow, Search, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult,
-    Summaries, Unsent, Worker, WorkerRow,
+    Claimed, Commit, Committed, Creation, Ends, Epoch, Hint, HistoryEntry, Looks, Mended, NewProcess, OwedReply, Page,
+    Record, ReportLine, RequestId, RequestRow, Search, Snapshot, StandingPage, Store, StoreError, StoreErrorKind,
+    StoreResult, Summaries, Unsent, Worker, WorkerRow,
 };
 use crate::clock::Timestamp;
 use crate::limits;
@@ -517,6 +518,20 @@ impl Store for PostgresStore {
 
     fn standing(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<StandingPage>> {
         Box::pin(self.server.standing(after, most))
+    }
+
+    fn look(&self, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<Looks>> {
+        Box::pin(self.server.look(processes))
+    }
+
+    fn hint(&self, epoch: Epoch, hints: Vec<Hint>) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move {
+            const OPERATION: &str = "keep hints in";
+            let columns = watching::columns(&hints);
+            let (pids, steps, progress) =
+                columns.map_err(|error| self.server.error(OPERATION, error::Fault::damaged(error)))?;
+            self.fenced(OPERATION, watching::HINT, &[&epoch.0.cast_signed(), &pids, &steps, &progress]).await
+        })
     }
 
     fn work(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {

@@ -6,6 +6,7 @@ mod fence;
 mod hot;
 mod ledger;
 mod lock;
+mod look;
 mod messages;
 mod queue;
 mod read;
@@ -32,9 +33,9 @@ use self::read::Readers;
 use self::work::Bell;
 use super::snapshot::check_tag;
 use super::{
-    Claimed, Commit, Committed, Creation, Ends, Epoch, HistoryEntry, Mended, NewProcess, OwedReply, Page, Record,
-    ReportLine, RequestId, RequestRow, Search, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult,
-    Summaries, Unsent, Worker, WorkerRow,
+    Claimed, Commit, Committed, Creation, Ends, Epoch, Hint, HistoryEntry, Looks, Mended, NewProcess, OwedReply, Page,
+    Record, ReportLine, RequestId, RequestRow, Search, Snapshot, StandingPage, Store, StoreError, StoreErrorKind,
+    StoreResult, Summaries, Unsent, Worker, WorkerRow,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::limits;
@@ -327,6 +328,15 @@ impl Store for SqliteStore {
             search.check(self.path.display())?;
             self.readers.read("search", move |connection| search::search(connection, &search)).await
         })
+    }
+
+    fn look(&self, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<Looks>> {
+        let now = SystemClock.now();
+        Box::pin(self.readers.read("look at processes in", move |connection| look::look(connection, processes, now)))
+    }
+
+    fn hint(&self, epoch: Epoch, hints: Vec<Hint>) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move { self.write("keep hints in", Work::Hint { epoch, hints }).await.map(drop) })
     }
 
     fn children<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<ProcessId>>> {

@@ -1,4 +1,4 @@
-//! The suite for stores that workers share: sentences 18 to 23, 25, and 27 to 30.
+//! The suite for stores that workers share: sentences 18 to 23, 25, 27 to 30, and 32.
 //!
 //! Nothing moves the clock of a store, so leases that lapse are short, and what must happen under one is tried again if the
 //! machine was too slow for it.
@@ -6,6 +6,7 @@
 mod attempts;
 mod claims;
 mod failures;
+mod hints;
 mod messages;
 mod owners;
 mod stale;
@@ -15,6 +16,7 @@ mod work;
 pub use self::attempts::*;
 pub use self::claims::*;
 pub use self::failures::*;
+pub use self::hints::*;
 pub use self::messages::*;
 pub use self::owners::*;
 pub use self::stale::*;
@@ -185,6 +187,9 @@ macro_rules! __store_sharing_conformance {
             what_a_lapsed_worker_had_to_send_is_anothers
             who_has_a_reply_owed_last_sends_it
             who_acquires_sends_what_all_workers_had_to_send
+            whose_a_process_is_is_seen
+            a_hint_is_of_the_step_that_runs
+            a_lost_worker_gives_no_hints
         }
     };
 }
@@ -198,6 +203,7 @@ mod tests {
             include_str!("attempts.rs"),
             include_str!("claims.rs"),
             include_str!("failures.rs"),
+            include_str!("hints.rs"),
             include_str!("messages.rs"),
             include_str!("owners.rs"),
             include_str!("stale.rs"),
