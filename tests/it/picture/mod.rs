@@ -9,6 +9,8 @@ mod examples;
 mod hostile;
 mod overlay;
 mod runs;
+#[cfg(all(unix, feature = "cli", feature = "sqlite"))]
+mod screen;
 mod shapes;
 
 use procession::clock::Timestamp;
