@@ -303,6 +303,42 @@ async fn one_that_was_killed_with_its_os_process_is_gone_on_with() {
     assert_eq!(shell.json(&["show", "chain"]).await["steps"], 31, "no step counts twice");
 }
 
+#[tokio::test]
+async fn a_worker_goes_on_with_what_was_killed_with_its_os_process_and_takes_what_was_submitted() {
+    let shell = Shell::new();
+    let begun = ["run", "WaitChain", "n=30", "delay=0.02", "--id", "chain"];
+    let running = shell.begins(&begun, "chain", 3).await;
+    signal(&running, "KILL");
+    running.wait_with_output().await.unwrap();
+    shell.prints(&["submit", "AddProcess", "a=2", "--id", "sum"]).await;
+    let worker = shell.command(&["worker", "start"]).spawn().unwrap();
+    let store = shell.store();
+    let has_ended = async |id: &str| store.load(&id.into()).await.unwrap().unwrap().state == ProcessState::Finished;
+    eventually(async || has_ended("chain").await && has_ended("sum").await).await;
+    signal(&worker, "TERM");
+    assert!(worker.wait_with_output().await.unwrap().status.success());
+    assert_eq!(shell.json(&["run", "--continue", "sum"]).await["outputs"], json!({ "sum": 3 }));
+    assert_eq!(shell.json(&["show", "chain"]).await["steps"], 31, "no step counts twice");
+}
+
+#[tokio::test]
+#[ignore = "needs RabbitMQ: cargo xtask test"]
+async fn one_that_runs_is_reached_over_the_broker() {
+    use super::interop::peers::Names;
+
+    let (shell, elsewhere) = (Shell::new(), Shell::new());
+    let names = Names::new(&super::broker::Broker::shared(), "cli-run");
+    let asked = |arguments: &[&'static str]| [arguments, &names.arguments()].concat();
+    let running = shell.begins(&asked(&["run", "WaitForever", "--id", "one"]), "one", 1).await;
+    assert_eq!(elsewhere.json(&asked(&["status", "one"])).await["state"], "waiting");
+    elsewhere.prints(&asked(&["kill", "one", "--reason", "enough"])).await;
+    let output = running.wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("killed: enough"), "{}", text(&output.stderr));
+    let (status, told) = shell.fails(&["run", "AddProcess", "a=1", "--amqp", "amqp://guest@127.0.0.1:1"]).await;
+    assert_eq!((status, told.contains("is not reached")), (5, true), "{told}");
+}
+
 /// Interrupts twice; the exit status.
 async fn interrupted_twice(mut running: Child) -> Option<i32> {
     let mut told = BufReader::new(running.stderr.take().unwrap()).lines();
