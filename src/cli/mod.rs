@@ -194,7 +194,9 @@ async fn done(arguments: Arguments, name: String, register: &Register) -> Result
         Command::Submit(launched) if launched.help => {
             return launched.help(register, printer, help_of(&name, "submit")).await;
         }
-        Command::Submit(launched) => return submit::submit(&Config::of(&common)?, register, printer, launched).await,
+        Command::Submit(launched) => {
+            return submit::submit(&Config::of(&common)?, register, printer, &name, launched).await;
+        }
         _ => {}
     }
     let config = &Config::of(&common)?;

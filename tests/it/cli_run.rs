@@ -147,7 +147,7 @@ async fn all_faults_of_the_inputs_are_told_at_once_and_nothing_is_launched() {
         ] {
             assert!(told.contains(fault), "{fault}: {told}");
         }
-        assert!(told.contains("every::Converge --help"), "{told}");
+        assert!(told.contains(&format!("next: every {command} every::Converge --help")), "{told}");
     }
     assert!(!shell.path("procession.db").exists());
     let (status, told) = shell.fails(&["run", "AddProces", "a=1"]).await;
