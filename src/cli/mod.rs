@@ -57,7 +57,7 @@
 //! # Exit status
 //! 0: it is done. 1: the process failed, or something is the matter. 2: the command is not understood. 3: there is no such process.
 //! 4: the process is not in a state for it, or it was not done in time. 5: the store is not reached, or damaged. 130: `run` was
-//! interrupted, and the process can be gone on with.
+//! interrupted, and the process can be gone on with; or `watch` was, and nothing has changed.
 //!
 //! # For programs
 //! With `--json` every command that reads writes one JSON document to the standard output, and nothing else; what went wrong is
@@ -67,7 +67,7 @@
 //! the `round` of the innermost loop, where the binary has the process; `children` (`all`, `ended`) that it waits for; `progress`
 //! (`done`, `total`, `percent`, `left_ms`, `at`); its `owner` (`epoch`, `alive`, `host`, `pid`, `heard_at`), which is not `alive` once
 //! it was not heard from in time; `active_ms` and `waited_ms` of one that has not ended. What is not known is null. `watch` adds the
-//! time as `at`.
+//! time as `at`. In a list, `worker_lost` says that a process would run, and its worker was not heard from.
 //!
 //! # On a terminal
 //! `status`, `watch` and `list --watch` write as much as the terminal is wide and high; without colours where `NO_COLOR` is set. A process

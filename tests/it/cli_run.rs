@@ -15,7 +15,7 @@ use super::interop::worker::AddProcess;
 use super::support::eventually;
 
 /// The example, which cargo builds beside the tests.
-fn every() -> PathBuf {
+pub(crate) fn every() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let every = own.ancestors().nth(2).unwrap().join("examples/every");
     assert!(every.exists(), "`every` is not there; build it: cargo build --all-features --example every");
