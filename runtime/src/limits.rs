@@ -39,6 +39,8 @@ pub const FILE_HISTORY: u64 = 100;
 pub const FILE_REPORTS: u64 = 100;
 /// Snapshots of a process: each is a whole copy of it.
 pub const SNAPSHOTS: usize = 100;
+/// How often a process is read anew, where it changed while it was exported: more than that, and it changes all the time.
+pub const EXPORT_TRIES: u32 = 10;
 /// Bytes of a snapshot's tag: a name for people, which stands in listings.
 pub const TAG_BYTES: usize = 256;
 /// Replies that one process may owe: more than anyone has reason to wait for it from elsewhere.

@@ -5,9 +5,14 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::config::Address;
+use super::broker::BrokerArguments;
+use super::config::Given;
+use super::difference::Compared;
 use super::run::Run;
+use super::select::Selected;
 use super::submit::Launched;
+use super::transfer::{Export, Import};
+use super::worker::Workers;
 use procession_runtime::ProcessState;
 
 /// Durable processes: looks at them, and controls them.
@@ -26,10 +31,12 @@ pub(super) struct Arguments {
 pub(super) struct Common {
     /// Where the processes are: `sqlite:PATH`, `files:FOLDER` or `postgres://USER@HOST/DATABASE`
     #[arg(long, global = true, env = "PROCESSION_STORE", hide_env_values = true, value_name = "ADDRESS")]
-    pub(super) store: Option<Address>,
+    pub(super) store: Option<Given>,
     /// Which schema of a PostgreSQL database has the tables
     #[arg(long, global = true, env = "PROCESSION_SCHEMA", value_name = "NAME")]
     pub(super) schema: Option<String>,
+    #[command(flatten)]
+    pub(super) broker: BrokerArguments,
     /// A file with these settings [default: `procession.toml`, where there is one]
     #[arg(long, global = true, env = "PROCESSION_CONFIG", value_name = "PATH")]
     pub(super) config: Option<PathBuf>,
@@ -53,7 +60,7 @@ pub(super) enum Command {
     /// Shows a process and its children, and how far each is
     Status(One),
     /// Follows processes, and all below them, until they have ended
-    Watch(super::watch::Watch),
+    Watch(Selected),
     /// Shows what the steps of a process and its children reported, in order
     Report(One),
     /// Shows the transitions of a process, and how long each state took
@@ -83,7 +90,7 @@ pub(super) enum Command {
     },
     /// Draws the outline of a process of this binary, or a run and how far it is
     Graph(Graph),
-    /// Looks after the workers of a store
+    /// Starts a worker, and looks after those of a store
     #[command(subcommand)]
     Worker(Workers),
     /// Finds what is stuck, orphaned, parked or unloadable, and says what to do about it
@@ -98,17 +105,15 @@ pub(super) enum Command {
     /// Looks at the copies of processes that were saved under a tag
     #[command(subcommand)]
     Checkpoint(Checkpoints),
+    /// Writes processes whole, a line of JSON for each, for `import`
+    Export(Export),
+    /// Reads processes that `export` wrote into the store
+    Import(Import),
     /// Writes what a shell needs to complete commands
     Completions {
         /// Which one
         shell: clap_complete::Shell,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Workers {
-    /// Shows them
-    List,
 }
 
 #[derive(Debug, Subcommand)]
@@ -122,6 +127,8 @@ pub(super) enum Checkpoints {
         /// Under which it was saved
         tag: String,
     },
+    /// Shows what changed between one and the present, or another
+    Diff(Compared),
 }
 
 /// One process.
@@ -191,6 +198,9 @@ pub(super) struct Filtered {
     /// What else, as in `exit = 3 and input.name = "two words" and updated < -2d`
     #[arg(long = "where", value_name = "FILTER")]
     pub(super) filter: Option<String>,
+    /// This process, or one below it
+    #[arg(long, value_name = "ID")]
+    pub(super) tree: Option<String>,
 }
 
 fn state(text: &str) -> Result<ProcessState, String> {
@@ -201,12 +211,8 @@ fn state(text: &str) -> Result<ProcessState, String> {
 /// A change of processes.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Control {
-    /// Their ids, or the beginning of each
-    #[arg(value_name = "ID", required_unless_present = "where")]
-    pub(super) ids: Vec<String>,
-    /// Those that have not ended and are like this, as in `list --where`
-    #[arg(long = "where", id = "where", value_name = "FILTER", conflicts_with = "ids")]
-    pub(super) filter: Option<String>,
+    #[command(flatten)]
+    pub(super) selected: Selected,
     /// Why, for people
     #[arg(long, value_name = "TEXT")]
     pub(super) reason: Option<String>,
@@ -224,7 +230,8 @@ pub(super) struct Control {
     pub(super) within: Duration,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+/// A span, as a number.
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "no number of seconds".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }

@@ -1,5 +1,6 @@
-//! Where the processes are: from flags, then the environment, then a file.
+//! Where the processes are, and the broker: from flags, then the environment, then a file.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use procession_runtime::store::{FileOptions, FileStore, Store};
 use serde::Deserialize;
 
 use super::arguments::Common;
+use super::broker::{Broker, Names};
 use super::fault::{Fault, Status};
 
 /// Read where no other is named.
@@ -17,6 +19,31 @@ const FILE: &str = "procession.toml";
 
 /// Used where none is given, if it is there.
 const STORE: &str = "procession.db";
+
+/// What was given as an address: shown to nobody, whatever it is, since it may have a password in it.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Given(String);
+
+impl Given {
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+/// It is looked at later: the parser of the arguments would show it.
+impl FromStr for Given {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
 
 /// The address of a store. A password in it is never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -64,7 +91,7 @@ impl fmt::Debug for Address {
 }
 
 /// An address without what follows the user's name, and without parameters.
-fn without_secrets(url: &str) -> String {
+pub(super) fn without_secrets(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let (place, _) = rest.split_once('?').unwrap_or((rest, ""));
     // A password may have a `@` in it.
@@ -80,6 +107,10 @@ fn without_secrets(url: &str) -> String {
 struct Settings {
     store: Option<String>,
     schema: Option<String>,
+    amqp: Option<String>,
+    message_exchange: Option<String>,
+    task_exchange: Option<String>,
+    task_queue: Option<String>,
 }
 
 impl Settings {
@@ -106,28 +137,45 @@ fn usage(what: String) -> Fault {
 /// What was configured.
 #[derive(Debug)]
 pub(super) struct Config {
-    pub(super) store: Option<Address>,
+    store: Option<Address>,
     schema: Option<String>,
+    broker: Option<Broker>,
 }
 
 impl Config {
     pub(super) fn of(common: &Common) -> Result<Self, Fault> {
-        let Settings { store, schema } = Settings::read(common.config.as_deref())?;
-        let store =
-            store.map(|text| text.parse::<Address>().map_err(|fault| usage(format!("`store` in the file: {fault}"))));
-        Ok(Self { store: common.store.clone().or(store.transpose()?), schema: common.schema.clone().or(schema) })
+        let Settings { store, schema, amqp, message_exchange, task_exchange, task_queue } =
+            Settings::read(common.config.as_deref())?;
+        let read = |text: &str, of: &str| text.parse::<Address>().map_err(|fault| usage(format!("{of}: {fault}")));
+        let store = match (&common.store, &store) {
+            (Some(given), _) => Some(read(given.text(), "the address of the store")?),
+            (None, Some(text)) => Some(read(text, "`store` in the file")?),
+            (None, None) => None,
+        };
+        let names = common.broker.names.clone().or(Names { message_exchange, task_exchange, task_queue });
+        let amqp = common.broker.amqp.clone().or(amqp.map(Given));
+        let broker = amqp.map(|url| Broker::new(&url, names)).transpose()?;
+        Ok(Self { store, schema: common.schema.clone().or(schema), broker })
     }
 
-    fn address(&self) -> Result<Address, Fault> {
-        if let Some(address) = &self.store {
-            return Ok(address.clone());
-        }
-        if Path::new(STORE).is_file() {
-            return Ok(Address::Sqlite(STORE.into()));
-        }
+    pub(super) fn broker(&self) -> Option<&Broker> {
+        self.broker.as_ref()
+    }
+
+    /// The broker, where there is no store.
+    pub(super) fn broker_alone(&self) -> Option<&Broker> {
+        self.broker.as_ref().filter(|_| self.store_or_default().is_none())
+    }
+
+    fn store_or_default(&self) -> Option<Address> {
+        self.store.clone().or_else(|| Path::new(STORE).is_file().then(|| Address::Sqlite(STORE.into())))
+    }
+
+    /// Where the store is.
+    pub(super) fn address(&self) -> Result<Address, Fault> {
         let next =
             "give `--store ADDRESS`, set `PROCESSION_STORE`, or write `store = \"ADDRESS\"` into `procession.toml`";
-        Err(usage("no store is configured".to_owned()).next(next))
+        self.store_or_default().ok_or_else(|| usage("no store is configured".to_owned()).next(next))
     }
 
     /// Where the store is, or is made by those who launch.
@@ -136,19 +184,6 @@ impl Config {
             Err(_) if self.store.is_none() && cfg!(feature = "sqlite") => Ok(Address::Sqlite(STORE.into())),
             found => found,
         }
-    }
-
-    /// Opens the store, and makes it where there is none.
-    pub(super) async fn open_or_make(&self) -> Result<Opened, Fault> {
-        let address = self.address_or_made()?;
-        let store: Arc<dyn Store> = match &address {
-            #[cfg(feature = "sqlite")]
-            Address::Sqlite(path) => Arc::new(procession_runtime::store::SqliteStore::open(path)?),
-            Address::Files(path) => Arc::new(FileStore::open_with(path, FileOptions::new())?),
-            // The others are made where they are opened.
-            _ => return self.open().await,
-        };
-        Ok(Opened { address, store })
     }
 
     /// Opens the store, if there is one.
@@ -162,11 +197,19 @@ impl Config {
 
     /// Opens the store, which has to be there.
     pub(super) async fn open(&self) -> Result<Opened, Fault> {
-        let address = self.address()?;
+        match self.address()? {
+            Address::Sqlite(path) if !path.is_file() => Err(missing(&path)),
+            Address::Files(path) if !path.is_dir() => Err(missing(&path)),
+            _ => self.open_or_make().await,
+        }
+    }
+
+    /// Opens the store, and makes it where it is not there.
+    pub(super) async fn open_or_make(&self) -> Result<Opened, Fault> {
+        let address = self.address_or_made()?;
         let store: Arc<dyn Store> = match &address {
             Address::Sqlite(path) => sqlite(path)?,
-            Address::Files(path) if path.is_dir() => Arc::new(FileStore::open_with(path, FileOptions::new())?),
-            Address::Files(path) => return Err(missing(path)),
+            Address::Files(path) => Arc::new(FileStore::open_with(path, FileOptions::new())?),
             Address::Postgres(url) => postgres(url, self.schema.as_deref()).await?,
         };
         Ok(Opened { address, store })
@@ -186,10 +229,6 @@ fn missing(path: &Path) -> Fault {
 
 #[cfg(feature = "sqlite")]
 fn sqlite(path: &Path) -> Result<Arc<dyn Store>, Fault> {
-    // Opening would make it.
-    if !path.is_file() {
-        return Err(missing(path));
-    }
     Ok(Arc::new(procession_runtime::store::SqliteStore::open(path)?))
 }
 

@@ -3,23 +3,18 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use procession_runtime::ProcessState;
 use procession_runtime::process::Request;
-use procession_runtime::store::{Condition, Filter, Record};
+use procession_runtime::store::{Record, Summary};
 use serde_json::json;
 
-use super::arguments::{Control, Filtered};
+use super::arguments::Control;
 use super::config::Opened;
 use super::fault::{Fault, Status};
 use super::print::Printer;
 use super::select;
-use super::show::record;
-
-/// So many are changed by one command.
-const MOST: usize = 10_000;
 
 /// How often it is looked at whether something was done.
-const LOOK: Duration = Duration::from_millis(100);
+pub(super) const LOOK: Duration = Duration::from_millis(100);
 
 /// What is asked of processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +25,7 @@ pub(super) enum Asked {
 }
 
 impl Asked {
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Pause => "pause",
             Self::Play => "play",
@@ -55,84 +50,62 @@ impl Asked {
     }
 
     /// Why a process cannot do that.
-    fn refusal(self, record: &Record) -> Option<Fault> {
-        let pid = &record.pid;
-        record.state.is_terminal().then(|| {
-            let what = format!("process `{pid}` has ended as {}; there is nothing to {}", record.state, self.word());
+    fn refusal(self, process: &Summary) -> Option<Fault> {
+        let pid = &process.pid;
+        process.state.is_terminal().then(|| {
+            let what = format!("process `{pid}` has ended as {}; there is nothing to {}", process.state, self.word());
             Fault::new(Status::Refused, what).next(format!("procession show {pid}"))
         })
     }
 }
 
 pub(super) async fn control(opened: &Opened, printer: Printer, asked: Asked, control: &Control) -> Result<(), Fault> {
-    let mut records = Vec::with_capacity(control.ids.len());
-    for id in ids(opened, control).await? {
-        let record = record(opened, &id).await?;
-        // All are looked at before one is changed.
-        if let Some(refusal) = asked.refusal(&record) {
-            return Err(refusal);
-        }
-        if !records.iter().any(|known: &Record| known.pid == record.pid) {
-            records.push(record);
-        }
+    let processes = select::chosen(opened, &control.selected, true).await?;
+    // All are looked at before one is changed.
+    if let Some(refusal) = processes.iter().find_map(|process| asked.refusal(process)) {
+        return Err(refusal);
     }
     let told = if control.dry_run { "would be asked to" } else { "asked to" };
     if !control.dry_run {
-        if records.len() > 1 && !control.yes && !agreed(asked, records.len())? {
-            return Err(Fault::new(Status::Usage, "nothing was changed").next("give `--yes` to change more than one"));
-        }
-        for record in &records {
-            opened.store.request(&record.pid, asked.request(control.reason.as_deref())).await?;
+        agree(asked.word(), "processes", processes.len(), control.yes)?;
+        for process in &processes {
+            opened.store.request(&process.pid, asked.request(control.reason.as_deref())).await?;
         }
         if control.wait {
-            wait(opened, asked, &records, control.within).await?;
+            wait(opened, asked, &processes, control.within).await?;
         }
     }
     let done = control.wait && !control.dry_run;
     if printer.json {
-        let ids: Vec<_> = records.iter().map(|record| &record.pid).collect();
+        let ids: Vec<_> = processes.iter().map(|process| &process.pid).collect();
         let request = asked.word();
         return printer.json(&json!({"request": request, "ids": ids, "dry_run": control.dry_run, "done": done}));
     }
-    for record in &records {
-        let (process, pid, word) = (&record.envelope.process, &record.pid, asked.word());
-        printer.line(&format!("{process} {pid}: {told} {word}{}", if done { ", done" } else { "" }))?;
+    for Summary { process, pid, .. } in &processes {
+        printer.line(&format!("{process} {pid}: {told} {}{}", asked.word(), if done { ", done" } else { "" }))?;
     }
-    printer.line(&format!("{} in all", records.len()))
+    printer.line(&format!("{} in all", processes.len()))
 }
 
-/// Those that are named, or all that have not ended and are like what was said.
-async fn ids(opened: &Opened, control: &Control) -> Result<Vec<String>, Fault> {
-    if control.filter.is_none() {
-        return Ok(control.ids.clone());
+/// Asks on the terminal before more than one is changed. Without a terminal nobody can agree.
+pub(super) fn agree(word: &str, what: &str, many: usize, yes: bool) -> Result<(), Fault> {
+    if many <= 1 || yes {
+        return Ok(());
     }
-    let filter = select::filter(&Filtered { filter: control.filter.clone(), ..Filtered::default() })?;
-    let ended = [ProcessState::Finished, ProcessState::Excepted, ProcessState::Killed];
-    let ended = Filter::Or(ended.map(|state| Condition::State(state).into()).to_vec());
-    let filter = Filter::And(vec![filter, Filter::Not(Box::new(ended))]);
-    let (found, more) = select::found(opened, filter, MOST, true).await?;
-    if more {
-        let what = format!("more than {MOST} processes are like that");
-        return Err(Fault::new(Status::Usage, what).next("say more of them, as with `and created > -1h`"));
-    }
-    Ok(found.into_iter().map(|process| process.pid.to_string()).collect())
-}
-
-/// Asks on the terminal. Without one nobody can agree.
-fn agreed(asked: Asked, many: usize) -> Result<bool, Fault> {
+    let refused = Fault::new(Status::Usage, "nothing was changed").next("give `--yes` to change more than one");
     if !io::stdin().is_terminal() {
-        return Ok(false);
+        return Err(refused);
     }
     let mut asking = io::stderr().lock();
-    write!(asking, "{} {many} processes? [y/N] ", asked.word()).and_then(|()| asking.flush())?;
+    write!(asking, "{word} {many} {what}? [y/N] ").and_then(|()| asking.flush())?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(refused) }
 }
 
-async fn wait(opened: &Opened, asked: Asked, records: &[Record], within: Duration) -> Result<(), Fault> {
+async fn wait(opened: &Opened, asked: Asked, processes: &[Summary], within: Duration) -> Result<(), Fault> {
     let begun = Instant::now();
-    for Record { pid, .. } in records {
+    for Summary { pid, .. } in processes {
         loop {
             match opened.store.load(pid).await? {
                 Some(record) if !asked.is_done(&record) && !record.state.is_terminal() => {}

@@ -36,6 +36,11 @@ impl Fault {
         Self { status, what: what.into(), next: None }
     }
 
+    /// With all the causes of an error.
+    pub(super) fn of(status: Status, what: &str, error: &dyn std::error::Error) -> Self {
+        Self::new(status, format!("{what}: {}", chain(error)))
+    }
+
     /// With the next command.
     pub(super) fn next(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());

@@ -11,7 +11,7 @@ use super::Register;
 use super::config::Opened;
 use super::fault::{Fault, Status};
 use super::ports;
-use super::print::{Printer, ago, time};
+use super::print::Printer;
 
 /// The processes of this binary, without a store.
 pub(super) async fn registered(register: &Register) -> Result<Runtime, Fault> {
@@ -97,35 +97,6 @@ fn entries(namespace: &NamespaceDescription, depth: usize, text: &mut Vec<String
         }
     }
     text.extend(namespace.dynamic.as_ref().map(|dynamic| format!("{indent}*: {dynamic}")));
-}
-
-pub(super) async fn workers(opened: &Opened, printer: Printer) -> Result<(), Fault> {
-    let workers = opened.store.workers().await?;
-    if printer.json {
-        let workers = workers.iter().map(|row| {
-            json!({
-                "epoch": row.epoch.0, "host": row.worker.host, "pid": row.worker.os_process, "version": row.worker.version,
-                "queues": row.worker.queues, "slots": row.worker.slots, "slots_used": row.slots_used,
-                "processes": row.owned, "joined_at": time(row.joined_at), "heard_at": time(row.heard_at),
-                "alive": row.alive,
-            })
-        });
-        return printer.json(&workers.collect::<Vec<_>>());
-    }
-    let rows = workers.iter().map(|row| {
-        let queues = row.worker.queues.iter().map(|queue| if queue.is_empty() { "(default)" } else { queue });
-        vec![
-            row.epoch.0.to_string(),
-            format!("{}:{}", row.worker.host, row.worker.os_process),
-            row.worker.version.clone(),
-            queues.collect::<Vec<_>>().join(" "),
-            format!("{}/{}", row.slots_used, row.worker.slots),
-            row.owned.to_string(),
-            // One that is not heard from is never shown as running.
-            if row.alive { ago(row.heard_at) } else { format!("lost, {}", ago(row.heard_at)) },
-        ]
-    });
-    printer.table(&["epoch", "worker", "version", "queues", "slots", "processes", "heard"], rows)
 }
 
 fn word(trouble: Trouble) -> String {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use procession_runtime::store::{Filter, Summary};
+use procession_runtime::store::Summary;
 use serde_json::{Value, json};
 
 use super::arguments::List;
@@ -23,15 +23,18 @@ const AGAIN: Duration = Duration::from_secs(1);
 const COUNTED: u64 = 10_000_000;
 
 pub(super) async fn list(opened: &Opened, printer: Printer, list: &List) -> Result<(), Fault> {
-    let filter = select::filter(&list.filtered)?;
+    if list.watch && !list.count {
+        return watch(opened, printer, list).await;
+    }
     if list.count {
-        let count = opened.store.count(filter, COUNTED).await?;
+        let filter = select::filter(&list.filtered)?;
+        let count = match &list.filtered.tree {
+            Some(tree) => select::within(opened, tree, &filter).await?.len() as u64,
+            None => opened.store.count(filter, COUNTED).await?,
+        };
         return if printer.json { printer.json(&json!({"count": count})) } else { printer.line(&count.to_string()) };
     }
-    if list.watch {
-        return watch(opened, printer, list, &filter).await;
-    }
-    let (processes, more) = select::found(opened, filter, list.limit, list.oldest).await?;
+    let (processes, more) = select::matching(opened, &list.filtered, list.limit, list.oldest).await?;
     if printer.json {
         return printer.json(&json!({"processes": processes.iter().map(described).collect::<Vec<_>>(), "more": more}));
     }
@@ -45,7 +48,7 @@ fn row(process: &Summary) -> Vec<String> {
 }
 
 /// Draws the list anew until Ctrl-C. What a program wants to follow, `watch` tells it.
-async fn watch(opened: &Opened, printer: Printer, list: &List, filter: &Filter) -> Result<(), Fault> {
+async fn watch(opened: &Opened, printer: Printer, list: &List) -> Result<(), Fault> {
     if printer.json || !To::Output.is_terminal() {
         let next = "procession watch --where FILTER";
         return Err(Fault::new(Status::Usage, "`--watch` needs a terminal").next(next));
@@ -55,7 +58,7 @@ async fn watch(opened: &Opened, printer: Printer, list: &List, filter: &Filter) 
     tokio::pin!(interrupt);
     loop {
         let found = tokio::select! {
-            found = select::found(opened, filter.clone(), list.limit, list.oldest) => found?,
+            found = select::matching(opened, &list.filtered, list.limit, list.oldest) => found?,
             _ = &mut interrupt => return Ok(To::Output.write("\r\u{1b}[K")?),
         };
         let size = To::Output.size();

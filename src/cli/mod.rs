@@ -37,6 +37,19 @@
 //! Others can look at the process meanwhile and control it. When `run` was interrupted, or killed, the process stays as it was after its
 //! last step, and `run --continue ID` goes on with it; a worker does so, too.
 //!
+//! Likewise the broker: `--amqp`, else `PROCESSION_AMQP`, else `amqp` in the file; and what is called how there, by
+//! `--message-exchange`, `--task-exchange` and `--task-queue`, else by the file, where these are written with `_`; else as in plumpy.
+//! A worker takes tasks from it and answers calls over it.
+//!
+//! Where there is a store, what is asked of processes is written there, so that it needs no broker and outlives whoever has the
+//! processes. Where there is only a broker, `status`, `show`, `pause`, `play` and `kill` go over it, to workers of this library and
+//! of Python's plumpy alike; the rest needs a store.
+//!
+//! # Which processes
+//! By id, or by the beginning of one that no other id has; by `--where` with a [filter](crate::store::Filter), or by `--tree`, which is a
+//! process and all below it; or by both of these. A command that changes processes leaves out those that have ended, where they are
+//! not named.
+//!
 //! # Exit status
 //! 0: it is done. 1: the process failed, or something is the matter. 2: the command is not understood. 3: there is no such process.
 //! 4: the process is not in a state for it, or it was not done in time. 5: the store is not reached, or damaged. 130: `run` was
@@ -57,8 +70,11 @@
 //! whose worker was not heard from is never shown as running. Where there is no terminal, `watch` writes a line for each change.
 
 mod arguments;
+mod broker;
 mod config;
 mod control;
+mod difference;
+mod events;
 mod fault;
 mod graph;
 mod inspect;
@@ -70,7 +86,9 @@ mod run;
 mod select;
 mod show;
 mod submit;
+mod transfer;
 mod watch;
+mod worker;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -78,22 +96,32 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 use procession_runtime::RuntimeBuilder;
 
-use self::arguments::{Arguments, Checkpoints, Command, Workers};
+use self::arguments::{Arguments, Checkpoints, Command};
 use self::config::Config;
 use self::control::Asked;
 use self::fault::{Fault, Status};
 use self::print::Printer;
+use self::worker::Workers;
 
 /// Registers the processes of a binary, and what they need.
 type Register = dyn Fn(RuntimeBuilder) -> RuntimeBuilder + Send + Sync;
 
 /// Does what the arguments of the program say, with its processes: to be called by `main`.
 pub fn main(register: impl Fn(RuntimeBuilder) -> RuntimeBuilder + Send + Sync + 'static) -> ExitCode {
+    main_with(std::env::args_os(), register)
+}
+
+/// As [`main`], with these arguments; the first is the name of the program.
+pub fn main_with(
+    arguments: impl IntoIterator<Item = impl Into<OsString>>,
+    register: impl Fn(RuntimeBuilder) -> RuntimeBuilder + Send + Sync + 'static,
+) -> ExitCode {
+    let arguments = arguments.into_iter().map(Into::into).collect();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return told(&Fault::from(error)),
     };
-    runtime.block_on(begin(std::env::args_os().collect(), &register))
+    runtime.block_on(begin(arguments, &register))
 }
 
 fn command(name: &str) -> clap::Command {
@@ -162,22 +190,41 @@ async fn done(arguments: Arguments, name: String, register: &Register) -> Result
         Command::Submit(launched) => return submit::submit(&Config::of(&common)?, register, printer, launched).await,
         _ => {}
     }
-    let opened = &Config::of(&common)?.open().await?;
+    let config = &Config::of(&common)?;
+    if let Command::Worker(Workers::Start(start)) = &asked {
+        return worker::start(register, config, printer, &name, start).await;
+    }
+    if let Some(broker) = config.broker_alone() {
+        return broker::done(broker, printer, asked).await;
+    }
+    let opened = &match &asked {
+        // It may be the first to write there.
+        Command::Import(_) => config.open_or_make().await?,
+        _ => config.open().await?,
+    };
     match asked {
         Command::List(list) => list::list(opened, printer, &list).await,
         Command::Show(one) => show::show(opened, printer, &one.id).await,
         Command::Status(one) => live::status(register, opened, printer, &one.id).await,
         Command::Watch(watched) => watch::watch(register, opened, printer, &watched).await,
         Command::Report(one) => show::report(opened, printer, &one.id).await,
-        Command::Events(one) => show::events(opened, printer, &one.id).await,
+        Command::Events(one) => events::events(opened, printer, &one.id).await,
         Command::Pause(control) => control::control(opened, printer, Asked::Pause, &control).await,
         Command::Play(control) => control::control(opened, printer, Asked::Play, &control).await,
         Command::Kill { control, force } => control::control(opened, printer, Asked::Kill { force }, &control).await,
         Command::Graph(drawn) => graph::draw(&graph::of_run(register, opened, &drawn).await?, printer, drawn.format),
-        Command::Worker(Workers::List) => inspect::workers(opened, printer).await,
+        Command::Worker(Workers::List) => worker::list(opened, printer).await,
+        Command::Worker(Workers::Drain(drain)) => worker::drain(opened, printer, &drain).await,
+        Command::Export(export) => transfer::export(opened, printer, &export).await,
+        Command::Import(import) => transfer::import(opened, printer, &import).await,
         Command::Doctor { repair, dry_run } => inspect::doctor(opened, printer, repair, dry_run).await,
         Command::Checkpoint(Checkpoints::List(one)) => show::checkpoints(opened, printer, &one.id).await,
         Command::Checkpoint(Checkpoints::Show { of, tag }) => show::checkpoint(opened, printer, &of.id, &tag).await,
-        Command::Spec { .. } | Command::Completions { .. } | Command::Run(_) | Command::Submit(_) => Ok(()),
+        Command::Checkpoint(Checkpoints::Diff(compared)) => difference::compare(opened, printer, &compared).await,
+        Command::Spec { .. }
+        | Command::Completions { .. }
+        | Command::Run(_)
+        | Command::Submit(_)
+        | Command::Worker(Workers::Start(_)) => Ok(()),
     }
 }

@@ -1,28 +1,18 @@
 //! Commands that read: one process, and the tree below it.
 
-use std::collections::VecDeque;
-
-use procession_runtime::clock::Timestamp;
 use procession_runtime::process::Ended;
-use procession_runtime::store::{HistoryEntry, Record, Store};
+use procession_runtime::store::Record;
 use serde_json::{Map, Value, json};
 
 use super::config::Opened;
 use super::fault::{Fault, Status};
-use super::print::{Printer, ago, span, time};
+use super::print::{Printer, ago, time};
 use super::select;
-
-/// So many processes of a tree are shown.
-const TREE: usize = 10_000;
 
 /// The process of this id, or of the only one that begins so.
 pub(super) async fn record(opened: &Opened, id: &str) -> Result<Record, Fault> {
     let pid = select::one(opened, id).await?;
-    opened.store.load(&pid).await?.ok_or_else(|| not_found(opened, id))
-}
-
-pub(super) fn not_found(opened: &Opened, id: &str) -> Fault {
-    Fault::new(Status::NotFound, format!("there is no process `{id}` in {}", opened.address)).next("procession list")
+    opened.store.load(&pid).await?.ok_or_else(|| select::not_found(opened, id))
 }
 
 /// What a program reads of a process.
@@ -52,7 +42,7 @@ pub(super) fn described(record: &Record) -> Result<Value, Fault> {
     Ok(Value::Object(described))
 }
 
-fn parsed(text: &str) -> Result<Value, Fault> {
+pub(super) fn parsed(text: &str) -> Result<Value, Fault> {
     serde_json::from_str(text)
         .map_err(|error| Fault::new(Status::Backend, format!("what the store has of the process is damaged: {error}")))
 }
@@ -134,26 +124,13 @@ pub(super) async fn show(opened: &Opened, printer: Printer, id: &str) -> Result<
 
 /// A process and all below it, in the order in which they were launched; and whether there are more.
 async fn tree(opened: &Opened, id: &str) -> Result<(Vec<Record>, bool), Fault> {
-    let store: &dyn Store = &*opened.store;
     let mut nodes = Vec::new();
-    let mut left = VecDeque::from([select::one(opened, id).await?]);
-    while let Some(pid) = left.pop_front() {
-        if nodes.len() >= TREE {
-            return Ok((nodes, true));
-        }
-        let Some(record) = store.load(&pid).await? else {
-            // One that was deleted since its parent was read.
-            if nodes.is_empty() {
-                return Err(not_found(opened, id));
-            }
-            continue;
-        };
-        for child in store.children(&pid).await?.into_iter().rev() {
-            left.push_front(child);
-        }
+    let visit = |_, record| {
         nodes.push(record);
-    }
-    Ok((nodes, false))
+        Ok(())
+    };
+    let more = select::walk(opened, id, visit).await?;
+    Ok((nodes, more))
 }
 
 pub(super) async fn report(opened: &Opened, printer: Printer, id: &str) -> Result<(), Fault> {
@@ -176,29 +153,6 @@ pub(super) async fn report(opened: &Opened, printer: Printer, id: &str) -> Resul
     })
 }
 
-/// A transition, and how long the state lasted that it left.
-fn event(entry: &HistoryEntry, before: Timestamp) -> Value {
-    json!({
-        "at": time(entry.at), "from": entry.from.as_str(), "to": entry.to.as_str(), "point": entry.point,
-        "steps": entry.steps, "after_ms": u64::try_from(entry.at.since(before).as_millis()).unwrap_or(u64::MAX),
-    })
-}
-
-pub(super) async fn events(opened: &Opened, printer: Printer, id: &str) -> Result<(), Fault> {
-    let record = record(opened, id).await?;
-    let history = opened.store.history(&record.pid).await?;
-    let before = std::iter::once(record.created_at).chain(history.iter().map(|entry| entry.at));
-    let events = history.iter().zip(before);
-    if printer.json {
-        return printer.json(&events.map(|(entry, before)| event(entry, before)).collect::<Vec<_>>());
-    }
-    let rows = events.map(|(entry, before)| {
-        let transition = format!("{} → {}", entry.from.as_str(), entry.to.as_str());
-        vec![time(entry.at), transition, entry.point.clone(), entry.steps.to_string(), span(entry.at.since(before))]
-    });
-    printer.table(&["at", "transition", "point", "steps", "after"], rows)
-}
-
 pub(super) async fn checkpoints(opened: &Opened, printer: Printer, id: &str) -> Result<(), Fault> {
     let record = record(opened, id).await?;
     let snapshots = opened.store.snapshots_of(&record.pid).await?;
@@ -214,13 +168,18 @@ pub(super) async fn checkpoints(opened: &Opened, printer: Printer, id: &str) -> 
     printer.table(&["tag", "at", "state", "steps"], rows)
 }
 
-pub(super) async fn checkpoint(opened: &Opened, printer: Printer, id: &str, tag: &str) -> Result<(), Fault> {
+/// A process as it was when it was saved under a tag.
+pub(super) async fn saved(opened: &Opened, id: &str, tag: &str) -> Result<Record, Fault> {
     let pid = select::one(opened, id).await?;
     let snapshot = opened.store.load_snapshot(&pid, tag).await?;
-    let snapshot = snapshot.ok_or_else(|| {
+    snapshot.ok_or_else(|| {
         Fault::new(Status::NotFound, format!("process `{id}` has no checkpoint `{tag}` in {}", opened.address))
             .next(format!("procession checkpoint list {id}"))
-    })?;
+    })
+}
+
+pub(super) async fn checkpoint(opened: &Opened, printer: Printer, id: &str, tag: &str) -> Result<(), Fault> {
+    let snapshot = saved(opened, id, tag).await?;
     let mut described = described(&snapshot)?;
     described["context"] = parsed(&snapshot.context)?;
     described["position"] = parsed(&snapshot.position)?;

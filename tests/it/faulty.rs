@@ -4,9 +4,9 @@ use procession::clock::Timestamp;
 use procession::prelude::*;
 use procession::process::{BoxFuture, Request, Termination};
 use procession::store::{
-    Claimed, Commit, Committed, Creation, Ends, Epoch, Hint, HistoryEntry, Looks, MemoryStore, Mended, NewProcess,
-    OwedReply, Page, Record, ReportLine, RequestId, RequestRow, Search, Snapshot, StandingPage, Store, StoreError,
-    StoreErrorKind, StoreResult, Summaries, Unsent, Worker, WorkerRow,
+    Bundle, Claimed, Commit, Committed, Creation, Ends, Epoch, Hint, HistoryEntry, Looks, Memo, MemoryStore, Mended,
+    NewProcess, OwedReply, Page, Placement, Record, Renewed, ReportLine, RequestId, RequestRow, Search, Snapshot,
+    StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Summaries, Unsent, Worker, WorkerRow,
 };
 use procession::{Result, RunError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -231,8 +231,20 @@ impl Store for Faulty {
             Ok(epoch)
         })
     }
-    fn renew(&self, epoch: Epoch, slots_used: u32) -> BoxFuture<'_, StoreResult<()>> {
+    fn renew(&self, epoch: Epoch, slots_used: u32) -> BoxFuture<'_, StoreResult<Renewed>> {
         self.write(self.inner.renew(epoch, slots_used))
+    }
+    fn memos<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<Memo>>> {
+        self.inner.memos(pid)
+    }
+    fn placement<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Placement>> {
+        self.inner.placement(pid)
+    }
+    fn import(&self, epoch: Epoch, bundles: Vec<Bundle>) -> BoxFuture<'_, StoreResult<Creation>> {
+        self.write(self.inner.import(epoch, bundles))
+    }
+    fn ask_to_drain(&self, worker: Epoch) -> BoxFuture<'_, StoreResult<bool>> {
+        self.write(self.inner.ask_to_drain(worker))
     }
     fn claim(&self, epoch: Epoch, most: usize, attempts: u32) -> BoxFuture<'_, StoreResult<Claimed>> {
         let claim = self.answered(Call::Claim, self.inner.claim(epoch, most, attempts));

@@ -88,7 +88,7 @@ impl Scene {
 }
 
 /// A communicator of ours.
-async fn ours(names: &Names) -> AmqpCommunicator {
+pub(crate) async fn ours(names: &Names) -> AmqpCommunicator {
     let options = AmqpOptions::new()
         .message_exchange(&names.message_exchange)
         .task_exchange(&names.task_exchange)

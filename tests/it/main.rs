@@ -20,8 +20,17 @@ mod chaos;
 mod children;
 #[cfg(all(feature = "cli", feature = "sqlite"))]
 mod cli;
+mod cli_broker;
 #[cfg(all(unix, feature = "cli", feature = "amqp", feature = "sqlite"))]
 mod cli_run;
+#[cfg(all(unix, feature = "cli", feature = "sqlite"))]
+mod cli_shell;
+#[cfg(all(unix, feature = "cli", feature = "sqlite"))]
+mod cli_store;
+#[cfg(all(unix, feature = "cli", feature = "sqlite"))]
+mod cli_transfer;
+#[cfg(all(unix, feature = "cli", feature = "sqlite"))]
+mod cli_workers;
 mod communicator;
 mod control;
 mod controller;

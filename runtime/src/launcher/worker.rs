@@ -93,13 +93,16 @@ impl Worker {
         Ok(ServingWorker { worker: self, tasks })
     }
 
-    /// Serves until a signal, then [stops](ServingWorker::stop).
+    /// Serves until a signal, or until it is [asked to drain](Runtime::asked_to_drain), then [stops](ServingWorker::stop).
     ///
     /// # Errors
     /// As [`start`](Self::start) and [`stop`](ServingWorker::stop).
     pub async fn run_until(self, signal: impl Future<Output = ()>) -> Result<(), WorkerError> {
         let serving = self.start().await?;
-        signal.await;
+        tokio::select! {
+            () = signal => {}
+            () = serving.runtime().asked_to_drain() => {}
+        }
         serving.stop().await
     }
 }

@@ -245,6 +245,15 @@ impl Runtime {
         &self.shared().env.clock
     }
 
+    /// Waits until someone asks this worker to [drain](crate::store::Store::ask_to_drain): then stop it, as on a signal. It is
+    /// known when the lease is renewed, so after a third of its length at most. Never ends where there is no such worker.
+    pub async fn asked_to_drain(&self) {
+        match &self.shared().sharing {
+            Some(sharing) => drop(sharing.drain.wait().await),
+            None => std::future::pending().await,
+        }
+    }
+
     /// Whether it is one worker among others on its store.
     pub(crate) fn is_sharing(&self) -> bool {
         self.shared().sharing.is_some()

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, SetOnce};
 
 use super::RunError;
 use super::aside::Aside;
@@ -19,7 +19,7 @@ use super::poison::{Poison, give_up_due, pause_after};
 use super::shared::Shared;
 use crate::limits;
 use crate::process::ProcessId;
-use crate::store::{Epoch, Record, Store, StoreErrorKind, StoreResult, Worker};
+use crate::store::{Epoch, Record, Renewed, Store, StoreErrorKind, StoreResult, Worker};
 
 /// How a runtime works on a store that it shares with others.
 ///
@@ -111,6 +111,8 @@ pub(crate) struct Sharing {
     awaited: Mutex<HashMap<ProcessId, Awaited>>,
     /// A process is driven no more.
     rested: Notify,
+    /// Someone has asked this worker to drain.
+    pub(super) drain: SetOnce<()>,
     pub(super) lease: Arc<Lease>,
     pub(super) poison: Poison,
     pub(super) aside: Aside,
@@ -142,6 +144,7 @@ impl Sharing {
             lost: Mutex::default(),
             awaited: Mutex::default(),
             rested: Notify::new(),
+            drain: SetOnce::new(),
             lease,
             poison: Poison::default(),
             aside: Aside::default(),
@@ -270,14 +273,20 @@ async fn keep(shared: &Weak<Shared>) {
         let asked = Instant::now();
         let renewed = async {
             if given_up {
-                Ok(Ok(()))
+                Ok(Ok(Renewed::default()))
             } else {
                 tokio::time::timeout(within, store.renew(shared.env.epoch(), used)).await
             }
         };
         match renewed.await {
-            Ok(Ok(())) if !given_up => lease.granted(asked),
-            Ok(Ok(())) => given_up = !rejoin(&shared, store, sharing, true).await,
+            Ok(Ok(Renewed { drain, .. })) if !given_up => {
+                lease.granted(asked);
+                if drain {
+                    // Once is enough.
+                    let _ = sharing.drain.set(());
+                }
+            }
+            Ok(Ok(_)) => given_up = !rejoin(&shared, store, sharing, true).await,
             Ok(Err(error)) if error.kind() == StoreErrorKind::Stale => {
                 given_up = !rejoin(&shared, store, sharing, false).await;
             }

@@ -100,7 +100,15 @@
 //!     the store; one that is not there is left out, and one that cannot be read keeps none of the others back. It gives a
 //!     [hint](Store::hint) only while it is of the step that runs, in the worker that has the process and whose lease has not
 //!     lapsed. A hint may be lost at any time, and is no part of what other sentences say.
+//!
+//! And for whoever moves processes from one store to another, in every store:
+//!
+//! 33. What [`export`](Store::export) gives of a process, another store [takes](Store::import) as it is, and gives again, but for
+//!     what of its history and its report is beyond what it keeps. Bundles are taken together, or none of them: none is, if
+//!     the id or the key of one is known, if a parent, or a child that is waited for, is neither there nor among them, or if
+//!     one is not as a store would give it. How many children of a process are open is counted anew.
 
+mod bundle;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod ends;
@@ -120,6 +128,7 @@ mod snapshot;
 mod sqlite;
 mod standing;
 
+pub use bundle::{Bundle, Memo, SavedSnapshot};
 pub use ends::{End, Ends};
 pub use error::{StoreError, StoreErrorKind};
 pub use file::{FileOptions, FileStore};
@@ -135,7 +144,7 @@ pub use record::{
 pub use search::{
     Caret, Comparison, Condition, Filter, FilterError, FilterFault, Scalar, Search, Summaries, Summary, TextIs,
 };
-pub use sharing::{Claimed, Placement, Worker, WorkerRow};
+pub use sharing::{Claimed, Placement, Renewed, Worker, WorkerRow};
 pub use snapshot::Snapshot;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Durability, SqliteOptions, SqliteStore};
@@ -285,6 +294,23 @@ pub trait Store: Send + Sync + 'static {
     /// Puts right what should not be.
     fn mend(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<Mended>>;
 
+    /// The memos of a process, in the order of their steps and names.
+    fn memos<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<Memo>>>;
+
+    /// Where a process belongs: the default in a store that has one owner, and of one that is not there.
+    fn placement<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Placement>>;
+
+    /// A process whole, as of one boundary; none if it is not there. One that changes faster than it can be read is refused
+    /// as [busy](StoreErrorKind::Busy).
+    fn export<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Option<Bundle>>> {
+        Box::pin(bundle::export(self, pid))
+    }
+
+    /// Adds processes whole, all of them or none: nothing is written if the id or the key of one is known. A parent comes before
+    /// its children, or is there; and so are, or come, the children that a process waits for. What has not ended is nobody's,
+    /// and goes on with whoever takes it.
+    fn import(&self, epoch: Epoch, bundles: Vec<Bundle>) -> BoxFuture<'_, StoreResult<Creation>>;
+
     /// Copies a process, as of its last boundary, under a tag; a copy under the same tag is replaced.
     fn save_snapshot<'a>(
         &'a self,
@@ -333,9 +359,16 @@ pub trait Store: Send + Sync + 'static {
     }
 
     /// Renews the lease of a worker, and says how many of its slots it uses. Refused as stale if it has lapsed.
-    fn renew(&self, epoch: Epoch, slots_used: u32) -> BoxFuture<'_, StoreResult<()>> {
+    fn renew(&self, epoch: Epoch, slots_used: u32) -> BoxFuture<'_, StoreResult<Renewed>> {
         let _ = (epoch, slots_used);
         unsupported("renew a lease in")
+    }
+
+    /// Asks the worker of this epoch to drain: from then on each renewal tells it. Anyone may, also without ownership. Whether
+    /// there is such a worker whose lease has not lapsed; one that joins anew is another.
+    fn ask_to_drain(&self, worker: Epoch) -> BoxFuture<'_, StoreResult<bool>> {
+        let _ = worker;
+        unsupported("ask a worker to drain in")
     }
 
     /// Takes processes that can go on and that nobody has; those that it parks instead, because they had more than so many

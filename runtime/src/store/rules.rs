@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::bundle::check_all;
 use super::record::{RESTORED_FROM, some_listeners};
 use super::sharing::Share;
 use super::{
-    Awaiting, Commit, Committed, Creation, Epoch, HistoryEntry, Message, NewProcess, OwedReply, Parent, Record,
-    ReportLine, RequestId, StatusText, StoreError, StoreErrorKind, StoreResult,
+    Awaiting, Bundle, Commit, Committed, Creation, Epoch, HistoryEntry, Memo, Message, NewProcess, OwedReply, Parent,
+    Record, ReportLine, RequestId, SavedSnapshot, StatusText, StoreError, StoreErrorKind, StoreResult,
 };
 use crate::clock::Timestamp;
 use crate::limits;
@@ -61,6 +62,8 @@ pub(super) trait Table {
     fn owe(&mut self, sender: Epoch, pid: &ProcessId, reply: OwedReply) -> StoreResult<()>;
     /// Keeps a message for this sender, after all others, unless it is there.
     fn post(&mut self, sender: Epoch, pid: &ProcessId, message: Message) -> StoreResult<()>;
+    /// Keeps a snapshot.
+    fn put_snapshot(&mut self, snapshot: SavedSnapshot) -> StoreResult<()>;
     fn retention(&self) -> Retention;
     fn refuse(&self, kind: StoreErrorKind, operation: &'static str, pid: &ProcessId) -> StoreError;
 }
@@ -109,12 +112,12 @@ fn check_parent(table: &mut impl Table, process: &NewProcess, operation: &'stati
     }
 }
 
-fn known(table: &mut impl Table, process: &NewProcess) -> StoreResult<Option<Creation>> {
-    let by_key = match &process.key {
+fn known(table: &mut impl Table, key: Option<&str>, pid: &ProcessId) -> StoreResult<Option<Creation>> {
+    let by_key = match key {
         Some(key) => table.holder(key)?,
         None => None,
     };
-    let row = table.row(by_key.as_ref().unwrap_or(&process.pid))?;
+    let row = table.row(by_key.as_ref().unwrap_or(pid))?;
     Ok(row.map(|Row { record, .. }| Creation::Exists {
         pid: record.pid.clone(),
         process: record.envelope.process.clone(),
@@ -123,7 +126,7 @@ fn known(table: &mut impl Table, process: &NewProcess) -> StoreResult<Option<Cre
 
 /// Adds a process, unless it is known; its parent is known.
 fn add(table: &mut impl Table, epoch: Epoch, mut process: NewProcess) -> StoreResult<Creation> {
-    if let Some(exists) = known(table, &process)? {
+    if let Some(exists) = known(table, process.key.as_deref(), &process.pid)? {
         return Ok(exists);
     }
     for message in std::mem::take(&mut process.messages) {
@@ -148,7 +151,7 @@ fn add(table: &mut impl Table, epoch: Epoch, mut process: NewProcess) -> StoreRe
 pub(super) fn create(table: &mut impl Table, epoch: Epoch, mut process: NewProcess) -> StoreResult<Creation> {
     process.check()?;
     let owes = process.owes.take();
-    if let Some(exists) = known(table, &process)? {
+    if let Some(exists) = known(table, process.key.as_deref(), &process.pid)? {
         if let (Some(reply), Creation::Exists { pid, .. }) = (owes, &exists) {
             owe(table, epoch, pid, reply)?;
         }
@@ -349,6 +352,53 @@ pub(super) fn restored_from(tag: &str) -> String {
     format!("{RESTORED_FROM}{tag}`")
 }
 
+/// Adds processes whole, all of them or none.
+pub(super) fn import(table: &mut impl Table, bundles: Vec<Bundle>) -> StoreResult<Creation> {
+    const OPERATION: &str = "import";
+    check_all(&bundles)?;
+    let mut given = BTreeSet::new();
+    for Bundle { record, .. } in &bundles {
+        if let Some(exists) = known(table, record.key.as_deref(), &record.pid)? {
+            return Ok(exists);
+        }
+    }
+    for Bundle { record, .. } in &bundles {
+        if let Some(parent) = &record.parent
+            && !given.contains(parent)
+            && table.row(parent)?.is_none()
+        {
+            return Err(table.refuse(StoreErrorKind::NotFound, OPERATION, parent));
+        }
+        given.insert(record.pid.clone());
+    }
+    let mut waits = Vec::new();
+    for Bundle { record, .. } in bundles.iter().filter(|bundle| !bundle.record.state.is_terminal()) {
+        for child in &record.awaiting.children {
+            if !given.contains(&child.pid) && table.row(&child.pid)?.is_none() {
+                return Err(table.refuse(StoreErrorKind::NotFound, OPERATION, &child.pid));
+            }
+        }
+        waits.push((record.pid.clone(), record.awaiting.clone()));
+    }
+    // From here on only reading can fail.
+    for bundle in bundles {
+        let (row, snapshots) = Row::whole(bundle, table.retention());
+        if let Some(parent) = &row.record.parent
+            && let Some(above) = table.row_mut(parent)?
+        {
+            above.children.push(row.record.pid.clone());
+        }
+        table.insert(row);
+        for snapshot in snapshots {
+            table.put_snapshot(snapshot)?;
+        }
+    }
+    for (pid, awaiting) in waits {
+        await_children(table, &pid, &awaiting, OPERATION)?;
+    }
+    Ok(Creation::Created)
+}
+
 /// Removes a process that has ended; whether there was one.
 pub(super) fn delete(table: &mut impl Table, pid: &ProcessId) -> StoreResult<bool> {
     let Some(row) = table.row(pid)? else { return Ok(false) };
@@ -420,6 +470,34 @@ impl Row {
             row.push(begun, retention);
         }
         row
+    }
+
+    /// One that was given whole, which is nobody's, and its snapshots.
+    fn whole(bundle: Bundle, retention: Retention) -> (Self, Vec<SavedSnapshot>) {
+        let Bundle { mut record, placement, mut history, mut report, memos, snapshots } = bundle;
+        record.open_children = 0;
+        history.drain(..history.len().saturating_sub(retention.history));
+        report.drain(..report.len().saturating_sub(retention.reports));
+        let row = Self {
+            order: 0,
+            record,
+            children: Vec::new(),
+            open: BTreeSet::new(),
+            history: history.into(),
+            report: report.into(),
+            memos: memos.into_iter().map(|memo| ((memo.step, memo.name), memo.value)).collect(),
+            share: Share { queue: placement.queue, priority: placement.priority, ..Share::default() },
+        };
+        (row, snapshots)
+    }
+
+    pub(super) fn memos(&self) -> Vec<Memo> {
+        let memo = |((step, name), value): (&(u64, String), &String)| Memo {
+            step: *step,
+            name: name.clone(),
+            value: value.clone(),
+        };
+        self.memos.iter().map(memo).collect()
     }
 
     /// Neither terminal nor put aside.

@@ -38,6 +38,23 @@ pub struct WorkerRow {
     pub owned: u64,
     /// Whether its lease has not lapsed.
     pub alive: bool,
+    /// Whether it was [asked to drain](super::Store::ask_to_drain).
+    pub drains: bool,
+}
+
+/// What a worker is told when it has renewed its lease.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Renewed {
+    /// Whether it was [asked to drain](super::Store::ask_to_drain).
+    pub drain: bool,
+}
+
+impl Renewed {
+    /// With whether it was asked to drain.
+    pub fn new(drain: bool) -> Self {
+        Self { drain }
+    }
 }
 
 /// Where a new process belongs, on a store that workers share. The default is the creator's, in the queue without a name.
@@ -89,6 +106,10 @@ impl Share {
             attempts: 0,
             losses: 0,
         }
+    }
+
+    pub(super) fn placement(&self) -> Placement {
+        Placement { queue: self.queue.clone(), priority: self.priority, unowned: false }
     }
 
     /// In the queue of its parent.

@@ -11,7 +11,7 @@ use crate::cli::config::Opened;
 use crate::cli::fault::Fault;
 use crate::cli::print::Printer;
 use crate::cli::select;
-use crate::cli::show::not_found;
+use crate::cli::select::not_found;
 
 /// So many processes of a tree are shown.
 const TREE: usize = 10_000;

@@ -85,7 +85,7 @@ fn worker(heard: i64) -> Attended {
     let queues = vec![String::new()];
     let worker = Worker { host: "node".to_owned(), os_process: 7, version: "1".to_owned(), queues, slots: 4 };
     let (epoch, joined_at, heard_at) = (Epoch(3), at(0), at(heard));
-    let row = WorkerRow { epoch, worker, slots_used: 1, joined_at, heard_at, owned: 1, alive: false };
+    let row = WorkerRow { epoch, worker, slots_used: 1, joined_at, heard_at, owned: 1, alive: false, drains: false };
     Attended::Lost(Some(Box::new(row)))
 }
 

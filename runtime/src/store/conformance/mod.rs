@@ -31,6 +31,7 @@ mod rows;
 mod search;
 mod sharing;
 mod snapshots;
+mod transfer;
 mod unfinished;
 mod unshared;
 
@@ -46,6 +47,7 @@ pub use self::rows::*;
 pub use self::search::*;
 pub use self::sharing::*;
 pub use self::snapshots::*;
+pub use self::transfer::*;
 pub use self::unfinished::*;
 pub use self::unshared::*;
 #[doc(inline)]
@@ -297,6 +299,9 @@ macro_rules! __store_conformance {
             a_filter_beyond_the_limits_is_refused
             processes_are_looked_at_by_their_ids
             a_hint_is_seen_until_its_boundary_at_most
+            a_process_is_taken_as_another_store_gave_it
+            bundles_are_taken_together_or_not_at_all
+            a_stale_import_is_refused
         }
     };
     ($attributes:tt $name:ident, $factory:expr; $($property:ident)*) => {
@@ -332,6 +337,7 @@ mod tests {
             include_str!("rows.rs"),
             include_str!("search.rs"),
             include_str!("snapshots.rs"),
+            include_str!("transfer.rs"),
             include_str!("unfinished.rs"),
             include_str!("unshared.rs"),
         ];

@@ -18,6 +18,7 @@ pub async fn a_store_with_one_owner_refuses_workers_and_placements(subject: Subj
     refused(store.hand_over(epoch, Vec::new()).await, StoreErrorKind::Unsupported);
     refused(store.work(epoch).await, StoreErrorKind::Unsupported);
     refused(store.workers().await, StoreErrorKind::Unsupported);
+    refused(store.ask_to_drain(epoch).await, StoreErrorKind::Unsupported);
     refused(store.fail(epoch, &"any".into(), String::new(), 1).await, StoreErrorKind::Unsupported);
     let parent = launch(&*store, epoch, process("parent")).await;
     let before = load(&*store, &parent).await;

@@ -41,9 +41,9 @@ use self::table::Rows;
 use super::rules::{self, Retention, Table};
 use super::sharing::refuse_placement;
 use super::{
-    Commit, Committed, Creation, Ends, Epoch, HistoryEntry, Mended, NewProcess, OwedReply, Page, Record, ReportLine,
-    RequestId, RequestRow, Search, Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Summaries,
-    Unsent,
+    Bundle, Commit, Committed, Creation, Ends, Epoch, HistoryEntry, Memo, Mended, NewProcess, OwedReply, Page,
+    Placement, Record, ReportLine, RequestId, RequestRow, Search, Snapshot, StandingPage, Store, StoreError,
+    StoreErrorKind, StoreResult, Summaries, Unsent,
 };
 use crate::clock::Timestamp;
 use crate::limits;
@@ -518,6 +518,24 @@ impl Store for FileStore {
 
     fn mend(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<Mended>> {
         Box::pin(self.run("mend", move |inner| inner.mend(epoch)))
+    }
+
+    fn memos<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<Memo>>> {
+        let pid = pid.clone();
+        self.read("read memos in", move |view| Ok(view.row(&pid)?.map(|(row, _)| row.memos()).unwrap_or_default()))
+    }
+
+    fn placement<'a>(&'a self, _: &'a ProcessId) -> BoxFuture<'a, StoreResult<Placement>> {
+        Box::pin(async { Ok(Placement::default()) })
+    }
+
+    fn import(&self, epoch: Epoch, bundles: Vec<Bundle>) -> BoxFuture<'_, StoreResult<Creation>> {
+        self.change(epoch, "import", format!("processes into {}", self.path().display()), move |rows| {
+            if let Some(placed) = bundles.iter().find(|bundle| bundle.placement != Placement::default()) {
+                return Err(placed.refuse(StoreErrorKind::Unsupported, "a placement"));
+            }
+            rules::import(rows, bundles)
+        })
     }
 
     fn save_snapshot<'a>(

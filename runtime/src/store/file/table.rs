@@ -15,7 +15,9 @@ use super::journal::{Changes, View};
 use super::{failed, names, of_process};
 use crate::process::ProcessId;
 use crate::store::rules::{Retention, Row, Table};
-use crate::store::{Epoch, Message, OwedReply, Record, RequestId, StoreError, StoreErrorKind, StoreResult};
+use crate::store::{
+    Epoch, Message, OwedReply, Record, RequestId, SavedSnapshot, StoreError, StoreErrorKind, StoreResult,
+};
 
 pub(super) fn process_path(pid: &ProcessId) -> String {
     format!("processes/{}.json", names::encode(&pid.to_string()))
@@ -356,6 +358,12 @@ impl Table for Rows<'_> {
         self.messages += 1;
         let written = (sender, self.messages);
         self.put(path, &MessageDocument { pid: pid.clone(), written, sender, message })
+    }
+
+    fn put_snapshot(&mut self, snapshot: SavedSnapshot) -> StoreResult<()> {
+        let SavedSnapshot { tag, at, record } = snapshot;
+        let path = snapshot_path(&record.pid, &tag);
+        self.put(path, &SnapshotDocument { tag, at, process: (&record).into() })
     }
 
     fn retention(&self) -> Retention {

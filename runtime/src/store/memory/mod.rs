@@ -17,9 +17,9 @@ use self::sharing::Workers;
 use super::rules::{self, Retention, Row, Table};
 use super::snapshot::{check_number, check_tag, copy, listed};
 use super::{
-    Claimed, Commit, Committed, Creation, Ends, Epoch, Hint, HistoryEntry, Looks, Mended, Message, NewProcess,
-    OwedReply, Page, Record, ReportLine, RequestId, RequestRow, Search, Snapshot, StandingPage, Store, StoreError,
-    StoreErrorKind, StoreResult, Summaries, Unsent, Worker, WorkerRow,
+    Bundle, Claimed, Commit, Committed, Creation, Ends, Epoch, Hint, HistoryEntry, Looks, Memo, Mended, Message,
+    NewProcess, OwedReply, Page, Placement, Record, Renewed, ReportLine, RequestId, RequestRow, SavedSnapshot, Search,
+    Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Summaries, Unsent, Worker, WorkerRow,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::limits;
@@ -217,6 +217,12 @@ impl Table for Kept {
 
     fn post(&mut self, sender: Epoch, pid: &ProcessId, message: Message) -> StoreResult<()> {
         self.messages.add(sender, pid, message);
+        Ok(())
+    }
+
+    fn put_snapshot(&mut self, snapshot: SavedSnapshot) -> StoreResult<()> {
+        let SavedSnapshot { tag, at, record } = snapshot;
+        self.snapshots.insert((record.pid.to_string(), tag), (at, record));
         Ok(())
     }
 
@@ -518,6 +524,25 @@ impl Store for MemoryStore {
         self.write(epoch, "mend", Of::Any, Kept::mend)
     }
 
+    fn memos<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<Memo>>> {
+        self.read(move |kept| kept.rows.get(pid).map(Row::memos).unwrap_or_default())
+    }
+
+    fn placement<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Placement>> {
+        self.read(move |kept| kept.rows.get(pid).map(|row| row.share.placement()).unwrap_or_default())
+    }
+
+    fn import(&self, epoch: Epoch, bundles: Vec<Bundle>) -> BoxFuture<'_, StoreResult<Creation>> {
+        self.write(epoch, "import", Of::Any, move |kept| {
+            let pids: Vec<_> = bundles.iter().map(|bundle| bundle.record.pid.clone()).collect();
+            let creation = rules::import(kept, bundles)?;
+            for pid in &pids {
+                kept.call_for(pid);
+            }
+            Ok(creation)
+        })
+    }
+
     fn save_snapshot<'a>(
         &'a self,
         epoch: Epoch,
@@ -573,8 +598,12 @@ impl Store for MemoryStore {
         Box::pin(async move { Ok(self.lock().join(worker, lease)) })
     }
 
-    fn renew(&self, epoch: Epoch, slots_used: u32) -> BoxFuture<'_, StoreResult<()>> {
+    fn renew(&self, epoch: Epoch, slots_used: u32) -> BoxFuture<'_, StoreResult<Renewed>> {
         Box::pin(async move { self.lock().renew(epoch, slots_used) })
+    }
+
+    fn ask_to_drain(&self, worker: Epoch) -> BoxFuture<'_, StoreResult<bool>> {
+        Box::pin(async move { Ok(self.lock().ask_to_drain(worker)) })
     }
 
     fn claim(&self, epoch: Epoch, most: usize, attempts: u32) -> BoxFuture<'_, StoreResult<Claimed>> {

@@ -13,7 +13,7 @@ use crate::limits;
 use crate::process::{ProcessId, ProcessState};
 use crate::store::rules::{self, Row};
 use crate::store::{
-    Claimed, Epoch, Hint, Look, Standing, StandingPage, StoreErrorKind, StoreResult, Worker, WorkerRow,
+    Claimed, Epoch, Hint, Look, Renewed, Standing, StandingPage, StoreErrorKind, StoreResult, Worker, WorkerRow,
 };
 
 /// The workers that have joined, by their epochs.
@@ -24,6 +24,7 @@ pub(super) type Workers = BTreeMap<Epoch, Member>;
 pub(super) struct Member {
     worker: Worker,
     slots_used: u32,
+    drains: bool,
     lease: Duration,
     joined_at: Timestamp,
     heard_at: Timestamp,
@@ -92,6 +93,7 @@ impl Kept {
         let member = Member {
             worker,
             slots_used: 0,
+            drains: false,
             lease,
             joined_at: now,
             heard_at: now,
@@ -103,13 +105,19 @@ impl Kept {
         self.epoch
     }
 
-    pub(super) fn renew(&mut self, epoch: Epoch, slots_used: u32) -> StoreResult<()> {
+    pub(super) fn renew(&mut self, epoch: Epoch, slots_used: u32) -> StoreResult<Renewed> {
         let now = self.now;
         let member = self.member(epoch, "renew the lease of the worker of")?;
         member.slots_used = slots_used;
         member.heard_at = now;
         member.until = now + member.lease;
-        Ok(())
+        Ok(Renewed::new(member.drains))
+    }
+
+    pub(super) fn ask_to_drain(&mut self, epoch: Epoch) -> bool {
+        let now = self.now;
+        let member = self.workers.get_mut(&epoch).filter(|member| member.is_alive(now));
+        member.map(|member| member.drains = true).is_some()
     }
 
     /// Frees what the worker has, or the one owner, and tells the others.
@@ -260,6 +268,7 @@ impl Kept {
             heard_at: member.heard_at,
             owned: owned(epoch),
             alive: member.is_alive(self.now),
+            drains: member.drains,
         };
         self.workers.iter().map(row).collect()
     }

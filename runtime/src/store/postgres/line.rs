@@ -13,13 +13,14 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{AsyncMessage, Client, Connection, Row};
 
 use super::error::Fault;
+use super::read::get;
 use super::server::Server;
 use crate::limits;
-use crate::store::{Epoch, StoreErrorKind, StoreResult};
+use crate::store::{Epoch, Renewed, StoreErrorKind, StoreResult};
 
 const RENEW: &str =
     "UPDATE worker SET lapses_at = clock_timestamp() + lease, heard_at = clock_timestamp(), slots_used = $2
-    WHERE epoch = $1 AND clock_timestamp() < lapses_at RETURNING epoch";
+    WHERE epoch = $1 AND clock_timestamp() < lapses_at RETURNING drains";
 
 const ALIVE: &str = "SELECT epoch FROM worker WHERE epoch = $1 AND clock_timestamp() < lapses_at";
 
@@ -94,7 +95,7 @@ impl Line {
         Err(Fault::silent())
     }
 
-    pub(super) async fn renew(self: &Arc<Self>, epoch: Epoch, slots_used: u32) -> StoreResult<()> {
+    pub(super) async fn renew(self: &Arc<Self>, epoch: Epoch, slots_used: u32) -> StoreResult<Renewed> {
         const OPERATION: &str = "renew a lease in";
         let mut patience = self.server.patience();
         let (number, used) = (epoch.0.cast_signed(), i64::from(slots_used));
@@ -105,11 +106,11 @@ impl Line {
                 Err(fault) => patience.with(fault).await.map_err(|fault| self.server.error(OPERATION, fault))?,
             }
         };
-        if rows.is_empty() {
+        let Some(row) = rows.first() else {
             self.forget(epoch);
             return Err(self.server.error(OPERATION, StoreErrorKind::Stale.into()));
-        }
-        Ok(())
+        };
+        get(row, 0).map(Renewed::new).map_err(|fault| self.server.error(OPERATION, fault))
     }
 
     /// Waits until something is heard, or it is time to look all the same.

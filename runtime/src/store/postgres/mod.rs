@@ -21,6 +21,7 @@ mod search;
 mod server;
 mod sharing;
 mod standing;
+mod transfer;
 mod watching;
 mod way;
 mod write;
@@ -46,11 +47,13 @@ use self::read::{get, text_of};
 use self::same::same;
 use self::server::Server;
 use self::sharing::HAND_OVER;
+use self::transfer::Kept;
+use super::bundle::check_all;
 use super::snapshot::check_tag;
 use super::{
-    Claimed, Commit, Committed, Creation, Ends, Epoch, Hint, HistoryEntry, Looks, Mended, NewProcess, OwedReply, Page,
-    Record, ReportLine, RequestId, RequestRow, Search, Snapshot, StandingPage, Store, StoreError, StoreErrorKind,
-    StoreResult, Summaries, Unsent, Worker, WorkerRow,
+    Bundle, Claimed, Commit, Committed, Creation, Ends, Epoch, Hint, HistoryEntry, Looks, Memo, Mended, NewProcess,
+    OwedReply, Page, Placement, Record, Renewed, ReportLine, RequestId, RequestRow, Search, Snapshot, StandingPage,
+    Store, StoreError, StoreErrorKind, StoreResult, Summaries, Unsent, Worker, WorkerRow,
 };
 use crate::clock::Timestamp;
 use crate::limits;
@@ -421,6 +424,22 @@ impl Store for PostgresStore {
         Box::pin(self.server.mend(epoch))
     }
 
+    fn memos<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<Memo>>> {
+        Box::pin(self.server.memos(pid))
+    }
+
+    fn placement<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Placement>> {
+        Box::pin(self.server.placement(pid))
+    }
+
+    fn import(&self, epoch: Epoch, bundles: Vec<Bundle>) -> BoxFuture<'_, StoreResult<Creation>> {
+        Box::pin(async move {
+            check_all(&bundles)?;
+            let kept = Kept { history: self.options.history, reports: self.options.reports };
+            self.server.import(epoch, &bundles, kept).await
+        })
+    }
+
     fn save_snapshot<'a>(
         &'a self,
         epoch: Epoch,
@@ -484,8 +503,12 @@ impl Store for PostgresStore {
         Box::pin(async move { self.server.join(&worker, lease).await })
     }
 
-    fn renew(&self, epoch: Epoch, slots_used: u32) -> BoxFuture<'_, StoreResult<()>> {
+    fn renew(&self, epoch: Epoch, slots_used: u32) -> BoxFuture<'_, StoreResult<Renewed>> {
         Box::pin(self.line.renew(epoch, slots_used))
+    }
+
+    fn ask_to_drain(&self, worker: Epoch) -> BoxFuture<'_, StoreResult<bool>> {
+        Box::pin(self.server.ask_to_drain(worker))
     }
 
     fn claim(&self, epoch: Epoch, most: usize, attempts: u32) -> BoxFuture<'_, StoreResult<Claimed>> {

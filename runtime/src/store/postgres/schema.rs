@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("v4.sql"),
     include_str!("v5.sql"),
     include_str!("v6.sql"),
+    include_str!("v7.sql"),
 ];
 
 /// Begins the key of the lock under which tables are changed; the schema's name is the rest. "Prcs".

@@ -148,8 +148,11 @@ const _: () = assert!(limits::SUSPECT == 2);
 const WORKERS: &str = "SELECT w.epoch, host, os_process, version, queues, slots, slots_used,
         (extract(epoch FROM joined_at) * 1000)::bigint, (extract(epoch FROM heard_at) * 1000)::bigint,
         (SELECT count(*) FROM checkpoint AS c WHERE c.owner = w.epoch AND c.owner <> 0 AND c.ended IS NULL),
-        clock_timestamp() < lapses_at
+        clock_timestamp() < lapses_at, drains
     FROM worker AS w WHERE lapses_at > '-infinity' ORDER BY epoch";
+
+const DRAIN: &str =
+    "UPDATE worker SET drains = true WHERE epoch = $1 AND clock_timestamp() < lapses_at RETURNING epoch";
 
 /// What a claim has taken, and the name of its transaction.
 struct Taken {
@@ -310,6 +313,12 @@ impl Server {
         Ok(Some(all))
     }
 
+    /// Whether there is such a worker. It may be asked twice.
+    pub(super) async fn ask_to_drain(&self, worker: Epoch) -> StoreResult<bool> {
+        let rows = self.query("ask a worker to drain in", DRAIN, &[&worker.0.cast_signed()]).await?;
+        Ok(!rows.is_empty())
+    }
+
     pub(super) async fn workers(&self) -> StoreResult<Vec<WorkerRow>> {
         const OPERATION: &str = "list the workers in";
         let rows = self.query(OPERATION, WORKERS, &[]).await?;
@@ -335,5 +344,6 @@ fn worker(row: &Row) -> Result<WorkerRow, Fault> {
         heard_at: Timestamp::from_millis(get(row, 8)?),
         owned: get::<i64>(row, 9)?.cast_unsigned(),
         alive: get(row, 10)?,
+        drains: get(row, 11)?,
     })
 }

@@ -56,7 +56,7 @@ pub(super) struct Ledger<'c> {
     end: Option<Statement<'c>>,
     boundaries: Boundaries<'c>,
     pub(super) history: u64,
-    reports: u64,
+    pub(super) reports: u64,
     busy: Duration,
     /// The epoch under which this one owns the whole store.
     pub(super) owned: Option<Epoch>,
@@ -358,7 +358,7 @@ impl<'c> Ledger<'c> {
 
     pub(super) fn create(&mut self, epoch: Epoch, process: &NewProcess) -> Result<Creation, Fault> {
         self.fence(epoch)?;
-        if let Some(exists) = self.existing(process)? {
+        if let Some(exists) = self.existing(process.key.as_deref(), &process.pid)? {
             if let (Some(reply), Creation::Exists { pid, .. }) = (&process.owes, &exists) {
                 self.owe(epoch, pid, reply)?;
             }
@@ -386,22 +386,22 @@ impl<'c> Ledger<'c> {
     }
 
     /// The process that has the key or the id.
-    fn existing(&self, process: &NewProcess) -> rusqlite::Result<Option<Creation>> {
+    pub(super) fn existing(&self, key: Option<&str>, pid: &ProcessId) -> rusqlite::Result<Option<Creation>> {
         let exists =
             |row: &Row<'_>| Ok(Creation::Exists { pid: row.get::<_, String>(0)?.into(), process: row.get(1)? });
-        if let Some(key) = &process.key {
+        if let Some(key) = key {
             let mut query = self.connection.prepare_cached("SELECT pid, process FROM process WHERE key = ?1")?;
             if let Some(found) = query.query_row([key], exists).optional()? {
                 return Ok(Some(found));
             }
         }
         let mut query = self.connection.prepare_cached("SELECT pid, process FROM process WHERE pid = ?1")?;
-        query.query_row([process.pid.to_string()], exists).optional()
+        query.query_row([pid.to_string()], exists).optional()
     }
 
     /// Adds a process, unless it is known.
     fn add(&mut self, epoch: Epoch, process: &NewProcess) -> rusqlite::Result<Option<Added>> {
-        if self.existing(process)?.is_some() {
+        if self.existing(process.key.as_deref(), &process.pid)?.is_some() {
             return Ok(None);
         }
         self.post(epoch, &process.pid, &process.messages)?;

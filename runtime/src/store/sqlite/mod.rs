@@ -16,6 +16,7 @@ mod search;
 mod sharing;
 mod snapshots;
 mod standing;
+mod transfer;
 mod work;
 mod writer;
 
@@ -31,11 +32,12 @@ use self::error::of_process;
 use self::queue::{Done, Queue, Work};
 use self::read::Readers;
 use self::work::Bell;
+use super::bundle::check_all;
 use super::snapshot::check_tag;
 use super::{
-    Claimed, Commit, Committed, Creation, Ends, Epoch, Hint, HistoryEntry, Looks, Mended, NewProcess, OwedReply, Page,
-    Record, ReportLine, RequestId, RequestRow, Search, Snapshot, StandingPage, Store, StoreError, StoreErrorKind,
-    StoreResult, Summaries, Unsent, Worker, WorkerRow,
+    Bundle, Claimed, Commit, Committed, Creation, Ends, Epoch, Hint, HistoryEntry, Looks, Memo, Mended, NewProcess,
+    OwedReply, Page, Placement, Record, Renewed, ReportLine, RequestId, RequestRow, Search, Snapshot, StandingPage,
+    Store, StoreError, StoreErrorKind, StoreResult, Summaries, Unsent, Worker, WorkerRow,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::limits;
@@ -438,6 +440,27 @@ impl Store for SqliteStore {
         })
     }
 
+    fn memos<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<Memo>>> {
+        let pid = pid.clone();
+        Box::pin(self.readers.read("read memos in", move |connection| transfer::memos(connection, &pid)))
+    }
+
+    fn placement<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Placement>> {
+        let pid = pid.clone();
+        Box::pin(self.readers.read("read a placement in", move |connection| transfer::placement(connection, &pid)))
+    }
+
+    fn import(&self, epoch: Epoch, bundles: Vec<Bundle>) -> BoxFuture<'_, StoreResult<Creation>> {
+        Box::pin(async move {
+            check_all(&bundles)?;
+            let operation = "import processes into";
+            match self.write(operation, Work::Import { epoch, bundles }).await? {
+                Done::Created(creation) => Ok(creation),
+                _ => Err(self.other(operation)),
+            }
+        })
+    }
+
     fn save_snapshot<'a>(
         &'a self,
         epoch: Epoch,
@@ -508,8 +531,24 @@ impl Store for SqliteStore {
         })
     }
 
-    fn renew(&self, epoch: Epoch, slots_used: u32) -> BoxFuture<'_, StoreResult<()>> {
-        Box::pin(async move { self.write("renew a lease in", Work::Renew { epoch, slots_used }).await.map(drop) })
+    fn renew(&self, epoch: Epoch, slots_used: u32) -> BoxFuture<'_, StoreResult<Renewed>> {
+        Box::pin(async move {
+            let operation = "renew a lease in";
+            match self.write(operation, Work::Renew { epoch, slots_used }).await? {
+                Done::Renewed(renewed) => Ok(renewed),
+                _ => Err(self.other(operation)),
+            }
+        })
+    }
+
+    fn ask_to_drain(&self, worker: Epoch) -> BoxFuture<'_, StoreResult<bool>> {
+        Box::pin(async move {
+            let operation = "ask a worker to drain in";
+            match self.write(operation, Work::Drain { worker }).await? {
+                Done::Drains(drains) => Ok(drains),
+                _ => Err(self.other(operation)),
+            }
+        })
     }
 
     fn claim(&self, epoch: Epoch, most: usize, attempts: u32) -> BoxFuture<'_, StoreResult<Claimed>> {

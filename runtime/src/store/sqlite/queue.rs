@@ -11,8 +11,8 @@ use crate::clock::Timestamp;
 use crate::limits;
 use crate::process::ProcessId;
 use crate::store::{
-    Claimed, Commit, Committed, Creation, Epoch, Hint, Mended, NewProcess, OwedReply, Record, RequestId, StoreResult,
-    Unsent, Worker,
+    Bundle, Claimed, Commit, Committed, Creation, Epoch, Hint, Mended, NewProcess, OwedReply, Record, Renewed,
+    RequestId, StoreResult, Unsent, Worker,
 };
 
 /// What the writer is asked to do.
@@ -94,6 +94,13 @@ pub(super) enum Work {
         epoch: Epoch,
         slots_used: u32,
     },
+    Drain {
+        worker: Epoch,
+    },
+    Import {
+        epoch: Epoch,
+        bundles: Vec<Bundle>,
+    },
     Claim {
         epoch: Epoch,
         most: usize,
@@ -136,6 +143,8 @@ pub(super) enum Done {
     Requested(RequestId),
     Restored(Box<Record>),
     Claimed(Box<Claimed>),
+    Renewed(Renewed),
+    Drains(bool),
     Parked(bool),
     Unsent(Unsent),
     Mended(Mended),

@@ -12,7 +12,7 @@ use super::ledger::{Id, Known, Ledger};
 use crate::clock::{Clock, SystemClock};
 use crate::limits;
 use crate::process::ProcessId;
-use crate::store::{Epoch, Placement, StoreErrorKind, Worker};
+use crate::store::{Epoch, Placement, Renewed, StoreErrorKind, Worker};
 
 /// Owns what can be claimed.
 pub(super) const NOBODY: i64 = 0;
@@ -45,7 +45,9 @@ const FORGET: &str = "DELETE FROM worker WHERE lapses_at < ?1
     AND NOT EXISTS (SELECT 1 FROM share WHERE owner = epoch AND owner <> 0)";
 
 const RENEW: &str = "UPDATE worker SET heard_at = ?1, lapses_at = ?1 + lease, slots_used = ?2 WHERE epoch = ?3
-    RETURNING lapses_at";
+    RETURNING lapses_at, drains";
+
+const DRAIN: &str = "UPDATE worker SET drains = 1 WHERE epoch = ?1 AND lapsed = 0 AND lapses_at > ?2";
 
 /// In place of what a restored process, or one that was parked, had.
 const SHARE: &str = concat!(
@@ -110,13 +112,20 @@ impl Ledger<'_> {
         Ok(epoch)
     }
 
-    pub(super) fn renew(&mut self, epoch: Epoch, slots_used: u32) -> Result<(), Fault> {
+    pub(super) fn renew(&mut self, epoch: Epoch, slots_used: u32) -> Result<Renewed, Fault> {
         self.fence_worker(epoch)?;
         let (now, number) = (SystemClock.now().as_millis(), epoch.0.cast_signed());
         let mut update = self.connection.prepare_cached(RENEW)?;
-        let until: i64 = update.query_row(params![now, slots_used, number], |row| row.get(0))?;
+        let renewed = |row: &Row<'_>| Ok((row.get(0)?, Renewed::new(row.get(1)?)));
+        let (until, renewed): (i64, _) = update.query_row(params![now, slots_used, number], renewed)?;
         self.leases.rely(epoch, crate::clock::Timestamp::from_millis(until));
-        Ok(())
+        Ok(renewed)
+    }
+
+    /// Whether there is such a worker.
+    pub(super) fn ask_to_drain(&mut self, worker: Epoch) -> rusqlite::Result<bool> {
+        let now = SystemClock.now().as_millis();
+        Ok(self.connection.prepare_cached(DRAIN)?.execute([worker.0.cast_signed(), now])? > 0)
     }
 
     /// Whether an epoch is that of a worker that may write.

@@ -104,7 +104,7 @@ impl Ledger<'_> {
         Ok(awaiting.is_some_and(|awaiting| awaiting.lists(pid)))
     }
 
-    fn reopen_children(&mut self, pid: &ProcessId, awaiting: &Awaiting) -> rusqlite::Result<()> {
+    pub(super) fn reopen_children(&mut self, pid: &ProcessId, awaiting: &Awaiting) -> rusqlite::Result<()> {
         self.known.remove(pid);
         let Some(mut known) = self.look_up(pid)?.cloned() else { return Ok(()) };
         self.close_children(&mut known)?;

@@ -8,8 +8,8 @@ use crate::process::ProcessId;
 use crate::store::{Awaiting, Epoch, Standing, StandingPage, Worker, WorkerRow};
 
 const WORKERS: &str = "SELECT epoch, host, os_process, version, queues, slots, slots_used, joined_at, heard_at,
-    (SELECT count(*) FROM share WHERE owner = epoch AND owner <> 0), lapsed = 0 AND lapses_at > ?1
-    FROM worker ORDER BY epoch";
+    (SELECT count(*) FROM share WHERE owner = epoch AND owner <> 0), lapsed = 0 AND lapses_at > ?1,
+    drains FROM worker ORDER BY epoch";
 
 pub(super) fn workers(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<WorkerRow>> {
     let worker = |row: &Row<'_>| {
@@ -28,6 +28,7 @@ pub(super) fn workers(connection: &Connection, now: Timestamp) -> rusqlite::Resu
             heard_at: Timestamp::from_millis(row.get(8)?),
             owned: row.get::<_, i64>(9)?.cast_unsigned(),
             alive: row.get(10)?,
+            drains: row.get(11)?,
         })
     };
     connection.prepare_cached(WORKERS)?.query_map([now.as_millis()], worker)?.collect()

@@ -231,7 +231,9 @@ impl Writer<'_> {
             }
             Work::Delete { epoch, pid } => ledger.delete(*epoch, pid).map(|there| Done::Removed(u64::from(there))),
             Work::Join { worker, lease } => ledger.join(worker, *lease).map(Done::Acquired),
-            Work::Renew { epoch, slots_used } => ledger.renew(*epoch, *slots_used).map(|()| Done::Nothing),
+            Work::Renew { epoch, slots_used } => ledger.renew(*epoch, *slots_used).map(Done::Renewed),
+            Work::Import { epoch, bundles } => ledger.import(*epoch, bundles).map(Done::Created),
+            Work::Drain { worker } => Ok(Done::Drains(ledger.ask_to_drain(*worker)?)),
             Work::Claim { epoch, most, attempts } => {
                 ledger.claim(*epoch, *most, *attempts).map(|claimed| Done::Claimed(Box::new(claimed)))
             }
@@ -297,6 +299,8 @@ impl Work {
             Self::Settle { .. } => "settle replies in",
             Self::Join { .. } => "join the workers in",
             Self::Renew { .. } => "renew a lease in",
+            Self::Import { .. } => "import processes into",
+            Self::Drain { .. } => "ask a worker to drain in",
             Self::Claim { .. } => "claim processes in",
             Self::HandOver { .. } => "hand processes over in",
             Self::Unsent { .. } => "take over messages of",

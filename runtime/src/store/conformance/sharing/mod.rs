@@ -1,10 +1,11 @@
-//! The suite for stores that workers share: sentences 18 to 23, 25, 27 to 30, and 32.
+//! The suite for stores that workers share: sentences 18 to 23, 25, 27 to 30, 32 and 33.
 //!
 //! Nothing moves the clock of a store, so leases that lapse are short, and what must happen under one is tried again if the
 //! machine was too slow for it.
 
 mod attempts;
 mod claims;
+mod drains;
 mod failures;
 mod hints;
 mod messages;
@@ -15,6 +16,7 @@ mod work;
 
 pub use self::attempts::*;
 pub use self::claims::*;
+pub use self::drains::*;
 pub use self::failures::*;
 pub use self::hints::*;
 pub use self::messages::*;
@@ -190,6 +192,8 @@ macro_rules! __store_sharing_conformance {
             whose_a_process_is_is_seen
             a_hint_is_of_the_step_that_runs
             a_lost_worker_gives_no_hints
+            a_worker_that_is_asked_to_drain_is_told
+            an_imported_process_is_nobodys
         }
     };
 }
@@ -202,6 +206,7 @@ mod tests {
         let sources = [
             include_str!("attempts.rs"),
             include_str!("claims.rs"),
+            include_str!("drains.rs"),
             include_str!("failures.rs"),
             include_str!("hints.rs"),
             include_str!("messages.rs"),
