@@ -21,7 +21,7 @@ use shell::Shell;
 const KNOWN: [(&str, &[&str]); 6] = [
     ("rust", &["no_run"]),
     ("toml", &[]),
-    ("console", &["background", "rabbitmq", "later"]),
+    ("console", &["background", "rabbitmq"]),
     ("python", &[]),
     ("text", &[]),
     ("json", &[]),
@@ -34,10 +34,8 @@ fn pages() -> Vec<String> {
 /// Runs the commands of a page in the folder of a program.
 fn run(page: &str, program: &Program) {
     let mut shell = shell(program);
-    for block in blocks(page).iter().filter(|block| block.language == "console" && !block.has("later")) {
-        if !block.has("rabbitmq") {
-            shell.run(block);
-        }
+    for block in blocks(page).iter().filter(|block| block.language == "console" && !block.has("rabbitmq")) {
+        shell.run(block);
     }
     shell.close();
 }
@@ -81,7 +79,7 @@ fn the_commands_with_a_broker_do_what_they_show() {
         block.text = block.text.replace("amqp://localhost", &broker);
         match block.language.as_str() {
             "python" => program.add("control.py", &block.text),
-            "console" if !block.has("later") => shell.run(&block),
+            "console" => shell.run(&block),
             _ => {}
         }
     }
