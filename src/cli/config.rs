@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use procession_runtime::store::{FileOptions, FileStore, Store};
 use serde::Deserialize;
@@ -16,6 +17,9 @@ use super::fault::{Fault, Status};
 
 /// Read where no other is named.
 const FILE: &str = "procession.toml";
+
+/// How long a server is waited for: someone waits before a terminal.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Used where none is given, if it is there.
 const STORE: &str = "procession.db";
@@ -137,6 +141,8 @@ fn usage(what: String) -> Fault {
 /// What was configured.
 #[derive(Debug)]
 pub(super) struct Config {
+    /// How long a server is waited for that is away; none for as long as those wait who run processes.
+    patience: Option<Duration>,
     store: Option<Address>,
     schema: Option<String>,
     broker: Option<Broker>,
@@ -155,7 +161,12 @@ impl Config {
         let names = common.broker.names.clone().or(Names { message_exchange, task_exchange, task_queue });
         let amqp = common.broker.amqp.clone().or(amqp.map(Given));
         let broker = amqp.map(|url| Broker::new(&url, names)).transpose()?;
-        Ok(Self { store, schema: common.schema.clone().or(schema), broker })
+        Ok(Self { patience: Some(PATIENCE), store, schema: common.schema.clone().or(schema), broker })
+    }
+
+    /// For a command that runs processes: it outlives a restart of its server.
+    pub(super) fn patient(self) -> Self {
+        Self { patience: None, ..self }
     }
 
     pub(super) fn broker(&self) -> Option<&Broker> {
@@ -210,7 +221,7 @@ impl Config {
         let store: Arc<dyn Store> = match &address {
             Address::Sqlite(path) => sqlite(path)?,
             Address::Files(path) => Arc::new(FileStore::open_with(path, FileOptions::new())?),
-            Address::Postgres(url) => postgres(url, self.schema.as_deref()).await?,
+            Address::Postgres(url) => postgres(url, self.schema.as_deref(), self.patience).await?,
         };
         Ok(Opened { address, store })
     }
@@ -224,7 +235,7 @@ pub(super) struct Opened {
 
 fn missing(path: &Path) -> Fault {
     Fault::new(Status::Backend, format!("there is no store at `{}`", path.display()))
-        .next("a worker makes it; give its path with `--store`")
+        .next("`run`, `submit` and `worker start` make it; give its path with `--store`")
 }
 
 #[cfg(feature = "sqlite")]
@@ -238,15 +249,16 @@ fn sqlite(_: &Path) -> Result<Arc<dyn Store>, Fault> {
 }
 
 #[cfg(feature = "postgres")]
-async fn postgres(url: &str, schema: Option<&str>) -> Result<Arc<dyn Store>, Fault> {
+async fn postgres(url: &str, schema: Option<&str>, patience: Option<Duration>) -> Result<Arc<dyn Store>, Fault> {
     use procession_runtime::store::{PostgresOptions, PostgresStore};
     let options = schema.into_iter().fold(PostgresOptions::new(), PostgresOptions::with_schema);
+    let options = patience.into_iter().fold(options, PostgresOptions::with_patience);
     Ok(Arc::new(PostgresStore::connect(url, options).await?))
 }
 
 #[cfg(not(feature = "postgres"))]
 #[expect(clippy::unused_async, reason = "as with the feature")]
-async fn postgres(_: &str, _: Option<&str>) -> Result<Arc<dyn Store>, Fault> {
+async fn postgres(_: &str, _: Option<&str>, _: Option<Duration>) -> Result<Arc<dyn Store>, Fault> {
     Err(usage("this binary was built without the feature `postgres`".to_owned()))
 }
 

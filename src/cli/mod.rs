@@ -31,7 +31,7 @@
 //! A worker takes tasks from it and answers calls over it.
 //!
 //! Where there is a store, what is asked of processes is written there, so that it needs no broker and outlives whoever has the
-//! processes. Where there is only a broker, `status`, `show`, `pause`, `play` and `kill` go over it, to workers of this library and
+//! processes. Where there is only a broker, `submit`, `status`, `show`, `pause`, `play` and `kill` go over it, to workers of this library and
 //! of Python's plumpy alike; the rest needs a store.
 //!
 //! # Running
@@ -187,25 +187,30 @@ async fn done(arguments: Arguments, name: String, register: &Register) -> Result
         Command::Run(run) if run.launched.help => {
             return run.launched.help(register, printer, help_of(&name, "run")).await;
         }
-        Command::Run(asked) => {
-            let config = &Config::of(&common)?;
-            return run::run(&run::Place { config, register, printer, name: &name }, asked).await;
-        }
         Command::Submit(launched) if launched.help => {
             return launched.help(register, printer, help_of(&name, "submit")).await;
         }
-        Command::Submit(launched) => {
-            return submit::submit(&Config::of(&common)?, register, printer, &name, launched).await;
-        }
         _ => {}
     }
-    let config = &Config::of(&common)?;
-    if let Command::Worker(Workers::Start(start)) = &asked {
-        return worker::start(register, config, printer, &name, start).await;
+    let config = Config::of(&common)?;
+    match &asked {
+        Command::Run(run) => {
+            let config = &config.patient();
+            run::run(&run::Place { config, register, printer, name: &name }, run).await
+        }
+        Command::Worker(Workers::Start(start)) => {
+            worker::start(register, &config.patient(), printer, &name, start).await
+        }
+        Command::Submit(launched) => submit::submit(&config, register, printer, &name, launched).await,
+        _ => match config.broker_alone() {
+            Some(broker) => broker::done(broker, printer, asked).await,
+            None => in_store(asked, &config, printer, register).await,
+        },
     }
-    if let Some(broker) = config.broker_alone() {
-        return broker::done(broker, printer, asked).await;
-    }
+}
+
+/// Does what is done in a store, which has to be there.
+async fn in_store(asked: Command, config: &Config, printer: Printer, register: &Register) -> Result<(), Fault> {
     let opened = &match &asked {
         // It may be the first to write there.
         Command::Import(_) => config.open_or_make().await?,

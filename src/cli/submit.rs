@@ -10,6 +10,7 @@ use procession_runtime::{LaunchingByName, ProcessId, Runtime, RuntimeBuilder, Wo
 use serde_json::{Map, Value, json};
 
 use super::Register;
+use super::broker;
 use super::config::{Address, Config, Opened};
 use super::fault::{Fault, Status};
 use super::inspect::registered;
@@ -62,7 +63,7 @@ fn key(text: &str) -> Result<String, String> {
 /// A process and its inputs, which are valid.
 pub(super) struct Ready {
     pub(super) process: String,
-    inputs: Map<String, Value>,
+    pub(super) inputs: Map<String, Value>,
 }
 
 impl Launched {
@@ -172,6 +173,9 @@ pub(super) async fn submit(
     launched: &Launched,
 ) -> Result<(), Fault> {
     let ready = launched.ready(register, &format!("{name} submit")).await?;
+    if let Some(broker) = config.broker_alone() {
+        return broker::submit(broker, printer, launched, ready).await;
+    }
     if matches!(config.address_or_made()?, Address::Files(_)) {
         let what = "a folder of documents has one owner, so no worker could take the process";
         return Err(Fault::new(Status::Refused, what).next("`run` it, or use SQLite or PostgreSQL"));

@@ -102,6 +102,39 @@ async fn a_worker_is_controlled_over_the_broker_alone() {
     worker.ends().await;
 }
 
+/// What is submitted waits at the broker until a worker comes; the same id again is the same process.
+#[tokio::test]
+#[ignore = "needs RabbitMQ: cargo xtask test"]
+async fn a_process_is_submitted_to_the_broker_alone() {
+    let remote = Remote::new("cli-submit");
+    let names = remote.names.arguments();
+    let submit = ["submit", "shell::Hold", "name=there", "--id", "held", "--json"];
+    for dry_run in [&["--dry-run"][..], &[], &[]] {
+        let mut program = Program::start(remote.folder.path(), &[&names[..], &submit, dry_run].concat());
+        let mut told = String::new();
+        while !told.ends_with('}') {
+            told.push_str(&program.says("").await);
+            told.drain(..told.find('{').unwrap_or(0));
+        }
+        let told: Value = serde_json::from_str(&told).unwrap();
+        let expected = json!({"id": "held", "process": "shell::Hold", "dry_run": !dry_run.is_empty()});
+        assert_eq!(told, expected);
+        program.ends().await;
+    }
+    assert!(!remote.folder.path().join("procession.db").exists(), "it needs no store");
+    let (status, told) = remote.fails(&["status", "held"]).await;
+    assert_eq!(status, 3, "nobody has taken it yet: {told}");
+    let start = [&["--store", "sqlite:work.db"], &names[..], &["worker", "start", "--json"]].concat();
+    let mut worker = Program::start(remote.folder.path(), &start);
+    worker.event("ready").await;
+    remote.control("held").await;
+    worker.signal("TERM");
+    worker.event("drained").await;
+    worker.ends().await;
+    let listed = run(remote.folder.path(), &["--store", "sqlite:work.db", "list", "--count"]).await;
+    assert_eq!(text(&listed.stdout), "1\n");
+}
+
 /// What is asked is in the store: a broker need not even be there.
 #[tokio::test]
 #[ignore = "needs RabbitMQ: cargo xtask test"]
