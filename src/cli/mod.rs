@@ -26,6 +26,14 @@
 //! `--store`, else the environment's `PROCESSION_STORE`, else `store` in the file that `--config` or `PROCESSION_CONFIG` names, or
 //! in `procession.toml` of the present folder; else `procession.db` there. Passwords are never shown.
 //!
+//! Likewise the broker: `--amqp`, else `PROCESSION_AMQP`, else `amqp` in the file; and what is called how there, by
+//! `--message-exchange`, `--task-exchange` and `--task-queue`, else by the file, where these are written with `_`; else as in plumpy.
+//! A worker takes tasks from it and answers calls over it.
+//!
+//! Where there is a store, what is asked of processes is written there, so that it needs no broker and outlives whoever has the
+//! processes. Where there is only a broker, `status`, `show`, `pause`, `play` and `kill` go over it, to workers of this library and
+//! of Python's plumpy alike; the rest needs a store.
+//!
 //! # Running
 //! `run PROCESS port=value …` runs a process of the binary until it has ended, and prints its outputs; `submit` stores one for a
 //! worker, and prints its id. Both make the store where there is none, and refuse inputs with all that is wrong with them.
@@ -37,13 +45,9 @@
 //! Others can look at the process meanwhile and control it. When `run` was interrupted, or killed, the process stays as it was after its
 //! last step, and `run --continue ID` goes on with it; a worker does so, too.
 //!
-//! Likewise the broker: `--amqp`, else `PROCESSION_AMQP`, else `amqp` in the file; and what is called how there, by
-//! `--message-exchange`, `--task-exchange` and `--task-queue`, else by the file, where these are written with `_`; else as in plumpy.
-//! A worker takes tasks from it and answers calls over it.
-//!
-//! Where there is a store, what is asked of processes is written there, so that it needs no broker and outlives whoever has the
-//! processes. Where there is only a broker, `status`, `show`, `pause`, `play` and `kill` go over it, to workers of this library and
-//! of Python's plumpy alike; the rest needs a store.
+//! With `--json`, `run` writes `id`, `process`, `state`, `exit_code` (0 for success, none for what excepted or was killed), `error`
+//! and `outputs`; `submit` writes `id`, `process` and whether it is `new`. With `--dry-run` both write `dry_run`, `request`,
+//! `process`, `inputs`, `id`, `queue`, `priority`, `store`, and in `known` the process that has the id already.
 //!
 //! # Which processes
 //! By id, or by the beginning of one that no other id has; by `--where` with a [filter](crate::store::Filter), or by `--tree`, which is a
@@ -53,7 +57,7 @@
 //! # Exit status
 //! 0: it is done. 1: the process failed, or something is the matter. 2: the command is not understood. 3: there is no such process.
 //! 4: the process is not in a state for it, or it was not done in time. 5: the store is not reached, or damaged. 130: `run` was
-//! interrupted, and the process can be gone on with.
+//! interrupted, and the process can be gone on with; or `watch` was, and nothing has changed.
 //!
 //! # For programs
 //! With `--json` every command that reads writes one JSON document to the standard output, and nothing else; what went wrong is
@@ -63,7 +67,7 @@
 //! the `round` of the innermost loop, where the binary has the process; `children` (`all`, `ended`) that it waits for; `progress`
 //! (`done`, `total`, `percent`, `left_ms`, `at`); its `owner` (`epoch`, `alive`, `host`, `pid`, `heard_at`), which is not `alive` once
 //! it was not heard from in time; `active_ms` and `waited_ms` of one that has not ended. What is not known is null. `watch` adds the
-//! time as `at`.
+//! time as `at`. In a list, `worker_lost` says that a process would run, and its worker was not heard from.
 //!
 //! # On a terminal
 //! `status`, `watch` and `list --watch` write as much as the terminal is wide and high; without colours where `NO_COLOR` is set. A process
@@ -121,7 +125,10 @@ pub fn main_with(
         Ok(runtime) => runtime,
         Err(error) => return told(&Fault::from(error)),
     };
-    runtime.block_on(begin(arguments, &register))
+    let code = runtime.block_on(begin(arguments, &register));
+    // A step that blocks its thread keeps nobody from the end.
+    runtime.shutdown_background();
+    code
 }
 
 fn command(name: &str) -> clap::Command {
@@ -187,7 +194,9 @@ async fn done(arguments: Arguments, name: String, register: &Register) -> Result
         Command::Submit(launched) if launched.help => {
             return launched.help(register, printer, help_of(&name, "submit")).await;
         }
-        Command::Submit(launched) => return submit::submit(&Config::of(&common)?, register, printer, launched).await,
+        Command::Submit(launched) => {
+            return submit::submit(&Config::of(&common)?, register, printer, &name, launched).await;
+        }
         _ => {}
     }
     let config = &Config::of(&common)?;

@@ -16,13 +16,16 @@ pub(super) async fn watch(
     watch: &Selected,
 ) -> Result<(), Fault> {
     let roots = roots(opened, watch).await?;
-    match live::follow_all(register, opened, printer, To::Output, &roots).await? {
-        Some(followed) => {
-            followed.gone.iter().for_each(|pid| note(&format!("process `{pid}` is no longer in {}", opened.address)));
-            live::outcome(&followed)
+    let followed = tokio::select! {
+        followed = live::follow_all(register, opened, printer, To::Output, &roots) => followed?,
+        _ = tokio::signal::ctrl_c() => {
+            live::leave(To::Output);
+            let left = Fault::new(Status::Interrupted, "interrupted; what was watched goes on");
+            return Err(roots.iter().take(1).fold(left, |left, pid| left.next(format!("procession status {pid}"))));
         }
-        None => Ok(()),
-    }
+    };
+    followed.gone.iter().for_each(|pid| note(&format!("process `{pid}` is no longer in {}", opened.address)));
+    live::outcome(&followed)
 }
 
 async fn roots(opened: &Opened, watch: &Selected) -> Result<Vec<ProcessId>, Fault> {

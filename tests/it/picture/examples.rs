@@ -3,7 +3,7 @@
 use procession::picture::Picture;
 use std::path::Path;
 
-use super::{Story, at, check, kept};
+use super::{Story, at, check};
 use crate::by_hand::{hand, quickstart};
 use crate::chains::{convergence, pipeline, restart};
 use crate::points::ledger;
@@ -67,4 +67,11 @@ fn every_example_with_an_outline_has_its_picture() {
     for picture in pictures.iter().filter(|picture| !OTHERS.contains(&picture.as_str())) {
         assert!(folder.join(picture.replace(".svg", ".rs")).exists(), "{FOLDER}/{picture} is of no example");
     }
+}
+
+/// The files that are kept in a folder.
+fn kept(folder: &str) -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let files = std::fs::read_dir(folder).expect("the folder can be read");
+    files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
 }
