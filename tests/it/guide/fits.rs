@@ -110,7 +110,7 @@ fn what_may_differ_does_not_matter() {
     assert_eq!(with_ids(&format!("show {one}"), &ids), format!("show {two}"));
     assert!(fits(one, one, &ids).is_none(), "an id is always the same");
     assert!(fits("at 2026-11-21T19:30:00Z\n…\nend", "at 2025-01-01T00:00:00.123Z\none\ntwo\nend", &ids).is_some());
-    assert!(fits("a … d, sqlite:…/one.db", "a b c d, sqlite:/tmp/one.db", &ids).is_some());
+    assert!(fits("a … d, sqlite:…/one.db", "a b c d, sqlite:anywhere/one.db", &ids).is_some());
     assert!(fits("took 2.9 s, again", "took 14 ms, again", &ids).is_some());
     assert!(fits("…", "", &ids).is_some());
 }
