@@ -12,6 +12,7 @@ mod program;
 mod shell;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use book::{blocks, chapters, page, root};
 pub(crate) use program::Program;
@@ -41,7 +42,8 @@ fn run(page: &str, program: &Program) {
 }
 
 fn shell(program: &Program) -> Shell {
-    let mut shell = Shell::new(&program.folder, &[program.programs()]);
+    let cargo = Path::new(env!("CARGO")).parent().expect("it is in a folder").to_owned();
+    let mut shell = Shell::new(&program.folder, &[program.programs(), cargo]);
     shell.set("CARGO_TARGET_DIR", &program.built.to_string_lossy());
     shell.set("CARGO_NET_OFFLINE", "true");
     shell
