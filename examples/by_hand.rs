@@ -1,7 +1,7 @@
 //! The two processes of `quickstart`, written without macros: all that the macros write is public.
 //!
 //! ```text
-//! cargo run --example by_hand [FILE]
+//! cargo run --example by_hand
 //! ```
 //!
 //! It is here to be compared with `quickstart.rs`, not to be copied: what the compiler checks there, the author
@@ -348,7 +348,6 @@ impl CountWords {
 
     fn report(&mut self, cx: &mut Cx<Self>) {
         let percent = self.offset * 100 / self.length.max(1);
-        println!("  step {:>3}: {percent:>3} % read, {} different words", cx.steps() + 1, self.counts.len());
         cx.report(format!("{percent} % read"));
     }
 
@@ -518,9 +517,8 @@ impl Rank {
 
 #[tokio::main]
 async fn main() -> procession::Result<()> {
-    let default = || concat!(env!("CARGO_MANIFEST_DIR"), "/LICENSE-APACHE").to_owned();
     let mut inputs = InputMap::new();
-    inputs.set("file", &std::env::args().nth(1).unwrap_or_else(default));
+    inputs.set("file", concat!(env!("CARGO_MANIFEST_DIR"), "/LICENSE-APACHE"));
     let runtime = Runtime::volatile().register::<CountWords>().build().await?;
     let run = runtime.launch(inputs.unchecked::<CountWords>()).await?;
     match run.outcome().await? {

@@ -1,24 +1,14 @@
 //! Controls processes in workers of this library, such as the example `worker`, and in those of Python's plumpy.
 //!
 //! ```text
-//! cargo run --example control --features amqp -- --amqp URL [--message-exchange NAME] [--task-exchange NAME]
-//!     [--task-queue NAME] COMMAND
-//!
-//! launch PROCESS [INPUTS]     runs a process, and prints its outputs; INPUTS is a JSON object
-//! execute PROCESS [INPUTS]    stores it first, so that it survives its worker also in Python
-//! continue PID                goes on with a stored one, and prints its outputs
-//! status PID    pause PID [TEXT]    play PID    kill PID [TEXT]
-//! wait PID                    waits for its end, and prints its state
-//! pause-all [TEXT]    play-all    kill-all [TEXT]
-//!
-//! --nowait    launch, execute and continue print the id of the process, and do not wait for its end
-//! --persist   launch has the worker store the process
-//! --force     kill cuts off the step that runs
+//! cargo run --example control --features amqp -- --help
+//! cargo run --example control --features amqp -- --amqp URL execute procession_examples:AddProcess '{"a": 2}'
 //! ```
 //!
-//! It prints one line of JSON: `{"result": …}`, or `{"error": …}` and ends with code 1.
-//! `control … execute procession_examples:AddProcess '{"a": 2}'` prints `{"result":{"sum":3}}`.
+//! It prints one line of JSON: `{"result": …}`, or `{"error": …}` and ends with code 1; the second command
+//! prints `{"result":{"sum":3}}`.
 
+use clap::{Args, Parser, Subcommand};
 use procession::clock::Timestamp;
 use procession::communicator::{AmqpCommunicator, AmqpOptions};
 use procession::controller::RemoteProcessController;
@@ -31,71 +21,97 @@ use std::time::Duration;
 /// How long the end of a process is waited for.
 const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
+#[derive(Debug, Parser)]
 struct Options {
-    url: String,
-    amqp: AmqpOptions,
-    nowait: bool,
-    persist: bool,
-    force: bool,
-    /// The command and what follows it.
-    words: Vec<String>,
+    /// The broker
+    #[arg(long, value_name = "URL")]
+    amqp: String,
+    #[arg(long, value_name = "NAME")]
+    message_exchange: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    task_exchange: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    task_queue: Option<String>,
+    #[command(subcommand)]
+    command: Command,
 }
 
 impl Options {
-    fn from_arguments() -> Result<Self, StepError> {
-        let mut options = Self {
-            url: String::new(),
-            amqp: AmqpOptions::new().connection_name("procession control"),
-            nowait: false,
-            persist: false,
-            force: false,
-            words: Vec::new(),
-        };
-        let mut arguments = std::env::args().skip(1);
-        while let Some(word) = arguments.next() {
-            let mut value = || arguments.next().ok_or_else(|| format!("{word} needs a value"));
-            match word.as_str() {
-                "--amqp" => options.url = value()?,
-                "--message-exchange" => options.amqp = options.amqp.message_exchange(value()?),
-                "--task-exchange" => options.amqp = options.amqp.task_exchange(value()?),
-                "--task-queue" => options.amqp = options.amqp.task_queue(value()?),
-                "--nowait" => options.nowait = true,
-                "--persist" => options.persist = true,
-                "--force" => options.force = true,
-                unknown if unknown.starts_with("--") => return Err(format!("unknown option {unknown}").into()),
-                _ => options.words.push(word),
-            }
-        }
-        if options.url.is_empty() || options.words.is_empty() {
-            return Err("--amqp URL and a command are needed".into());
-        }
-        Ok(options)
+    fn broker(&self) -> AmqpOptions {
+        let options = AmqpOptions::new().connection_name("procession control");
+        let options = self.message_exchange.iter().fold(options, AmqpOptions::message_exchange);
+        let options = self.task_exchange.iter().fold(options, AmqpOptions::task_exchange);
+        self.task_queue.iter().fold(options, AmqpOptions::task_queue)
     }
+}
 
-    /// The word after the command.
-    fn subject(&self, what: &str) -> Result<&str, StepError> {
-        Ok(self.words.get(1).ok_or_else(|| format!("`{}` needs {what}", self.words[0]))?)
-    }
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs a process, and prints its outputs
+    Launch {
+        #[command(flatten)]
+        launched: Launched,
+        /// Has the worker store the process
+        #[arg(long)]
+        persist: bool,
+    },
+    /// Stores a process first, so that it survives its worker also in Python
+    Execute(Launched),
+    /// Goes on with a stored one, and prints its outputs
+    Continue {
+        pid: String,
+        /// Prints the id, and does not wait for the end
+        #[arg(long)]
+        nowait: bool,
+    },
+    /// Prints the status of a process
+    Status { pid: String },
+    /// Has a process hold
+    Pause {
+        pid: String,
+        #[arg(default_value = "")]
+        text: String,
+    },
+    /// Has a process go on
+    Play { pid: String },
+    /// Ends a process
+    Kill {
+        pid: String,
+        #[arg(default_value = "")]
+        text: String,
+        /// Cuts off the step that runs
+        #[arg(long)]
+        force: bool,
+    },
+    /// Waits for the end of a process, and prints its state
+    Wait { pid: String },
+    /// Has all processes hold
+    PauseAll {
+        #[arg(default_value = "")]
+        text: String,
+    },
+    /// Has all processes go on
+    PlayAll,
+    /// Ends all processes
+    KillAll {
+        #[arg(default_value = "")]
+        text: String,
+    },
+}
 
-    fn pid(&self) -> Result<ProcessId, StepError> {
-        Ok(self.subject("the id of a process")?.into())
-    }
+#[derive(Debug, Args)]
+struct Launched {
+    process: String,
+    /// A JSON object
+    #[arg(default_value = "{}", value_parser = inputs)]
+    inputs: Map<String, Value>,
+    /// Prints the id, and does not wait for the end
+    #[arg(long)]
+    nowait: bool,
+}
 
-    /// The text at the end, or none.
-    fn text(&self, at: usize) -> &str {
-        self.words.get(at).map(String::as_str).unwrap_or_default()
-    }
-
-    fn inputs(&self) -> Result<Value, StepError> {
-        match self.words.get(2) {
-            None => Ok(json!({})),
-            Some(inputs) => {
-                let inputs: Map<String, Value> =
-                    serde_json::from_str(inputs).map_err(|error| format!("the inputs are no JSON object: {error}"))?;
-                Ok(inputs.into())
-            }
-        }
-    }
+fn inputs(text: &str) -> Result<Map<String, Value>, serde_json::Error> {
+    serde_json::from_str(text)
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -113,45 +129,47 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<Value, StepError> {
-    let options = Options::from_arguments()?;
-    let communicator = AmqpCommunicator::connect(&options.url, options.amqp.clone()).await?;
+    let options = match Options::try_parse() {
+        Err(error) if !error.use_stderr() => error.exit(), // it is the help
+        options => options?,
+    };
+    let communicator = AmqpCommunicator::connect(&options.amqp, options.broker()).await?;
     let controller = RemoteProcessController::new(Arc::new(communicator));
-    let result = obey(&controller, &options).await;
+    let result = obey(&controller, options.command).await;
     // What was told to all must have left before the end.
     controller.communicator().close().await?;
     result
 }
 
-async fn obey(controller: &RemoteProcessController, options: &Options) -> Result<Value, StepError> {
-    Ok(match options.words[0].as_str() {
-        "launch" => {
-            let launch = controller.launch_process(options.subject("the name of a process")?, options.inputs()?);
-            let launch = if options.persist { launch.persist() } else { launch };
-            if options.nowait { told(&launch.nowait().await?) } else { launch.await?.into() }
+async fn obey(controller: &RemoteProcessController, command: Command) -> Result<Value, StepError> {
+    Ok(match command {
+        Command::Launch { launched: Launched { process, inputs, nowait }, persist } => {
+            let launch = controller.launch_process(process, Value::from(inputs));
+            let launch = if persist { launch.persist() } else { launch };
+            if nowait { told(&launch.nowait().await?) } else { launch.await?.into() }
         }
-        "execute" => {
-            let execute = controller.execute_process(options.subject("the name of a process")?, options.inputs()?);
-            if options.nowait { told(&execute.nowait().await?) } else { execute.await?.into() }
+        Command::Execute(Launched { process, inputs, nowait }) => {
+            let execute = controller.execute_process(process, Value::from(inputs));
+            if nowait { told(&execute.nowait().await?) } else { execute.await?.into() }
         }
-        "continue" => {
-            let goes_on = controller.continue_process(options.pid()?);
-            if options.nowait { told(&goes_on.nowait().await?) } else { goes_on.await?.into() }
+        Command::Continue { pid, nowait } => {
+            let goes_on = controller.continue_process(pid);
+            if nowait { told(&goes_on.nowait().await?) } else { goes_on.await?.into() }
         }
-        "status" => {
-            let status = controller.get_status(options.pid()?).await?;
+        Command::Status { pid } => {
+            let status = controller.get_status(pid).await?;
             let ctime = status.ctime.map(Timestamp::as_millis);
             json!({ "state": status.state_text, "paused": status.paused, "process_string": status.process_string,
                 "ctime_ms": ctime })
         }
-        "pause" => controller.pause_process(options.pid()?, options.text(2)).await?.into(),
-        "play" => controller.play_process(options.pid()?).await?.into(),
-        "kill" if options.force => controller.kill_process_force(options.pid()?, options.text(2)).await?.into(),
-        "kill" => controller.kill_process(options.pid()?, options.text(2)).await?.into(),
-        "wait" => controller.wait_for_end(options.pid()?, PATIENCE).await?.as_str().into(),
-        "pause-all" => controller.pause_all(options.text(1)).await?.into(),
-        "play-all" => controller.play_all().await?.into(),
-        "kill-all" => controller.kill_all(options.text(1)).await?.into(),
-        unknown => return Err(format!("there is no command `{unknown}`").into()),
+        Command::Pause { pid, text } => controller.pause_process(pid, text).await?.into(),
+        Command::Play { pid } => controller.play_process(pid).await?.into(),
+        Command::Kill { pid, text, force: true } => controller.kill_process_force(pid, text).await?.into(),
+        Command::Kill { pid, text, force: false } => controller.kill_process(pid, text).await?.into(),
+        Command::Wait { pid } => controller.wait_for_end(pid, PATIENCE).await?.as_str().into(),
+        Command::PauseAll { text } => controller.pause_all(text).await?.into(),
+        Command::PlayAll => controller.play_all().await?.into(),
+        Command::KillAll { text } => controller.kill_all(text).await?.into(),
     })
 }
 

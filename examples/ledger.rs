@@ -13,13 +13,14 @@
 //!
 //! ```text
 //! cargo run --example ledger --features postgres -- --store postgres://… [--schema NAME] --effects FILE
-//!     [--processes N] … [--worker yes] [--lease SECONDS] [--slots N] [--amqp URL]
+//!     [--processes N] … [--worker] [--lease SECONDS] [--slots N] [--amqp URL]
 //! ```
 //!
 //! Then processes run in whichever of them claims them, and any number may launch the same ones: each is launched once. With
-//! `--worker yes` it goes on until SIGTERM; without, until all that it launched has ended. With `--amqp` (feature `amqp`) its
+//! `--worker` it goes on until SIGTERM; without, until all that it launched has ended. With `--amqp` (feature `amqp`) its
 //! processes are reached over RabbitMQ, and tell of their transitions there.
 
+use clap::Parser;
 use procession::prelude::*;
 use procession::store::{FileStore, SqliteStore, Store};
 use std::io::Write;
@@ -142,62 +143,39 @@ pub fn hash(chain: u64, value: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
+#[derive(Debug, Parser)]
 #[cfg_attr(not(feature = "postgres"), allow(dead_code))] // What only workers have.
 struct Options {
+    /// A file that ends in `.db`, a folder, or `postgres://…`
+    #[arg(long)]
     store: String,
+    /// Where steps leave their effects
+    #[arg(long, value_name = "FILE")]
     effects: PathBuf,
+    /// How many processes are launched: 10, or none by a worker
+    #[arg(long)]
     processes: Option<u64>,
+    #[arg(long, default_value_t = 10)]
     steps: u64,
+    #[arg(long, default_value_t = 0)]
     children: u64,
+    #[arg(long, default_value_t = 0)]
     seed: u64,
+    #[arg(long, default_value = "procession")]
     schema: String,
+    /// Goes on until SIGTERM
+    #[arg(long)]
     worker: bool,
+    /// In seconds
+    #[arg(long, default_value_t = 10.0)]
     lease: f64,
+    #[arg(long, default_value_t = 16)]
     slots: usize,
+    #[arg(long, value_name = "URL")]
     amqp: Option<String>,
 }
 
 impl Options {
-    fn from_arguments() -> Result<Self, StepError> {
-        let mut options = Self {
-            store: String::new(),
-            effects: PathBuf::new(),
-            processes: None,
-            steps: 10,
-            children: 0,
-            seed: 0,
-            schema: "procession".to_owned(),
-            worker: false,
-            lease: 10.0,
-            slots: 16,
-            amqp: None,
-        };
-        let mut arguments = std::env::args().skip(1);
-        while let Some(name) = arguments.next() {
-            let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
-            match name.as_str() {
-                "--store" => options.store = value,
-                "--effects" => options.effects = value.into(),
-                "--processes" => options.processes = Some(value.parse()?),
-                "--steps" => options.steps = value.parse()?,
-                "--children" => options.children = value.parse()?,
-                "--seed" => options.seed = value.parse()?,
-                "--schema" => options.schema = value,
-                "--worker" => options.worker = value == "yes",
-                "--lease" => options.lease = value.parse()?,
-                "--slots" => options.slots = value.parse()?,
-                "--amqp" => options.amqp = Some(value),
-                _ => return Err(format!("unknown option {name}").into()),
-            }
-        }
-        if options.store.is_empty() || options.effects.as_os_str().is_empty() {
-            return Err(
-                "--store FILE.db, --store FOLDER, or --store postgres://…, and --effects FILE are needed".into()
-            );
-        }
-        Ok(options)
-    }
-
     fn is_shared(&self) -> bool {
         self.store.starts_with("postgres://")
     }
@@ -210,7 +188,7 @@ impl Options {
 
 #[tokio::main]
 async fn main() -> Result<(), StepError> {
-    let options = Options::from_arguments()?;
+    let options = Options::parse();
     let builder = Runtime::builder().register::<Ledger>().resource(Effects::open(&options.effects)?);
     if options.is_shared() {
         return share(&options, builder).await;

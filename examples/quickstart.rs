@@ -1,13 +1,14 @@
 //! Counts the words of a file, a few lines per step, and ranks them in a sub-process.
 //!
 //! ```text
-//! cargo run --example quickstart [FILE] [--delay MS] [--store FILE]
+//! cargo run --example quickstart
+//! cargo run --example quickstart --features cli -- run CountWords file=README.md delay=200
 //! ```
 //!
-//! Kill it with `kill -9` while it counts (give it a `--delay 200`), and start it again: it goes on where it was.
+//! Kill it with `kill -9` while it counts, and start it again: it goes on where it was. With the feature `cli` it is a command
+//! line: `run` tells how to look at the process from elsewhere, and `run --continue ID` goes on with it.
 
 use procession::prelude::*;
-use procession::store::SqliteStore;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::time::Duration;
@@ -94,7 +95,6 @@ impl CountWords {
 
     fn report(&mut self, cx: &mut Cx<Self>) {
         let percent = self.offset * 100 / self.length.max(1);
-        println!("  step {:>3}: {percent:>3} % read, {} different words", cx.steps() + 1, self.counts.len());
         cx.report(format!("{percent} % read"));
     }
 
@@ -145,29 +145,37 @@ impl Rank {
     }
 }
 
+/// The command line: what it takes is what the ports say.
+#[cfg(feature = "cli")]
+fn main() -> std::process::ExitCode {
+    procession::cli::main(|runtime| runtime.register::<CountWords>().register::<Rank>())
+}
+
+/// Without the feature `cli`: one file, and inputs from the typed builder.
+#[cfg(not(feature = "cli"))]
 #[tokio::main]
 async fn main() -> procession::Result<()> {
-    let mut file = concat!(env!("CARGO_MANIFEST_DIR"), "/LICENSE-APACHE").to_owned();
-    let (mut delay, mut store) = (0, "quickstart.db".to_owned());
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--delay" => delay = arguments.next().and_then(|ms| ms.parse().ok()).unwrap_or(delay),
-            "--store" => store = arguments.next().unwrap_or(store),
-            _ => file = argument,
+    use procession::store::SqliteStore;
+
+    struct Print;
+    impl procession::listener::Listener for Print {
+        fn on_report(&self, _: &ProcessId, line: &str) {
+            println!("  {line}");
         }
     }
 
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/LICENSE-APACHE");
     let key = format!("count {file}");
-    let runtime = Runtime::builder().register::<CountWords>().store(SqliteStore::open(&store)?).build().await?;
+    let store = SqliteStore::open("quickstart.db")?;
+    let runtime = Runtime::builder().register::<CountWords>().store(store).listener(Print).build().await?;
     if let Some(known) = runtime.find(&key).await? {
         let status = known.status().await?;
-        println!("{key}: found in {store}, {} after {} steps; it goes on from there", status.state, status.steps);
+        println!("{key}: found in quickstart.db, {} after {} steps; it goes on from there", status.state, status.steps);
     } else {
-        println!("{key}: new; its state is kept in {store}");
+        println!("{key}: new; its state is kept in quickstart.db");
     }
 
-    let inputs = CountWords::inputs().file(file).delay(delay).rank(|rank| rank.most(3));
+    let inputs = CountWords::inputs().file(file).delay(100_u64).rank(|rank| rank.most(3));
     let run = runtime.launch(inputs).key(key).await?; // the same key is the same process
     match run.outcome().await? {
         Outcome::Finished(outputs) => {

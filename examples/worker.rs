@@ -8,6 +8,7 @@
 //! It prints one line of JSON when it takes tasks, `{"ready": true, …}`. On SIGTERM it takes no further ones, lets the steps
 //! that run come to their end, and stops; what is unfinished goes on when it is started again on the same store.
 
+use clap::Parser;
 use procession::communicator::{AmqpCommunicator, AmqpOptions};
 use procession::launcher::Worker;
 use procession::prelude::*;
@@ -131,46 +132,44 @@ impl MissingOutput {
     fn run(&self) {}
 }
 
+#[derive(Debug, Parser)]
 struct Options {
-    url: String,
+    /// The broker
+    #[arg(long, value_name = "URL")]
+    amqp: String,
+    /// A file of SQLite
+    #[arg(long, value_name = "FILE")]
     store: PathBuf,
-    amqp: AmqpOptions,
+    #[arg(long, value_name = "NAME")]
+    message_exchange: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    task_exchange: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    task_queue: Option<String>,
+    /// How many steps run at once
+    #[arg(long, value_name = "COUNT")]
     slots: Option<u16>,
 }
 
 impl Options {
-    fn from_arguments() -> Result<Self, StepError> {
-        let mut options = Self { url: String::new(), store: PathBuf::new(), amqp: AmqpOptions::new(), slots: None };
-        let mut arguments = std::env::args().skip(1);
-        while let Some(name) = arguments.next() {
-            let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
-            match name.as_str() {
-                "--amqp" => options.url = value,
-                "--store" => options.store = value.into(),
-                "--message-exchange" => options.amqp = options.amqp.message_exchange(value),
-                "--task-exchange" => options.amqp = options.amqp.task_exchange(value),
-                "--task-queue" => options.amqp = options.amqp.task_queue(value),
-                "--slots" => options.slots = Some(value.parse().map_err(|_| "--slots needs a number")?),
-                _ => return Err(format!("unknown option {name}").into()),
-            }
-        }
-        if options.url.is_empty() || options.store.as_os_str().is_empty() {
-            return Err("--amqp URL and --store FILE are needed".into());
-        }
-        Ok(options)
+    fn broker(&self) -> AmqpOptions {
+        let options = AmqpOptions::new().connection_name("procession worker");
+        let options = self.message_exchange.iter().fold(options, AmqpOptions::message_exchange);
+        let options = self.task_exchange.iter().fold(options, AmqpOptions::task_exchange);
+        let options = self.task_queue.iter().fold(options, AmqpOptions::task_queue);
+        // As many tasks are held that are not stored yet.
+        self.slots.into_iter().fold(options, AmqpOptions::prefetch)
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<(), StepError> {
-    let Options { url, store, mut amqp, slots } = Options::from_arguments()?;
-    let mut builder = Runtime::builder().store(SqliteStore::open(&store)?);
-    if let Some(slots) = slots {
-        // As many steps run at once, and as many tasks are held that are not stored yet.
+    let options = Options::parse();
+    let mut builder = Runtime::builder().store(SqliteStore::open(&options.store)?);
+    if let Some(slots) = options.slots {
         builder = builder.concurrent(slots.into());
-        amqp = amqp.prefetch(slots);
     }
-    let communicator = AmqpCommunicator::connect(&url, amqp.connection_name("procession worker")).await?;
+    let communicator = AmqpCommunicator::connect(&options.amqp, options.broker()).await?;
     let runtime = builder
         .communicator(Arc::new(communicator))
         .register::<AddProcess>()

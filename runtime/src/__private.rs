@@ -1,4 +1,4 @@
-//! What expanded code may call. Not part of the public API: outside of semver.
+//! What expanded code may call, and the command line. Not part of the public API: outside of semver.
 
 pub use crate::__procession_collect as collect;
 pub use crate::__procession_editor as editor;
@@ -19,6 +19,7 @@ pub use crate::spec::{
     Excluded, ExitCode, ExitCodes, Expose, InputMap, Launch, OutputInfo, Port, PortNamespace, PortReader, PortValues,
     PortWriter, ProcessSpec, Set, Spec, SpecError, Supply, Unset, spec_of,
 };
+pub use crate::text::suggest;
 #[cfg(feature = "collect")]
 pub use ::inventory;
 pub use ::serde;

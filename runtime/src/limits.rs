@@ -297,3 +297,11 @@ pub const SUMMARY_ENDED_BYTES: usize = 64 << 10;
 pub const PICTURE_TEXT: usize = 500;
 /// How deep blocks of an outline are drawn: each level takes its room on both sides, and nobody finds a way through more.
 pub const PICTURE_DEPTH: usize = 64;
+/// Bytes of the inputs that a command reads from a file: as many as a process may be sent by message.
+pub const INPUTS_BYTES: usize = BODY_BYTES;
+/// How often a worker writes how far its steps say that they are, at most: as often as people look, and one small write for all.
+pub const HINTS_EVERY: Duration = Duration::from_secs(1);
+/// Steps of which a worker tells how far they are: more than anyone watches, in a write of some hundred KiB.
+pub const HINTS: usize = 1_000;
+/// Processes that are looked at in one call: more than fit on a screen, with all that they have saved.
+pub const LOOKED_AT: usize = 500;

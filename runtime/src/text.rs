@@ -43,7 +43,7 @@ pub(crate) fn cut(text: &str, most: usize) -> &str {
 }
 
 /// The known name that is nearest to a wrong one, if one is near.
-pub(crate) fn suggest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn suggest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let length = wrong.chars().count();
     // Something of the name is left: one letter for another is no slip.
     let limit = (length.max(3) / 3).min(length.saturating_sub(1));

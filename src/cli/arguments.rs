@@ -8,7 +8,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::broker::BrokerArguments;
 use super::config::Given;
 use super::difference::Compared;
+use super::run::Run;
 use super::select::Selected;
+use super::submit::Launched;
 use super::transfer::{Export, Import};
 use super::worker::Workers;
 use procession_runtime::ProcessState;
@@ -45,12 +47,20 @@ pub(super) struct Common {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Runs a process of this binary here, and prints its outputs
+    #[command(disable_help_flag = true)]
+    Run(Run),
+    /// Stores a process of this binary for a worker to take, and prints its id
+    #[command(disable_help_flag = true)]
+    Submit(Launched),
     /// Shows which processes there are, the newest first
     List(List),
     /// Shows a process whole
     Show(One),
     /// Shows a process and its children, and how far each is
     Status(One),
+    /// Follows processes, and all below them, until they have ended
+    Watch(super::watch::Watch),
     /// Shows what the steps of a process and its children reported, in order
     Report(One),
     /// Shows the transitions of a process, and how long each state took
@@ -69,11 +79,14 @@ pub(super) enum Command {
     },
     /// Shows the ports of a process, or all processes of this binary
     Spec {
-        /// Its registered name
+        /// Its registered name, or the last part of it
         process: Option<String>,
         /// As the JSON schema of its inputs
-        #[arg(long)]
+        #[arg(long, requires = "process")]
         json_schema: bool,
+        /// Inputs that it takes, as JSON for `--inputs`
+        #[arg(long, requires = "process", conflicts_with = "json_schema")]
+        example: bool,
     },
     /// Draws the outline of a process of this binary, or a run and how far it is
     Graph(Graph),
@@ -159,6 +172,9 @@ pub(super) struct List {
     /// Says only how many there are
     #[arg(long)]
     pub(super) count: bool,
+    /// Shows them anew every second, until Ctrl-C
+    #[arg(long, conflicts_with = "count")]
+    pub(super) watch: bool,
 }
 
 /// What processes are like. Where more than one is given, each has to hold.

@@ -128,6 +128,7 @@ impl Broker {
         &self,
         _: Option<u16>,
     ) -> Result<std::sync::Arc<dyn procession_runtime::communicator::Communicator>, Fault> {
+        let Self { names: _, .. } = self;
         Err(Fault::new(Status::Usage, "this binary was built without the feature `amqp`"))
     }
 }
@@ -140,7 +141,7 @@ pub(super) async fn done(broker: &Broker, printer: Printer, command: Command) ->
         Command::Play(control) => asked(broker, printer, Asked::Play, &control).await,
         Command::Kill { control, force } => asked(broker, printer, Asked::Kill { force }, &control).await,
         _ => Err(Fault::new(Status::Usage, format!("this needs a store; the broker {broker} knows no processes"))
-            .next("give `--store ADDRESS` or set `PROCESSION_STORE`; `status`, `pause`, `play` and `kill` need none")),
+            .next("give `--store ADDRESS` or set `PROCESSION_STORE`; `submit`, `status`, `pause`, `play` and `kill` need none")),
     }
 }
 

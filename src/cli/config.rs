@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use procession_runtime::store::{FileOptions, FileStore, Store};
 use serde::Deserialize;
@@ -19,6 +20,9 @@ const FILE: &str = "procession.toml";
 
 /// Used where none is given, if it is there.
 const STORE: &str = "procession.db";
+
+/// How long a server is tried that is away.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What was given as an address: shown to nobody, whatever it is, since it may have a password in it.
 #[derive(Clone, PartialEq, Eq)]
@@ -186,22 +190,34 @@ impl Config {
         }
     }
 
-    /// Opens the store, which has to be there.
+    /// Opens the store, if there is one.
+    pub(super) async fn open_if_there(&self) -> Result<Option<Opened>, Fault> {
+        match self.address_or_made()? {
+            Address::Sqlite(path) if !path.is_file() => Ok(None),
+            Address::Files(path) if !path.is_dir() => Ok(None),
+            _ => self.open().await.map(Some),
+        }
+    }
+
+    /// Opens the store, which has to be there. A server that is away is soon told to whoever waits before a terminal.
     pub(super) async fn open(&self) -> Result<Opened, Fault> {
         match self.address()? {
             Address::Sqlite(path) if !path.is_file() => Err(missing(&path)),
             Address::Files(path) if !path.is_dir() => Err(missing(&path)),
-            _ => self.open_or_make().await,
+            address => self.open_at(address, Some(PATIENCE)).await,
         }
     }
 
     /// Opens the store, and makes it where it is not there.
     pub(super) async fn open_or_make(&self) -> Result<Opened, Fault> {
-        let address = self.address_or_made()?;
+        self.open_at(self.address_or_made()?, None).await
+    }
+
+    async fn open_at(&self, address: Address, patience: Option<Duration>) -> Result<Opened, Fault> {
         let store: Arc<dyn Store> = match &address {
             Address::Sqlite(path) => sqlite(path)?,
             Address::Files(path) => Arc::new(FileStore::open_with(path, FileOptions::new())?),
-            Address::Postgres(url) => postgres(url, self.schema.as_deref()).await?,
+            Address::Postgres(url) => postgres(url, self.schema.as_deref(), patience).await?,
         };
         Ok(Opened { address, store })
     }
@@ -229,15 +245,16 @@ fn sqlite(_: &Path) -> Result<Arc<dyn Store>, Fault> {
 }
 
 #[cfg(feature = "postgres")]
-async fn postgres(url: &str, schema: Option<&str>) -> Result<Arc<dyn Store>, Fault> {
+async fn postgres(url: &str, schema: Option<&str>, patience: Option<Duration>) -> Result<Arc<dyn Store>, Fault> {
     use procession_runtime::store::{PostgresOptions, PostgresStore};
     let options = schema.into_iter().fold(PostgresOptions::new(), PostgresOptions::with_schema);
+    let options = patience.into_iter().fold(options, PostgresOptions::with_patience);
     Ok(Arc::new(PostgresStore::connect(url, options).await?))
 }
 
 #[cfg(not(feature = "postgres"))]
 #[expect(clippy::unused_async, reason = "as with the feature")]
-async fn postgres(_: &str, _: Option<&str>) -> Result<Arc<dyn Store>, Fault> {
+async fn postgres(_: &str, _: Option<&str>, _: Option<Duration>) -> Result<Arc<dyn Store>, Fault> {
     Err(usage("this binary was built without the feature `postgres`".to_owned()))
 }
 

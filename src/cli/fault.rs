@@ -19,6 +19,8 @@ pub(super) enum Status {
     Refused = 4,
     /// The store or the broker is not reached, or cannot be read.
     Backend = 5,
+    /// Ctrl-C, or SIGTERM: what a shell says of both.
+    Interrupted = 130,
 }
 
 /// A command that failed: what happened, to what, and what to do next.

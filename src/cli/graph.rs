@@ -11,6 +11,8 @@ use super::arguments::{Format, Graph};
 use super::config::Opened;
 use super::fault::{Fault, Status};
 use super::inspect::registered;
+use super::live::unattended;
+use super::ports;
 use super::print::Printer;
 use super::show::record;
 
@@ -31,7 +33,8 @@ pub(super) fn draw(picture: &Picture, printer: Printer, format: Format) -> Resul
 
 /// Of a process of this binary; none where none has the name.
 pub(super) async fn of_process(register: &Register, name: &str) -> Result<Option<Picture>, Fault> {
-    Ok(registered(register).await?.picture(name).ok())
+    let runtime = registered(register).await?;
+    Ok(ports::named(&runtime, name).ok().and_then(|name| runtime.picture(&name).ok()))
 }
 
 /// Of a run. A binary that does not have the process draws the steps that were run.
@@ -44,7 +47,10 @@ pub(super) async fn of_run(register: &Register, opened: &Opened, graph: &Graph) 
         _ => fault,
     })?;
     let history = opened.store.history(&record.pid).await?;
-    let run = Run::new(&record, &history).as_of(Timestamp::from(SystemTime::now()));
+    let mut run = Run::new(&record, &history).as_of(Timestamp::from(SystemTime::now()));
+    if let Some(why) = unattended(opened, &record.pid).await? {
+        run = run.unattended(&why);
+    }
     let name = &record.envelope.process;
     let known = of_process(register, name).await?;
     Ok(known.unwrap_or_else(|| Picture::of_steps(name, [])).with_run(&run))

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::Register;
 use super::config::Opened;
 use super::fault::{Fault, Status};
+use super::ports;
 use super::print::Printer;
 
 /// The processes of this binary, without a store.
@@ -17,11 +18,18 @@ pub(super) async fn registered(register: &Register) -> Result<Runtime, Fault> {
     Ok(register(Runtime::volatile()).build().await?)
 }
 
+/// What is shown of a process beside its ports.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shown {
+    pub(super) schema: bool,
+    pub(super) example: bool,
+}
+
 pub(super) async fn spec(
     register: &Register,
     printer: Printer,
     process: Option<&str>,
-    schema: bool,
+    shown: Shown,
 ) -> Result<(), Fault> {
     let runtime = registered(register).await?;
     let Some(process) = process else {
@@ -34,18 +42,23 @@ pub(super) async fn spec(
         return printer
             .table(&["process", "help"], specs.into_iter().map(|(name, help)| vec![name.into(), help.into()]));
     };
-    let spec = runtime
-        .spec(process)
-        .map_err(|error| Fault::from(error).next("`spec` alone lists the processes of this binary"))?;
-    if schema {
+    let process = ports::named(&runtime, process)?;
+    let spec = runtime.spec(&process)?;
+    if shown.schema {
         return printer.json(&spec.input_schema());
     }
+    if shown.example {
+        let inputs = ports::example(spec);
+        printer.json(&inputs)?;
+        // Types and validators of one's own may want what nobody can guess.
+        return spec.check_inputs(&inputs).map_err(|refused| ports::refused(&process, refused.faults()));
+    }
     let description = spec.description();
-    if printer.json { printer.json(&description) } else { printer.text(&ports(&description)) }
+    if printer.json { printer.json(&description) } else { printer.text(&words(&description)) }
 }
 
 /// The ports of a process, in words.
-fn ports(description: &Description) -> String {
+fn words(description: &Description) -> String {
     let Description { process, help, inputs, outputs, exits, .. } = description;
     let mut text = vec![process.clone()];
     text.extend(help.lines().map(|line| format!("  {line}")));

@@ -31,7 +31,7 @@
 //! A worker takes tasks from it and answers calls over it.
 //!
 //! Where there is a store, what is asked of processes is written there, so that it needs no broker and outlives whoever has the
-//! processes. Where there is only a broker, `status`, `show`, `pause`, `play` and `kill` go over it, to workers of this library and
+//! processes. Where there is only a broker, `submit`, `status`, `show`, `pause`, `play` and `kill` go over it, to workers of this library and
 //! of Python's plumpy alike; the rest needs a store.
 //!
 //! # Which processes
@@ -39,13 +39,49 @@
 //! process and all below it; or by both of these. A command that changes processes leaves out those that have ended, where they are
 //! not named.
 //!
+//! # Running
+//! `run PROCESS port=value …` runs a process of the binary until it has ended, and prints its outputs; `submit` stores one for a
+//! worker, and prints its id. Both make the store where there is none, and refuse inputs with all that is wrong with them.
+//! `run PROCESS --help` lists the ports; `spec PROCESS --example` prints inputs that `--inputs FILE` takes.
+//!
+//! A value is read as the type of its port: texts as they are, numbers, booleans, spans of time such as `90s`, `none` for an
+//! optional port, and JSON for what is nested. `port:=value` is JSON for every type.
+//!
+//! Others can look at the process meanwhile and control it. When `run` was interrupted, or killed, the process stays as it was after its
+//! last step, and `run --continue ID` goes on with it; a worker does so, too.
+//!
+//! # Working
+//! `worker start` works on the processes of the binary until SIGTERM, Ctrl-C or `worker drain`; how is told [elsewhere](crate::working).
+//!
+//! # Moving
+//! `export` writes processes whole, and `import` reads them into another store: a line of JSON for each, below a line with
+//! `"procession":"export"`, `format` and `version`; each other line is a [`Bundle`](crate::store::Bundle).
+//!
 //! # Exit status
 //! 0: it is done. 1: the process failed, or something is the matter. 2: the command is not understood. 3: there is no such process.
-//! 4: the process is not in a state for it, or it was not done in time. 5: the store is not reached, or damaged.
+//! 4: the process is not in a state for it, or it was not done in time. 5: the store is not reached, or damaged. 130: `run` was
+//! interrupted, and the process can be gone on with.
 //!
 //! # For programs
 //! With `--json` every command that reads writes one JSON document to the standard output, and nothing else; what went wrong is
-//! on the standard error. Fields are only ever added.
+//! on the standard error. Fields are only ever added. `watch` alone writes a document for each change, on a line of its own.
+//!
+//! What `status` and `watch` tell of a process is what `show` tells, and `depth` in the tree; `step_number` of `outline_steps` and
+//! the `round` of the innermost loop, where the binary has the process; `children` (`all`, `ended`) that it waits for; `progress`
+//! (`done`, `total`, `percent`, `left_ms`, `at`); its `owner` (`epoch`, `alive`, `host`, `pid`, `heard_at`), which is not `alive` once
+//! it was not heard from in time; `active_ms` and `waited_ms` of one that has not ended. What is not known is null. `watch` adds the
+//! time as `at`.
+//!
+//! `events` has `at`, `from`, `to`, `point`, `steps`, `after_ms`, which is `took_ms` of what ran and `waited_ms` of what did not, and
+//! `attempt`: 1, and one more each time that the process was brought back to a checkpoint. `checkpoint diff` has `changes` (`path`,
+//! `old`, `new`; what was not there, or is not any more, is left out). `worker start` writes a line of JSON with the `event` `ready`
+//! when it takes processes, and one with `drained` at its end. `pause`, `play`, `kill`, `worker drain` and `import` tell `ids` or
+//! `workers`, whether it was a `dry_run`, and whether it is `done`; over a broker, `status` has `id`, `state`, `paused`, `created_at`
+//! and `told`, which is what the other side says of the process.
+//!
+//! # On a terminal
+//! `status`, `watch` and `list --watch` write as much as the terminal is wide and high; without colours where `NO_COLOR` is set. A process
+//! whose worker was not heard from is never shown as running. Where there is no terminal, `watch` writes a line for each change.
 
 mod arguments;
 mod broker;
@@ -57,10 +93,16 @@ mod fault;
 mod graph;
 mod inspect;
 mod list;
+mod live;
+mod ports;
 mod print;
+mod run;
 mod select;
 mod show;
+mod submit;
+mod task;
 mod transfer;
+mod watch;
 mod worker;
 
 use std::ffi::OsString;
@@ -94,14 +136,21 @@ pub fn main_with(
         Ok(runtime) => runtime,
         Err(error) => return told(&Fault::from(error)),
     };
-    runtime.block_on(run(arguments, &register))
+    runtime.block_on(begin(arguments, &register))
 }
 
 fn command(name: &str) -> clap::Command {
     Arguments::command().bin_name(name).version(env!("CARGO_PKG_VERSION"))
 }
 
-async fn run(arguments: Vec<OsString>, register: &Register) -> ExitCode {
+/// A command that prints its help by itself.
+fn help_of(name: &str, subcommand: &str) -> clap::Command {
+    let mut command = command(name);
+    command.build();
+    command.find_subcommand(subcommand).cloned().unwrap_or(command)
+}
+
+async fn begin(arguments: Vec<OsString>, register: &Register) -> ExitCode {
     let name = arguments.first().map(std::path::Path::new).and_then(|path| path.file_stem());
     let name = name.and_then(|name| name.to_str()).unwrap_or("procession").to_owned();
     let parsed =
@@ -121,7 +170,7 @@ async fn run(arguments: Vec<OsString>, register: &Register) -> ExitCode {
 }
 
 fn told(fault: &Fault) -> ExitCode {
-    eprintln!("{fault}");
+    print::note(&fault.to_string());
     fault.code()
 }
 
@@ -129,8 +178,9 @@ async fn done(arguments: Arguments, name: String, register: &Register) -> Result
     let Arguments { common, command: asked } = arguments;
     let printer = Printer { json: common.json };
     match &asked {
-        Command::Spec { process, json_schema } => {
-            return inspect::spec(register, printer, process.as_deref(), *json_schema).await;
+        Command::Spec { process, json_schema, example } => {
+            let shown = inspect::Shown { schema: *json_schema, example: *example };
+            return inspect::spec(register, printer, process.as_deref(), shown).await;
         }
         Command::Completions { shell } => {
             let mut completions = Vec::new();
@@ -141,6 +191,23 @@ async fn done(arguments: Arguments, name: String, register: &Register) -> Result
             if let Some(picture) = graph::of_process(register, &drawn.subject).await? {
                 return graph::draw(&picture, printer, drawn.format);
             }
+        }
+        Command::Run(run) if run.launched.help => {
+            return run.launched.help(register, printer, help_of(&name, "run")).await;
+        }
+        Command::Run(asked) => {
+            let config = &Config::of(&common)?;
+            return run::run(&run::Place { config, register, printer, name: &name }, asked).await;
+        }
+        Command::Submit(launched) if launched.help => {
+            return launched.help(register, printer, help_of(&name, "submit")).await;
+        }
+        Command::Submit(launched) => {
+            let config = Config::of(&common)?;
+            return match config.broker_alone() {
+                Some(broker) => task::submit(broker, register, printer, launched).await,
+                None => submit::submit(&config, register, printer, launched).await,
+            };
         }
         _ => {}
     }
@@ -159,7 +226,8 @@ async fn done(arguments: Arguments, name: String, register: &Register) -> Result
     match asked {
         Command::List(list) => list::list(opened, printer, &list).await,
         Command::Show(one) => show::show(opened, printer, &one.id).await,
-        Command::Status(one) => show::status(opened, printer, &one.id).await,
+        Command::Status(one) => live::status(register, opened, printer, &one.id).await,
+        Command::Watch(watched) => watch::watch(register, opened, printer, &watched).await,
         Command::Report(one) => show::report(opened, printer, &one.id).await,
         Command::Events(one) => events::events(opened, printer, &one.id).await,
         Command::Pause(control) => control::control(opened, printer, Asked::Pause, &control).await,
@@ -174,6 +242,10 @@ async fn done(arguments: Arguments, name: String, register: &Register) -> Result
         Command::Checkpoint(Checkpoints::List(one)) => show::checkpoints(opened, printer, &one.id).await,
         Command::Checkpoint(Checkpoints::Show { of, tag }) => show::checkpoint(opened, printer, &of.id, &tag).await,
         Command::Checkpoint(Checkpoints::Diff(compared)) => difference::compare(opened, printer, &compared).await,
-        Command::Spec { .. } | Command::Completions { .. } | Command::Worker(Workers::Start(_)) => Ok(()),
+        Command::Spec { .. }
+        | Command::Completions { .. }
+        | Command::Run(_)
+        | Command::Submit(_)
+        | Command::Worker(Workers::Start(_)) => Ok(()),
     }
 }

@@ -34,16 +34,29 @@ impl Printer {
 
     /// Rows below a head. On a terminal they are as wide as it; elsewhere they are not wrapped.
     pub(super) fn table(self, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<(), Fault> {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_header(head.iter().map(|name| name.to_uppercase()));
-        if let Some((width, _)) = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten() {
-            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.0);
-        }
-        for row in rows {
-            table.add_row(row);
-        }
-        table.lines().try_for_each(|line| self.line(line.trim_end()))
+        let terminal = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
+        let lines = table(head, rows, terminal.map(|(width, _)| width.0.into()));
+        lines.iter().try_for_each(|line| self.line(line))
     }
+}
+
+/// A line to the standard error. Whoever does not read it is no fault.
+pub(super) fn note(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// The lines of a table, which are wrapped where there is a width.
+pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>, width: Option<usize>) -> Vec<String> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(head.iter().map(|name| name.to_uppercase()));
+    if let Some(width) = width {
+        let width = u16::try_from(width).unwrap_or(u16::MAX);
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
+    for row in rows {
+        table.add_row(row);
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
 /// A time for people and programs: RFC 3339, in UTC.

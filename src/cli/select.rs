@@ -11,6 +11,7 @@ use procession_runtime::{ProcessId, ProcessState};
 use super::arguments::Filtered;
 use super::config::Opened;
 use super::fault::{Fault, Status};
+use super::print::note;
 
 /// So many are asked for at a time.
 const PAGE: usize = 1_000;
@@ -100,7 +101,7 @@ pub(super) async fn found(
         let search = Search { filter: filter.clone(), oldest_first, after, most: page };
         let page = opened.store.search(search).await?;
         for (pid, fault) in &page.unreadable {
-            eprintln!("process `{pid}` cannot be read: {fault}");
+            note(&format!("process `{pid}` cannot be read: {fault}"));
         }
         found.extend(page.processes);
         after = page.next;

@@ -60,7 +60,7 @@ fn place(record: &Record) -> Option<(String, Option<String>)> {
 }
 
 /// The same in words.
-fn at(record: &Record) -> Option<String> {
+pub(super) fn at(record: &Record) -> Option<String> {
     Some(match place(record)? {
         (place, None) => place,
         (place, Some(step)) => format!("{place} `{step}`"),
@@ -68,7 +68,7 @@ fn at(record: &Record) -> Option<String> {
 }
 
 /// How it stands, in words.
-fn standing(record: &Record) -> String {
+pub(super) fn standing(record: &Record) -> String {
     let ended = record.ended.as_deref().and_then(|ended| serde_json::from_str::<Ended>(ended).ok());
     let mut words = match ended {
         Some(ended) => ended.to_string(),
@@ -85,7 +85,7 @@ fn standing(record: &Record) -> String {
 }
 
 /// What it waits for, in words.
-fn waits(record: &Record) -> Option<String> {
+pub(super) fn waits(record: &Record) -> Option<String> {
     let awaiting = &record.awaiting;
     let mut waits = Vec::new();
     if !awaiting.children.is_empty() {
@@ -122,51 +122,21 @@ pub(super) async fn show(opened: &Opened, printer: Printer, id: &str) -> Result<
     printer.text(&lines.collect::<String>())
 }
 
-/// A process in a tree.
-struct Node {
-    depth: usize,
-    record: Record,
-}
-
 /// A process and all below it, in the order in which they were launched; and whether there are more.
-async fn tree(opened: &Opened, id: &str) -> Result<(Vec<Node>, bool), Fault> {
-    let mut nodes = Vec::new();
-    let visit = |depth, record| {
-        nodes.push(Node { depth, record });
+async fn tree(opened: &Opened, id: &str) -> Result<(Vec<Record>, bool), Fault> {
+    let mut records = Vec::new();
+    let visit = |_, record| {
+        records.push(record);
         Ok(())
     };
     let more = select::walk(opened, id, visit).await?;
-    Ok((nodes, more))
-}
-
-pub(super) async fn status(opened: &Opened, printer: Printer, id: &str) -> Result<(), Fault> {
-    let (nodes, more) = tree(opened, id).await?;
-    if printer.json {
-        let described = nodes.iter().map(|node| {
-            let mut process = described(&node.record)?;
-            process["depth"] = json!(node.depth);
-            Ok(process)
-        });
-        return printer.json(&json!({"processes": described.collect::<Result<Vec<_>, Fault>>()?, "more": more}));
-    }
-    for Node { depth, record } in &nodes {
-        let mut line =
-            format!("{}{} {}: {}", "  ".repeat(*depth), record.envelope.process, record.pid, standing(record));
-        if record.ended.is_none() {
-            line.extend(at(record).map(|at| format!(", {at}")));
-            line.extend(waits(record).map(|waits| format!(", waits for {waits}")));
-            line.extend([", ", &ago(record.updated_at)]);
-        }
-        line.extend(record.status.text.as_ref().map(|text| format!(" — {text}")));
-        printer.line(&line)?;
-    }
-    if more { printer.line(&format!("… and more than {} are not shown", select::TREE)) } else { Ok(()) }
+    Ok((records, more))
 }
 
 pub(super) async fn report(opened: &Opened, printer: Printer, id: &str) -> Result<(), Fault> {
     let (nodes, _) = tree(opened, id).await?;
     let mut lines = Vec::new();
-    for Node { record, .. } in &nodes {
+    for record in &nodes {
         let report = opened.store.report(&record.pid).await?;
         lines.extend(report.into_iter().map(|line| (line.at, record, line.text)));
     }

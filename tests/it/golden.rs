@@ -86,7 +86,7 @@ fn deeds(epoch: Epoch) -> Vec<(&'static str, NewProcess, Option<Commit>)> {
     };
     let paused = Commit {
         paused: true,
-        status: Some(StatusText { text: text("held by hand"), before_pause: Some(None) }),
+        status: Some(StatusText { text: text("held by hand"), before_pause: Some(None), progress: None }),
         ..boundary(epoch, "paused", ProcessState::Running)
     };
     let running = Commit { position: text(r#"{"at":"run_scf"}"#), ..boundary(epoch, "42", ProcessState::Running) };

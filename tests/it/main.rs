@@ -22,6 +22,8 @@ mod children;
 mod cli;
 #[cfg(all(unix, feature = "cli", feature = "amqp", feature = "sqlite"))]
 mod cli_broker;
+#[cfg(all(unix, feature = "cli", feature = "amqp", feature = "sqlite"))]
+mod cli_run;
 #[cfg(all(unix, feature = "cli", feature = "sqlite"))]
 mod cli_shell;
 #[cfg(all(unix, feature = "cli", feature = "sqlite"))]
@@ -53,6 +55,8 @@ mod inputs;
 mod interop;
 mod launcher;
 mod life;
+#[cfg(all(unix, feature = "cli", feature = "sqlite"))]
+mod live;
 mod loading;
 mod model;
 #[cfg(all(unix, any(feature = "amqp", feature = "postgres")))]
@@ -74,6 +78,7 @@ mod postgres;
 mod postgres_store;
 #[cfg(all(unix, any(feature = "amqp", feature = "postgres")))]
 mod private;
+mod progress;
 mod protocol;
 mod registry;
 mod remote;

@@ -26,8 +26,8 @@ struct Rounds {
     now: u64,
 }
 
-/// Writes beside each loop how many rounds it has had.
-pub(super) fn lay_over(body: &mut [Item], run: &Run) {
+/// How many rounds each loop has had, by its number; and where each step stands.
+fn count(body: &[Item], run: &Run) -> (HashMap<String, Path>, HashMap<usize, Rounds>) {
     let mut paths = HashMap::new();
     collect(body, &mut Vec::new(), &mut paths);
     let points: Vec<_> = run.trace.steps.iter().map(|seen| paths.get(&seen.point)).collect();
@@ -43,6 +43,19 @@ pub(super) fn lay_over(body: &mut [Item], run: &Run) {
         go(before, path, &mut rounds);
         before = Some(path);
     }
+    (paths, rounds)
+}
+
+/// In which round the innermost loop is that holds the step at which a run stands.
+pub(super) fn round(body: &[Item], run: &Run) -> Option<u64> {
+    let (paths, rounds) = count(body, run);
+    let innermost = paths.get(run.point.as_ref()?)?.iter().rev().find_map(|level| level.looped)?;
+    rounds.get(&innermost).map(|rounds| rounds.now)
+}
+
+/// Writes beside each loop how many rounds it has had.
+pub(super) fn lay_over(body: &mut [Item], run: &Run) {
+    let (paths, rounds) = count(body, run);
     let here = run.point.as_ref().and_then(|point| paths.get(point));
     let within = |id| here.is_some_and(|path| path.iter().any(|level| level.looped == Some(id)));
     tell(body, &|id| {

@@ -61,6 +61,7 @@ mod flow;
 mod layout;
 mod mermaid;
 mod node;
+mod place;
 mod run;
 mod style;
 mod svg;
@@ -69,6 +70,7 @@ mod trace;
 mod tree;
 mod words;
 
+pub use place::Place;
 pub use run::Run;
 
 use crate::outline::Outline;

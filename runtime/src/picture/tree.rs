@@ -315,7 +315,7 @@ fn for_each_item(items: &mut [Item], each: &mut dyn FnMut(&mut Item)) {
     }
 }
 
-fn for_each_step(items: &mut [Item], each: &mut dyn FnMut(&mut StepItem)) {
+pub(super) fn for_each_step(items: &mut [Item], each: &mut dyn FnMut(&mut StepItem)) {
     for_each_item(items, &mut |item| {
         if let Kind::Step(step) = &mut item.kind {
             each(step);

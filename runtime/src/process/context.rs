@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::{
-    BoxError, BoxFuture, Call, Child, Effects, ErrorInfo, Exclusive, Flow, Hand, HandOver, Launched, Needs, Next,
-    Process, ProcessId, Slot,
+    Board, BoxError, BoxFuture, Call, Child, Effects, ErrorInfo, Exclusive, Flow, Hand, HandOver, Launched, Needs,
+    Next, Process, ProcessId, Progress, Slot,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::limits;
@@ -32,6 +32,8 @@ pub(crate) struct Env {
     pub(crate) registry: Registry,
     pub(crate) listeners: ListenerTypes,
     pub(crate) store: Option<Arc<dyn Store>>,
+    /// How far the steps are that say so.
+    pub(crate) board: Board,
     /// Under which this runtime writes; another one after it has lost its lease.
     epoch: AtomicU64,
 }
@@ -45,7 +47,7 @@ impl Env {
         store: Option<Arc<dyn Store>>,
         epoch: Epoch,
     ) -> Self {
-        Self { clock, resources, registry, listeners, store, epoch: AtomicU64::new(epoch.0) }
+        Self { clock, resources, registry, listeners, store, board: Board::default(), epoch: AtomicU64::new(epoch.0) }
     }
 
     pub(crate) fn epoch(&self) -> Epoch {
@@ -76,6 +78,8 @@ pub(crate) struct CxCore {
     pub(crate) steps: u64,
     pub(crate) outputs: Map<String, Value>,
     pub(crate) status: Option<String>,
+    /// What it has said last of how far it is.
+    pub(crate) progress: Option<Box<Progress>>,
     /// The names of the inputs that have their default, as JSON.
     pub(crate) defaulted: Option<Box<str>>,
     pub(crate) resumed: Option<Box<Value>>,
@@ -142,6 +146,23 @@ impl<P: Spec> Cx<P> {
     /// Sets the status text, which is stored with the step.
     pub fn set_status(&mut self, text: impl Into<String>) {
         self.core.effects.status = Some(Some(text.into()));
+    }
+
+    /// Says how far the process is: so much is done, of so much in all, where that is known. `cx.progress(3, 10)`,
+    /// `cx.progress(3, None)`.
+    ///
+    /// It is stored with the step, and stays until the process says something else. Whoever looks at the store sees it about a
+    /// second later while the step still runs, as a hint that is never relied on. It may be called as often as is convenient.
+    pub fn progress(&mut self, done: u64, total: impl Into<Option<u64>>) {
+        let now = self.now();
+        let core = &mut self.core;
+        let told = core.effects.progress.as_ref();
+        let before = told.map(|told| told.progress()).or(core.progress.as_deref().copied());
+        let progress = Progress::after(before, done, total.into(), now);
+        match told {
+            Some(told) => core.env.board.change(told, progress),
+            None => core.effects.progress = Some(core.env.board.add(&core.pid, core.epoch, core.steps, progress)),
+        }
     }
 
     /// Adds a line to the report of the process, which is stored with the step.

@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
-use super::{BoxError, BoxFuture, ProcessId, Slot};
+use super::{BoxError, BoxFuture, ProcessId, Slot, Told};
 use crate::clock::Timestamp;
 use crate::listener::Change;
 use crate::registry::ProcessType;
@@ -67,6 +67,8 @@ pub(crate) struct Collected {
     pub(crate) reports: Vec<String>,
     pub(crate) wake_at: Option<Timestamp>,
     pub(crate) status: Option<Option<String>>,
+    /// How far it is, which is seen elsewhere as long as this is here.
+    pub(crate) progress: Option<Arc<Told>>,
     pub(crate) listeners: Vec<Change>,
     pub(crate) calls: Vec<Call>,
     /// The one kind that also a step that was cut off leaves: what it holds is to be freed all the same.

@@ -10,6 +10,7 @@ mod id;
 mod machine;
 mod next;
 mod outcome;
+mod progress;
 mod state;
 mod step;
 
@@ -22,6 +23,7 @@ pub use id::ProcessId;
 pub use machine::{Action, Event, Machine, Request};
 pub use next::{Ahead, HandOver, Next, PointError, StepEnd};
 pub use outcome::{Exited, Outcome};
+pub use progress::Progress;
 pub use state::{Ended, ErrorInfo, ProcessState, Termination};
 pub use step::{
     AtOnce, Bare, IntoTruth, OutputPorts, Predicate, RefBare, RefWithCx, Shape, StepReturn, ViaFuture, ViaValue,
@@ -33,6 +35,7 @@ pub(crate) use child::{Slot, SlotCollector};
 pub(crate) use context::{CxCore, Env, Has};
 pub(crate) use effects::{Call, Cleanup, Collected, Effects, Exclusive, Launched};
 pub(crate) use next::{Hand, Resumed};
+pub(crate) use progress::{Board, Told};
 
 use std::future::Future;
 use std::pin::Pin;

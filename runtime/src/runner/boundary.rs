@@ -11,7 +11,9 @@ use super::hooks::{Entering, creating, hooks_before};
 use super::instance::{Chosen, Live, Turn};
 use crate::limits;
 use crate::listener::{Attached, Change};
-use crate::process::{Action, Ended, ErrorInfo, Event, Launched, ProcessId, ProcessState, Request, Termination};
+use crate::process::{
+    Action, Ended, ErrorInfo, Event, Launched, ProcessId, ProcessState, Progress, Request, Termination,
+};
 use crate::spec::{ExitCode, MISSING_OUTPUT};
 
 /// What a commit writes beside state and flags.
@@ -34,6 +36,7 @@ pub(super) struct Parts {
 pub(super) struct Undo {
     outputs: serde_json::Map<String, serde_json::Value>,
     status: Option<String>,
+    progress: Option<Box<Progress>>,
     listeners: Option<Vec<Attached>>,
 }
 
@@ -68,6 +71,7 @@ impl Driver<'_> {
         self.undo = (!core.effects.is_empty()).then(|| Undo {
             outputs: core.outputs.clone(),
             status: core.status.clone(),
+            progress: core.progress.clone(),
             listeners: (!core.effects.listeners.is_empty()).then(|| self.resident.listeners().to_vec()),
         });
         if stepped && !matches!(turn, Turn::Interrupted) {
@@ -124,9 +128,9 @@ impl Driver<'_> {
 
     /// Takes back what a step that is not kept has changed beside the context, which is dropped with the process.
     pub(super) fn take_back(&mut self) {
-        if let Some(Undo { outputs, status, listeners }) = self.undo.take() {
+        if let Some(Undo { outputs, status, progress, listeners }) = self.undo.take() {
             let core = self.resident.live.core_mut();
-            (core.outputs, core.status) = (outputs, status);
+            (core.outputs, core.status, core.progress) = (outputs, status, progress);
             if let Some(listeners) = listeners {
                 self.resident.extra_mut().listeners = listeners;
             }
@@ -200,6 +204,9 @@ impl Driver<'_> {
             changes = std::mem::take(&mut effects.listeners);
             if let Some(status) = effects.status.take() {
                 core.status = status;
+            }
+            if let Some(told) = &effects.progress {
+                core.progress = Some(Box::new(told.progress()));
             }
             wake_at = effects.wake_at.take();
             for launched in std::mem::take(&mut effects.launched) {

@@ -116,7 +116,8 @@ impl Driver<'_> {
             commit.children.push(new_child(shared, &commit.pid, child, commit.at)?);
         }
         let status = self.resident.status();
-        if parts.status || status.text != self.last_status() {
+        let told = parts.step && self.resident.live.core().effects.progress.is_some();
+        if parts.status || told || status.text != self.last_status() {
             commit.status = Some(status);
         }
         Ok(commit)

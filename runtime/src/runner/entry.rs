@@ -164,7 +164,8 @@ impl Resident {
 
     pub(crate) fn status(&self) -> StatusText {
         let before_pause = self.extra().and_then(|extra| extra.before_pause.clone());
-        StatusText { text: self.live.core().status.clone(), before_pause }
+        let core = self.live.core();
+        StatusText { text: core.status.clone(), before_pause, progress: core.progress.as_deref().copied() }
     }
 }
 

@@ -435,6 +435,7 @@ impl<P: Process> TypeOf<P> {
             steps: 0,
             outputs: Map::new(),
             status: None,
+            progress: None,
             defaulted: None,
             resumed: None,
             effects: Effects::default(),
@@ -496,6 +497,7 @@ impl<P: Process> TypeOf<P> {
         instance.cx.core.steps = record.steps;
         instance.cx.core.defaulted = record.defaulted.as_deref().map(Into::into);
         instance.cx.core.status.clone_from(&record.status.text);
+        instance.cx.core.progress = record.status.progress.map(Box::new);
         // A memo may have been written before the crash; the boundary deletes it.
         instance.cx.core.memos = true;
         instance.texts = Some(Box::new(Texts { saved: record.context.clone().into_bytes(), buffer: Vec::new() }));

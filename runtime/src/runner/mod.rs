@@ -14,6 +14,7 @@ mod entry;
 mod error;
 mod handle;
 mod health;
+mod hints;
 mod hooks;
 mod instance;
 mod keys;
@@ -442,6 +443,7 @@ impl RuntimeBuilder {
                 launch::bring_unfinished(&shared).await?;
             }
             tokio::spawn(requests::run(Arc::clone(&shared)));
+            tokio::spawn(hints::run(Arc::clone(&shared)));
         }
         tokio::spawn(timers::run(Arc::clone(&shared)));
         Ok(runtime)

@@ -238,6 +238,18 @@ impl ProcessSpec {
         self.prepare_inputs(InputMap::from(inputs.clone())).map(drop)
     }
 
+    /// Validates one input, as a launch would; `path` is a port's name, dotted for a nested one.
+    ///
+    /// # Errors
+    /// An unknown port, or a value that is not of the port's type or fails its validator.
+    pub fn check_input(&self, path: &str, value: &Value) -> Result<(), SpecError> {
+        let mut faults = Vec::new();
+        prepare::unless_panicked(path::Path::Below(&path::Path::Root, path), &mut faults, |faults| {
+            self.inputs.check_at(path, value, faults);
+        });
+        SpecError::check(self.process, Direction::Inputs, faults)
+    }
+
     /// Validates the outputs of a process that ends normally; all faults are reported at once.
     ///
     /// # Errors

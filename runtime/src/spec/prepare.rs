@@ -318,7 +318,11 @@ fn prepare_port(port: &Port, value: Option<Value>, path: &Path<'_>, found: &mut 
 /// Calls what calls user code: types, defaults, validators. A panic in it is a fault of the port.
 ///
 /// Of outputs, a panic is the process's own, and ends it as excepted: it is left to whoever runs the process.
-fn unless_panicked<T>(path: Path<'_>, faults: &mut Vec<Fault>, call: impl FnOnce(&mut Vec<Fault>) -> T) -> Option<T> {
+pub(super) fn unless_panicked<T>(
+    path: Path<'_>,
+    faults: &mut Vec<Fault>,
+    call: impl FnOnce(&mut Vec<Fault>) -> T,
+) -> Option<T> {
     // Values that were half prepared are dropped, and with a fault nothing is launched.
     let called = catch_unwind(AssertUnwindSafe(|| call(faults)));
     called

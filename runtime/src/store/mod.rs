@@ -96,6 +96,10 @@
 //!     against it, in pages; one that meets it from the first page to the last is given, whatever else is created, changed or
 //!     deleted meanwhile, and one that cannot be read keeps none of the others back. A call looks at
 //!     [`limits::SEARCHED`](crate::limits::SEARCHED) processes at most, so a page that is not full may have a next one.
+//! 32. [`look`](Store::look) gives processes by their ids as of their last boundaries, each with whose it is, where workers share
+//!     the store; one that is not there is left out, and one that cannot be read keeps none of the others back. It gives a
+//!     [hint](Store::hint) only while it is of the step that runs, in the worker that has the process and whose lease has not
+//!     lapsed. A hint may be lost at any time, and is no part of what other sentences say.
 //!
 //! And for whoever moves processes from one store to another, in every store:
 //!
@@ -110,6 +114,7 @@ pub mod conformance;
 mod ends;
 mod error;
 mod file;
+mod look;
 mod memory;
 mod message;
 #[cfg(feature = "postgres")]
@@ -127,6 +132,7 @@ pub use bundle::{Bundle, Memo, SavedSnapshot};
 pub use ends::{End, Ends};
 pub use error::{StoreError, StoreErrorKind};
 pub use file::{FileOptions, FileStore};
+pub use look::{Hint, Look, Looks};
 pub use memory::MemoryStore;
 pub use message::{Mended, Message, Unsent};
 #[cfg(feature = "postgres")]
@@ -218,6 +224,19 @@ pub trait Store: Send + Sync + 'static {
                 }
             }
         })
+    }
+
+    /// These processes, for whoever watches them. Whoever asks names each once, and
+    /// [so many](crate::limits::LOOKED_AT) at a time. Without what a store knows of workers and hints, unless it says more.
+    fn look(&self, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<Looks>> {
+        Box::pin(look::each(self, processes))
+    }
+
+    /// Keeps how far the steps of a worker say that they are, in place of all that it told before, for whoever
+    /// [looks](Self::look). It need not survive anything; a store that keeps none does nothing.
+    fn hint(&self, epoch: Epoch, hints: Vec<Hint>) -> BoxFuture<'_, StoreResult<()>> {
+        let _ = (epoch, hints);
+        Box::pin(async { Ok(()) })
     }
 
     /// The children that a process launched, in order.

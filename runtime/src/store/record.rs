@@ -7,7 +7,7 @@ use super::message::check_messages;
 use super::{Message, Placement, StoreError, StoreErrorKind, StoreResult};
 use crate::clock::Timestamp;
 use crate::limits;
-use crate::process::{ProcessId, ProcessState, Request, Termination};
+use crate::process::{ProcessId, ProcessState, Progress, Request, Termination};
 
 /// The version of the form in which checkpoints are stored.
 pub const FORMAT: u32 = 1;
@@ -115,7 +115,7 @@ impl Record {
     }
 }
 
-/// The status text, and the one that a pause has covered (S54).
+/// The status text, the one that a pause has covered (S54), and how far the process is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusText {
     /// The present text.
@@ -124,6 +124,9 @@ pub struct StatusText {
     /// The text to restore when the process is played; only while it is paused.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub before_pause: Option<Option<String>>,
+    /// How far the process has said that it is. It stays until the process says something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
 }
 
 /// A field that is there: a covered text that was none is written as null, which is not the same as no field.

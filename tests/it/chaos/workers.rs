@@ -58,7 +58,7 @@ impl Worker {
         let mut guard = Command::new("sh");
         guard.args(["-c", GUARD, "guard"]).arg(ledger_program()).env("PIDFILE", &pid);
         guard.args(["--store", &format!("{}?application_name={name}", start.url), "--schema", &start.schema]);
-        guard.arg("--effects").arg(&start.effects).args(["--worker", "yes", "--slots", &start.slots.to_string()]);
+        guard.arg("--effects").arg(&start.effects).args(["--worker", "--slots", &start.slots.to_string()]);
         guard.args(["--lease", &start.lease.as_secs_f64().to_string()]).args(&start.more);
         guard.stdin(Stdio::piped()).stdout(create(&out)).stderr(create(&errors));
         let mut guard = guard.spawn().expect("a worker starts");

@@ -228,7 +228,7 @@ impl Side {
                 Change::Outputs => commit.outputs = Some(self.text("output")),
                 Change::Status { covered } => {
                     let text = Some(format!("status {}", self.number));
-                    commit.status = Some(StatusText { text, before_pause: covered.then_some(None) });
+                    commit.status = Some(StatusText { text, before_pause: covered.then_some(None), progress: None });
                 }
                 Change::Listeners { some } => {
                     let listeners = if *some { r#"[{"name":"l","state":2}]"# } else { "[]" };

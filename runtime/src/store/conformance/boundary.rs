@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use tokio::task::JoinSet;
 
-use super::{AT, Subject, boundary, child, end, ending, launch, load, process, refused};
+use super::{AT, PROGRESS, Subject, boundary, child, end, ending, launch, load, process, refused};
 use crate::clock::Timestamp;
 use crate::process::{Ended, ProcessId, ProcessState, Request, Termination};
 use crate::store::{
@@ -26,7 +26,11 @@ fn full(pid: &ProcessId, epoch: crate::store::Epoch) -> Commit {
         position: Some(r#"{"at":"run_scf"}"#.to_owned()),
         context: Some(r#"{"iteration":1}"#.to_owned()),
         outputs: Some(r#"{"energy":1.5}"#.to_owned()),
-        status: Some(StatusText { text: Some("now".to_owned()), before_pause: Some(Some("before".to_owned())) }),
+        status: Some(StatusText {
+            text: Some("now".to_owned()),
+            before_pause: Some(Some("before".to_owned())),
+            progress: Some(PROGRESS),
+        }),
         awaiting: Some(Awaiting {
             children: Vec::new(),
             wake_at: Some(Timestamp::from_millis(5)),
@@ -85,7 +89,7 @@ pub async fn a_commit_leaves_what_it_does_not_name(subject: Subject) {
         commit.position = chosen(1).then(|| text.clone());
         commit.context = chosen(2).then(|| text.clone());
         commit.outputs = chosen(3).then(|| text.clone());
-        commit.status = chosen(4).then(|| StatusText { text: Some(text.clone()), before_pause: None });
+        commit.status = chosen(4).then(|| StatusText { text: Some(text.clone()), ..StatusText::default() });
         let awaiting = Awaiting { resume: Some(text.clone()), ..Awaiting::default() };
         commit.awaiting = chosen(5).then_some(awaiting);
         commit.listeners = chosen(6).then(|| format!("[{text}]"));
@@ -129,9 +133,9 @@ pub async fn a_covered_status_and_an_empty_wait_are_kept(mut subject: Subject) {
     let pid = launch(&*store, epoch, process("one")).await;
     let some = |text: &str| Some(text.to_owned());
     let statuses = [
-        StatusText { text: some("paused"), before_pause: Some(None) },
-        StatusText { text: some("paused"), before_pause: Some(some("")) },
-        StatusText { text: some(""), before_pause: None },
+        StatusText { text: some("paused"), before_pause: Some(None), progress: None },
+        StatusText { text: some("paused"), before_pause: Some(some("")), progress: None },
+        StatusText { text: some(""), ..StatusText::default() },
         StatusText::default(),
     ];
     for status in statuses {

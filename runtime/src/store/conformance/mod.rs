@@ -22,6 +22,7 @@
 mod boundary;
 mod children;
 mod creation;
+mod look;
 mod messages;
 mod owed;
 mod ownership;
@@ -37,6 +38,7 @@ mod unshared;
 pub use self::boundary::*;
 pub use self::children::*;
 pub use self::creation::*;
+pub use self::look::*;
 pub use self::messages::*;
 pub use self::owed::*;
 pub use self::ownership::*;
@@ -62,7 +64,7 @@ use super::{
     StoreResult,
 };
 use crate::clock::Timestamp;
-use crate::process::{BoxFuture, ProcessId, ProcessState};
+use crate::process::{BoxFuture, ProcessId, ProcessState, Progress};
 
 /// How a store is opened.
 pub type Open = Box<dyn FnMut() -> BoxFuture<'static, Arc<dyn Store>> + Send>;
@@ -126,6 +128,9 @@ pub fn check<S: Future<Output = Subject>, P: Future<Output = ()>>(
 }
 
 const AT: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+const PROGRESS: Progress =
+    Progress { done: 3, total: Some(u64::MAX), at: Timestamp::from_millis(1_700_000_000_007), first: 1, since: AT };
 
 fn process(pid: impl Into<ProcessId>) -> NewProcess {
     NewProcess {
@@ -292,6 +297,8 @@ macro_rules! __store_conformance {
             pages_of_a_search_are_right_while_rows_change
             processes_that_meet_a_filter_are_counted
             a_filter_beyond_the_limits_is_refused
+            processes_are_looked_at_by_their_ids
+            a_hint_is_seen_until_its_boundary_at_most
             a_process_is_taken_as_another_store_gave_it
             bundles_are_taken_together_or_not_at_all
             a_stale_import_is_refused
@@ -322,6 +329,7 @@ mod tests {
             include_str!("boundary.rs"),
             include_str!("children.rs"),
             include_str!("creation.rs"),
+            include_str!("look.rs"),
             include_str!("messages.rs"),
             include_str!("owed.rs"),
             include_str!("ownership.rs"),

@@ -185,7 +185,7 @@ pub async fn processes_are_found_by_what_they_have_become(subject: Subject) {
 pub async fn a_summary_tells_what_a_process_is(mut subject: Subject) {
     let (store, epoch) = subject.own().await;
     let parent = launch(&*store, epoch, NewProcess { key: Some("key".to_owned()), ..process("parent") }).await;
-    let status = StatusText { text: Some("half way".to_owned()), before_pause: None };
+    let status = StatusText { text: Some("half way".to_owned()), ..StatusText::default() };
     let children = vec![child("child", &parent, true), child("second", &parent, true)];
     let change = Commit {
         paused: true,

@@ -17,9 +17,9 @@ use self::sharing::Workers;
 use super::rules::{self, Retention, Row, Table};
 use super::snapshot::{check_number, check_tag, copy, listed};
 use super::{
-    Bundle, Claimed, Commit, Committed, Creation, Ends, Epoch, HistoryEntry, Memo, Mended, Message, NewProcess,
-    OwedReply, Page, Placement, Record, Renewed, ReportLine, RequestId, RequestRow, SavedSnapshot, Search, Snapshot,
-    StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Summaries, Unsent, Worker, WorkerRow,
+    Bundle, Claimed, Commit, Committed, Creation, Ends, Epoch, Hint, HistoryEntry, Looks, Memo, Mended, Message,
+    NewProcess, OwedReply, Page, Placement, Record, Renewed, ReportLine, RequestId, RequestRow, SavedSnapshot, Search,
+    Snapshot, StandingPage, Store, StoreError, StoreErrorKind, StoreResult, Summaries, Unsent, Worker, WorkerRow,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::limits;
@@ -61,6 +61,8 @@ struct Kept {
     /// By process, as text, and id: to where, and whose it is to send it.
     owed: BTreeMap<(String, String), (String, Epoch)>,
     messages: Messages,
+    /// What each worker has told last of its steps.
+    hints: HashMap<Epoch, Vec<Hint>>,
     last_request: RequestId,
 }
 
@@ -92,6 +94,7 @@ impl MemoryStore {
             requests: BTreeMap::new(),
             owed: BTreeMap::new(),
             messages: Messages::default(),
+            hints: HashMap::new(),
             last_request: RequestId(0),
         };
         Self { kept: Arc::new(Mutex::new(kept)), clock: Arc::new(SystemClock) }
@@ -394,6 +397,20 @@ impl Store for MemoryStore {
 
     fn search(&self, search: Search) -> BoxFuture<'_, StoreResult<Summaries>> {
         Box::pin(async move { self.lock().search(&search) })
+    }
+
+    fn look(&self, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<Looks>> {
+        self.read(move |kept| {
+            let processes = processes.iter().filter_map(|pid| kept.look(pid)).collect();
+            Looks { processes, unreadable: Vec::new() }
+        })
+    }
+
+    fn hint(&self, epoch: Epoch, hints: Vec<Hint>) -> BoxFuture<'_, StoreResult<()>> {
+        self.write(epoch, "keep hints of", Of::Any, move |kept| {
+            kept.hint(epoch, hints);
+            Ok(())
+        })
     }
 
     fn children<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<ProcessId>>> {

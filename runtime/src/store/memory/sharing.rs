@@ -12,7 +12,9 @@ use crate::clock::Timestamp;
 use crate::limits;
 use crate::process::{ProcessId, ProcessState};
 use crate::store::rules::{self, Row};
-use crate::store::{Claimed, Epoch, Renewed, Standing, StandingPage, StoreErrorKind, StoreResult, Worker, WorkerRow};
+use crate::store::{
+    Claimed, Epoch, Hint, Look, Renewed, Standing, StandingPage, StoreErrorKind, StoreResult, Worker, WorkerRow,
+};
 
 /// The workers that have joined, by their epochs.
 pub(super) type Workers = BTreeMap<Epoch, Member>;
@@ -213,6 +215,22 @@ impl Kept {
             attempts: row.share.attempts,
             ..Standing::new(&row.record, row.open.iter().filter(is_vain).count())
         }
+    }
+
+    pub(super) fn hint(&mut self, epoch: Epoch, hints: Vec<Hint>) {
+        let (workers, last) = (&self.workers, self.epoch);
+        self.hints.retain(|epoch, _| *epoch == last || workers.contains_key(epoch));
+        self.hints.insert(epoch, hints);
+    }
+
+    pub(super) fn look(&self, pid: &ProcessId) -> Option<Look> {
+        let row = self.rows.get(pid)?;
+        let owner = row.share.owner.filter(|_| !self.owned);
+        let writer = if self.owned { Some(self.epoch) } else { owner };
+        let mut hints = writer.and_then(|writer| self.hints.get(&writer)).into_iter().flatten();
+        let hint = hints.find(|hint| hint.pid == *pid && hint.steps == row.record.steps);
+        let owner = owner.map(|owner| (owner, self.is_alive(owner)));
+        Some(Look::new(row.record.clone(), owner, hint.map(|hint| hint.progress)))
     }
 
     /// The processes that a worker may claim, in the order in which they are to run: of suspects, the first one, and none

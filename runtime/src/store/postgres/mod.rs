@@ -22,6 +22,7 @@ mod server;
 mod sharing;
 mod standing;
 mod transfer;
+mod watching;
 mod way;
 mod write;
 
@@ -50,9 +51,9 @@ use self::transfer::Kept;
 use super::bundle::check_all;
 use super::snapshot::check_tag;
 use super::{
-    Bundle, Claimed, Commit, Committed, Creation, Ends, Epoch, HistoryEntry, Memo, Mended, NewProcess, OwedReply, Page,
-    Placement, Record, Renewed, ReportLine, RequestId, RequestRow, Search, Snapshot, StandingPage, Store, StoreError,
-    StoreErrorKind, StoreResult, Summaries, Unsent, Worker, WorkerRow,
+    Bundle, Claimed, Commit, Committed, Creation, Ends, Epoch, Hint, HistoryEntry, Looks, Memo, Mended, NewProcess,
+    OwedReply, Page, Placement, Record, Renewed, ReportLine, RequestId, RequestRow, Search, Snapshot, StandingPage,
+    Store, StoreError, StoreErrorKind, StoreResult, Summaries, Unsent, Worker, WorkerRow,
 };
 use crate::clock::Timestamp;
 use crate::limits;
@@ -540,6 +541,20 @@ impl Store for PostgresStore {
 
     fn standing(&self, after: Option<u64>, most: usize) -> BoxFuture<'_, StoreResult<StandingPage>> {
         Box::pin(self.server.standing(after, most))
+    }
+
+    fn look(&self, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<Looks>> {
+        Box::pin(self.server.look(processes))
+    }
+
+    fn hint(&self, epoch: Epoch, hints: Vec<Hint>) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move {
+            const OPERATION: &str = "keep hints in";
+            let columns = watching::columns(&hints);
+            let (pids, steps, progress) =
+                columns.map_err(|error| self.server.error(OPERATION, error::Fault::damaged(error)))?;
+            self.fenced(OPERATION, watching::HINT, &[&epoch.0.cast_signed(), &pids, &steps, &progress]).await
+        })
     }
 
     fn work(&self, epoch: Epoch) -> BoxFuture<'_, StoreResult<()>> {

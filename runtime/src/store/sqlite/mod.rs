@@ -6,6 +6,7 @@ mod fence;
 mod hot;
 mod ledger;
 mod lock;
+mod look;
 mod messages;
 mod queue;
 mod read;
@@ -34,9 +35,9 @@ use self::work::Bell;
 use super::bundle::check_all;
 use super::snapshot::check_tag;
 use super::{
-    Bundle, Claimed, Commit, Committed, Creation, Ends, Epoch, HistoryEntry, Memo, Mended, NewProcess, OwedReply, Page,
-    Placement, Record, Renewed, ReportLine, RequestId, RequestRow, Search, Snapshot, StandingPage, Store, StoreError,
-    StoreErrorKind, StoreResult, Summaries, Unsent, Worker, WorkerRow,
+    Bundle, Claimed, Commit, Committed, Creation, Ends, Epoch, Hint, HistoryEntry, Looks, Memo, Mended, NewProcess,
+    OwedReply, Page, Placement, Record, Renewed, ReportLine, RequestId, RequestRow, Search, Snapshot, StandingPage,
+    Store, StoreError, StoreErrorKind, StoreResult, Summaries, Unsent, Worker, WorkerRow,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::limits;
@@ -329,6 +330,15 @@ impl Store for SqliteStore {
             search.check(self.path.display())?;
             self.readers.read("search", move |connection| search::search(connection, &search)).await
         })
+    }
+
+    fn look(&self, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<Looks>> {
+        let now = SystemClock.now();
+        Box::pin(self.readers.read("look at processes in", move |connection| look::look(connection, processes, now)))
+    }
+
+    fn hint(&self, epoch: Epoch, hints: Vec<Hint>) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move { self.write("keep hints in", Work::Hint { epoch, hints }).await.map(drop) })
     }
 
     fn children<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<ProcessId>>> {

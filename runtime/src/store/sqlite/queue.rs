@@ -11,8 +11,8 @@ use crate::clock::Timestamp;
 use crate::limits;
 use crate::process::ProcessId;
 use crate::store::{
-    Bundle, Claimed, Commit, Committed, Creation, Epoch, Mended, NewProcess, OwedReply, Record, Renewed, RequestId,
-    StoreResult, Unsent, Worker,
+    Bundle, Claimed, Commit, Committed, Creation, Epoch, Hint, Mended, NewProcess, OwedReply, Record, Renewed,
+    RequestId, StoreResult, Unsent, Worker,
 };
 
 /// What the writer is asked to do.
@@ -119,6 +119,10 @@ pub(super) enum Work {
     Unpark {
         epoch: Epoch,
         pid: ProcessId,
+    },
+    Hint {
+        epoch: Epoch,
+        hints: Vec<Hint>,
     },
     Release {
         epoch: Epoch,

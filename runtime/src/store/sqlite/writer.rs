@@ -242,6 +242,7 @@ impl Writer<'_> {
                 ledger.fail(*epoch, pid, reason, *attempts).map(Done::Parked)
             }
             Work::Unpark { epoch, pid } => ledger.unpark(*epoch, pid).map(Done::Parked),
+            Work::Hint { epoch, hints } => ledger.hint(*epoch, hints).map(|()| Done::Nothing),
             Work::Acquire => {
                 if self.lock.is_none() {
                     let lock = OwnerLock::take(&self.path).map_err(|error| Fault::Refused(error.kind()))?;
@@ -256,6 +257,7 @@ impl Writer<'_> {
                 } else {
                     ledger.leave(*epoch)?;
                 }
+                ledger.forget_hints(*epoch)?;
                 Ok(Done::Nothing)
             }
             #[cfg(test)]

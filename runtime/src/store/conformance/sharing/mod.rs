@@ -1,4 +1,4 @@
-//! The suite for stores that workers share: sentences 18 to 23, 25, 27 to 30, and 33.
+//! The suite for stores that workers share: sentences 18 to 23, 25, 27 to 30, 32, and 33.
 //!
 //! Nothing moves the clock of a store, so leases that lapse are short, and what must happen under one is tried again if the
 //! machine was too slow for it.
@@ -7,6 +7,7 @@ mod attempts;
 mod claims;
 mod drains;
 mod failures;
+mod hints;
 mod messages;
 mod owners;
 mod stale;
@@ -17,6 +18,7 @@ pub use self::attempts::*;
 pub use self::claims::*;
 pub use self::drains::*;
 pub use self::failures::*;
+pub use self::hints::*;
 pub use self::messages::*;
 pub use self::owners::*;
 pub use self::stale::*;
@@ -187,6 +189,9 @@ macro_rules! __store_sharing_conformance {
             what_a_lapsed_worker_had_to_send_is_anothers
             who_has_a_reply_owed_last_sends_it
             who_acquires_sends_what_all_workers_had_to_send
+            whose_a_process_is_is_seen
+            a_hint_is_of_the_step_that_runs
+            a_lost_worker_gives_no_hints
             a_worker_that_is_asked_to_drain_is_told
             an_imported_process_is_nobodys
         }
@@ -203,6 +208,7 @@ mod tests {
             include_str!("claims.rs"),
             include_str!("drains.rs"),
             include_str!("failures.rs"),
+            include_str!("hints.rs"),
             include_str!("messages.rs"),
             include_str!("owners.rs"),
             include_str!("stale.rs"),

@@ -1,0 +1,172 @@
+//! The live view of processes and all below them, over a store alone: a line each that is drawn anew on a terminal; elsewhere a
+//! line, or a JSON document, for each change.
+
+mod changes;
+mod line;
+mod screen;
+mod status;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+pub(in crate::cli) use self::screen::{Drawn, Screen, Size, To, coloured};
+pub(super) use self::status::status;
+pub(in crate::cli) use self::tree::Watcher;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use procession_runtime::ProcessId;
+use procession_runtime::process::Ended;
+use procession_runtime::store::Record;
+
+use self::changes::Changes;
+use self::screen::lines;
+use self::tree::Trees;
+use super::Register;
+use super::config::Opened;
+use super::fault::{Fault, Status};
+use super::print::{Printer, ago};
+
+/// How often it is looked: as often as the eye follows, and some queries a second for all.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// So many processes are followed, with all below them.
+pub(in crate::cli) const MOST: usize = 1_000;
+
+/// How it came out with the processes that were followed.
+#[derive(Debug, Default)]
+pub(in crate::cli) struct Followed {
+    /// As they ended.
+    pub(in crate::cli) ended: Vec<Record>,
+    /// They were deleted meanwhile.
+    pub(in crate::cli) gone: Vec<ProcessId>,
+}
+
+/// Follows processes until all have ended; none if Ctrl-C came before that, which leaves them as they are.
+pub(in crate::cli) async fn follow_all(
+    register: &Register,
+    opened: &Opened,
+    printer: Printer,
+    to: To,
+    roots: &[ProcessId],
+) -> Result<Option<Followed>, Fault> {
+    let mut watcher = Watcher::new(register, opened, MOST).await?;
+    let mut view = View::new(printer, to);
+    let mut known: HashMap<ProcessId, Record> = HashMap::new();
+    let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
+    loop {
+        let trees = tokio::select! {
+            trees = watcher.look(roots) => trees?,
+            _ = &mut interrupt => return view.leave().map(|()| None),
+        };
+        view.show(&trees)?;
+        let is_root = |pid: &ProcessId| roots.contains(pid);
+        for node in trees.nodes.iter().filter(|node| is_root(&node.look.record.pid)) {
+            known.insert(node.look.record.pid.clone(), node.look.record.clone());
+        }
+        let is_over = |pid: &ProcessId| {
+            trees.gone.contains(pid) || known.get(pid).is_some_and(|record| record.state.is_terminal())
+        };
+        if roots.iter().all(is_over) {
+            let mut ended: Vec<Record> = roots.iter().filter_map(|pid| known.remove(pid)).collect();
+            ended.retain(|record| record.state.is_terminal());
+            let gone = trees.gone.into_iter().filter(|pid| ended.iter().all(|record| record.pid != *pid)).collect();
+            return Ok(Some(Followed { ended, gone }));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            _ = &mut interrupt => return view.leave().map(|()| None),
+        }
+    }
+}
+
+/// Shows a process and what is below it until it has ended. It may be dropped at any time.
+///
+/// The view goes to the standard error, so that the output is free for the result; with `--json` there is none.
+pub(in crate::cli) async fn follow(
+    register: &Register,
+    opened: &Opened,
+    printer: Printer,
+    pid: &ProcessId,
+) -> Result<(), Fault> {
+    follow_all(register, opened, printer, To::Error, std::slice::from_ref(pid)).await.map(drop)
+}
+
+/// How it is shown.
+enum View {
+    /// Drawn anew.
+    Screen(To, Screen),
+    /// Told as it changes.
+    Changes(To, Changes),
+    /// Not at all.
+    Nothing,
+}
+
+impl View {
+    fn new(printer: Printer, to: To) -> Self {
+        match to {
+            To::Error if printer.json => Self::Nothing,
+            _ if !printer.json && to.is_terminal() => Self::Screen(to, Screen::default()),
+            _ => Self::Changes(to, Changes::new(printer.json)),
+        }
+    }
+
+    fn show(&mut self, trees: &Trees) -> Result<(), Fault> {
+        match self {
+            Self::Screen(to, screen) => {
+                let size = to.size();
+                Ok(to.write(&screen.draw(&lines(trees, size, coloured()), size))?)
+            }
+            Self::Changes(to, changes) => Ok(to.write(&changes.since_last(trees)?)?),
+            Self::Nothing => Ok(()),
+        }
+    }
+
+    /// What the terminal shows of the keys stands where the next line begins.
+    fn leave(&self) -> Result<(), Fault> {
+        match self {
+            Self::Screen(to, _) => Ok(to.write("\r\u{1b}[K")?),
+            Self::Changes(..) | Self::Nothing => Ok(()),
+        }
+    }
+}
+
+/// Why nobody is known to run a process: its worker was lost.
+pub(in crate::cli) async fn unattended(opened: &Opened, pid: &ProcessId) -> Result<Option<String>, Fault> {
+    let looks = opened.store.look(vec![pid.clone()]).await?;
+    let Some((epoch, false)) = looks.processes.first().and_then(|look| look.owner) else { return Ok(None) };
+    let workers = opened.store.workers().await?;
+    let heard = workers.iter().find(|row| row.epoch == epoch).map(|row| ago(row.heard_at));
+    Ok(Some(heard.map_or("its worker was lost".to_owned(), |ago| format!("its worker was last heard from {ago}"))))
+}
+
+/// Fails where one of them has failed.
+pub(in crate::cli) fn outcome(followed: &Followed) -> Result<(), Fault> {
+    let failed: Vec<_> = followed.ended.iter().filter_map(failure).collect();
+    match &failed[..] {
+        [] => Ok(()),
+        [(pid, how)] => {
+            let fault = Fault::new(Status::Failed, format!("process `{pid}` {how}"));
+            Err(fault.next(format!("procession status {pid}")))
+        }
+        [(pid, how), ..] => {
+            let (failed, all) = (failed.len(), followed.ended.len());
+            let what = format!("{failed} of {all} processes failed; process `{pid}` {how}");
+            Err(Fault::new(Status::Failed, what).next("procession list --failed"))
+        }
+    }
+}
+
+/// How a process failed.
+fn failure(record: &Record) -> Option<(&ProcessId, String)> {
+    let ended: Option<Ended> = record.ended.as_deref().and_then(|ended| serde_json::from_str(ended).ok());
+    match ended {
+        Some(Ended::Finished { .. }) => None,
+        Some(Ended::Exited { exit }) if exit.number == 0 => None,
+        Some(Ended::Exited { exit }) => Some((&record.pid, line::clean(&format!("ended with exit code {exit}")))),
+        Some(ended) => Some((&record.pid, line::clean(&format!("has ended: {ended}")))),
+        None => Some((&record.pid, "has ended, and how cannot be read".to_owned())),
+    }
+}

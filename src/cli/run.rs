@@ -1,0 +1,270 @@
+//! Runs a process in the foreground, and goes on with one whose OS process was stopped or killed.
+
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use clap::Args;
+use procession_runtime::process::{Ended, Termination};
+use procession_runtime::store::Record;
+use procession_runtime::{AnyHandle, ProcessId, Runtime};
+use serde_json::json;
+
+use super::Register;
+use super::config::{Address, Config, Opened};
+use super::fault::{Fault, Status};
+use super::inspect::registered;
+use super::live;
+use super::print::{Printer, note};
+use super::show::record;
+use super::submit::{Launched, builder, leave};
+
+/// So many processes are read at once where one is looked for.
+const PAGE: usize = 1_000;
+
+/// How long what is shown may take to catch up with the end.
+const SHOWN: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether the process is still had here.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What is run.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    pub(super) launched: Launched,
+    /// Goes on with this process, which was stopped or killed: its id, or the beginning of it
+    #[arg(long = "continue", value_name = "ID", conflicts_with_all = ["process", "ports", "inputs", "id", "queue", "priority"])]
+    pub(super) goes_on: Option<String>,
+}
+
+/// Where a command runs that runs processes.
+pub(super) struct Place<'a> {
+    pub(super) config: &'a Config,
+    pub(super) register: &'a Register,
+    pub(super) printer: Printer,
+    /// The name of the binary.
+    pub(super) name: &'a str,
+}
+
+/// Runs until the process has ended, or the command is interrupted.
+pub(super) async fn run(place: &Place<'_>, run: &Run) -> Result<(), Fault> {
+    if let Some(id) = &run.goes_on {
+        let opened = place.config.open().await?;
+        let record = record(&opened, id).await?;
+        if run.launched.dry_run {
+            return would_go_on(place.printer, &record);
+        }
+        return go_on(place, &opened, record).await;
+    }
+    let Launched { dry_run, .. } = run.launched;
+    let ready = run.launched.ready(place.register, &format!("{} run", place.name)).await?;
+    if dry_run {
+        return run.launched.would(place.config, place.printer, &ready, "run").await;
+    }
+    let opened = place.config.open_or_make().await?;
+    if let Some(record) = run.launched.known(&opened, &ready).await? {
+        note(&format!("process {} is there already, {}; its inputs are those that it has", record.pid, record.state));
+        return go_on(place, &opened, record).await;
+    }
+    let mut interrupts = Interrupts::listen()?;
+    // It takes nothing that it has not launched itself.
+    let runtime = builder(place.register, &opened, None).build().await?;
+    let seen = match run.launched.launching(&runtime, ready).await {
+        Ok(handle) => watch(place, &opened, &runtime, &handle, &mut interrupts).await,
+        Err(error) => {
+            leave(&runtime).await?;
+            return Err(error.into());
+        }
+    };
+    finish(place, &opened, runtime, seen, interrupts).await
+}
+
+fn would_go_on(printer: Printer, record: &Record) -> Result<(), Fault> {
+    let (pid, process, ended) = (&record.pid, &record.envelope.process, record.state.is_terminal());
+    if printer.json {
+        return printer
+            .json(&json!({"dry_run": true, "request": "continue", "process": process, "id": pid, "ended": ended}));
+    }
+    let would = if ended { "has ended; there is nothing to go on with" } else { "would go on with it" };
+    printer.line(&format!("{process} {pid}: {would}"))
+}
+
+/// Goes on with a process that nobody has, or looks on while another worker does.
+async fn go_on(place: &Place<'_>, opened: &Opened, record: Record) -> Result<(), Fault> {
+    let interrupts = Interrupts::listen()?;
+    let (pid, process) = (record.pid, &record.envelope.process);
+    if let Some(reason) = record.parked {
+        let what = format!("process `{pid}` is parked: {reason}");
+        return Err(Fault::new(Status::Refused, what).next("deal with the reason, then `procession doctor --repair`"));
+    }
+    if !record.state.is_terminal() {
+        registered(place.register).await?.spec(process)?;
+    }
+    claim(place, opened, pid, interrupts).await
+}
+
+/// Waits until it can have the process, and runs it. Meanwhile it takes what else nobody has in the same queue: it is a worker.
+async fn claim(place: &Place<'_>, opened: &Opened, pid: ProcessId, mut interrupts: Interrupts) -> Result<(), Fault> {
+    let queue = queue(opened, &pid).await?;
+    let runtime = builder(place.register, opened, [queue.as_str()]).build().await?;
+    let seen = match runtime.attach(&pid).await {
+        Ok(handle) => watch(place, opened, &runtime, &handle, &mut interrupts).await,
+        Err(error) => Err(error.into()),
+    };
+    Box::pin(finish(place, opened, runtime, seen, interrupts)).await
+}
+
+/// The queue of a process that has not ended. Says so where another worker has the process.
+async fn queue(opened: &Opened, pid: &ProcessId) -> Result<String, Fault> {
+    let mut after = None;
+    loop {
+        let page = opened.store.standing(after, PAGE).await?;
+        if let Some(found) = page.standings.into_iter().find(|standing| standing.pid == *pid) {
+            if let (Some((epoch, true)), false) = (found.owner, matches!(opened.address, Address::Files(_))) {
+                note(&format!("process {pid} is in worker {}; it goes on here once that one is gone", epoch.0));
+            }
+            return Ok(found.queue);
+        }
+        after = page.next;
+        if after.is_none() {
+            // It has ended, and needs no queue.
+            return Ok(String::new());
+        }
+    }
+}
+
+/// What became of a process while it was looked at.
+enum Seen {
+    Ended(ProcessId, String, Termination),
+    /// Whoever runs the command has had enough of it.
+    Interrupted(ProcessId),
+    /// The process is others' to go on with: this OS process was held up for too long.
+    Lost(ProcessId),
+}
+
+/// Looks at a process until it has ended.
+async fn watch(
+    place: &Place<'_>,
+    opened: &Opened,
+    runtime: &Runtime,
+    handle: &AnyHandle,
+    interrupts: &mut Interrupts,
+) -> Result<Seen, Fault> {
+    let pid = handle.pid();
+    let mut shown = pin!(live::follow(place.register, opened, place.printer, pid));
+    let mut end = pin!(handle.termination());
+    let mut is_shown = false;
+    let end = loop {
+        tokio::select! {
+            biased;
+            end = &mut end => break end,
+            () = interrupts.next() => return Ok(Seen::Interrupted(pid.clone())),
+            // What cannot be shown ends no process.
+            _ = &mut shown, if !is_shown => is_shown = true,
+            () = tokio::time::sleep(LOOK) => {
+                if runtime.health().await.counted.leases_lost > 0 {
+                    return Ok(Seen::Lost(pid.clone()));
+                }
+            }
+        }
+    };
+    if !is_shown && end.is_ok() {
+        let _ = tokio::time::timeout(SHOWN, shown).await;
+    }
+    Ok(Seen::Ended(pid.clone(), handle.process().to_owned(), end?))
+}
+
+/// Leaves the store, and tells what came of it.
+async fn finish(
+    place: &Place<'_>,
+    opened: &Opened,
+    runtime: Runtime,
+    seen: Result<Seen, Fault>,
+    mut interrupts: Interrupts,
+) -> Result<(), Fault> {
+    if let Ok(Seen::Interrupted(_)) = &seen {
+        note("interrupted: waits for the step that runs; once more cuts it off");
+        tokio::select! {
+            left = runtime.shutdown() => left?,
+            () = interrupts.next() => runtime.shutdown_within(Duration::ZERO).await?,
+        }
+    } else {
+        leave(&runtime).await?;
+    }
+    drop(runtime);
+    match seen? {
+        Seen::Ended(pid, process, termination) => ended(place, &pid, &process, &termination),
+        Seen::Interrupted(pid) => {
+            let what = format!("interrupted; process `{pid}` stays in {}", opened.address);
+            Err(Fault::new(Status::Interrupted, what).next(format!("{} run --continue {pid}", place.name)))
+        }
+        Seen::Lost(pid) => {
+            note(&format!(
+                "this OS process was held up for too long: process {pid} is gone on with as soon as nobody has it"
+            ));
+            claim(place, opened, pid, interrupts).await
+        }
+    }
+}
+
+/// Prints how a process has ended. One that failed is a fault.
+fn ended(place: &Place<'_>, pid: &ProcessId, process: &str, termination: &Termination) -> Result<(), Fault> {
+    let Termination { ended, outputs, .. } = termination;
+    let code = match ended {
+        Ended::Finished { .. } => Some(0),
+        Ended::Exited { exit } => Some(exit.number),
+        _ => None,
+    };
+    let error = (!ended.is_successful()).then(|| ended.to_string());
+    let printer = place.printer;
+    if printer.json {
+        printer.json(&json!({
+            "id": pid, "process": process, "state": ended.state().as_str(), "exit_code": code, "error": error,
+            "outputs": outputs,
+        }))?;
+    } else if ended.is_successful() || !outputs.is_empty() {
+        printer.json(outputs)?;
+    }
+    let Some(error) = error else { return Ok(()) };
+    Err(Fault::new(Status::Failed, format!("process `{pid}` has failed: {error}"))
+        .next(format!("{} report {pid}", place.name)))
+}
+
+/// Ctrl-C, and SIGTERM where there is such a thing. It listens from the beginning, not only when it is awaited.
+struct Interrupts {
+    #[cfg(unix)]
+    signals: [tokio::signal::unix::Signal; 2],
+}
+
+impl Interrupts {
+    #[cfg(unix)]
+    fn listen() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { signals: [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?] })
+    }
+
+    #[cfg(not(unix))]
+    #[expect(clippy::unnecessary_wraps, reason = "as on Unix")]
+    fn listen() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// The next one.
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        let [interrupt, terminate] = &mut self.signals;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+
+    /// The next one.
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
