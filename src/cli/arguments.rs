@@ -60,7 +60,7 @@ pub(super) enum Command {
     /// Shows a process and its children, and how far each is
     Status(One),
     /// Follows processes, and all below them, until they have ended
-    Watch(super::watch::Watch),
+    Watch(Selected),
     /// Shows what the steps of a process and its children reported, in order
     Report(One),
     /// Shows the transitions of a process, and how long each state took

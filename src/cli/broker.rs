@@ -63,6 +63,7 @@ impl Names {
 #[derive(Clone)]
 pub(super) struct Broker {
     url: String,
+    #[cfg_attr(not(feature = "amqp"), expect(dead_code, reason = "nothing is connected without the feature"))]
     names: Names,
 }
 

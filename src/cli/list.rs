@@ -1,16 +1,19 @@
 //! Which processes there are.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use procession_runtime::store::Summary;
+use procession_runtime::store::{Look, Summary};
+use procession_runtime::{ProcessId, ProcessState, limits};
 use serde_json::{Value, json};
 
 use super::arguments::List;
 use super::config::Opened;
 use super::fault::{Fault, Status};
-use super::live::{Drawn, Screen, Size, To};
+use super::live::{Drawn, Screen, Size, To, leave};
 use super::print::{Printer, ago, table, time};
 use super::select;
+use super::show::attended;
 
 const HEAD: [&str; 5] = ["id", "process", "state", "updated", "status"];
 
@@ -23,6 +26,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 const COUNTED: u64 = 10_000_000;
 
 pub(super) async fn list(opened: &Opened, printer: Printer, list: &List) -> Result<(), Fault> {
+    if list.watch && !list.count {
+        return watch(opened, printer, list).await;
+    }
     if list.count {
         let filter = select::filter(&list.filtered)?;
         let count = match &list.filtered.tree {
@@ -31,20 +37,32 @@ pub(super) async fn list(opened: &Opened, printer: Printer, list: &List) -> Resu
         };
         return if printer.json { printer.json(&json!({"count": count})) } else { printer.line(&count.to_string()) };
     }
-    if list.watch {
-        return watch(opened, printer, list).await;
-    }
     let (processes, more) = select::matching(opened, &list.filtered, list.limit, list.oldest).await?;
+    let without_worker = lost(opened, &processes).await?;
     if printer.json {
-        return printer.json(&json!({"processes": processes.iter().map(described).collect::<Vec<_>>(), "more": more}));
+        let processes = processes.iter().map(|process| described(process, &without_worker));
+        return printer.json(&json!({"processes": processes.collect::<Vec<_>>(), "more": more}));
     }
-    printer.table(&HEAD, processes.iter().map(row))?;
+    printer.table(&HEAD, processes.iter().map(|process| row(process, &without_worker)))?;
     if more { printer.line(MORE) } else { Ok(()) }
 }
 
-fn row(process: &Summary) -> Vec<String> {
+/// Those of them that would run, but whose workers were not heard from.
+async fn lost(opened: &Opened, processes: &[Summary]) -> Result<HashSet<ProcessId>, Fault> {
+    let runs = processes.iter().filter(|process| process.state == ProcessState::Running && process.parked.is_none());
+    let runs: Vec<ProcessId> = runs.map(|process| process.pid.clone()).collect();
+    let mut lost = HashSet::new();
+    for some in runs.chunks(limits::LOOKED_AT) {
+        let looks = opened.store.look(some.to_vec()).await?;
+        lost.extend(looks.processes.into_iter().filter(Look::is_lost).map(|look| look.record.pid));
+    }
+    Ok(lost)
+}
+
+fn row(process: &Summary, lost: &HashSet<ProcessId>) -> Vec<String> {
     let status = process.status.as_ref().or(process.error.as_ref()).cloned().unwrap_or_default();
-    vec![process.pid.to_string(), process.process.clone(), standing(process), ago(process.updated_at), status]
+    let standing = attended(standing(process), lost.contains(&process.pid).then_some("worker lost"));
+    vec![process.pid.to_string(), process.process.clone(), standing, ago(process.updated_at), status]
 }
 
 /// Draws the list anew until Ctrl-C. What a program wants to follow, `watch` tells it.
@@ -59,28 +77,31 @@ async fn watch(opened: &Opened, printer: Printer, list: &List) -> Result<(), Fau
     loop {
         let found = tokio::select! {
             found = select::matching(opened, &list.filtered, list.limit, list.oldest) => found?,
-            _ = &mut interrupt => return Ok(To::Output.write("\r\u{1b}[K")?),
+            _ = &mut interrupt => break,
         };
         let size = To::Output.size();
-        let lines = lines(&found.0, found.1, size);
+        let without_worker = lost(opened, &found.0).await?;
+        let lines = lines(&found, &without_worker, size);
         To::Output.write(&screen.draw(&lines, size))?;
         tokio::select! {
             () = tokio::time::sleep(AGAIN) => {}
-            _ = &mut interrupt => return Ok(To::Output.write("\r\u{1b}[K")?),
+            _ = &mut interrupt => break,
         }
     }
+    leave(To::Output);
+    Ok(())
 }
 
 /// As many as a terminal has room for.
-fn lines(processes: &[Summary], more: bool, size: Size) -> Vec<Drawn> {
+fn lines((processes, more): &(Vec<Summary>, bool), lost: &HashSet<ProcessId>, size: Size) -> Vec<Drawn> {
     let room = size.height.saturating_sub(1).max(1);
-    let mut lines = table(&HEAD, processes.iter().take(room).map(row), Some(size.width));
+    let mut lines = table(&HEAD, processes.iter().take(room).map(|process| row(process, lost)), Some(size.width));
     let all = lines.len();
     // A row may have several lines.
-    let cut = more || all > room || processes.len() > room;
-    if cut {
+    let cut = all > room || processes.len() > room;
+    if cut || *more {
         lines.truncate(room.saturating_sub(1));
-        lines.push(MORE.to_owned());
+        lines.push(if cut { "… there are more than fit".to_owned() } else { MORE.to_owned() });
     }
     lines.iter().map(|line| Drawn::plain(line, size.width)).collect()
 }
@@ -94,12 +115,12 @@ fn standing(process: &Summary) -> String {
     words
 }
 
-fn described(process: &Summary) -> Value {
+fn described(process: &Summary, lost: &HashSet<ProcessId>) -> Value {
     json!({
         "id": process.pid, "process": process.process, "key": process.key, "parent": process.parent,
         "state": process.state.as_str(), "paused": process.paused, "parked": process.parked, "status": process.status,
         "steps": process.steps, "exit_code": process.exit_code, "error": process.error,
         "open_children": process.open_children, "created_at": time(process.created_at),
-        "updated_at": time(process.updated_at),
+        "updated_at": time(process.updated_at), "worker_lost": lost.contains(&process.pid),
     })
 }

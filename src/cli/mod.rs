@@ -34,11 +34,6 @@
 //! processes. Where there is only a broker, `submit`, `status`, `show`, `pause`, `play` and `kill` go over it, to workers of this library and
 //! of Python's plumpy alike; the rest needs a store.
 //!
-//! # Which processes
-//! By id, or by the beginning of one that no other id has; by `--where` with a [filter](crate::store::Filter), or by `--tree`, which is a
-//! process and all below it; or by both of these. A command that changes processes leaves out those that have ended, where they are
-//! not named.
-//!
 //! # Running
 //! `run PROCESS port=value …` runs a process of the binary until it has ended, and prints its outputs; `submit` stores one for a
 //! worker, and prints its id. Both make the store where there is none, and refuse inputs with all that is wrong with them.
@@ -50,6 +45,15 @@
 //! Others can look at the process meanwhile and control it. When `run` was interrupted, or killed, the process stays as it was after its
 //! last step, and `run --continue ID` goes on with it; a worker does so, too.
 //!
+//! With `--json`, `run` writes `id`, `process`, `state`, `exit_code` (0 for success, none for what excepted or was killed), `error`
+//! and `outputs`; `submit` writes `id`, `process` and whether it is `new`. With `--dry-run` both write `dry_run`, `request`,
+//! `process`, `inputs`, `id`, `queue`, `priority`, `store`, and in `known` the process that has the id already.
+//!
+//! # Which processes
+//! By id, or by the beginning of one that no other id has; by `--where` with a [filter](crate::store::Filter), or by `--tree`, which is a
+//! process and all below it; or by both of these. A command that changes processes leaves out those that have ended, where they are
+//! not named.
+//!
 //! # Working
 //! `worker start` works on the processes of the binary until SIGTERM, Ctrl-C or `worker drain`; how is told [elsewhere](crate::working).
 //!
@@ -60,7 +64,7 @@
 //! # Exit status
 //! 0: it is done. 1: the process failed, or something is the matter. 2: the command is not understood. 3: there is no such process.
 //! 4: the process is not in a state for it, or it was not done in time. 5: the store is not reached, or damaged. 130: `run` was
-//! interrupted, and the process can be gone on with.
+//! interrupted, and the process can be gone on with; or `watch` was, and nothing has changed.
 //!
 //! # For programs
 //! With `--json` every command that reads writes one JSON document to the standard output, and nothing else; what went wrong is
@@ -70,7 +74,7 @@
 //! the `round` of the innermost loop, where the binary has the process; `children` (`all`, `ended`) that it waits for; `progress`
 //! (`done`, `total`, `percent`, `left_ms`, `at`); its `owner` (`epoch`, `alive`, `host`, `pid`, `heard_at`), which is not `alive` once
 //! it was not heard from in time; `active_ms` and `waited_ms` of one that has not ended. What is not known is null. `watch` adds the
-//! time as `at`.
+//! time as `at`. In a list, `worker_lost` says that a process would run, and its worker was not heard from.
 //!
 //! `events` has `at`, `from`, `to`, `point`, `steps`, `after_ms`, which is `took_ms` of what ran and `waited_ms` of what did not, and
 //! `attempt`: 1, and one more each time that the process was brought back to a checkpoint. `checkpoint diff` has `changes` (`path`,
@@ -136,7 +140,10 @@ pub fn main_with(
         Ok(runtime) => runtime,
         Err(error) => return told(&Fault::from(error)),
     };
-    runtime.block_on(begin(arguments, &register))
+    let code = runtime.block_on(begin(arguments, &register));
+    // A step that blocks its thread keeps nobody from the end.
+    runtime.shutdown_background();
+    code
 }
 
 fn command(name: &str) -> clap::Command {
@@ -205,8 +212,8 @@ async fn done(arguments: Arguments, name: String, register: &Register) -> Result
         Command::Submit(launched) => {
             let config = Config::of(&common)?;
             return match config.broker_alone() {
-                Some(broker) => task::submit(broker, register, printer, launched).await,
-                None => submit::submit(&config, register, printer, launched).await,
+                Some(broker) => task::submit(broker, register, printer, &name, launched).await,
+                None => submit::submit(&config, register, printer, &name, launched).await,
             };
         }
         _ => {}

@@ -25,6 +25,9 @@ const PAGE: usize = 1_000;
 /// How long what is shown may take to catch up with the end.
 const SHOWN: Duration = Duration::from_secs(2);
 
+/// How long it may take to cut off a step.
+const CUT: Duration = Duration::from_secs(2);
+
 /// How often it is looked whether the process is still had here.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -69,7 +72,7 @@ pub(super) async fn run(place: &Place<'_>, run: &Run) -> Result<(), Fault> {
     }
     let mut interrupts = Interrupts::listen()?;
     // It takes nothing that it has not launched itself.
-    let runtime = builder(place.register, &opened, None).build().await?;
+    let runtime = runtime(place, &opened, None).await?;
     let seen = match run.launched.launching(&runtime, ready).await {
         Ok(handle) => watch(place, &opened, &runtime, &handle, &mut interrupts).await,
         Err(error) => {
@@ -78,6 +81,15 @@ pub(super) async fn run(place: &Place<'_>, run: &Run) -> Result<(), Fault> {
         }
     };
     finish(place, &opened, runtime, seen, interrupts).await
+}
+
+/// Takes what is in this queue, if any, and lets processes be reached over the broker, if there is one.
+async fn runtime(place: &Place<'_>, opened: &Opened, queue: Option<&str>) -> Result<Runtime, Fault> {
+    let mut builder = builder(place.register, opened, queue);
+    if let Some(broker) = place.config.broker() {
+        builder = builder.communicator(broker.connect(None).await?);
+    }
+    Ok(builder.build().await?)
 }
 
 fn would_go_on(printer: Printer, record: &Record) -> Result<(), Fault> {
@@ -107,7 +119,7 @@ async fn go_on(place: &Place<'_>, opened: &Opened, record: Record) -> Result<(),
 /// Waits until it can have the process, and runs it. Meanwhile it takes what else nobody has in the same queue: it is a worker.
 async fn claim(place: &Place<'_>, opened: &Opened, pid: ProcessId, mut interrupts: Interrupts) -> Result<(), Fault> {
     let queue = queue(opened, &pid).await?;
-    let runtime = builder(place.register, opened, [queue.as_str()]).build().await?;
+    let runtime = runtime(place, opened, Some(queue.as_str())).await?;
     let seen = match runtime.attach(&pid).await {
         Ok(handle) => watch(place, opened, &runtime, &handle, &mut interrupts).await,
         Err(error) => Err(error.into()),
@@ -187,10 +199,18 @@ async fn finish(
         note("interrupted: waits for the step that runs; once more cuts it off");
         tokio::select! {
             left = runtime.shutdown() => left?,
-            () = interrupts.next() => runtime.shutdown_within(Duration::ZERO).await?,
+            () = interrupts.next() => {
+                // One that blocks its thread cannot be cut off, and ends with this OS process.
+                let cut = tokio::time::timeout(CUT, runtime.shutdown_within(Duration::ZERO)).await;
+                cut.unwrap_or(Ok(()))?;
+            }
         }
     } else {
         leave(&runtime).await?;
+    }
+    if let Some(communicator) = runtime.communicator() {
+        // What cannot be told any more is stored, and told by others.
+        let _ = communicator.close().await;
     }
     drop(runtime);
     match seen? {

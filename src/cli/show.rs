@@ -1,12 +1,14 @@
 //! Commands that read: one process, and the tree below it.
 
-use procession_runtime::process::Ended;
+use procession_runtime::clock::Timestamp;
+use procession_runtime::process::{Ended, Progress};
 use procession_runtime::store::Record;
 use serde_json::{Map, Value, json};
 
 use super::config::Opened;
 use super::fault::{Fault, Status};
-use super::print::{Printer, ago, time};
+use super::live::unattended;
+use super::print::{Printer, ago, span, time};
 use super::select;
 
 /// The process of this id, or of the only one that begins so.
@@ -28,6 +30,12 @@ pub(super) fn described(record: &Record) -> Result<Value, Fault> {
     put("paused", json!(record.paused));
     put("parked", json!(record.parked));
     put("status", json!(record.status.text));
+    put(
+        "progress",
+        json!(record.status.progress.map(|progress| {
+        json!({"done": progress.done, "total": progress.total, "percent": progress.percent(), "at": time(progress.at)})
+    })),
+    );
     let (place, step) = place(record).unzip();
     put("place", json!(place));
     put("step", json!(step.flatten()));
@@ -84,8 +92,25 @@ pub(super) fn standing(record: &Record) -> String {
     words
 }
 
-/// What it waits for, in words.
-pub(super) fn waits(record: &Record) -> Option<String> {
+/// The same of a process that nobody is known to run, and why: it is never said to be running.
+pub(super) fn attended(standing: String, why: Option<&str>) -> String {
+    match (why, standing.strip_prefix("running")) {
+        (None, _) => standing,
+        (Some(why), Some(rest)) => format!("not running, {why}{rest}"),
+        (Some(why), None) => format!("{standing}, {why}"),
+    }
+}
+
+/// `40 % (4 of 10)`, or what is known of it.
+pub(super) fn amount(progress: &Progress) -> String {
+    match (progress.percent(), progress.total) {
+        (Some(percent), Some(total)) => format!("{percent} % ({} of {total})", progress.done),
+        _ => format!("{} done", progress.done),
+    }
+}
+
+/// What it waits for, in words; with the present time, how long still.
+pub(super) fn waits(record: &Record, now: Option<Timestamp>) -> Option<String> {
     let awaiting = &record.awaiting;
     let mut waits = Vec::new();
     if !awaiting.children.is_empty() {
@@ -93,7 +118,10 @@ pub(super) fn waits(record: &Record) -> Option<String> {
         let ended = all.saturating_sub(record.open_children);
         waits.push(format!("children, {ended} of {all} ended"));
     }
-    waits.extend(awaiting.wake_at.map(time));
+    waits.extend(awaiting.wake_at.map(|wake_at| match now {
+        Some(now) if now < wake_at => format!("{} more", span(wake_at.since(now))),
+        _ => time(wake_at),
+    }));
     waits.extend(awaiting.resume.as_ref().map(|text| format!("a resume: {text}")));
     (!waits.is_empty()).then(|| waits.join("; "))
 }
@@ -103,15 +131,17 @@ pub(super) async fn show(opened: &Opened, printer: Printer, id: &str) -> Result<
     if printer.json {
         return printer.json(&described(&record)?);
     }
+    let why = unattended(opened, &record.pid).await?;
     let lines = [
         ("id", Some(record.pid.to_string())),
         ("process", Some(format!("{}, version {}", record.envelope.process, record.envelope.version))),
         ("key", record.key.clone()),
         ("parent", record.parent.as_ref().map(ToString::to_string)),
-        ("state", Some(standing(&record))),
+        ("state", Some(attended(standing(&record), why.as_deref()))),
         ("status", record.status.text.clone()),
+        ("progress", record.status.progress.map(|progress| amount(&progress))),
         ("place", at(&record)),
-        ("waits for", waits(&record)),
+        ("waits for", waits(&record, None)),
         ("steps", Some(record.steps.to_string())),
         ("created", Some(format!("{}, {}", time(record.created_at), ago(record.created_at)))),
         ("updated", Some(format!("{}, {}", time(record.updated_at), ago(record.updated_at)))),
@@ -124,13 +154,13 @@ pub(super) async fn show(opened: &Opened, printer: Printer, id: &str) -> Result<
 
 /// A process and all below it, in the order in which they were launched; and whether there are more.
 async fn tree(opened: &Opened, id: &str) -> Result<(Vec<Record>, bool), Fault> {
-    let mut records = Vec::new();
+    let mut nodes = Vec::new();
     let visit = |_, record| {
-        records.push(record);
+        nodes.push(record);
         Ok(())
     };
     let more = select::walk(opened, id, visit).await?;
-    Ok((records, more))
+    Ok((nodes, more))
 }
 
 pub(super) async fn report(opened: &Opened, printer: Printer, id: &str) -> Result<(), Fault> {

@@ -168,9 +168,10 @@ pub(super) async fn submit(
     config: &Config,
     register: &Register,
     printer: Printer,
+    name: &str,
     launched: &Launched,
 ) -> Result<(), Fault> {
-    let ready = launched.ready(register, "submit").await?;
+    let ready = launched.ready(register, &format!("{name} submit")).await?;
     if matches!(config.address_or_made()?, Address::Files(_)) {
         let what = "a folder of documents has one owner, so no worker could take the process";
         return Err(Fault::new(Status::Refused, what).next("`run` it, or use SQLite or PostgreSQL"));

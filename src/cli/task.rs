@@ -23,13 +23,14 @@ pub(super) async fn submit(
     broker: &Broker,
     register: &Register,
     printer: Printer,
+    name: &str,
     launched: &Launched,
 ) -> Result<(), Fault> {
     if !launched.queue.is_empty() || launched.priority != 0 {
         let what = "a task at a broker has no queue of a store, and no priority";
         return Err(Fault::new(Status::Usage, what).next("give `--task-queue NAME`, or a store with `--store ADDRESS`"));
     }
-    let (process, inputs) = inputs(register, launched).await?;
+    let (process, inputs) = inputs(register, name, launched).await?;
     if launched.dry_run {
         return if printer.json {
             printer.json(&json!({
@@ -50,11 +51,11 @@ pub(super) async fn submit(
 }
 
 /// Of a process of this binary they are checked; those of another go as they are: `port:=value` is JSON, and any other a text.
-async fn inputs(register: &Register, launched: &Launched) -> Result<(String, Map<String, Value>), Fault> {
+async fn inputs(register: &Register, binary: &str, launched: &Launched) -> Result<(String, Map<String, Value>), Fault> {
     let name = launched.process.as_deref().unwrap_or_default();
     let runtime = registered(register).await?;
     if name.is_empty() || ports::named(&runtime, name).is_ok() {
-        let ready = launched.ready(register, "submit").await?;
+        let ready = launched.ready(register, &format!("{binary} submit")).await?;
         return Ok((ready.process, ready.inputs));
     }
     let mut inputs = ports::read_file(launched.inputs.as_deref())?;

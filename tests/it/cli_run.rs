@@ -8,14 +8,14 @@ use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::sync::Arc;
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::interop::worker::AddProcess;
 use super::support::eventually;
 
 /// The example, which cargo builds beside the tests.
-fn every() -> PathBuf {
+pub(crate) fn every() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let every = own.ancestors().nth(2).unwrap().join("examples/every");
     assert!(every.exists(), "`every` is not there; build it: cargo build --all-features --example every");
@@ -147,7 +147,7 @@ async fn all_faults_of_the_inputs_are_told_at_once_and_nothing_is_launched() {
         ] {
             assert!(told.contains(fault), "{fault}: {told}");
         }
-        assert!(told.contains("every::Converge --help"), "{told}");
+        assert!(told.contains(&format!("next: every {command} every::Converge --help")), "{told}");
     }
     assert!(!shell.path("procession.db").exists());
     let (status, told) = shell.fails(&["run", "AddProces", "a=1"]).await;
@@ -301,6 +301,102 @@ async fn one_that_was_killed_with_its_os_process_is_gone_on_with() {
     let outputs = shell.prints(&["run", "--continue", "chain"]).await;
     assert_eq!(serde_json::from_str::<Value>(&outputs).unwrap()["rounds"], 30);
     assert_eq!(shell.json(&["show", "chain"]).await["steps"], 31, "no step counts twice");
+}
+
+#[tokio::test]
+async fn a_worker_goes_on_with_what_was_killed_with_its_os_process_and_takes_what_was_submitted() {
+    let shell = Shell::new();
+    let begun = ["run", "WaitChain", "n=30", "delay=0.02", "--id", "chain"];
+    let running = shell.begins(&begun, "chain", 3).await;
+    signal(&running, "KILL");
+    running.wait_with_output().await.unwrap();
+    shell.prints(&["submit", "AddProcess", "a=2", "--id", "sum"]).await;
+    let worker = shell.command(&["worker", "start"]).spawn().unwrap();
+    let store = shell.store();
+    let has_ended = async |id: &str| store.load(&id.into()).await.unwrap().unwrap().state == ProcessState::Finished;
+    eventually(async || has_ended("chain").await && has_ended("sum").await).await;
+    signal(&worker, "TERM");
+    assert!(worker.wait_with_output().await.unwrap().status.success());
+    assert_eq!(shell.json(&["run", "--continue", "sum"]).await["outputs"], json!({ "sum": 3 }));
+    assert_eq!(shell.json(&["show", "chain"]).await["steps"], 31, "no step counts twice");
+}
+
+#[tokio::test]
+#[ignore = "needs RabbitMQ: cargo xtask test"]
+async fn one_that_runs_is_reached_over_the_broker() {
+    use super::interop::peers::Names;
+
+    let (shell, elsewhere) = (Shell::new(), Shell::new());
+    let names = Names::new(&super::broker::Broker::shared(), "cli-run");
+    let asked = |arguments: &[&'static str]| [arguments, &names.arguments()].concat();
+    let running = shell.begins(&asked(&["run", "WaitForever", "--id", "one"]), "one", 1).await;
+    assert_eq!(elsewhere.json(&asked(&["status", "one"])).await["state"], "waiting");
+    elsewhere.prints(&asked(&["kill", "one", "--reason", "enough"])).await;
+    let output = running.wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("killed: enough"), "{}", text(&output.stderr));
+    let (status, told) = shell.fails(&["run", "AddProcess", "a=1", "--amqp", "amqp://guest@127.0.0.1:1"]).await;
+    assert_eq!((status, told.contains("is not reached")), (5, true), "{told}");
+}
+
+/// Interrupts twice; the exit status.
+async fn interrupted_twice(mut running: Child) -> Option<i32> {
+    let mut told = BufReader::new(running.stderr.take().unwrap()).lines();
+    signal(&running, "TERM");
+    while !told.next_line().await.unwrap().unwrap().starts_with("interrupted: waits") {}
+    signal(&running, "INT");
+    running.wait().await.unwrap().code()
+}
+
+#[tokio::test]
+async fn a_second_interrupt_cuts_off_the_step_that_runs() {
+    let shell = Shell::new();
+    std::fs::write(shell.path("words"), "some words\n").unwrap();
+    // Its step takes longer than the test may.
+    let count = ["run", "CountWords", "file=words", "delay=600000", "--id", "one"];
+    let running = shell.begins(&count, "one", 1).await;
+    assert_eq!(interrupted_twice(running).await, Some(130));
+    // Others have it at once.
+    let page = shell.store().standing(None, 10).await.unwrap();
+    assert_eq!(page.standings[0].owner, None);
+}
+
+#[tokio::test]
+async fn a_second_interrupt_leaves_a_step_that_blocks_its_thread() {
+    let shell = Shell::new();
+    let running = shell.begins(&["run", "Busy", "seconds=600", "--id", "one"], "one", 0).await;
+    assert_eq!(interrupted_twice(running).await, Some(130));
+    assert_eq!(shell.json(&["show", "one"]).await["ended"], Value::Null);
+}
+
+#[tokio::test]
+async fn one_that_others_may_have_since_its_os_process_was_held_up_is_gone_on_with() {
+    let shell = Shell::new();
+    let begun = ["run", "WaitChain", "n=40", "delay=0.02", "--id", "chain"];
+    let running = shell.begins(&begun, "chain", 3).await;
+    signal(&running, "STOP");
+    let store = shell.store();
+    eventually(|| async { store.workers().await.unwrap().iter().all(|worker| !worker.alive) }).await;
+    signal(&running, "CONT");
+    let output = running.wait_with_output().await.unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("held up for too long"), "{}", text(&output.stderr));
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap()["rounds"], 40);
+}
+
+#[tokio::test]
+async fn one_that_is_parked_is_refused_with_the_reason() {
+    let shell = Shell::new();
+    shell.prints(&["submit", "AddProcess", "a=1", "--id", "one"]).await;
+    let store = shell.store();
+    let epoch = store.acquire().await.unwrap();
+    store.park(epoch, &"one".into(), "it was lost".to_owned()).await.unwrap();
+    store.release(epoch).await.unwrap();
+    drop(store);
+    for arguments in [&["run", "--continue", "one"][..], &["run", "AddProcess", "a=1", "--id", "one"]] {
+        let (status, told) = shell.fails(arguments).await;
+        assert_eq!((status, told.contains("parked: it was lost")), (4, true), "{told}");
+    }
 }
 
 #[tokio::test]

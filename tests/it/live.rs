@@ -12,6 +12,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child as Running, Command};
 
+#[cfg(feature = "amqp")]
+use super::cli_run::every;
 use super::os_process::Other;
 use super::support::{Gate, World, eventually};
 
@@ -164,7 +166,7 @@ async fn each_change_is_a_document_for_programs() {
     let (status, output, errors) = finished(watching).await;
     assert_eq!(status, 0, "{errors}");
     let documents: Vec<Value> = output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let last = documents.last().unwrap();
+    let last = documents.iter().rfind(|document| document["id"] == "one").unwrap();
     assert_eq!((&last["id"], &last["state"], &last["depth"]), (&"one".into(), &"finished".into(), &0.into()));
     assert!(documents.iter().all(|document| document["at"].is_string()));
 }
@@ -228,7 +230,7 @@ async fn an_interrupt_ends_the_view_alone() {
     let pid = watching.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().await.unwrap().success());
     let status = tokio::time::timeout(Duration::from_secs(20), watching.wait()).await.expect("it ends").unwrap();
-    assert_eq!(status.code(), Some(0));
+    assert_eq!(status.code(), Some(130));
     assert!(text(&studio.run(&["status", "one"]).await.stdout).contains("live::Album one: waiting"));
 }
 
@@ -244,6 +246,34 @@ async fn a_view_that_nobody_reads_ends() {
     studio.world.gate.open(1);
     let status = tokio::time::timeout(Duration::from_secs(20), watching.wait()).await.expect("it ends").unwrap();
     assert_eq!(status.code(), Some(1));
+}
+
+/// By a binary that has the process, and runs it itself.
+#[cfg(feature = "amqp")]
+#[tokio::test]
+async fn where_a_run_stands_in_its_outline_is_told_while_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(every());
+    command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.env_remove("PROCESSION_CONFIG").args(["--store", "sqlite:studio.db", "run"]).kill_on_drop(true);
+    let mut running = command.args(["procession_examples:WaitChain", "n=1", "delay=600"]).spawn().unwrap();
+    let mut lines = BufReader::new(running.stderr.take().unwrap()).lines();
+    let mut line = String::new();
+    while !line.contains(": waiting") {
+        line = lines.next_line().await.unwrap().unwrap();
+    }
+    assert!(line.contains(": waiting, after `wait` 1/2, round 1, waits for 2"), "{line}");
+    let mut status = Command::new(every());
+    status.current_dir(folder.path()).args(["--store", "sqlite:studio.db", "status", "--json"]);
+    let id = line.split(' ').nth(2).unwrap().trim_end_matches(':');
+    let json: Value = serde_json::from_slice(&status.arg(id).output().await.unwrap().stdout).unwrap();
+    let process = &json["processes"][0];
+    assert_eq!(
+        (&process["step_number"], &process["outline_steps"], &process["round"]),
+        (&1.into(), &2.into(), &1.into())
+    );
+    assert_eq!((&process["owner"]["alive"], &process["progress"]), (&true.into(), &Value::Null));
+    running.kill().await.unwrap();
 }
 
 #[cfg(target_os = "linux")]
@@ -353,7 +383,14 @@ async fn a_worker_that_is_killed_is_shown_as_lost() {
     let shown = command(folder.path(), &["status", "one"]).output().await.unwrap();
     let shown = text(&shown.stdout);
     assert!(shown.contains(": not running, worker lost, last heard from ") && !shown.contains(": running"), "{shown}");
+    let listed = command(folder.path(), &["list", "--json", "--name", "live::Page"]).output().await.unwrap();
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed["processes"][0]["worker_lost"], true);
+    let listed = text(&command(folder.path(), &["list"]).output().await.unwrap().stdout);
+    assert!(listed.contains("not running, worker lost") && !listed.contains("  running"), "{listed}");
     let page = status().await["id"].as_str().unwrap().to_owned();
+    let shown = text(&command(folder.path(), &["show", &page]).output().await.unwrap().stdout);
+    assert!(shown.contains("state      not running, its worker was last heard from "), "{shown}");
     let drawn = command(folder.path(), &["graph", &page]).output().await.unwrap();
     let drawn = text(&drawn.stdout);
     assert!(drawn.contains("not running: its worker was last heard from ") && drawn.contains("? paint"), "{drawn}");

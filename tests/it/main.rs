@@ -48,6 +48,8 @@ mod flow;
 mod forward;
 #[cfg(feature = "sqlite")]
 mod golden;
+#[cfg(all(unix, feature = "cli", feature = "sqlite"))]
+mod guide;
 mod health;
 mod hooks;
 mod inputs;

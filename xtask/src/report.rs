@@ -51,6 +51,13 @@ impl Report {
         self.passed() > 0 && self.failed() == 0
     }
 
+    /// What failed, one line each: what keeps the two outputs of a command apart shows the last lines of either.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        let failed = self.rows.iter().filter(|row| row.counts.failed > 0);
+        let faults = failed.flat_map(|row| row.counts.faults.iter().map(|fault| format!("{}: {fault}", row.name)));
+        faults.collect()
+    }
+
     fn left_out(&self) -> usize {
         self.rows.iter().map(|row| row.counts.left_out.len()).sum()
     }
@@ -97,6 +104,7 @@ mod tests {
         let text = report.to_string();
         assert_eq!(text.lines().last(), Some("41 passed, 1 failed"));
         assert!(text.contains("it does not"));
+        assert_eq!(report.failures(), ["c: it does not"]);
         report.count("d", || Counts { left_out: vec!["e: not there".to_owned()], ..Counts::default() });
         let text = report.to_string();
         assert_eq!(text.lines().last(), Some("41 passed, 1 failed, 1 left out"));

@@ -44,6 +44,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<bool, Fault> {
         println!("\nThis was a part; `cargo xtask test` without arguments runs all.");
     }
     println!("{report}");
+    report.failures().iter().for_each(|failure| eprintln!("FAILED {failure}"));
     Ok(report.is_good())
 }
 

@@ -12,7 +12,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use super::tree::{Attended, Node};
 use crate::cli::fault::Fault;
 use crate::cli::print::{span, time};
-use crate::cli::show::{at, described, standing, waits};
+use crate::cli::show::{at, attended, described, standing, waits};
 
 /// Columns of a status text that are worth to be shown.
 const TEXT: usize = 8;
@@ -205,7 +205,7 @@ fn parts(node: &Node, Telling { now, times, .. }: Telling) -> Vec<Part> {
             say(Rank::Left, format!(", {} left", span(left)));
         }
     }
-    if let Some(waits) = waits(record) {
+    if let Some(waits) = waits(record, times.then_some(now)) {
         say(Rank::Waits, format!(", waits for {}", clean(&waits)));
     }
     if times {
@@ -234,17 +234,12 @@ fn state(node: &Node, now: Timestamp, times: bool) -> String {
         Some(row) => format!("worker lost, not heard from since {}", time(row.heard_at)),
         None => "worker lost".to_owned(),
     };
-    match &node.attended {
-        Attended::Lost(row) => match standing.strip_prefix("running") {
-            Some(rest) => format!("not running, {}{rest}", lost(row)),
-            None => format!("{standing}, {}", lost(row)),
-        },
-        Attended::Unclaimed => match standing.strip_prefix("running") {
-            Some(rest) => format!("not running, no worker has it{rest}"),
-            None => format!("{standing}, no worker has it"),
-        },
-        Attended::By(_) | Attended::Unknown => standing,
-    }
+    let why = match &node.attended {
+        Attended::Lost(row) => Some(lost(row)),
+        Attended::Unclaimed => Some("no worker has it".to_owned()),
+        Attended::By(_) | Attended::Unknown => None,
+    };
+    attended(standing, why.as_deref())
 }
 
 fn millis(duration: Duration) -> u64 {

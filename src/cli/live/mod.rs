@@ -10,7 +10,7 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::cli) use self::screen::{Drawn, Screen, Size, To, coloured};
+pub(in crate::cli) use self::screen::{Drawn, Screen, Size, To, coloured, leave};
 pub(super) use self::status::status;
 pub(in crate::cli) use self::tree::Watcher;
 
@@ -28,6 +28,7 @@ use super::Register;
 use super::config::Opened;
 use super::fault::{Fault, Status};
 use super::print::{Printer, ago};
+use super::select::not_found;
 
 /// How often it is looked: as often as the eye follows, and some queries a second for all.
 const LOOK: Duration = Duration::from_millis(250);
@@ -44,54 +45,43 @@ pub(in crate::cli) struct Followed {
     pub(in crate::cli) gone: Vec<ProcessId>,
 }
 
-/// Follows processes until all have ended; none if Ctrl-C came before that, which leaves them as they are.
+/// Follows processes, and all below them, until they have ended. It may be dropped at any time.
 pub(in crate::cli) async fn follow_all(
     register: &Register,
     opened: &Opened,
     printer: Printer,
     to: To,
     roots: &[ProcessId],
-) -> Result<Option<Followed>, Fault> {
+) -> Result<Followed, Fault> {
     let mut watcher = Watcher::new(register, opened, MOST).await?;
     let mut view = View::new(printer, to);
     let mut known: HashMap<ProcessId, Record> = HashMap::new();
-    let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
-        let trees = tokio::select! {
-            trees = watcher.look(roots) => trees?,
-            _ = &mut interrupt => return view.leave().map(|()| None),
-        };
+        let trees = watcher.look(roots).await?;
         view.show(&trees)?;
-        let is_root = |pid: &ProcessId| roots.contains(pid);
-        for node in trees.nodes.iter().filter(|node| is_root(&node.look.record.pid)) {
+        for node in trees.nodes.iter().filter(|node| roots.contains(&node.look.record.pid)) {
             known.insert(node.look.record.pid.clone(), node.look.record.clone());
         }
-        let is_over = |pid: &ProcessId| {
-            trees.gone.contains(pid) || known.get(pid).is_some_and(|record| record.state.is_terminal())
-        };
-        if roots.iter().all(is_over) {
-            let mut ended: Vec<Record> = roots.iter().filter_map(|pid| known.remove(pid)).collect();
-            ended.retain(|record| record.state.is_terminal());
-            let gone = trees.gone.into_iter().filter(|pid| ended.iter().all(|record| record.pid != *pid)).collect();
-            return Ok(Some(Followed { ended, gone }));
+        let has_ended = |pid: &ProcessId| known.get(pid).is_some_and(|record| record.state.is_terminal());
+        if roots.iter().all(|pid| has_ended(pid) || trees.gone.contains(pid)) {
+            let gone = trees.gone.into_iter().filter(|pid| !has_ended(pid)).collect();
+            known.retain(|_, record| record.state.is_terminal());
+            return Ok(Followed { ended: roots.iter().filter_map(|pid| known.remove(pid)).collect(), gone });
         }
-        tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
-            _ = &mut interrupt => return view.leave().map(|()| None),
-        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 
-/// Shows a process and what is below it until it has ended. It may be dropped at any time.
-///
-/// The view goes to the standard error, so that the output is free for the result; with `--json` there is none.
-pub(in crate::cli) async fn follow(
+/// Shows a process and what is below it until it has ended. What is shown goes to the standard error: the standard output is for
+/// what comes of the process, and with `--json` there is nothing else. It may be dropped at any time.
+pub(super) async fn follow(
     register: &Register,
     opened: &Opened,
     printer: Printer,
     pid: &ProcessId,
 ) -> Result<(), Fault> {
-    follow_all(register, opened, printer, To::Error, std::slice::from_ref(pid)).await.map(drop)
+    let followed = follow_all(register, opened, printer, To::Error, std::slice::from_ref(pid)).await?;
+    if followed.ended.is_empty() { Err(not_found(opened, &pid.to_string())) } else { Ok(()) }
 }
 
 /// How it is shown.
@@ -121,14 +111,6 @@ impl View {
             }
             Self::Changes(to, changes) => Ok(to.write(&changes.since_last(trees)?)?),
             Self::Nothing => Ok(()),
-        }
-    }
-
-    /// What the terminal shows of the keys stands where the next line begins.
-    fn leave(&self) -> Result<(), Fault> {
-        match self {
-            Self::Screen(to, _) => Ok(to.write("\r\u{1b}[K")?),
-            Self::Changes(..) | Self::Nothing => Ok(()),
         }
     }
 }

@@ -23,7 +23,6 @@ pub(in crate::cli) enum To {
     /// The standard output.
     Output,
     /// The standard error: the output is for the result.
-    #[allow(dead_code)] // As above it.
     Error,
 }
 
@@ -54,6 +53,14 @@ impl To {
             Self::Output => all(io::stdout().lock(), text),
             Self::Error => all(io::stderr().lock(), text),
         }
+    }
+}
+
+/// Leaves the line in which the terminal shows the keys of an interrupt.
+pub(in crate::cli) fn leave(to: To) {
+    if to.is_terminal() {
+        // Who does not read any more misses nothing.
+        let _ = to.write("\r\u{1b}[K");
     }
 }
 

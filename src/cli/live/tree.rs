@@ -12,6 +12,7 @@ use crate::cli::Register;
 use crate::cli::config::Opened;
 use crate::cli::fault::Fault;
 use crate::cli::inspect::registered;
+use crate::cli::print::note;
 
 /// How old what is known of the workers may be.
 const WORKERS: Duration = Duration::from_secs(1);
@@ -125,7 +126,7 @@ impl<'a> Watcher<'a> {
             looks.extend(found.processes);
             for (pid, fault) in found.unreadable {
                 if self.unreadable.insert(pid.clone()) {
-                    eprintln!("process `{pid}` cannot be read: {fault}");
+                    note(&format!("process `{pid}` cannot be read: {fault}"));
                 }
             }
         }

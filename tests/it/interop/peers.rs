@@ -90,7 +90,7 @@ impl Worker {
     }
 
     fn start(command: &mut Command, guarded: bool) -> Self {
-        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a worker starts");
+        let mut process = start(command);
         let pipe = process.stdin.take();
         let lines = lines(process.stdout.take().expect("it has a pipe"));
         let line = || lines.recv_timeout(PATIENCE).expect("a worker says that it is ready");
@@ -149,8 +149,7 @@ impl Controller {
     }
 
     fn start() -> Self {
-        let mut process =
-            python("controller.py").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut process = start(&mut python("controller.py"));
         let input = Mutex::new(process.stdin.take().expect("it has a pipe"));
         let lines = lines(process.stdout.take().expect("it has a pipe"));
         let ready = lines.recv_timeout(PATIENCE).expect("the controller says that it is ready");
@@ -254,6 +253,16 @@ pub(crate) fn example(name: &str) -> PathBuf {
     let example = target.join("examples").join(name);
     assert!(example.exists(), "`{name}` is not there; build it: cargo build --features amqp --example {name}");
     example
+}
+
+/// Starts a program. Its complaints are shown if the test fails: a broker that goes away has a Python print pages.
+fn start(command: &mut Command) -> Child {
+    let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = pipes.spawn().expect("it starts");
+    let complaints = BufReader::new(process.stderr.take().expect("it has a pipe"));
+    // A thread of the test, so what it prints is the test's.
+    std::thread::spawn(move || complaints.lines().map_while(Result::ok).for_each(|line| eprintln!("{line}")));
+    process
 }
 
 /// What a program prints, line by line.

@@ -9,6 +9,8 @@ mod examples;
 mod hostile;
 mod overlay;
 mod runs;
+#[cfg(all(unix, feature = "cli", feature = "sqlite"))]
+mod screen;
 mod shapes;
 
 use procession::clock::Timestamp;
@@ -17,7 +19,7 @@ use procession::process::Ended;
 use procession::store::{Envelope, FORMAT, HistoryEntry, Record};
 use procession::{ProcessId, ProcessState};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The file in a folder of the repository holds this text. With `BLESS`, it does from now on.
 #[track_caller]
@@ -155,11 +157,4 @@ fn has(text: &str, parts: &[&str]) {
     for part in parts.iter().map(|part| words(part)) {
         assert!(text.lines().any(|line| words(line).contains(&part)), "no line has `{part}`:\n{text}");
     }
-}
-
-/// The files that are kept in a folder.
-fn kept(folder: &str) -> Vec<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-    let files = std::fs::read_dir(folder).expect("the folder can be read");
-    files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
 }

@@ -28,7 +28,7 @@ pub(super) async fn family() -> Vec<Bundle> {
         paused: true,
         report: vec!["one \u{0} line".to_owned(), "another".to_owned()],
         outputs: Some(r#"{"a":1.50}"#.to_owned()),
-        status: Some(StatusText { text: Some("waits".to_owned()), before_pause: Some(None), ..StatusText::default() }),
+        status: Some(StatusText { text: Some("waits".to_owned()), before_pause: Some(None), progress: None }),
         awaiting: Some(Awaiting { children: awaited, ..Awaiting::default() }),
         children: pids.each_ref().map(|pid| child(pid.clone(), &parent, true)).to_vec(),
         ..boundary(&parent, epoch, ProcessState::Waiting)

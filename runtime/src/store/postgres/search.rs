@@ -11,7 +11,7 @@ use super::same::same;
 use super::server::{PLAIN, Server, Session};
 use crate::clock::Timestamp;
 use crate::limits;
-use crate::process::ProcessId;
+use crate::process::{ProcessId, ProcessState};
 use crate::store::search::way::{Choice, Way, at_once, merged};
 use crate::store::search::{Gathering, error_line};
 use crate::store::{Search, StatusText, StoreResult, Summaries, Summary, TextIs};
@@ -38,7 +38,7 @@ impl Server {
         let session = self.session().await?;
         let page = self.timed(async {
             session.run(PLAIN).await?;
-            let mut choice = Choice::new(&search.filter);
+            let mut choice = Choice::new(&search.filter, is_in_order);
             while let Some(ways) = choice.next() {
                 let mut found = 0;
                 for way in &ways {
@@ -58,7 +58,7 @@ impl Server {
 
 async fn gather(session: &Session, search: &Search, ways: &[Way]) -> Result<Summaries, Fault> {
     let mut gathering = Gathering::new(search);
-    let most = at_once(ways, gathering.most());
+    let most = at_once(ways, gathering.most(), is_in_order);
     let with_inputs = search.filter.asks_for_inputs();
     while gathering.goes_on() {
         let mut found = Vec::new();
@@ -130,6 +130,13 @@ fn damaged_pid(row: &Row) -> ProcessId {
     get::<&[u8]>(row, 0).map(String::from_utf8_lossy).unwrap_or_default().as_ref().into()
 }
 
+/// Of running ones, several indexes tell; and where names or times are told by pages, a row of them stands anywhere. For
+/// names that begin so, each process is looked at.
+fn is_in_order(way: &Way) -> bool {
+    let is_running = matches!(way, Way::State(ProcessState::Running));
+    !is_running && !matches!(way, Way::Name(TextIs::Equal(_)) | Way::Id(_) | Way::Key(_) | Way::Created(..))
+}
+
 /// A question for ids, by an index. Where others would do, too, the planner shall not go through the ids in their order
 /// instead of what is looked up: of the tables it may know nothing.
 struct Asked {
@@ -151,6 +158,24 @@ enum By {
     Pages { table: &'static str, condition: &'static str },
 }
 
+fn of_state(state: ProcessState) -> By {
+    let checkpoint = "checkpoint";
+    match state {
+        ProcessState::Created => By::Id { table: checkpoint, condition: "state = 'created'" },
+        ProcessState::Waiting => By::Id { table: checkpoint, condition: "state = 'waiting'" },
+        ProcessState::Killed => By::Id { table: checkpoint, condition: "state = 'killed'" },
+        ProcessState::Excepted => By::Id { table: checkpoint, condition: "failed" },
+        ProcessState::Finished => By::Id { table: "process", condition: "true" },
+        ProcessState::Running => By::Range { table: RUNNING, condition: "true" },
+    }
+}
+
+/// Those that run, and some others.
+const RUNNING: &str = "(
+    SELECT id FROM checkpoint WHERE due = 0 UNION ALL SELECT id FROM checkpoint WHERE paused
+    UNION ALL SELECT id FROM checkpoint WHERE ended IS NULL AND parked IS NOT NULL
+) AS running";
+
 /// As many bytes of texts as the indexes have.
 const BYTES: usize = 64;
 
@@ -163,27 +188,19 @@ impl Asked {
         };
         let none = Vec::new;
         let (by, values): (By, Vec<Value>) = match way {
-            Way::Every => (By::Id { table: "process", condition: "true" }, none()),
+            Way::Every | Way::Name(TextIs::Prefix(_)) => (By::Id { table: "process", condition: "true" }, none()),
             Way::Failed => (By::Id { table: checkpoint, condition: "failed" }, none()),
             Way::Paused => (By::Id { table: checkpoint, condition: "paused" }, none()),
             Way::Parked => (By::Id { table: checkpoint, condition: "ended IS NULL AND parked IS NOT NULL" }, none()),
-            Way::State(state) => {
-                let by = By::Column { table: checkpoint, column: "state", value: "$1::text" };
-                (by, vec![Box::new(state.as_str())])
-            }
+            Way::State(state) => (of_state(*state), none()),
             Way::Parent(pid) => {
                 let value = concat!("(SELECT up.id FROM process AS up WHERE ", same!("up.pid", "$1::bytea"), ")");
                 let by = By::Column { table: "process", column: "parent", value };
                 (by, vec![Box::new(text_of(pid))])
             }
             Way::Name(TextIs::Equal(name)) => {
-                let by = By::Column { table: checkpoint, column: "substr(process, 1, 64)", value: "$1::bytea" };
-                let name = name.as_bytes();
-                (by, vec![Box::new(name[..name.len().min(BYTES)].to_vec())])
-            }
-            Way::Name(text) => {
-                let condition = "substr(process, 1, 64) >= $1::bytea AND substr(process, 1, 64) < $2::bytea";
-                (By::Range { table: checkpoint, condition }, bounds(text))
+                let by = By::Pages { table: checkpoint, condition: "process = $1::bytea" };
+                (by, vec![Box::new(name.clone().into_bytes())])
             }
             Way::Id(text) => {
                 let condition = "substr(pid, 1, 64) >= $1::bytea AND substr(pid, 1, 64) < $2::bytea";

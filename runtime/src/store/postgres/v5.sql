@@ -27,12 +27,15 @@ ALTER TABLE checkpoint ADD COLUMN failed boolean NOT NULL
 
 CREATE INDEX checkpoint_failed ON checkpoint (id) WHERE failed;
 CREATE INDEX checkpoint_paused ON checkpoint (id) WHERE paused;
-CREATE INDEX checkpoint_state ON checkpoint (state, id);
--- A B-tree takes no long values.
-CREATE INDEX checkpoint_name ON checkpoint ((substr(process, 1, 64)), id);
+-- Those that run can go on, or are paused or parked; most that there are have finished, and are looked at in their order.
+CREATE INDEX checkpoint_created ON checkpoint (id) WHERE state = 'created';
+CREATE INDEX checkpoint_waits ON checkpoint (id) WHERE state = 'waiting';
+CREATE INDEX checkpoint_killed ON checkpoint (id) WHERE state = 'killed';
+-- There are few names: it is enough to know those of some pages together.
+CREATE INDEX checkpoint_name ON checkpoint USING brin (process bytea_bloom_ops) WITH (pages_per_range = 16);
 -- One index finds an id or a key, and all that begin alike.
 DROP INDEX process_pid, process_key;
 CREATE UNIQUE INDEX process_pid ON process ((substr(pid, 1, 64)), sha256(pid));
 CREATE UNIQUE INDEX process_key ON process ((substr(key, 1, 64)), sha256(key)) WHERE key IS NOT NULL;
 -- Rows stand nearly in the order of their creation: it is enough to know the times of some pages together.
-CREATE INDEX process_created ON process USING brin (created_at) WITH (pages_per_range = 16, autosummarize = on);
+CREATE INDEX process_created ON process USING brin (created_at) WITH (pages_per_range = 16);

@@ -189,6 +189,7 @@ impl<'s> Gathering<'s> {
     }
 
     /// The last one that was looked at; none if the search begins.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(super) fn place(&self) -> Option<u64> {
         self.place
     }

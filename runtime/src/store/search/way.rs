@@ -21,11 +21,6 @@ pub(in crate::store) enum Way {
 }
 
 impl Way {
-    /// Whether its index has them in the order of their creation. Otherwise all are read, and sorted.
-    pub(in crate::store) fn is_in_order(&self) -> bool {
-        !matches!(self, Self::Name(TextIs::Prefix(_)) | Self::Id(_) | Self::Key(_) | Self::Created(..))
-    }
-
     /// Those that are likely to find fewer come first.
     fn rank(&self) -> u8 {
         match self {
@@ -41,6 +36,9 @@ impl Way {
         }
     }
 }
+
+/// Whether the index of a store has those of a way in the order of their creation. Otherwise all are read, and sorted.
+pub(in crate::store) type InOrder = fn(&Way) -> bool;
 
 /// Several ways that together find all of them.
 pub(in crate::store) type Ways = Vec<Way>;
@@ -118,21 +116,22 @@ impl Condition {
 pub(in crate::store) struct Choice {
     left: std::vec::IntoIter<Ways>,
     fewest: usize,
+    is_in_order: InOrder,
     best: Option<Ways>,
     in_order: Option<Ways>,
 }
 
 impl Choice {
-    pub(in crate::store) fn new(filter: &Filter) -> Self {
+    pub(in crate::store) fn new(filter: &Filter, is_in_order: InOrder) -> Self {
         let mut ways = filter.ways();
         let mut best = None;
         // Read in order and without a choice, it need not be known how many there are.
         if let [only] = &ways[..]
-            && only.iter().all(Way::is_in_order)
+            && only.iter().all(is_in_order)
         {
             best = ways.pop();
         }
-        Self { left: ways.into_iter(), fewest: limits::SEARCHED + 1, best, in_order: None }
+        Self { left: ways.into_iter(), fewest: limits::SEARCHED + 1, is_in_order, best, in_order: None }
     }
 
     /// The next of which is to be known how many they find; none if that is not needed any more.
@@ -142,7 +141,7 @@ impl Choice {
 
     /// These find so many.
     pub(in crate::store) fn counted(&mut self, ways: Ways, found: usize) {
-        if self.in_order.is_none() && ways.iter().all(Way::is_in_order) {
+        if self.in_order.is_none() && ways.iter().all(self.is_in_order) {
             self.in_order = Some(ways.clone());
         }
         if found < self.fewest {
@@ -159,8 +158,8 @@ impl Choice {
 const ENOUGH: usize = 100;
 
 /// How many ids are read at once: all of those that must be sorted.
-pub(in crate::store) fn at_once(ways: &[Way], most: usize) -> usize {
-    if ways.iter().all(Way::is_in_order) { most.max(ENOUGH) + 1 } else { limits::SEARCHED + 1 }
+pub(in crate::store) fn at_once(ways: &[Way], most: usize, is_in_order: InOrder) -> usize {
+    if ways.iter().all(is_in_order) { most.max(ENOUGH) + 1 } else { limits::SEARCHED + 1 }
 }
 
 /// The first of those that several ways have found, each at most so many.
@@ -225,7 +224,8 @@ mod tests {
     #[test]
     fn a_way_that_finds_too_many_is_not_taken() {
         let counts = |text: &str, of_key: usize, of_state: usize| {
-            let mut choice = Choice::new(&Filter::parse(text, Timestamp::default()).unwrap());
+            let mut choice =
+                Choice::new(&Filter::parse(text, Timestamp::default()).unwrap(), |way| !matches!(way, Way::Key(_)));
             while let Some(ways) = choice.next() {
                 let found = if matches!(ways[..], [Way::Key(_)]) { of_key } else { of_state };
                 choice.counted(ways, found);

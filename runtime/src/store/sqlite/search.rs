@@ -15,7 +15,7 @@ use crate::store::{Search, StatusText, Summaries, Summary, TextIs};
 pub(super) fn search(connection: &Connection, search: &Search) -> rusqlite::Result<Summaries> {
     // One view of the file for all that is read.
     let connection = &*connection.unchecked_transaction()?;
-    let mut choice = Choice::new(&search.filter);
+    let mut choice = Choice::new(&search.filter, is_in_order);
     while let Some(ways) = choice.next() {
         let mut found = 0;
         for way in &ways {
@@ -28,7 +28,7 @@ pub(super) fn search(connection: &Connection, search: &Search) -> rusqlite::Resu
 
 fn gather(connection: &Connection, search: &Search, ways: &Ways) -> rusqlite::Result<Summaries> {
     let mut gathering = Gathering::new(search);
-    let most = at_once(ways, gathering.most());
+    let most = at_once(ways, gathering.most(), is_in_order);
     let sql = summary_sql(search.filter.asks_for_inputs());
     let mut query = connection.prepare_cached(&sql)?;
     while gathering.goes_on() {
@@ -101,6 +101,10 @@ fn damaged_pid(row: &Row<'_>) -> ProcessId {
     bytes.unwrap_or_default().as_ref().into()
 }
 
+fn is_in_order(way: &Way) -> bool {
+    !matches!(way, Way::Name(TextIs::Prefix(_)) | Way::Id(_) | Way::Key(_) | Way::Created(..))
+}
+
 /// A question for ids, by an index.
 struct Asked {
     /// The table, and the index where another one would do, too.
@@ -147,7 +151,7 @@ impl Asked {
                 ("process INDEXED BY process_created", "created_at BETWEEN ?1 AND ?2", values)
             }
         };
-        Self { from, condition, values, is_in_order: way.is_in_order() }
+        Self { from, condition, values, is_in_order: is_in_order(way) }
     }
 
     /// How many there are; one more than may be read is enough to know.

@@ -1,4 +1,4 @@
-//! The suite for stores that workers share: sentences 18 to 23, 25, 27 to 30, 32, and 33.
+//! The suite for stores that workers share: sentences 18 to 23, 25, 27 to 30, 32 and 33.
 //!
 //! Nothing moves the clock of a store, so leases that lapse are short, and what must happen under one is tried again if the
 //! machine was too slow for it.
