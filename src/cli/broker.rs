@@ -15,7 +15,6 @@ use super::config::{Given, without_secrets};
 use super::control::{self, Asked};
 use super::fault::{Fault, Status};
 use super::print::{Printer, time};
-use super::submit::{Launched, Ready};
 
 /// How long it may take until a worker has taken what is asked, where nobody says how long.
 const STATUS: Duration = Duration::from_secs(10);
@@ -130,6 +129,7 @@ impl Broker {
         &self,
         _: Option<u16>,
     ) -> Result<std::sync::Arc<dyn procession_runtime::communicator::Communicator>, Fault> {
+        let Self { names: _, .. } = self;
         Err(Fault::new(Status::Usage, "this binary was built without the feature `amqp`"))
     }
 }
@@ -191,32 +191,6 @@ async fn status(broker: &Broker, printer: Printer, id: &str) -> Result<(), Fault
     let paused = if told.paused { ", paused" } else { "" };
     let created = told.ctime.map(|at| format!(", created {}", time(at))).unwrap_or_default();
     printer.line(&format!("{} {pid}: {state}{paused}{created}", told.process_string))
-}
-
-/// Puts a process into the queue of tasks, where it is kept until a worker takes it and stores it; prints the id that it has then.
-pub(super) async fn submit(broker: &Broker, printer: Printer, launched: &Launched, ready: Ready) -> Result<(), Fault> {
-    if launched.priority != 0 || !launched.queue.is_empty() {
-        let what = format!("a task at {broker} has no priority, and `--task-queue` names its queue");
-        return Err(Fault::new(Status::Usage, what).next("give `--store ADDRESS` for `--priority` and `--queue`"));
-    }
-    let Ready { process, inputs } = ready;
-    let pid = launched.id.as_deref().map_or_else(ProcessId::new, ProcessId::from);
-    if !launched.dry_run {
-        let controller = controller(broker, STATUS).await?;
-        let task = controller.launch_process(&process, Value::Object(inputs)).pid(pid.clone()).persist().no_reply();
-        // The same again is the same task to a worker.
-        let task = launched.id.iter().fold(task, |task, key| task.id(key));
-        let sent = task.await;
-        close(&controller).await;
-        sent.map_err(|error| Fault::of(Status::Backend, &format!("`{process}` is not taken by {broker}"), &error))?;
-    }
-    if printer.json {
-        return printer.json(&json!({"id": pid, "process": process, "dry_run": launched.dry_run}));
-    }
-    if launched.dry_run {
-        return printer.line(&format!("{process}: would submit one to {broker}"));
-    }
-    printer.line(&pid.to_string())
 }
 
 /// Asks processes for something: the reply comes when it is done.

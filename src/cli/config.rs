@@ -18,11 +18,11 @@ use super::fault::{Fault, Status};
 /// Read where no other is named.
 const FILE: &str = "procession.toml";
 
-/// How long a server is waited for: someone waits before a terminal.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// Used where none is given, if it is there.
 const STORE: &str = "procession.db";
+
+/// How long a server is tried that is away.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What was given as an address: shown to nobody, whatever it is, since it may have a password in it.
 #[derive(Clone, PartialEq, Eq)]
@@ -141,8 +141,6 @@ fn usage(what: String) -> Fault {
 /// What was configured.
 #[derive(Debug)]
 pub(super) struct Config {
-    /// How long a server is waited for that is away; none for as long as those wait who run processes.
-    patience: Option<Duration>,
     store: Option<Address>,
     schema: Option<String>,
     broker: Option<Broker>,
@@ -161,12 +159,7 @@ impl Config {
         let names = common.broker.names.clone().or(Names { message_exchange, task_exchange, task_queue });
         let amqp = common.broker.amqp.clone().or(amqp.map(Given));
         let broker = amqp.map(|url| Broker::new(&url, names)).transpose()?;
-        Ok(Self { patience: Some(PATIENCE), store, schema: common.schema.clone().or(schema), broker })
-    }
-
-    /// For a command that runs processes: it outlives a restart of its server.
-    pub(super) fn patient(self) -> Self {
-        Self { patience: None, ..self }
+        Ok(Self { store, schema: common.schema.clone().or(schema), broker })
     }
 
     pub(super) fn broker(&self) -> Option<&Broker> {
@@ -206,22 +199,34 @@ impl Config {
         }
     }
 
-    /// Opens the store, which has to be there.
+    /// Opens the store, which has to be there. A server that is away is soon told to whoever waits before a terminal.
     pub(super) async fn open(&self) -> Result<Opened, Fault> {
+        self.open_at(self.address_there()?, Some(PATIENCE)).await
+    }
+
+    /// The same to run processes: it outlives a restart of the server.
+    pub(super) async fn open_to_run(&self) -> Result<Opened, Fault> {
+        self.open_at(self.address_there()?, None).await
+    }
+
+    fn address_there(&self) -> Result<Address, Fault> {
         match self.address()? {
             Address::Sqlite(path) if !path.is_file() => Err(missing(&path)),
             Address::Files(path) if !path.is_dir() => Err(missing(&path)),
-            _ => self.open_or_make().await,
+            address => Ok(address),
         }
     }
 
     /// Opens the store, and makes it where it is not there.
     pub(super) async fn open_or_make(&self) -> Result<Opened, Fault> {
-        let address = self.address_or_made()?;
+        self.open_at(self.address_or_made()?, None).await
+    }
+
+    async fn open_at(&self, address: Address, patience: Option<Duration>) -> Result<Opened, Fault> {
         let store: Arc<dyn Store> = match &address {
             Address::Sqlite(path) => sqlite(path)?,
             Address::Files(path) => Arc::new(FileStore::open_with(path, FileOptions::new())?),
-            Address::Postgres(url) => postgres(url, self.schema.as_deref(), self.patience).await?,
+            Address::Postgres(url) => postgres(url, self.schema.as_deref(), patience).await?,
         };
         Ok(Opened { address, store })
     }

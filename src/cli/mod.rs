@@ -54,6 +54,13 @@
 //! process and all below it; or by both of these. A command that changes processes leaves out those that have ended, where they are
 //! not named.
 //!
+//! # Working
+//! `worker start` works on the processes of the binary until SIGTERM, Ctrl-C or `worker drain`; how is told [elsewhere](crate::working).
+//!
+//! # Moving
+//! `export` writes processes whole, and `import` reads them into another store: a line of JSON for each, below a line with
+//! `"procession":"export"`, `format` and `version`; each other line is a [`Bundle`](crate::store::Bundle).
+//!
 //! # Exit status
 //! 0: it is done. 1: the process failed, or something is the matter. 2: the command is not understood. 3: there is no such process.
 //! 4: the process is not in a state for it, or it was not done in time. 5: the store is not reached, or damaged. 130: `run` was
@@ -68,6 +75,13 @@
 //! (`done`, `total`, `percent`, `left_ms`, `at`); its `owner` (`epoch`, `alive`, `host`, `pid`, `heard_at`), which is not `alive` once
 //! it was not heard from in time; `active_ms` and `waited_ms` of one that has not ended. What is not known is null. `watch` adds the
 //! time as `at`. In a list, `worker_lost` says that a process would run, and its worker was not heard from.
+//!
+//! `events` has `at`, `from`, `to`, `point`, `steps`, `after_ms`, which is `took_ms` of what ran and `waited_ms` of what did not, and
+//! `attempt`: 1, and one more each time that the process was brought back to a checkpoint. `checkpoint diff` has `changes` (`path`,
+//! `old`, `new`; what was not there, or is not any more, is left out). `worker start` writes a line of JSON with the `event` `ready`
+//! when it takes processes, and one with `drained` at its end. `pause`, `play`, `kill`, `worker drain` and `import` tell `ids` or
+//! `workers`, whether it was a `dry_run`, and whether it is `done`; over a broker, `status` has `id`, `state`, `paused`, `created_at`
+//! and `told`, which is what the other side says of the process.
 //!
 //! # On a terminal
 //! `status`, `watch` and `list --watch` write as much as the terminal is wide and high; without colours where `NO_COLOR` is set. A process
@@ -90,6 +104,7 @@ mod run;
 mod select;
 mod show;
 mod submit;
+mod task;
 mod transfer;
 mod watch;
 mod worker;
@@ -194,14 +209,12 @@ async fn done(arguments: Arguments, name: String, register: &Register) -> Result
     }
     let config = Config::of(&common)?;
     match &asked {
-        Command::Run(run) => {
-            let config = &config.patient();
-            run::run(&run::Place { config, register, printer, name: &name }, run).await
-        }
-        Command::Worker(Workers::Start(start)) => {
-            worker::start(register, &config.patient(), printer, &name, start).await
-        }
-        Command::Submit(launched) => submit::submit(&config, register, printer, &name, launched).await,
+        Command::Run(run) => run::run(&run::Place { config: &config, register, printer, name: &name }, run).await,
+        Command::Worker(Workers::Start(start)) => worker::start(register, &config, printer, &name, start).await,
+        Command::Submit(launched) => match config.broker_alone() {
+            Some(broker) => task::submit(broker, register, printer, &name, launched).await,
+            None => submit::submit(&config, register, printer, &name, launched).await,
+        },
         _ => match config.broker_alone() {
             Some(broker) => broker::done(broker, printer, asked).await,
             None => in_store(asked, &config, printer, register).await,

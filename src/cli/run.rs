@@ -53,7 +53,7 @@ pub(super) struct Place<'a> {
 /// Runs until the process has ended, or the command is interrupted.
 pub(super) async fn run(place: &Place<'_>, run: &Run) -> Result<(), Fault> {
     if let Some(id) = &run.goes_on {
-        let opened = place.config.open().await?;
+        let opened = place.config.open_to_run().await?;
         let record = record(&opened, id).await?;
         if run.launched.dry_run {
             return would_go_on(place.printer, &record);

@@ -10,7 +10,6 @@ use procession_runtime::{LaunchingByName, ProcessId, Runtime, RuntimeBuilder, Wo
 use serde_json::{Map, Value, json};
 
 use super::Register;
-use super::broker;
 use super::config::{Address, Config, Opened};
 use super::fault::{Fault, Status};
 use super::inspect::registered;
@@ -173,9 +172,6 @@ pub(super) async fn submit(
     launched: &Launched,
 ) -> Result<(), Fault> {
     let ready = launched.ready(register, &format!("{name} submit")).await?;
-    if let Some(broker) = config.broker_alone() {
-        return broker::submit(broker, printer, launched, ready).await;
-    }
     if matches!(config.address_or_made()?, Address::Files(_)) {
         let what = "a folder of documents has one owner, so no worker could take the process";
         return Err(Fault::new(Status::Refused, what).next("`run` it, or use SQLite or PostgreSQL"));

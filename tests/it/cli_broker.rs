@@ -44,11 +44,9 @@ impl Remote {
         controller.launch_process(process, inputs).persist().nowait().await.unwrap().to_string()
     }
 
-    /// Creates by a task, and goes on by another: only so a process of plumpy has a communicator.
-    async fn execute(&self, process: &str) -> String {
-        let communicator: Arc<dyn Communicator> = Arc::new(ours(&self.names).await);
-        let controller = RemoteProcessController::new(communicator);
-        controller.execute_process(process, Value::Null).nowait().await.unwrap().to_string()
+    /// Submits a process that the binary does not have.
+    async fn submit(&self, arguments: &[&str]) -> String {
+        self.prints(&[&["submit"], arguments].concat()).await.trim().to_owned()
     }
 
     /// Whether its status is this, soon.
@@ -85,6 +83,18 @@ async fn a_worker_is_controlled_over_the_broker_alone() {
     assert!(ready["broker"].as_str().unwrap().starts_with("amqp://guest@127.0.0.1"), "{ready}");
     let id = remote.launch("shell::Hold", json!({"name": "there"})).await;
     remote.control(&id).await;
+    let tried = remote.json(&["submit", "shell::Hold", "name=tried", "--dry-run"]).await;
+    assert_eq!((&tried["inputs"], &tried["dry_run"]), (&json!({"name": "tried"}), &json!(true)));
+    let submitted = remote.submit(&["shell::Hold", "name=sent", "--id", "once"]).await;
+    assert_eq!(remote.submit(&["shell::Hold", "name=sent", "--id", "once"]).await, submitted, "it is the same task");
+    remote.control(&submitted).await;
+    for wrong in [
+        &["submit", "shell::Hold", "name"][..],
+        &["submit", "shell::Hold", "a.b=1"],
+        &["submit", "shell::Hold", "name:=["],
+    ] {
+        assert_eq!(remote.fails(wrong).await.0, 2, "{wrong:?}");
+    }
     let two = [remote.launch("shell::Hold", json!({})).await, remote.launch("shell::Hold", json!({})).await];
     let (status, told) = remote.fails(&["kill", &two[0], &two[1]]).await;
     assert_eq!((status, told.contains("nothing was changed")), (2, true), "{told}");
@@ -100,39 +110,6 @@ async fn a_worker_is_controlled_over_the_broker_alone() {
     worker.signal("TERM");
     worker.event("drained").await;
     worker.ends().await;
-}
-
-/// What is submitted waits at the broker until a worker comes; the same id again is the same process.
-#[tokio::test]
-#[ignore = "needs RabbitMQ: cargo xtask test"]
-async fn a_process_is_submitted_to_the_broker_alone() {
-    let remote = Remote::new("cli-submit");
-    let names = remote.names.arguments();
-    let submit = ["submit", "shell::Hold", "name=there", "--id", "held", "--json"];
-    for dry_run in [&["--dry-run"][..], &[], &[]] {
-        let mut program = Program::start(remote.folder.path(), &[&names[..], &submit, dry_run].concat());
-        let mut told = String::new();
-        while !told.ends_with('}') {
-            told.push_str(&program.says("").await);
-            told.drain(..told.find('{').unwrap_or(0));
-        }
-        let told: Value = serde_json::from_str(&told).unwrap();
-        let expected = json!({"id": "held", "process": "shell::Hold", "dry_run": !dry_run.is_empty()});
-        assert_eq!(told, expected);
-        program.ends().await;
-    }
-    assert!(!remote.folder.path().join("procession.db").exists(), "it needs no store");
-    let (status, told) = remote.fails(&["status", "held"]).await;
-    assert_eq!(status, 3, "nobody has taken it yet: {told}");
-    let start = [&["--store", "sqlite:work.db"], &names[..], &["worker", "start", "--json"]].concat();
-    let mut worker = Program::start(remote.folder.path(), &start);
-    worker.event("ready").await;
-    remote.control("held").await;
-    worker.signal("TERM");
-    worker.event("drained").await;
-    worker.ends().await;
-    let listed = run(remote.folder.path(), &["--store", "sqlite:work.db", "list", "--count"]).await;
-    assert_eq!(text(&listed.stdout), "1\n");
 }
 
 /// What is asked is in the store: a broker need not even be there.
@@ -161,8 +138,10 @@ async fn a_process_of_plumpy_is_controlled_over_the_broker() {
     let remote = Remote::new("cli-python");
     let checkpoints = tempfile::tempdir().unwrap();
     let worker = Worker::python(&remote.names, checkpoints.path(), "wrapped", &[]);
-    let id = remote.execute("procession_examples:WaitForever").await;
+    let id = remote.submit(&["procession_examples:WaitForever"]).await;
     remote.control(&id).await;
+    let (status, told) = remote.fails(&["submit", "procession_examples:Nothing"]).await;
+    assert_eq!((status, told.contains("refused `procession_examples:Nothing`")), (4, true), "{told}");
     worker.signal("TERM");
 }
 

@@ -78,6 +78,9 @@ async fn a_tree_is_selected_by_its_root(shell: Shell) {
     assert_eq!(status, 2, "{told}");
     let (status, told) = shell.fails(&["pause"]).await;
     assert_eq!(status, 2, "{told}");
+    for none in [&["watch", "--tree", "nobody"][..], &["watch", "--where", "id = nobody"]] {
+        assert_eq!(shell.fails(none).await.0, 3, "{none:?}");
+    }
     // Below it, only those that are like that.
     let paused = shell.json(&["pause", "--tree", "parent", "--where", "input.name = a-1", "--wait"]).await;
     assert_eq!(strings(&paused["ids"]).len(), 1);
@@ -98,6 +101,9 @@ async fn processes_are_paused_played_and_killed_by_what_they_are(shell: Shell) {
     assert_eq!(shell.listed(&["--paused"]).await, [""; 0]);
     shell.json(&["kill", "--tree", "parent", "--reason", "enough", "--yes", "--wait"]).await;
     assert_eq!(shell.listed(&["--tree", "parent", "--state", "killed"]).await.len(), 3);
+    let watched = shell.run(&["watch", "--tree", "parent", "--json"]).await;
+    assert_eq!(watched.status.code(), Some(1), "they were killed");
+    assert_eq!(super::cli_shell::text(&watched.stdout).lines().count(), 3, "all of the tree");
     // What has ended is left out where it is not named.
     let none = shell.json(&["kill", "--tree", "parent"]).await;
     assert_eq!(none["ids"], json!([]));

@@ -12,6 +12,7 @@ on_each_shared_store! {
     a_worker_works_until_it_is_terminated,
     a_worker_is_drained_from_elsewhere,
     a_worker_serves_the_queues_that_it_names,
+    what_is_submitted_runs_in_a_worker_and_is_controlled_from_elsewhere,
     workers_that_are_not_there_cannot_be_drained,
 }
 
@@ -85,6 +86,23 @@ async fn a_worker_serves_the_queues_that_it_names(shell: Shell) {
     worker.signal("INT");
     let line = worker.says("worker shell").await;
     assert!(line.contains("has drained"), "{line}");
+    worker.ends().await;
+}
+
+/// Three OS processes: one that submits, one that works, and others that look and ask.
+async fn what_is_submitted_runs_in_a_worker_and_is_controlled_from_elsewhere(shell: Shell) {
+    shell.program(&["submit", "shell::Hold", "name=sent", "--id", "held"]).ends().await;
+    assert_eq!(shell.json(&["show", "held"]).await["state"], "created");
+    let mut worker = shell.program(&["worker", "start", "--json"]);
+    worker.event("ready").await;
+    eventually(async || shell.json(&["show", "held"]).await["state"] == "waiting").await;
+    let status = shell.json(&["status", "held"]).await;
+    assert_eq!(status["processes"][0]["inputs"], json!({"name": "sent"}));
+    shell.prints(&["pause", "held", "--wait"]).await;
+    shell.prints(&["play", "held", "--wait"]).await;
+    shell.prints(&["kill", "held", "--wait"]).await;
+    assert_eq!(shell.json(&["show", "held"]).await["state"], "killed");
+    worker.signal("TERM");
     worker.ends().await;
 }
 
@@ -173,6 +191,24 @@ async fn a_secret_of_the_broker_is_never_printed() {
     std::fs::write(folder.path().join("procession.toml"), "amqp = \"hush-hush\"\n").unwrap();
     let (status, told) = failed(&run(folder.path(), &["status", "one"]).await);
     assert_eq!((status, told.contains("hush")), (2, false), "{told}");
+}
+
+#[tokio::test]
+async fn the_broker_is_taken_from_flags_then_the_environment_then_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("procession.toml"), "amqp = \"amqp://file@127.0.0.1:1\"\n").unwrap();
+    let asked = async |environment: Option<&str>, arguments: &[&str]| {
+        let mut command = command(folder.path());
+        command.args(["status", "one"]).args(arguments);
+        command.envs(environment.map(|url| ("PROCESSION_AMQP", url)));
+        let (status, told) = failed(&command.output().await.unwrap());
+        assert_eq!(status, 5, "{told}");
+        told
+    };
+    assert!(asked(None, &[]).await.contains("amqp://file@"));
+    let environment = Some("amqp://environment@127.0.0.1:1");
+    assert!(asked(environment, &[]).await.contains("amqp://environment@"));
+    assert!(asked(environment, &["--amqp", "amqp://flag@127.0.0.1:1"]).await.contains("amqp://flag@"));
 }
 
 #[tokio::test]

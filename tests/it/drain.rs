@@ -22,6 +22,20 @@ on_each_store! {
     a_worker_that_ends_and_is_stale_hands_over_nothing_again,
     slots_bound_what_is_claimed_and_are_told_to_others,
     a_worker_without_a_communicator_works_until_it_is_told_to_stop,
+    a_worker_that_is_asked_to_drain_stops,
+}
+
+/// By whoever has the store, without a signal; what it had goes on elsewhere.
+async fn a_worker_that_is_asked_to_drain_stops(team: Team) {
+    let runtime = team.worker().await.build().await.unwrap();
+    let other = team.worker().await.build().await.unwrap();
+    let asked = runtime.health().await.lease.unwrap().epoch;
+    let working = tokio::spawn(Worker::new(runtime).run_until(std::future::pending()));
+    assert!(team.store().await.ask_to_drain(asked).await.unwrap());
+    tokio::time::timeout(Duration::from_secs(20), working).await.expect("it stops").unwrap().unwrap();
+    let left: Vec<_> = team.store().await.workers().await.unwrap().iter().map(|row| row.epoch).collect();
+    assert_eq!(left, [other.health().await.lease.unwrap().epoch]);
+    other.shutdown().await.unwrap();
 }
 
 async fn has_ended(run: &AnyHandle, within: Duration) -> bool {

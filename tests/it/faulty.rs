@@ -43,6 +43,8 @@ pub(crate) struct Faulty {
     pub(crate) busy: Mutex<Option<ProcessId>>,
     /// Whether requests cannot be read.
     pub(crate) asks_nothing: AtomicBool,
+    /// How often still each process has changed since it was read last.
+    pub(crate) restless: AtomicU64,
     /// Of how many processes each question for ends was.
     pub(crate) asked: Mutex<Vec<usize>>,
     /// The process whose end cannot be read, where ends are asked for together.
@@ -83,6 +85,7 @@ impl Faulty {
             keeps: AtomicU64::new(0),
             busy: Mutex::default(),
             asks_nothing: AtomicBool::new(false),
+            restless: AtomicU64::new(0),
             asked: Mutex::default(),
             unreadable: Mutex::default(),
             stale: AtomicBool::new(false),
@@ -147,7 +150,12 @@ impl Store for Faulty {
         if self.busy.lock().unwrap().as_ref() == Some(pid) {
             return Box::pin(async move { Err(StoreError::new(StoreErrorKind::Busy, "read", pid)) });
         }
-        self.inner.load(pid)
+        let left = self.restless.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        let Ok(left) = left else { return self.inner.load(pid) };
+        Box::pin(async move {
+            let record = self.inner.load(pid).await?;
+            Ok(record.map(|record| Record { steps: left, ..record }))
+        })
     }
     fn find<'a>(&'a self, key: &'a str) -> BoxFuture<'a, StoreResult<Option<ProcessId>>> {
         self.inner.find(key)
@@ -485,5 +493,23 @@ async fn a_snapshot_or_a_restore_that_cannot_be_stored_has_not_happened() -> Res
     world.gate.open(9);
     assert!(run.termination().await?.ended.is_successful());
     assert!(runtime.delete(run.pid()).await?);
+    Ok(())
+}
+
+/// A process that changes while it is exported is read anew, so that its parts are of one boundary; but not for ever.
+#[tokio::test]
+async fn what_changes_while_it_is_exported_is_read_anew() -> Result<()> {
+    let world = World::new();
+    let runtime = world.builder().register::<Path>().build().await?;
+    let run = runtime.launch(Path::inputs()).await?;
+    let pid = run.pid().clone();
+    world.gate.open(100);
+    run.termination().await?;
+    runtime.shutdown().await?;
+    let store = Faulty::over(Arc::clone(&world.store), u64::MAX);
+    store.restless.store(3, Ordering::SeqCst);
+    assert_eq!(store.export(&pid).await?, world.store.export(&pid).await?);
+    store.restless.store(u64::MAX, Ordering::SeqCst);
+    assert_eq!(store.export(&pid).await.unwrap_err().kind(), StoreErrorKind::Busy);
     Ok(())
 }

@@ -20,6 +20,7 @@ mod chaos;
 mod children;
 #[cfg(all(feature = "cli", feature = "sqlite"))]
 mod cli;
+#[cfg(all(unix, feature = "cli", feature = "amqp", feature = "sqlite"))]
 mod cli_broker;
 #[cfg(all(unix, feature = "cli", feature = "amqp", feature = "sqlite"))]
 mod cli_run;
