@@ -97,12 +97,17 @@ impl fmt::Debug for Address {
 /// An address without what follows the user's name, and without parameters.
 pub(super) fn without_secrets(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let (place, _) = rest.split_once('?').unwrap_or((rest, ""));
-    // A password may have a `@` in it.
-    match place.rsplit_once('@') {
-        Some((who, host)) => format!("{scheme}://{}@{host}", who.split(':').next().unwrap_or_default()),
-        None => format!("{scheme}://{place}"),
-    }
+    // A password may have a `@`, a `?` or a `/` in it.
+    let (who, place) = rest.rsplit_once('@').map_or((None, rest), |(who, place)| (Some(who), place));
+    let (place, _) = place.split_once('?').unwrap_or((place, ""));
+    let Some(who) = who else {
+        // What follows a name may be a password, whose host was forgotten.
+        let (name, after) = place.split_once(':').unwrap_or((place, "0"));
+        let port = after.split('/').next().unwrap_or_default();
+        let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+        return format!("{scheme}://{}", if is_port { place } else { name });
+    };
+    format!("{scheme}://{}@{place}", who.split(':').next().unwrap_or_default())
 }
 
 /// The file.
@@ -287,6 +292,15 @@ mod tests {
             let address: Address = url.parse().unwrap();
             assert_eq!(address.to_string(), "postgres://me@host:1/base");
             assert_eq!(format!("{address:?}"), "postgres://me@host:1/base");
+        }
+        for (url, shown) in [
+            ("postgres://me:se?cret@host:1/base", "postgres://me@host:1/base"),
+            ("postgres://me:se/cret@host:1/base?a=b", "postgres://me@host:1/base"),
+            ("postgres://me:secret", "postgres://me"),
+            ("postgres://host:1/base", "postgres://host:1/base"),
+            ("postgres://host/base", "postgres://host/base"),
+        ] {
+            assert_eq!(url.parse::<Address>().unwrap().to_string(), shown);
         }
         assert!(!"secret@host".parse::<Address>().unwrap_err().contains("secret"));
     }

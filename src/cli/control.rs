@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
+use procession_runtime::ProcessState;
 use procession_runtime::process::Request;
 use procession_runtime::store::{Record, Summary};
 use serde_json::json;
@@ -45,7 +46,7 @@ impl Asked {
         match self {
             Self::Pause => record.paused,
             Self::Play => !record.paused,
-            Self::Kill { .. } => record.state.is_terminal(),
+            Self::Kill { .. } => record.state == ProcessState::Killed,
         }
     }
 
@@ -108,9 +109,17 @@ async fn wait(opened: &Opened, asked: Asked, processes: &[Summary], within: Dura
     for Summary { pid, .. } in processes {
         loop {
             match opened.store.load(pid).await? {
-                Some(record) if !asked.is_done(&record) && !record.state.is_terminal() => {}
-                // One that has ended or was deleted does nothing more.
-                _ => break,
+                Some(record) if asked.is_done(&record) => break,
+                Some(record) if record.state.is_terminal() => {
+                    let what =
+                        format!("process `{pid}` has ended as {} before it was to {}", record.state, asked.word());
+                    return Err(Fault::new(Status::Refused, what).next(format!("procession show {pid}")));
+                }
+                Some(_) => {}
+                None => {
+                    let what = format!("process `{pid}` is no longer in {}", opened.address);
+                    return Err(Fault::new(Status::NotFound, what).next("procession list"));
+                }
             }
             if begun.elapsed() >= within {
                 let what = format!("process `{pid}` has not done it within {} s; it stays asked for", within.as_secs());

@@ -73,7 +73,19 @@ impl From<StoreError> for Fault {
             Ended | Unfinished | InUse | Unsupported => Status::Refused,
             _ => Status::Backend,
         };
-        Self::new(status, chain(&error))
+        let fault = Self::new(status, chain(&error));
+        match error.kind() {
+            StoreErrorKind::Unreachable => {
+                fault.next("is its server running, and the address right? `--store ADDRESS`")
+            }
+            InUse => fault.next("stop the program that owns it, or use a store that workers share"),
+            StoreErrorKind::NewerFormat => fault.next("update this program"),
+            StoreErrorKind::Corrupt => fault.next("look at the address; otherwise restore a backup"),
+            StoreErrorKind::Full => fault.next("make room; processes go on from their last boundary"),
+            StoreErrorKind::ReadOnly => fault.next("give this user the rights to write there"),
+            StoreErrorKind::Busy => fault.next("try again"),
+            _ => fault,
+        }
     }
 }
 
@@ -81,7 +93,9 @@ impl From<RunError> for Fault {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Store(error) => error.into(),
-            error @ RunError::UnknownProcess { .. } => Self::new(Status::NotFound, chain(&error)),
+            error @ RunError::UnknownProcess { .. } => {
+                Self::new(Status::NotFound, chain(&error)).next("`spec` lists the processes of this binary")
+            }
             error => Self::new(Status::Refused, chain(&error)),
         }
     }

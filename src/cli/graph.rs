@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use procession_runtime::clock::Timestamp;
 use procession_runtime::picture::{Picture, Run};
+use serde_json::json;
 
 use super::Register;
 use super::arguments::{Format, Graph};
@@ -21,14 +22,15 @@ const WIDTH: usize = 100;
 
 pub(super) fn draw(picture: &Picture, printer: Printer, format: Format) -> Result<(), Fault> {
     let terminal = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
-    printer.text(&match format {
+    let (name, picture) = match format {
         Format::Text => {
             let colour = terminal.is_some() && std::env::var_os("NO_COLOR").is_none();
-            picture.text(terminal.map_or(WIDTH, |(width, _)| width.0.into()), colour)
+            ("text", picture.text(terminal.map_or(WIDTH, |(width, _)| width.0.into()), colour && !printer.json))
         }
-        Format::Mermaid => picture.mermaid(),
-        Format::Svg => picture.svg(),
-    })
+        Format::Mermaid => ("mermaid", picture.mermaid()),
+        Format::Svg => ("svg", picture.svg()),
+    };
+    if printer.json { printer.json(&json!({"format": name, "picture": picture})) } else { printer.text(&picture) }
 }
 
 /// Of a process of this binary; none where none has the name.

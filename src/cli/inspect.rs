@@ -134,9 +134,11 @@ pub(super) async fn doctor(opened: &Opened, printer: Printer, repair: bool, dry_
             printer.line(&format!("unparked {}, mended {}", repaired.unparked, repaired.mended))?;
         }
     }
-    if diagnosis.is_healthy() || repaired.is_some() {
+    // What is not safe to do is left to people.
+    let is_left = diagnosis.findings.iter().any(|finding| !finding.action.is_safe());
+    if diagnosis.is_healthy() || repaired.is_some() && !is_left {
         return Ok(());
     }
     let fault = Fault::new(Status::Failed, format!("something is the matter in {}", opened.address));
-    Err(if repair { fault } else { fault.next("procession doctor --repair") })
+    Err(if repair || safe == 0 { fault } else { fault.next("procession doctor --repair") })
 }

@@ -24,7 +24,7 @@ impl Printer {
     }
 
     pub(super) fn line(self, line: &str) -> Result<(), Fault> {
-        self.text(&format!("{line}\n"))
+        self.text(&format!("{}\n", plain(line)))
     }
 
     pub(super) fn text(self, text: &str) -> Result<(), Fault> {
@@ -40,9 +40,26 @@ impl Printer {
     }
 }
 
+/// Whether a terminal takes it as text, which turns round nothing that stands beside it.
+fn is_text(c: char) -> bool {
+    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !c.is_control() && !turns
+}
+
+/// A text without what is no text to a terminal: what processes and their peers say of themselves may be anything.
+pub(super) fn plain(text: &str) -> String {
+    text.replace(|c| !matches!(c, '\n' | '\t') && !is_text(c), "\u{fffd}")
+}
+
+/// The same on one line.
+pub(super) fn clean(text: &str) -> String {
+    let words = text.split_whitespace().map(plain);
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// A line to the standard error. Whoever does not read it is no fault.
 pub(super) fn note(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", plain(line));
 }
 
 /// The lines of a table, which are wrapped where there is a width.
@@ -54,14 +71,20 @@ pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>, 
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.iter().map(|cell| clean(cell)));
     }
     table.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
-/// A time for people and programs: RFC 3339, in UTC.
+/// In milliseconds: from here on a time has no form in RFC 3339.
+const YEAR_10000: u64 = 253_402_300_800_000;
+
+/// A time for people and programs: RFC 3339, in UTC; in milliseconds since 1970 after an `@`, where that has no form for it.
 pub(super) fn time(at: Timestamp) -> String {
     let millis = u64::try_from(at.as_millis()).unwrap_or_default();
+    if millis >= YEAR_10000 {
+        return format!("@{millis}");
+    }
     humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(millis)).to_string()
 }
 
@@ -78,4 +101,26 @@ pub(super) fn span(duration: Duration) -> String {
         seconds => Duration::from_secs(seconds / 60 * 60),
     };
     humantime::format_duration(shown).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_without_a_form_is_told_in_milliseconds() {
+        assert_eq!(time(Timestamp::from_millis(253_402_300_799_999)), "9999-12-31T23:59:59.999Z");
+        assert_eq!(time(Timestamp::from_millis(253_402_300_800_000)), "@253402300800000");
+        assert_eq!(time(Timestamp::from_millis(i64::MAX)), format!("@{}", i64::MAX));
+        assert_eq!(time(Timestamp::from_millis(-1)), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn nothing_that_is_told_reaches_the_terminal_but_as_text() {
+        let odd = "a\u{1b}[2Jb\r\nc\u{202e}d";
+        assert_eq!(plain(odd), "a\u{fffd}[2Jb\u{fffd}\nc\u{fffd}d");
+        assert_eq!(clean(odd), "a\u{fffd}[2Jb c\u{fffd}d");
+        let rows = table(&["status"], [vec![odd.to_owned()]], None);
+        assert_eq!(rows[1].trim(), clean(odd));
+    }
 }

@@ -105,21 +105,23 @@ fn would_go_on(printer: Printer, record: &Record) -> Result<(), Fault> {
 /// Goes on with a process that nobody has, or looks on while another worker does.
 async fn go_on(place: &Place<'_>, opened: &Opened, record: Record) -> Result<(), Fault> {
     let interrupts = Interrupts::listen()?;
-    let (pid, process) = (record.pid, &record.envelope.process);
+    let pid = &record.pid;
+    let unreadable = |error| Fault::new(Status::Backend, format!("the end of process `{pid}` cannot be read: {error}"));
+    if let Some(termination) = record.termination().map_err(unreadable)? {
+        return ended(place, pid, &record.envelope.process, &termination);
+    }
     if let Some(reason) = record.parked {
         let what = format!("process `{pid}` is parked: {reason}");
         return Err(Fault::new(Status::Refused, what).next("deal with the reason, then `procession doctor --repair`"));
     }
-    if !record.state.is_terminal() {
-        registered(place.register).await?.spec(process)?;
-    }
-    claim(place, opened, pid, interrupts).await
+    registered(place.register).await?.spec(&record.envelope.process)?;
+    claim(place, opened, record.pid, interrupts).await
 }
 
 /// Waits until it can have the process, and runs it. Meanwhile it takes what else nobody has in the same queue: it is a worker.
 async fn claim(place: &Place<'_>, opened: &Opened, pid: ProcessId, mut interrupts: Interrupts) -> Result<(), Fault> {
     let queue = queue(opened, &pid).await?;
-    let runtime = runtime(place, opened, Some(queue.as_str())).await?;
+    let runtime = runtime(place, opened, queue.as_deref()).await?;
     let seen = match runtime.attach(&pid).await {
         Ok(handle) => watch(place, opened, &runtime, &handle, &mut interrupts).await,
         Err(error) => Err(error.into()),
@@ -127,8 +129,8 @@ async fn claim(place: &Place<'_>, opened: &Opened, pid: ProcessId, mut interrupt
     Box::pin(finish(place, opened, runtime, seen, interrupts)).await
 }
 
-/// The queue of a process that has not ended. Says so where another worker has the process.
-async fn queue(opened: &Opened, pid: &ProcessId) -> Result<String, Fault> {
+/// The queue of a process; none if it has ended meanwhile, and nothing is to be claimed for it. Says so where another worker has the process.
+async fn queue(opened: &Opened, pid: &ProcessId) -> Result<Option<String>, Fault> {
     let mut after = None;
     loop {
         let page = opened.store.standing(after, PAGE).await?;
@@ -136,12 +138,11 @@ async fn queue(opened: &Opened, pid: &ProcessId) -> Result<String, Fault> {
             if let (Some((epoch, true)), false) = (found.owner, matches!(opened.address, Address::Files(_))) {
                 note(&format!("process {pid} is in worker {}; it goes on here once that one is gone", epoch.0));
             }
-            return Ok(found.queue);
+            return Ok(Some(found.queue));
         }
         after = page.next;
         if after.is_none() {
-            // It has ended, and needs no queue.
-            return Ok(String::new());
+            return Ok(None);
         }
     }
 }
@@ -172,6 +173,7 @@ async fn watch(
             biased;
             end = &mut end => break end,
             () = interrupts.next() => return Ok(Seen::Interrupted(pid.clone())),
+            () = runtime.asked_to_drain() => return Ok(Seen::Interrupted(pid.clone())),
             // What cannot be shown ends no process.
             _ = &mut shown, if !is_shown => is_shown = true,
             () = tokio::time::sleep(LOOK) => {

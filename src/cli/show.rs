@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::config::Opened;
 use super::fault::{Fault, Status};
 use super::live::unattended;
-use super::print::{Printer, ago, span, time};
+use super::print::{Printer, ago, note, plain, span, time};
 use super::select;
 
 /// The process of this id, or of the only one that begins so.
@@ -149,38 +149,34 @@ pub(super) async fn show(opened: &Opened, printer: Printer, id: &str) -> Result<
         ("outputs", Some(record.outputs.clone())),
     ];
     let lines = lines.into_iter().filter_map(|(name, value)| Some(format!("{name:<10} {}\n", value?)));
-    printer.text(&lines.collect::<String>())
-}
-
-/// A process and all below it, in the order in which they were launched; and whether there are more.
-async fn tree(opened: &Opened, id: &str) -> Result<(Vec<Record>, bool), Fault> {
-    let mut nodes = Vec::new();
-    let visit = |_, record| {
-        nodes.push(record);
-        Ok(())
-    };
-    let more = select::walk(opened, id, visit).await?;
-    Ok((nodes, more))
+    printer.text(&plain(&lines.collect::<String>()))
 }
 
 pub(super) async fn report(opened: &Opened, printer: Printer, id: &str) -> Result<(), Fault> {
-    let (nodes, _) = tree(opened, id).await?;
+    let mut nodes = Vec::new();
+    let visit = |_, record: Record| {
+        nodes.push((record.pid, record.envelope.process));
+        Ok(())
+    };
+    if select::walk(opened, id, visit).await? {
+        note(&format!("the tree of `{id}` has more than {} processes; the report is of the first ones", select::TREE));
+    }
     let mut lines = Vec::new();
-    for record in &nodes {
-        let report = opened.store.report(&record.pid).await?;
-        lines.extend(report.into_iter().map(|line| (line.at, record, line.text)));
+    for node in &nodes {
+        let report = opened.store.report(&node.0).await?;
+        lines.extend(report.into_iter().map(|line| (line.at, node, line.text)));
     }
     // Of the same time in the order of the tree.
     lines.sort_by_key(|(at, ..)| *at);
     if printer.json {
-        let lines = lines.iter().map(|(at, record, text)| {
-            json!({"at": time(*at), "id": record.pid, "process": record.envelope.process, "text": text})
-        });
+        let lines = lines
+            .iter()
+            .map(|(at, (pid, process), text)| json!({"at": time(*at), "id": pid, "process": process, "text": text}));
         return printer.json(&lines.collect::<Vec<_>>());
     }
-    lines.iter().try_for_each(|(at, record, text)| {
-        printer.line(&format!("{} {} {}: {text}", time(*at), record.envelope.process, record.pid))
-    })
+    lines
+        .iter()
+        .try_for_each(|(at, (pid, process), text)| printer.line(&format!("{} {process} {pid}: {text}", time(*at))))
 }
 
 pub(super) async fn checkpoints(opened: &Opened, printer: Printer, id: &str) -> Result<(), Fault> {

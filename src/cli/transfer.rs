@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::Duration;
 
 use clap::Args;
@@ -16,7 +17,7 @@ use serde_json::json;
 use super::config::Opened;
 use super::control::agree;
 use super::fault::{Fault, Status};
-use super::print::Printer;
+use super::print::{Printer, note};
 use super::select::{self, Selected};
 
 /// The version of the form of the file.
@@ -79,17 +80,17 @@ pub(super) async fn export(opened: &Opened, printer: Printer, export: &Export) -
                 unfinished += usize::from(!bundle.record.state.is_terminal());
                 line(printer, &bundle)?;
             }
-            None => eprintln!("process `{}` was deleted meanwhile", summary.pid),
+            None => note(&format!("process `{}` was deleted meanwhile", summary.pid)),
         }
     }
     if unfinished > 0 {
-        eprintln!("{unfinished} of {} have not ended: they go on here, and where they are imported", chosen.len());
+        note(&format!("{unfinished} of {} have not ended: they go on here, and where they are imported", chosen.len()));
     }
     Ok(())
 }
 
 fn line(printer: Printer, document: &impl Serialize) -> Result<(), Fault> {
-    printer.line(&serde_json::to_string(document).map_err(io::Error::from)?)
+    printer.text(&(serde_json::to_string(document).map_err(io::Error::from)? + "\n"))
 }
 
 /// Reads all, tells every fault, and writes only where there is none: each process with all below it, or not at all.
@@ -282,7 +283,7 @@ async fn write_under(opened: &Opened, families: Vec<Vec<Bundle>>, epoch: Epoch, 
             opened.store.renew(epoch, 0).await?;
         }
         let count = family.len();
-        let refused = match opened.store.import(epoch, family).await {
+        let refused = match kept(opened, epoch, joined, opened.store.import(epoch, family)).await {
             Ok(Creation::Created) => {
                 before += count;
                 continue;
@@ -297,4 +298,19 @@ async fn write_under(opened: &Opened, families: Vec<Vec<Bundle>>, epoch: Epoch, 
         return Err(refused.next(format!("{before} processes of the lines before are imported; leave them out")));
     }
     Ok(())
+}
+
+/// Renews the lease while something is done under it.
+async fn kept<T>(opened: &Opened, epoch: Epoch, joined: bool, done: impl Future<Output = T>) -> T {
+    let mut done = pin!(done);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut done => return done,
+            () = tokio::time::sleep(LEASE / 4), if joined => {
+                // What is done tells whether the lease was lost.
+                let _ = opened.store.renew(epoch, 0).await;
+            }
+        }
+    }
 }

@@ -16,7 +16,7 @@ use super::config::{Address, Config, Opened};
 use super::control::{LOOK, agree};
 use super::fault::{Fault, Status};
 use super::inspect::registered;
-use super::print::{Printer, ago, time};
+use super::print::{Printer, ago, note, time};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Workers {
@@ -140,9 +140,11 @@ pub(super) async fn start(
         () = serving.runtime().asked_to_drain() => "asked to drain",
     };
     // For people: the steps that run may take a while.
-    eprintln!("{why}: waiting for the steps that run");
+    note(&format!("{why}: waiting for the steps that run"));
     serving.stop().await.map_err(failed)?;
-    told.line("drained", "has drained")
+    // Whoever reads that may be gone, and it has drained all the same.
+    let _ = told.line("drained", "has drained");
+    Ok(())
 }
 
 fn failed(error: WorkerError) -> Fault {

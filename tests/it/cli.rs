@@ -198,6 +198,10 @@ async fn a_run_is_drawn_with_how_far_it_is() {
     assert!(!drawn.contains('\u{1b}'), "no colour where there is no terminal: {drawn}");
     assert!(shop.prints(&["graph", "one", "--format", "mermaid"]).await.starts_with("flowchart"));
     assert!(shop.prints(&["graph", "one", "--format", "svg"]).await.starts_with("<svg"));
+    let document: Value = serde_json::from_str(&shop.prints(&["graph", "one", "--json"]).await).unwrap();
+    let lines = |text: &str| text.lines().count();
+    assert_eq!(document["format"], "text");
+    assert_eq!(document["picture"].as_str().map(lines), Some(lines(&drawn)));
     let (status, told) = shop.fails(&["graph", "two"]).await;
     assert_eq!(status, 3);
     assert!(told.starts_with("error: no process of this binary and of sqlite:"), "{told}");

@@ -267,8 +267,11 @@ async fn a_process_that_runs_is_looked_at_and_controlled_from_elsewhere() {
 async fn what_is_submitted_is_left_to_workers() {
     let shell = Shell::new();
     let id = shell.prints(&["submit", "AddProcess", "a=1"]).await;
-    // A run takes nothing but its own.
-    shell.prints(&["run", "AddProcess", "a=1"]).await;
+    // A run takes nothing but its own, nor does one that only tells again how it ended.
+    let ended = shell.prints(&["run", "AddProcess", "a=1", "--id", "ended"]).await;
+    assert_eq!(shell.prints(&["run", "AddProcess", "a=1", "--id", "ended"]).await, ended);
+    assert_eq!(shell.prints(&["run", "--continue", "ended"]).await, ended);
+    assert!(shell.json(&["worker", "list"]).await.as_array().unwrap().is_empty());
     assert_eq!(shell.json(&["show", id.trim()]).await["state"], "created");
 }
 

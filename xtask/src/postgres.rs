@@ -20,7 +20,7 @@ pub(crate) fn ensure() -> Result<(), Fault> {
     installed.map_err(|fault| {
         format!(
             "PostgreSQL is missing and cannot be installed: {fault}\n\
-             Install version 13 or newer by hand (Debian: `apt-get install postgresql`; elsewhere `initdb`, `postgres` \
+             Install version 14 or newer by hand (Debian: `apt-get install postgresql`; elsewhere `initdb`, `postgres` \
              and `pg_isready` in the path). Its service need not run: the tests start servers of their own."
         )
         .into()

@@ -11,7 +11,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::tree::{Attended, Node};
 use crate::cli::fault::Fault;
-use crate::cli::print::{span, time};
+use crate::cli::print::{clean, span, time};
 use crate::cli::show::{at, attended, described, standing, waits};
 
 /// Columns of a status text that are worth to be shown.
@@ -100,16 +100,6 @@ impl Mark {
 fn is_exit(ended: &str) -> bool {
     use procession_runtime::process::Ended;
     matches!(serde_json::from_str(ended), Ok(Ended::Exited { .. }))
-}
-
-/// A text on one line, without what a terminal would not take as text, or that would turn round what stands beside it.
-pub(in crate::cli) fn clean(text: &str) -> String {
-    let is_text = |c: char| {
-        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        !c.is_control() && !turns
-    };
-    let words = text.split_whitespace().map(|word| word.replace(|c| !is_text(c), "\u{fffd}"));
-    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The text, or as much of it as is no wider than this, with an ellipsis.

@@ -27,7 +27,7 @@ use self::tree::Trees;
 use super::Register;
 use super::config::Opened;
 use super::fault::{Fault, Status};
-use super::print::{Printer, ago};
+use super::print::{Printer, ago, clean};
 use super::select::not_found;
 
 /// How often it is looked: as often as the eye follows, and some queries a second for all.
@@ -147,8 +147,8 @@ fn failure(record: &Record) -> Option<(&ProcessId, String)> {
     match ended {
         Some(Ended::Finished { .. }) => None,
         Some(Ended::Exited { exit }) if exit.number == 0 => None,
-        Some(Ended::Exited { exit }) => Some((&record.pid, line::clean(&format!("ended with exit code {exit}")))),
-        Some(ended) => Some((&record.pid, line::clean(&format!("has ended: {ended}")))),
+        Some(Ended::Exited { exit }) => Some((&record.pid, clean(&format!("ended with exit code {exit}")))),
+        Some(ended) => Some((&record.pid, clean(&format!("has ended: {ended}")))),
         None => Some((&record.pid, "has ended, and how cannot be read".to_owned())),
     }
 }
