@@ -124,3 +124,51 @@ fn described(process: &Summary, lost: &HashSet<ProcessId>) -> Value {
         "updated_at": time(process.updated_at), "worker_lost": lost.contains(&process.pid),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use procession_runtime::clock::Timestamp;
+    use unicode_width::UnicodeWidthStr;
+
+    use super::*;
+
+    fn process(number: usize, status: &str) -> Summary {
+        Summary {
+            pid: format!("0191f2a4-0000-7000-8000-{number:012}").as_str().into(),
+            process: "crystals::Relax".to_owned(),
+            key: None,
+            parent: None,
+            state: ProcessState::Running,
+            paused: false,
+            parked: None,
+            status: Some(status.to_owned()),
+            steps: 1,
+            exit_code: None,
+            error: None,
+            open_children: 0,
+            created_at: Timestamp::from_millis(0),
+            updated_at: Timestamp::from_millis(0),
+        }
+    }
+
+    #[test]
+    fn no_line_is_wider_and_no_list_higher_than_the_terminal() {
+        let status = "結晶 is relaxed \u{1b}[2J\nfor the second time, with a finer grid than before";
+        let found = ((0..30).map(|number| process(number, status)).collect(), true);
+        let lost = HashSet::from([process(0, "").pid]);
+        for (width, height) in [(12, 5), (40, 10), (80, 24), (200, 60)] {
+            let lines = lines(&found, &lost, Size { width, height });
+            assert!(lines.len() <= height, "{} of {height}", lines.len());
+            for line in &lines {
+                assert!(
+                    line.text.width() <= width && !line.text.contains(char::is_control),
+                    "{width}: {:?}",
+                    line.text
+                );
+            }
+            assert!(lines.last().is_some_and(|line| line.text.starts_with("… there")), "{width}");
+        }
+        let wide = lines(&found, &lost, Size { width: 200, height: 60 });
+        assert!(wide[1].text.contains("not running, worker lost"), "{:?}", wide[1].text);
+    }
+}

@@ -15,6 +15,7 @@ on_each_shared_store! {
     what_changed_since_a_checkpoint_is_told,
     a_store_is_looked_over_and_repaired,
     a_page_of_many_needs_little_memory,
+    a_process_is_run_watched_and_gone_on_with,
 }
 
 /// A parent, whose two children hold, and one that holds alone.
@@ -226,4 +227,28 @@ async fn a_page_of_many_needs_little_memory(shell: Shell) {
     assert!(output.status.success(), "{told}");
     let listed: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((listed["processes"].as_array().unwrap().len(), &listed["more"]), (5, &json!(true)));
+}
+
+async fn a_process_is_run_watched_and_gone_on_with(shell: Shell) {
+    let mut quick = shell.program(&["run", "shell::Quick", "--id", "quick"]);
+    quick.says("\"answer\": 42").await;
+    quick.ends().await;
+    assert_eq!(shell.json(&["show", "quick"]).await["outputs"], json!({"answer": 42}));
+    for (format, begin) in [("text", "shell::Quick"), ("mermaid", "flowchart"), ("svg", "<svg")] {
+        assert!(shell.prints(&["graph", "quick", "--format", format]).await.starts_with(begin), "{format}");
+    }
+    let waits = async || {
+        let shown = shell.run(&["show", "held", "--json"]).await;
+        serde_json::from_slice::<Value>(&shown.stdout).is_ok_and(|held| held["state"] == "waiting")
+    };
+    let first = shell.program(&["run", "shell::Hold", "--id", "held"]);
+    eventually(waits).await;
+    let mut watching = shell.program(&["watch", "held"]);
+    watching.says("shell::Hold held: waiting").await;
+    first.signal("KILL");
+    watching.says("shell::Hold held: waiting, worker lost").await;
+    // What waits is taken over as soon as something is to be done with it.
+    let _second = shell.program(&["run", "--continue", "held"]);
+    shell.prints(&["kill", "held", "--wait"]).await;
+    watching.says("shell::Hold held: killed").await;
 }
