@@ -5,13 +5,15 @@
 //! cargo xtask bench --peers [PEER…] [--quick]
 //! ```
 //!
-//! Workloads: W1, W2a, W2b, W2c, W2d, W3, W4, W5, W6, W7, workers, claims, resume, broadcasts, decode. `--quick` takes one short
+//! Workloads: W1, W2a, W2b, W2c, W2d, W3, W4, W5, W6, W7, workers, claims, resume, lists, broadcasts,
+//! decode. `--quick` takes one short
 //! round of each, to see that all still runs; its figures are not judged.
 
 #[allow(dead_code)] // The tests disturb it in more ways.
 #[path = "../../tests/it/broker.rs"]
 mod broker;
 mod decode;
+mod lists;
 mod measure;
 mod peers;
 #[allow(dead_code)] // As above.
@@ -39,7 +41,7 @@ use report::Row;
 
 type Workload = fn(&Bench) -> Vec<Row>;
 
-const WORKLOADS: [(&str, Workload); 15] = [
+const WORKLOADS: [(&str, Workload); 16] = [
     ("W1", w1::outline),
     ("W2a", w2::one),
     ("W2b", w2::thousand),
@@ -53,6 +55,7 @@ const WORKLOADS: [(&str, Workload); 15] = [
     ("workers", workers::workers),
     ("claims", workers::claims),
     ("resume", resume::resume),
+    ("lists", lists::first_page),
     ("broadcasts", remote::broadcasts),
     ("decode", decode::decode_launch),
 ];

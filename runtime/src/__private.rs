@@ -11,6 +11,8 @@ pub use crate::process::{
     yielded_one,
 };
 pub use crate::registry::RegistryBuilder;
+#[cfg(feature = "conformance")]
+pub use crate::runner::kinds::{run_errors, store_error_kinds};
 pub use crate::spec::expanded as ports;
 pub use crate::spec::{
     Declared, Dynamic, ExposedOutputs, In, Input, NoOutputs, Out, Output, OutputTable, OutputsOf, PortType, assert_set,

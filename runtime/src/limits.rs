@@ -303,5 +303,8 @@ pub const INPUTS_BYTES: usize = BODY_BYTES;
 pub const HINTS_EVERY: Duration = Duration::from_secs(1);
 /// Steps of which a worker tells how far they are: more than anyone watches, in a write of some hundred KiB.
 pub const HINTS: usize = 1_000;
-/// Processes that are looked at in one call: more than fit on a screen, with all that they have saved.
+/// Processes that are looked at in one call: more than fit on a screen, at about 1 KiB each and what they wait for.
 pub const LOOKED_AT: usize = 500;
+/// How long an owner waits for the lock of its store: far longer than a program needs that starts another one, and no longer than a
+/// person notices.
+pub const OWN: Duration = Duration::from_millis(200);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::broker::BrokerArguments;
+use super::checkpoint::Checkpoints;
 use super::config::Given;
-use super::difference::Compared;
 use super::run::Run;
 use super::select::Selected;
 use super::submit::Launched;
@@ -55,16 +55,16 @@ pub(super) enum Command {
     Submit(Launched),
     /// Shows which processes there are, the newest first
     List(List),
-    /// Shows a process whole
-    Show(One),
-    /// Shows a process and its children, and how far each is
-    Status(One),
+    /// Shows processes whole
+    Show(Selected),
+    /// Shows processes and their children, and how far each is
+    Status(Selected),
     /// Follows processes, and all below them, until they have ended
     Watch(Selected),
-    /// Shows what the steps of a process and its children reported, in order
-    Report(One),
-    /// Shows the transitions of a process, and how long each state took
-    Events(One),
+    /// Shows what the steps of processes and their children reported, in order
+    Report(Selected),
+    /// Shows the transitions of processes, and how long each state took
+    Events(Selected),
     /// Has processes hold after the step that runs
     Pause(Control),
     /// Has processes go on that were paused
@@ -116,35 +116,15 @@ pub(super) enum Command {
     },
 }
 
-#[derive(Debug, Subcommand)]
-pub(super) enum Checkpoints {
-    /// Shows which there are of a process
-    List(One),
-    /// Shows one whole
-    Show {
-        #[command(flatten)]
-        of: One,
-        /// Under which it was saved
-        tag: String,
-    },
-    /// Shows what changed between one and the present, or another
-    Diff(Compared),
-}
-
-/// One process.
-#[derive(Debug, Clone, Args)]
-pub(super) struct One {
-    /// Its id, or the beginning of it
-    #[arg(value_name = "ID")]
-    pub(super) id: String,
-}
-
 /// What is drawn.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Graph {
     /// The registered name of a process, or the id of a run
-    #[arg(value_name = "PROCESS|ID")]
-    pub(super) subject: String,
+    #[arg(value_name = "PROCESS|ID", required_unless_present = "where")]
+    pub(super) subject: Option<String>,
+    /// The only run that is like this, as in `list --where`
+    #[arg(long = "where", id = "where", value_name = "FILTER", conflicts_with = "subject")]
+    pub(super) filter: Option<String>,
     /// As what
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,

@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use clap::Args;
+use procession_runtime::controller::RemoteStatus;
 use procession_runtime::{ControlError, ProcessId, RemoteProcessController};
 use serde_json::{Value, json};
 
@@ -15,6 +16,7 @@ use super::config::{Given, without_secrets};
 use super::control::{self, Asked};
 use super::fault::{Fault, Status};
 use super::print::{Printer, time};
+use super::select::Selected;
 
 /// How long it may take until a worker has taken what is asked, where nobody says how long.
 const STATUS: Duration = Duration::from_secs(10);
@@ -91,13 +93,18 @@ impl Broker {
     }
 }
 
+/// That the broker, or something over it, is not reached.
+pub(super) fn unreached(what: &str, error: &dyn std::error::Error) -> Fault {
+    Fault::of(Status::Backend, what, error).next("is it running? give its address with `--amqp URL`")
+}
+
 #[cfg(feature = "amqp")]
 mod connected {
     use std::sync::Arc;
 
     use procession_runtime::communicator::{AmqpCommunicator, AmqpOptions, Communicator};
 
-    use super::super::fault::{Fault, Status};
+    use super::super::fault::Fault;
     use super::{Broker, CONNECT};
 
     impl Broker {
@@ -113,10 +120,7 @@ mod connected {
             let options = names.task_queue.iter().fold(options, AmqpOptions::task_queue);
             match AmqpCommunicator::connect(url, options).await {
                 Ok(communicator) => Ok(Arc::new(communicator)),
-                Err(error) => {
-                    let fault = Fault::of(Status::Backend, &format!("the broker {self} is not reached"), &error);
-                    Err(fault.next("is it running? give its address with `--amqp URL`"))
-                }
+                Err(error) => Err(super::unreached(&format!("the broker {self} is not reached"), &error)),
             }
         }
     }
@@ -130,14 +134,15 @@ impl Broker {
         _: Option<u16>,
     ) -> Result<std::sync::Arc<dyn procession_runtime::communicator::Communicator>, Fault> {
         let Self { names: _, .. } = self;
-        Err(Fault::new(Status::Usage, "this binary was built without the feature `amqp`"))
+        Err(Fault::new(Status::Usage, "this binary was built without the feature `amqp`")
+            .next("build it with `--features amqp`"))
     }
 }
 
 /// Does a command without a store.
 pub(super) async fn done(broker: &Broker, printer: Printer, command: Command) -> Result<(), Fault> {
     match command {
-        Command::Show(one) | Command::Status(one) => status(broker, printer, &one.id).await,
+        Command::Show(selected) | Command::Status(selected) => status(broker, printer, &selected).await,
         Command::Pause(control) => asked(broker, printer, Asked::Pause, &control).await,
         Command::Play(control) => asked(broker, printer, Asked::Play, &control).await,
         Command::Kill { control, force } => asked(broker, printer, Asked::Kill { force }, &control).await,
@@ -167,45 +172,74 @@ fn refused(broker: &Broker, pid: &ProcessId, error: &ControlError) -> Fault {
         }
         ControlError::Remote(_) | ControlError::Cancelled { .. } | ControlError::Reply { .. } => {
             Fault::of(Status::Refused, &format!("process `{pid}` refused"), error)
+                .next(format!("procession status {pid}"))
         }
-        error => Fault::of(Status::Backend, &format!("process `{pid}` is not reached over {broker}"), error),
+        error => unreached(&format!("process `{pid}` is not reached over {broker}"), error),
     }
 }
 
-async fn status(broker: &Broker, printer: Printer, id: &str) -> Result<(), Fault> {
-    let pid = ProcessId::from(id);
-    let controller = controller(broker, STATUS).await?;
-    let told = controller.get_status(pid.clone()).await;
-    close(&controller).await;
-    let told = told.map_err(|error| refused(broker, &pid, &error))?;
-    let state = match &told.state {
-        Some(state) => state.as_str(),
-        None => &told.state_text,
-    };
-    if printer.json {
-        let created: Option<Value> = told.ctime.map(|at| json!(time(at)));
-        return printer.json(&json!({
-            "id": pid, "state": state, "paused": told.paused, "created_at": created, "told": told.process_string,
-        }));
-    }
-    let paused = if told.paused { ", paused" } else { "" };
-    let created = told.ctime.map(|at| format!(", created {}", time(at))).unwrap_or_default();
-    printer.line(&format!("{} {pid}: {state}{paused}{created}", told.process_string))
-}
-
-/// Asks processes for something: the reply comes when it is done.
-async fn asked(broker: &Broker, printer: Printer, asked: Asked, control: &Control) -> Result<(), Fault> {
-    if control.selected.ids.is_empty() {
+/// The processes that are named, each once: without a store there is no other way to say which.
+fn named(broker: &Broker, selected: &Selected) -> Result<Vec<ProcessId>, Fault> {
+    if selected.ids.is_empty() {
         let what = format!("without a store processes are named by their ids; the broker {broker} knows none");
         return Err(Fault::new(Status::Usage, what).next("give ids, or `--store ADDRESS`"));
     }
-    let mut pids: Vec<ProcessId> = Vec::with_capacity(control.selected.ids.len());
-    for id in &control.selected.ids {
+    let mut pids: Vec<ProcessId> = Vec::with_capacity(selected.ids.len());
+    for id in &selected.ids {
         let pid = ProcessId::from(id.as_str());
         if !pids.contains(&pid) {
             pids.push(pid);
         }
     }
+    Ok(pids)
+}
+
+/// Nothing is told where one of them does not answer.
+async fn status(broker: &Broker, printer: Printer, selected: &Selected) -> Result<(), Fault> {
+    let pids = named(broker, selected)?;
+    let controller = controller(broker, STATUS).await?;
+    let mut all = Vec::with_capacity(pids.len());
+    for pid in &pids {
+        match controller.get_status(pid.clone()).await {
+            Ok(told) => all.push((pid, told)),
+            Err(error) => {
+                close(&controller).await;
+                return Err(refused(broker, pid, &error));
+            }
+        }
+    }
+    close(&controller).await;
+    if printer.json {
+        let documents: Vec<_> = all.iter().map(|(pid, told)| document(pid, told)).collect();
+        return match (&documents[..], selected.id()) {
+            ([only], Some(_)) => printer.json(only),
+            _ => printer.json(&documents),
+        };
+    }
+    all.iter().try_for_each(|(pid, told)| {
+        let paused = if told.paused { ", paused" } else { "" };
+        let created = told.ctime.map(|at| format!(", created {}", time(at))).unwrap_or_default();
+        printer.line(&format!("{} {pid}: {}{paused}{created}", told.process_string, state(told)))
+    })
+}
+
+fn state(told: &RemoteStatus) -> &str {
+    match &told.state {
+        Some(state) => state.as_str(),
+        None => &told.state_text,
+    }
+}
+
+fn document(pid: &ProcessId, told: &RemoteStatus) -> Value {
+    json!({
+        "id": pid, "state": state(told), "paused": told.paused, "created_at": told.ctime.map(time),
+        "told": told.process_string,
+    })
+}
+
+/// Asks processes for something: the reply comes when it is done.
+async fn asked(broker: &Broker, printer: Printer, asked: Asked, control: &Control) -> Result<(), Fault> {
+    let pids = named(broker, &control.selected)?;
     if !control.dry_run {
         control::agree(asked.word(), "processes", pids.len(), control.yes)?;
         let controller = controller(broker, control.within).await?;
@@ -253,6 +287,7 @@ async fn each<'a>(
 
 fn ended(asked: Asked, pid: &ProcessId) -> Fault {
     Fault::new(Status::Refused, format!("process `{pid}` did not {}: it has ended", asked.word()))
+        .next("how it has ended is in the store of its worker: give `--store ADDRESS`")
 }
 
 /// What it was connected for is done, so that a broker that goes away meanwhile does no harm.

@@ -18,6 +18,10 @@ use super::fault::{Fault, Status};
 /// Read where no other is named.
 const FILE: &str = "procession.toml";
 
+/// What may stand in it.
+const SETTINGS: &str =
+    "it takes `store`, `schema`, `amqp`, `message_exchange`, `task_exchange` and `task_queue`, each as a text";
+
 /// Used where none is given, if it is there.
 const STORE: &str = "procession.db";
 
@@ -128,13 +132,13 @@ impl Settings {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() => return Ok(Self::default()),
-            Err(error) => return Err(usage(format!("`{}` cannot be read: {error}", path.display()))),
+            Err(error) => return Err(Fault::io(&format!("`{}` cannot be read", path.display()), &error).usage()),
         };
         toml::from_str(&text).map_err(|error: toml::de::Error| {
             // Not its whole text: that shows the line, which may have a password in it.
             let line =
                 error.span().map_or(1, |span| text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1);
-            usage(format!("`{}`, line {line}: {}", path.display(), error.message()))
+            usage(format!("`{}`, line {line}: {}", path.display(), error.message())).next(SETTINGS)
         })
     }
 }
@@ -155,7 +159,10 @@ impl Config {
     pub(super) fn of(common: &Common) -> Result<Self, Fault> {
         let Settings { store, schema, amqp, message_exchange, task_exchange, task_queue } =
             Settings::read(common.config.as_deref())?;
-        let read = |text: &str, of: &str| text.parse::<Address>().map_err(|fault| usage(format!("{of}: {fault}")));
+        let read = |text: &str, of: &str| {
+            let address = text.parse::<Address>();
+            address.map_err(|fault| usage(format!("{of}: {fault}")).next("give one of these with `--store`"))
+        };
         let store = match (&common.store, &store) {
             (Some(given), _) => Some(read(given.text(), "the address of the store")?),
             (None, Some(text)) => Some(read(text, "`store` in the file")?),
@@ -229,6 +236,8 @@ impl Config {
 
     async fn open_at(&self, address: Address, patience: Option<Duration>) -> Result<Opened, Fault> {
         let store: Arc<dyn Store> = match &address {
+            Address::Sqlite(path) if path.is_dir() => return Err(missing(path)),
+            Address::Files(path) if path.is_file() => return Err(missing(path)),
             Address::Sqlite(path) => sqlite(path)?,
             Address::Files(path) => Arc::new(FileStore::open_with(path, FileOptions::new())?),
             Address::Postgres(url) => postgres(url, self.schema.as_deref(), patience).await?,
@@ -244,6 +253,12 @@ pub(super) struct Opened {
 }
 
 fn missing(path: &Path) -> Fault {
+    if path.exists() {
+        let what = if path.is_dir() { "a folder, and no file of SQLite" } else { "a file, and no folder of documents" };
+        let other = if path.is_dir() { "files" } else { "sqlite" };
+        return Fault::new(Status::Backend, format!("`{}` is {what}", path.display()))
+            .next(format!("give its path with `--store`: `{other}:{}`, if it is a store", path.display()));
+    }
     Fault::new(Status::Backend, format!("there is no store at `{}`", path.display()))
         .next("`run`, `submit` and `worker start` make it; give its path with `--store`")
 }
@@ -255,7 +270,8 @@ fn sqlite(path: &Path) -> Result<Arc<dyn Store>, Fault> {
 
 #[cfg(not(feature = "sqlite"))]
 fn sqlite(_: &Path) -> Result<Arc<dyn Store>, Fault> {
-    Err(usage("this binary was built without the feature `sqlite`".to_owned()))
+    Err(usage("this binary was built without the feature `sqlite`".to_owned())
+        .next("build it with `--features sqlite`"))
 }
 
 #[cfg(feature = "postgres")]
@@ -269,7 +285,8 @@ async fn postgres(url: &str, schema: Option<&str>, patience: Option<Duration>) -
 #[cfg(not(feature = "postgres"))]
 #[expect(clippy::unused_async, reason = "as with the feature")]
 async fn postgres(_: &str, _: Option<&str>, _: Option<Duration>) -> Result<Arc<dyn Store>, Fault> {
-    Err(usage("this binary was built without the feature `postgres`".to_owned()))
+    Err(usage("this binary was built without the feature `postgres`".to_owned())
+        .next("build it with `--features postgres`"))
 }
 
 #[cfg(test)]

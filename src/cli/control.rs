@@ -98,9 +98,13 @@ pub(super) fn agree(word: &str, what: &str, many: usize, yes: bool) -> Result<()
         return Err(refused);
     }
     let mut asking = io::stderr().lock();
-    write!(asking, "{word} {many} {what}? [y/N] ").and_then(|()| asking.flush())?;
+    write!(asking, "{word} {many} {what}? [y/N] ")
+        .and_then(|()| asking.flush())
+        .map_err(|error| Fault::io("the standard error, on which is asked, cannot be written", &error))?;
     let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
+    io::stdin()
+        .read_line(&mut answer)
+        .map_err(|error| Fault::io("the answer cannot be read from the standard input", &error))?;
     if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(refused) }
 }
 

@@ -4,21 +4,27 @@ use clap::Args;
 use procession_runtime::store::Record;
 use serde_json::{Map, Value, json};
 
-use super::arguments::One;
+use super::checkpoint::{Like, saved};
 use super::config::Opened;
 use super::fault::Fault;
 use super::print::Printer;
+use super::select::not_found;
 use super::show;
 
 /// What is compared.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Compared {
-    #[command(flatten)]
-    of: One,
+    /// The id of the process, or the beginning of it; left out with `--where`
+    #[arg(value_name = "ID")]
+    id: String,
     /// Under which the earlier one was saved
-    tag: String,
+    #[arg(required_unless_present = "where")]
+    tag: Option<String>,
     /// Under which the later one was saved [default: as the process is now]
+    #[arg(conflicts_with = "where")]
     other: Option<String>,
+    #[command(flatten)]
+    like: Like,
 }
 
 /// A value that is not the same. What is not there is none, which is not the same as null.
@@ -31,11 +37,13 @@ struct Change {
 }
 
 pub(super) async fn compare(opened: &Opened, printer: Printer, compared: &Compared) -> Result<(), Fault> {
-    let Compared { of, tag, other } = compared;
-    let old = show::saved(opened, &of.id, tag).await?;
+    let Compared { id, tag, other, like } = compared;
+    let (meant, tag, other) = like.places(id, tag.as_deref(), other.as_deref())?;
+    let pid = meant.pid(opened).await?;
+    let old = saved(opened, &pid, tag).await?;
     let new = match other {
-        Some(other) => show::saved(opened, &of.id, other).await?,
-        None => show::record(opened, &of.id).await?,
+        Some(other) => saved(opened, &pid, other).await?,
+        None => opened.store.load(&pid).await?.ok_or_else(|| not_found(opened, &pid.to_string()))?,
     };
     let mut changes = Vec::new();
     differ(String::new(), Some(&whole(&old)?), Some(&whole(&new)?), &mut changes);

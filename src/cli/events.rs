@@ -4,12 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use procession_runtime::ProcessState;
 use procession_runtime::clock::Timestamp;
-use procession_runtime::store::{HistoryEntry, Record};
+use procession_runtime::store::{HistoryEntry, Look, Record};
 use serde_json::{Value, json};
 
 use super::config::Opened;
+use super::each::Told;
 use super::fault::Fault;
-use super::print::{Printer, span, time};
+use super::print::{Printer, span, tabular, time};
 use super::show;
 
 /// A transition, and how long the state lasted that it left.
@@ -72,21 +73,26 @@ fn all<'a>(record: &Record, history: &'a [HistoryEntry]) -> Vec<Event<'a>> {
     history.iter().map(event).collect()
 }
 
-pub(super) async fn events(opened: &Opened, printer: Printer, id: &str) -> Result<(), Fault> {
-    let record = show::record(opened, id).await?;
+pub(super) async fn events(opened: &Opened, printer: Printer, record: &Record) -> Result<Told, Fault> {
     let history = opened.store.history(&record.pid).await?;
-    let events = all(&record, &history);
+    let events = all(record, &history);
     if printer.json {
-        return printer.json(&events.iter().map(Event::described).collect::<Vec<_>>());
+        return Ok(Told::Document(events.iter().map(Event::described).collect()));
     }
-    printer
-        .table(&["at", "transition", "point", "attempt", "steps", "took", "waited"], events.iter().map(Event::row))?;
+    let head = ["at", "transition", "point", "attempt", "steps", "took", "waited"];
+    let words = tabular(&head, events.iter().map(Event::row));
     // What it is in now has not come to its end.
     if record.state.is_terminal() {
-        return Ok(());
+        return Ok(Told::Words(words));
     }
     let since = history.last().map_or(record.created_at, |entry| entry.at);
     let lasted = span(Timestamp::from(SystemTime::now()).since(since));
+    let look = opened.store.look(vec![record.pid.clone()]).await?.processes.pop();
+    let lost = look.as_ref().is_some_and(Look::is_lost);
     let paused = if record.paused { ", paused" } else { "" };
-    printer.line(&format!("{}{paused} for {lasted}", record.state))
+    // What nobody is known to run is not said to be running.
+    let standing = show::attended(format!("{}{paused}", record.state), lost.then_some("worker lost"));
+    let attempt = look.as_ref().and_then(show::attempt).map(|attempt| format!(", {attempt}")).unwrap_or_default();
+    let comma = if lost { "," } else { "" };
+    Ok(Told::Words(format!("{words}{standing}{comma} for {lasted}{attempt}\n")))
 }

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use procession_runtime::clock::Timestamp;
 use procession_runtime::picture::{Picture, Run};
+use procession_runtime::store::Record;
 use serde_json::json;
 
 use super::Register;
@@ -15,7 +16,7 @@ use super::inspect::registered;
 use super::live::unattended;
 use super::ports;
 use super::print::Printer;
-use super::show::record;
+use super::select::{Meant, not_found, record};
 
 /// As wide where nobody says how wide the terminal is.
 const WIDTH: usize = 100;
@@ -41,13 +42,13 @@ pub(super) async fn of_process(register: &Register, name: &str) -> Result<Option
 
 /// Of a run. A binary that does not have the process draws the steps that were run.
 pub(super) async fn of_run(register: &Register, opened: &Opened, graph: &Graph) -> Result<Picture, Fault> {
-    let record = record(opened, &graph.subject).await.map_err(|fault| match fault.status {
-        Status::NotFound => {
-            let what = format!("no process of this binary and of {} is `{}`", opened.address, graph.subject);
-            Fault::new(Status::NotFound, what).next("`spec` lists those of the binary, `list` those of the store")
+    let record = match (&graph.subject, &graph.filter) {
+        (_, Some(filter)) => {
+            let pid = Meant::Like(filter).pid(opened).await?;
+            opened.store.load(&pid).await?.ok_or_else(|| not_found(opened, &pid.to_string()))?
         }
-        _ => fault,
-    })?;
+        (subject, None) => named(opened, subject.as_deref().unwrap_or_default()).await?,
+    };
     let history = opened.store.history(&record.pid).await?;
     let mut run = Run::new(&record, &history).as_of(Timestamp::from(SystemTime::now()));
     if let Some(why) = unattended(opened, &record.pid).await? {
@@ -56,4 +57,14 @@ pub(super) async fn of_run(register: &Register, opened: &Opened, graph: &Graph) 
     let name = &record.envelope.process;
     let known = of_process(register, name).await?;
     Ok(known.unwrap_or_else(|| Picture::of_steps(name, [])).with_run(&run))
+}
+
+async fn named(opened: &Opened, subject: &str) -> Result<Record, Fault> {
+    record(opened, subject).await.map_err(|fault| match fault.status {
+        Status::NotFound => {
+            let what = format!("no process of this binary and of {} is `{subject}`", opened.address);
+            Fault::new(Status::NotFound, what).next("`spec` lists those of the binary, `list` those of the store")
+        }
+        _ => fault,
+    })
 }

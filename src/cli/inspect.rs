@@ -11,7 +11,7 @@ use super::Register;
 use super::config::Opened;
 use super::fault::{Fault, Status};
 use super::ports;
-use super::print::Printer;
+use super::print::{Printer, counted};
 
 /// The processes of this binary, without a store.
 pub(super) async fn registered(register: &Register) -> Result<Runtime, Fault> {
@@ -105,8 +105,9 @@ fn word(trouble: Trouble) -> String {
 }
 
 fn print(printer: Printer, diagnosis: &Diagnosis) -> Result<(), Fault> {
-    let workers = diagnosis.workers.map(|workers| format!(", {workers} workers")).unwrap_or_default();
-    printer.line(&format!("{} processes that have not ended{workers}", diagnosis.processes))?;
+    let processes = counted(diagnosis.processes, "process that has not ended", "processes that have not ended");
+    let workers = diagnosis.workers.map(|workers| format!(", {}", counted(workers, "worker", "workers")));
+    printer.line(&format!("{processes}{}", workers.unwrap_or_default()))?;
     for (trouble, count) in &diagnosis.counts {
         printer.line(&format!("{}: {count}", word(*trouble)))?;
     }
@@ -140,5 +141,6 @@ pub(super) async fn doctor(opened: &Opened, printer: Printer, repair: bool, dry_
         return Ok(());
     }
     let fault = Fault::new(Status::Failed, format!("something is the matter in {}", opened.address));
-    Err(if repair || safe == 0 { fault } else { fault.next("procession doctor --repair") })
+    let next = if repair || safe == 0 { "what to do is told of each" } else { "procession doctor --repair" };
+    Err(fault.next(next))
 }

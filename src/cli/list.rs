@@ -54,7 +54,7 @@ async fn lost(opened: &Opened, processes: &[Summary]) -> Result<HashSet<ProcessI
     let mut lost = HashSet::new();
     for some in runs.chunks(limits::LOOKED_AT) {
         let looks = opened.store.look(some.to_vec()).await?;
-        lost.extend(looks.processes.into_iter().filter(Look::is_lost).map(|look| look.record.pid));
+        lost.extend(looks.processes.into_iter().filter(Look::is_lost).map(|look| look.pid));
     }
     Ok(lost)
 }

@@ -52,7 +52,12 @@
 //! # Which processes
 //! By id, or by the beginning of one that no other id has; by `--where` with a [filter](crate::store::Filter), or by `--tree`, which is a
 //! process and all below it; or by both of these. A command that changes processes leaves out those that have ended, where they are
-//! not named.
+//! not named. It is a fault (3) that one that is named is not there, and none that no process is like a filter; more than 10,000
+//! are refused (2).
+//!
+//! `show`, `events` and `checkpoint list` tell of one after another, below a line that names each where it is not one id that is
+//! given. `status` and `report` tell of all below a process with it, and of one that is below another one once. `graph`,
+//! `checkpoint show` and `checkpoint diff` are about one process: with `--where`, it has to be the only one that is like that.
 //!
 //! # Working
 //! `worker start` works on the processes of the binary until SIGTERM, Ctrl-C or `worker drain`; how is told [elsewhere](crate::working).
@@ -64,24 +69,35 @@
 //! # Exit status
 //! 0: it is done. 1: the process failed, or something is the matter. 2: the command is not understood. 3: there is no such process.
 //! 4: the process is not in a state for it, or it was not done in time. 5: the store is not reached, or damaged. 130: `run` was
-//! interrupted, and the process can be gone on with; or `watch` was, and nothing has changed.
+//! interrupted, and the process can be gone on with; or `watch` was, and nothing has changed. `list --watch` ends with Ctrl-C, and 0.
 //!
 //! # For programs
 //! With `--json` every command that reads writes one JSON document to the standard output, and nothing else; what went wrong is
 //! on the standard error. Fields are only ever added. `watch` alone writes a document for each change, on a line of its own.
 //!
-//! What `status` and `watch` tell of a process is what `show` tells, and `depth` in the tree; `step_number` of `outline_steps` and
-//! the `round` of the innermost loop, where the binary has the process; `children` (`all`, `ended`) that it waits for; `progress`
-//! (`done`, `total`, `percent`, `left_ms`, `at`); its `owner` (`epoch`, `alive`, `host`, `pid`, `heard_at`), which is not `alive` once
-//! it was not heard from in time; `active_ms` and `waited_ms` of one that has not ended. What is not known is null. `watch` adds the
-//! time as `at`. In a list, `worker_lost` says that a process would run, and its worker was not heard from.
+//! Where one id is given, and neither `--where` nor `--tree`, `show`, `events` and `checkpoint list` write what they tell of that
+//! process. Otherwise they write an array, with an element for each process that is found, the oldest first, or in the order of the
+//! ids or of the tree: what `show` tells, or `id`, `process`, and what the others tell under `events` or `checkpoints`. `status` and
+//! `report` write the same document however many are meant: `processes`, those that are below no other one with the `depth` 0, and
+//! whether there are `more`; lines in order of time, with `at`, `id`, `process` and `text`, the latest 100,000.
 //!
-//! `events` has `at`, `from`, `to`, `point`, `steps`, `after_ms`, which is `took_ms` of what ran and `waited_ms` of what did not, and
-//! `attempt`: 1, and one more each time that the process was brought back to a checkpoint. `checkpoint diff` has `changes` (`path`,
-//! `old`, `new`; what was not there, or is not any more, is left out). `worker start` writes a line of JSON with the `event` `ready`
-//! when it takes processes, and one with `drained` at its end. `pause`, `play`, `kill`, `worker drain` and `import` tell `ids` or
-//! `workers`, whether it was a `dry_run`, and whether it is `done`; over a broker, `status` has `id`, `state`, `paused`, `created_at`
-//! and `told`, which is what the other side says of the process.
+//! What `status` and `watch` tell of a process is what `show` tells, and `depth` in the tree; `attempt`, which counts how often it
+//! was tried to come from its last step to the next: 1, and one more for each time since then that a worker was lost with it and
+//! another took it, or that a worker could not load it; null once it has ended or is parked; a store that has one owner counts none of
+//! these; `step_number` of `outline_steps` and the `round` of the innermost loop, where the binary has the process; `children`
+//! (`all`, `ended`) that it waits for; `progress` (`done`, `total`, `percent`, `left_ms`, `at`); its `owner` (`epoch`, `alive`,
+//! `host`, `pid`, `heard_at`), which is not `alive` once it was not heard from in time; `active_ms` and `waited_ms` of one that has
+//! not ended. `inputs` and `outputs` are read when it is written, after all else. What is not known is null. `watch` adds the time
+//! as `at`. In a list, `worker_lost` says that a process would run, and its worker was not heard from.
+//!
+//! `events` has `at`, `from`, `to`, `point`, `steps`, `after_ms`, which is `took_ms` of what ran and `waited_ms` of what did not,
+//! and `attempt`: 1, and one more each time that the process was brought back to a checkpoint, which is not the `attempt` of
+//! `status`; that one is in the last line of the words. `checkpoint diff` has `changes` (`path`, `old`, `new`; what was not there,
+//! or is not any more, is left out). `worker start` writes a line of JSON with the `event` `ready` when it takes processes, and one
+//! with `drained` at its end. `pause`, `play`, `kill`, `worker drain` and `import` tell `ids` or `workers`, whether it was a
+//! `dry_run`, and whether it is `done`; over a broker, `status` has `id`, `state`, `paused`, `created_at` and `told`, which is what
+//! the other side says of the process, and is an array where not one id is given. `checkpoint list` has `tag`, `at`,
+//! `state` and `steps`.
 //!
 //! # On a terminal
 //! `status`, `watch` and `list --watch` write as much as the terminal is wide and high; without colours where `NO_COLOR` is set. A process
@@ -89,9 +105,11 @@
 
 mod arguments;
 mod broker;
+mod checkpoint;
 mod config;
 mod control;
 mod difference;
+mod each;
 mod events;
 mod fault;
 mod graph;
@@ -100,6 +118,7 @@ mod list;
 mod live;
 mod ports;
 mod print;
+mod report;
 mod run;
 mod select;
 mod show;
@@ -115,9 +134,11 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 use procession_runtime::RuntimeBuilder;
 
-use self::arguments::{Arguments, Checkpoints, Command};
+use self::arguments::{Arguments, Command};
+use self::checkpoint::Checkpoints;
 use self::config::Config;
 use self::control::Asked;
+use self::each::each;
 use self::fault::{Fault, Status};
 use self::print::Printer;
 use self::worker::Workers;
@@ -138,7 +159,9 @@ pub fn main_with(
     let arguments = arguments.into_iter().map(Into::into).collect();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return told(&Fault::from(error)),
+        Err(error) => {
+            return told(&Fault::io("the threads of this command cannot be started", &error).next(fault::THREADS));
+        }
     };
     let code = runtime.block_on(begin(arguments, &register));
     // A step that blocks its thread keeps nobody from the end.
@@ -195,7 +218,9 @@ async fn done(arguments: Arguments, name: String, register: &Register) -> Result
             return printer.text(&String::from_utf8_lossy(&completions));
         }
         Command::Graph(drawn) => {
-            if let Some(picture) = graph::of_process(register, &drawn.subject).await? {
+            if let Some(name) = &drawn.subject
+                && let Some(picture) = graph::of_process(register, name).await?
+            {
                 return graph::draw(&picture, printer, drawn.format);
             }
         }
@@ -231,11 +256,16 @@ async fn in_store(asked: Command, config: &Config, printer: Printer, register: &
     };
     match asked {
         Command::List(list) => list::list(opened, printer, &list).await,
-        Command::Show(one) => show::show(opened, printer, &one.id).await,
-        Command::Status(one) => live::status(register, opened, printer, &one.id).await,
+        Command::Show(selected) => {
+            each(opened, printer, &selected, None, async |record: &_| show::show(opened, printer, record).await).await
+        }
+        Command::Status(selected) => live::status(register, opened, printer, &selected).await,
         Command::Watch(watched) => watch::watch(register, opened, printer, &watched).await,
-        Command::Report(one) => show::report(opened, printer, &one.id).await,
-        Command::Events(one) => events::events(opened, printer, &one.id).await,
+        Command::Report(selected) => report::report(opened, printer, &selected).await,
+        Command::Events(selected) => {
+            let events = async |record: &_| events::events(opened, printer, record).await;
+            each(opened, printer, &selected, Some("events"), events).await
+        }
         Command::Pause(control) => control::control(opened, printer, Asked::Pause, &control).await,
         Command::Play(control) => control::control(opened, printer, Asked::Play, &control).await,
         Command::Kill { control, force } => control::control(opened, printer, Asked::Kill { force }, &control).await,
@@ -245,8 +275,11 @@ async fn in_store(asked: Command, config: &Config, printer: Printer, register: &
         Command::Export(export) => transfer::export(opened, printer, &export).await,
         Command::Import(import) => transfer::import(opened, printer, &import).await,
         Command::Doctor { repair, dry_run } => inspect::doctor(opened, printer, repair, dry_run).await,
-        Command::Checkpoint(Checkpoints::List(one)) => show::checkpoints(opened, printer, &one.id).await,
-        Command::Checkpoint(Checkpoints::Show { of, tag }) => show::checkpoint(opened, printer, &of.id, &tag).await,
+        Command::Checkpoint(Checkpoints::List(selected)) => {
+            let list = async |record: &_| checkpoint::list(opened, printer, record).await;
+            each(opened, printer, &selected, Some("checkpoints"), list).await
+        }
+        Command::Checkpoint(Checkpoints::Show(tagged)) => checkpoint::show(opened, printer, &tagged).await,
         Command::Checkpoint(Checkpoints::Diff(compared)) => difference::compare(opened, printer, &compared).await,
         Command::Spec { .. }
         | Command::Completions { .. }

@@ -7,7 +7,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use procession_runtime::clock::Timestamp;
 use serde::Serialize;
 
-use super::fault::Fault;
+use super::fault::{Fault, Status};
 
 /// Writes to the standard output.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +18,7 @@ pub(super) struct Printer {
 impl Printer {
     /// One document, with a line end.
     pub(super) fn json(self, value: &impl Serialize) -> Result<(), Fault> {
-        let mut text = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
+        let mut text = serde_json::to_string_pretty(value).map_err(|error| unwritable(&error))?;
         text.push('\n');
         self.text(&text)
     }
@@ -29,15 +29,51 @@ impl Printer {
 
     pub(super) fn text(self, text: &str) -> Result<(), Fault> {
         let mut out = io::stdout().lock();
-        Ok(out.write_all(text.as_bytes()).and_then(|()| out.flush())?)
+        out.write_all(text.as_bytes())
+            .and_then(|()| out.flush())
+            .map_err(|error| Fault::io("the standard output cannot be written", &error))
     }
 
-    /// Rows below a head. On a terminal they are as wide as it; elsewhere they are not wrapped.
+    /// Rows below a head.
     pub(super) fn table(self, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<(), Fault> {
-        let terminal = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
-        let lines = table(head, rows, terminal.map(|(width, _)| width.0.into()));
-        lines.iter().try_for_each(|line| self.line(line))
+        self.text(&tabular(head, rows))
     }
+}
+
+/// What was found has no form as JSON.
+pub(super) fn unwritable(error: &serde_json::Error) -> Fault {
+    Fault::of(Status::Failed, "what was found cannot be written as JSON", error)
+}
+
+/// One document of many, that are written as they come.
+#[derive(Debug)]
+pub(super) struct Array {
+    printer: Printer,
+    begun: bool,
+}
+
+impl Array {
+    pub(super) fn new(printer: Printer) -> Self {
+        Self { printer, begun: false }
+    }
+
+    pub(super) fn add(&mut self, element: &impl Serialize) -> Result<(), Fault> {
+        let text = serde_json::to_string_pretty(element).map_err(|error| unwritable(&error))?;
+        let before = if self.begun { "," } else { "[" };
+        self.begun = true;
+        self.printer.text(&format!("{before}\n  {}", text.replace('\n', "\n  ")))
+    }
+
+    pub(super) fn end(self) -> Result<(), Fault> {
+        self.printer.text(if self.begun { "\n]\n" } else { "[]\n" })
+    }
+}
+
+/// Rows below a head. On a terminal they are as wide as it; elsewhere they are not wrapped.
+pub(super) fn tabular(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let terminal = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
+    let lines = table(head, rows, terminal.map(|(width, _)| width.0.into()));
+    lines.into_iter().map(|line| plain(&line) + "\n").collect()
 }
 
 /// Whether a terminal takes it as text, which turns round nothing that stands beside it.
@@ -74,6 +110,12 @@ pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>, 
         table.add_row(row.iter().map(|cell| clean(cell)));
     }
     table.lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// So many of something, in words: one is not told as several.
+pub(super) fn counted(number: u64, one: &str, several: &str) -> String {
+    let what = if number == 1 { one } else { several };
+    format!("{number} {what}")
 }
 
 /// In milliseconds: from here on a time has no form in RFC 3339.
@@ -113,6 +155,12 @@ mod tests {
         assert_eq!(time(Timestamp::from_millis(253_402_300_800_000)), "@253402300800000");
         assert_eq!(time(Timestamp::from_millis(i64::MAX)), format!("@{}", i64::MAX));
         assert_eq!(time(Timestamp::from_millis(-1)), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn one_is_not_told_as_several() {
+        let told = |number| counted(number, "process", "processes");
+        assert_eq!([told(0), told(1), told(2)], ["0 processes", "1 process", "2 processes"]);
     }
 
     #[test]

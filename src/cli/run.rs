@@ -1,5 +1,6 @@
 //! Runs a process in the foreground, and goes on with one whose OS process was stopped or killed.
 
+#[cfg(unix)]
 use std::io;
 use std::pin::pin;
 use std::time::Duration;
@@ -12,11 +13,11 @@ use serde_json::json;
 
 use super::Register;
 use super::config::{Address, Config, Opened};
-use super::fault::{Fault, Status};
+use super::fault::{Fault, PARKED, Status};
 use super::inspect::registered;
 use super::live;
 use super::print::{Printer, note};
-use super::show::record;
+use super::select::{not_found, record};
 use super::submit::{Launched, builder, leave};
 
 /// So many processes are read at once where one is looked for.
@@ -58,7 +59,7 @@ pub(super) async fn run(place: &Place<'_>, run: &Run) -> Result<(), Fault> {
         if run.launched.dry_run {
             return would_go_on(place.printer, &record);
         }
-        return go_on(place, &opened, record).await;
+        return go_on(place, &opened, record, Interrupts::listen()?).await;
     }
     let Launched { dry_run, .. } = run.launched;
     let ready = run.launched.ready(place.register, &format!("{} run", place.name)).await?;
@@ -66,21 +67,30 @@ pub(super) async fn run(place: &Place<'_>, run: &Run) -> Result<(), Fault> {
         return run.launched.would(place.config, place.printer, &ready, "run").await;
     }
     let opened = place.config.open_or_make().await?;
-    if let Some(record) = run.launched.known(&opened, &ready).await? {
-        note(&format!("process {} is there already, {}; its inputs are those that it has", record.pid, record.state));
-        return go_on(place, &opened, record).await;
-    }
     let mut interrupts = Interrupts::listen()?;
+    if let Some(record) = run.launched.known(&opened, &ready).await? {
+        return go_on_with_known(place, &opened, record, interrupts).await;
+    }
     // It takes nothing that it has not launched itself.
     let runtime = runtime(place, &opened, None).await?;
     let seen = match run.launched.launching(&runtime, ready).await {
-        Ok(handle) => watch(place, &opened, &runtime, &handle, &mut interrupts).await,
-        Err(error) => {
-            leave(&runtime).await?;
-            return Err(error.into());
-        }
+        Ok(handle) if handle.is_new() => watch(place, &opened, &runtime, &handle, &mut interrupts).await,
+        // Someone has launched it since it was looked for.
+        Ok(handle) => Ok(Seen::Known(handle.pid().clone())),
+        Err(error) => Err(error.into()),
     };
     finish(place, &opened, runtime, seen, interrupts).await
+}
+
+/// Says that it is another's, and goes on as with any other that is there.
+async fn go_on_with_known(
+    place: &Place<'_>,
+    opened: &Opened,
+    record: Record,
+    interrupts: Interrupts,
+) -> Result<(), Fault> {
+    note(&format!("process {} is there already, {}; its inputs are those that it has", record.pid, record.state));
+    go_on(place, opened, record, interrupts).await
 }
 
 /// Takes what is in this queue, if any, and lets processes be reached over the broker, if there is one.
@@ -103,16 +113,18 @@ fn would_go_on(printer: Printer, record: &Record) -> Result<(), Fault> {
 }
 
 /// Goes on with a process that nobody has, or looks on while another worker does.
-async fn go_on(place: &Place<'_>, opened: &Opened, record: Record) -> Result<(), Fault> {
-    let interrupts = Interrupts::listen()?;
+async fn go_on(place: &Place<'_>, opened: &Opened, record: Record, interrupts: Interrupts) -> Result<(), Fault> {
     let pid = &record.pid;
-    let unreadable = |error| Fault::new(Status::Backend, format!("the end of process `{pid}` cannot be read: {error}"));
+    let unreadable = |error| {
+        Fault::new(Status::Backend, format!("the end of process `{pid}` cannot be read: {error}"))
+            .next("a newer program may have written it: update this one")
+    };
     if let Some(termination) = record.termination().map_err(unreadable)? {
         return ended(place, pid, &record.envelope.process, &termination);
     }
     if let Some(reason) = record.parked {
         let what = format!("process `{pid}` is parked: {reason}");
-        return Err(Fault::new(Status::Refused, what).next("deal with the reason, then `procession doctor --repair`"));
+        return Err(Fault::new(Status::Refused, what).next(PARKED));
     }
     registered(place.register).await?.spec(&record.envelope.process)?;
     claim(place, opened, record.pid, interrupts).await
@@ -149,6 +161,8 @@ async fn queue(opened: &Opened, pid: &ProcessId) -> Result<Option<String>, Fault
 
 /// What became of a process while it was looked at.
 enum Seen {
+    /// Another has launched it.
+    Known(ProcessId),
     Ended(ProcessId, String, Termination),
     /// Whoever runs the command has had enough of it.
     Interrupted(ProcessId),
@@ -216,6 +230,10 @@ async fn finish(
     }
     drop(runtime);
     match seen? {
+        Seen::Known(pid) => {
+            let found = opened.store.load(&pid).await?.ok_or_else(|| not_found(opened, &pid.to_string()))?;
+            go_on_with_known(place, opened, found, interrupts).await
+        }
         Seen::Ended(pid, process, termination) => ended(place, &pid, &process, &termination),
         Seen::Interrupted(pid) => {
             let what = format!("interrupted; process `{pid}` stays in {}", opened.address);
@@ -253,6 +271,12 @@ fn ended(place: &Place<'_>, pid: &ProcessId, process: &str, termination: &Termin
         .next(format!("{} report {pid}", place.name)))
 }
 
+/// Nothing would end a command in order.
+#[cfg(unix)]
+pub(super) fn unheard(error: &io::Error) -> Fault {
+    Fault::io("signals cannot be listened for", error)
+}
+
 /// Ctrl-C, and SIGTERM where there is such a thing. It listens from the beginning, not only when it is awaited.
 struct Interrupts {
     #[cfg(unix)]
@@ -261,14 +285,15 @@ struct Interrupts {
 
 impl Interrupts {
     #[cfg(unix)]
-    fn listen() -> io::Result<Self> {
+    fn listen() -> Result<Self, Fault> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { signals: [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?] })
+        let listen = |kind| signal(kind).map_err(|error| unheard(&error));
+        Ok(Self { signals: [listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?] })
     }
 
     #[cfg(not(unix))]
     #[expect(clippy::unnecessary_wraps, reason = "as on Unix")]
-    fn listen() -> io::Result<Self> {
+    fn listen() -> Result<Self, Fault> {
         Ok(Self {})
     }
 

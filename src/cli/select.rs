@@ -11,7 +11,7 @@ use procession_runtime::{ProcessId, ProcessState};
 use super::arguments::Filtered;
 use super::config::Opened;
 use super::fault::{Fault, Status};
-use super::print::note;
+use super::print::{Printer, note};
 
 /// So many are asked for at a time.
 const PAGE: usize = 1_000;
@@ -19,8 +19,11 @@ const PAGE: usize = 1_000;
 /// So many processes of a tree are looked at.
 pub(super) const TREE: usize = 10_000;
 
-/// So many are changed or written by one command.
+/// So many are changed or told of by one command.
 const MOST: usize = 10_000;
+
+/// So many are named where one was meant.
+const NAMED: usize = 10;
 
 /// Which processes a command is for.
 #[derive(Debug, Clone, Default, Args)]
@@ -34,6 +37,43 @@ pub(super) struct Selected {
     /// This process and all below it
     #[arg(long, value_name = "ID", conflicts_with = "ids")]
     pub(super) tree: Option<String>,
+}
+
+impl Selected {
+    /// The only one that is meant, and is named.
+    pub(super) fn id(&self) -> Option<&str> {
+        match (&self.ids[..], &self.filter, &self.tree) {
+            ([id], None, None) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The same of a process with all below it.
+    pub(super) fn root(&self) -> Option<&str> {
+        match (&self.tree, &self.filter) {
+            (Some(tree), None) => Some(tree),
+            _ => self.id(),
+        }
+    }
+}
+
+/// The one process that a command is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Meant<'a> {
+    /// Of this id, or of the only one that begins so.
+    Id(&'a str),
+    /// The only one that is like this.
+    Like(&'a str),
+}
+
+impl Meant<'_> {
+    /// Its id. Where it is given, nobody has looked for the process.
+    pub(super) async fn pid(self, opened: &Opened) -> Result<ProcessId, Fault> {
+        match self {
+            Self::Id(id) => one(opened, id).await,
+            Self::Like(text) => only(opened, text).await,
+        }
+    }
 }
 
 /// What the options of a command say, but for the tree.
@@ -115,7 +155,8 @@ pub(super) async fn found(
 /// Those of a tree that are like that, in the order of the tree.
 pub(super) async fn within(opened: &Opened, id: &str, filter: &Filter) -> Result<Vec<Summary>, Fault> {
     let mut within = Vec::new();
-    let more = walk(opened, id, |_, record| {
+    let root = record(opened, id).await?.pid;
+    let more = walk(opened, vec![root], |record| {
         let summary = summary(&record)?;
         if filter.matches(&summary, &record.inputs).map_err(|error| damaged(&record.pid, &error))? {
             within.push(summary);
@@ -130,31 +171,30 @@ pub(super) async fn within(opened: &Opened, id: &str, filter: &Filter) -> Result
     Ok(within)
 }
 
-/// Shows a process and all below it, with how far below, in the order in which they were launched; tells whether there are more.
+/// Shows processes and all below them, each once and before its children, and these in the order in which they were launched; tells
+/// whether there are more.
 pub(super) async fn walk(
     opened: &Opened,
-    id: &str,
-    mut visit: impl FnMut(usize, Record) -> Result<(), Fault>,
+    roots: Vec<ProcessId>,
+    mut visit: impl FnMut(Record) -> Result<(), Fault>,
 ) -> Result<bool, Fault> {
     let store = &opened.store;
-    let mut seen = 0;
-    let mut left = VecDeque::from([(0, one(opened, id).await?)]);
-    while let Some((depth, pid)) = left.pop_front() {
-        if seen == TREE {
+    let mut seen = HashSet::new();
+    let mut left = VecDeque::from(roots);
+    while let Some(pid) = left.pop_front() {
+        if seen.contains(&pid) {
+            continue;
+        }
+        if seen.len() == TREE {
             return Ok(true);
         }
-        let Some(record) = store.load(&pid).await? else {
-            // One that was deleted since its parent was read.
-            if depth == 0 {
-                return Err(not_found(opened, id));
-            }
-            continue;
-        };
+        // One that was deleted since it was found is left out.
+        let Some(record) = store.load(&pid).await? else { continue };
         for child in store.children(&pid).await?.into_iter().rev() {
-            left.push_front((depth + 1, child));
+            left.push_front(child);
         }
-        seen += 1;
-        visit(depth, record)?;
+        seen.insert(pid);
+        visit(record)?;
     }
     Ok(false)
 }
@@ -165,8 +205,7 @@ pub(super) async fn chosen(opened: &Opened, selected: &Selected, alive: bool) ->
     let mut chosen = Vec::with_capacity(selected.ids.len());
     let mut known = HashSet::new();
     for id in &selected.ids {
-        let pid = one(opened, id).await?;
-        let record = opened.store.load(&pid).await?.ok_or_else(|| not_found(opened, id))?;
+        let record = record(opened, id).await?;
         if known.insert(record.pid.clone()) {
             chosen.push(summary(&record)?);
         }
@@ -187,6 +226,38 @@ pub(super) async fn chosen(opened: &Opened, selected: &Selected, alive: bool) ->
     Ok(found)
 }
 
+/// The ids of the processes that are meant by a command that reads: what is damaged is told of as well as it can be.
+pub(super) async fn pids(opened: &Opened, printer: Printer, selected: &Selected) -> Result<Vec<ProcessId>, Fault> {
+    if selected.filter.is_none() && selected.tree.is_none() {
+        return named(opened, &selected.ids).await;
+    }
+    let chosen = chosen(opened, selected, false).await?;
+    if chosen.is_empty() && !printer.json {
+        note(&format!("no process is like that in {}", opened.address));
+    }
+    Ok(chosen.into_iter().map(|process| process.pid).collect())
+}
+
+/// Those whose trees are meant: what is below a process is told of with it.
+pub(super) async fn roots(opened: &Opened, printer: Printer, selected: &Selected) -> Result<Vec<ProcessId>, Fault> {
+    match selected.root() {
+        Some(root) => Ok(vec![record(opened, root).await?.pid]),
+        None => pids(opened, printer, selected).await,
+    }
+}
+
+/// Each once; all have to be there.
+async fn named(opened: &Opened, ids: &[String]) -> Result<Vec<ProcessId>, Fault> {
+    let (mut named, mut known) = (Vec::with_capacity(ids.len()), HashSet::new());
+    for id in ids {
+        let pid = record(opened, id).await?.pid;
+        if known.insert(pid.clone()) {
+            named.push(pid);
+        }
+    }
+    Ok(named)
+}
+
 fn summary(record: &Record) -> Result<Summary, Fault> {
     Summary::of(record).map_err(|error| damaged(&record.pid, &error))
 }
@@ -201,7 +272,7 @@ fn has_not_ended() -> Filter {
 }
 
 /// The process with this id, or the only one whose id begins so.
-pub(super) async fn one(opened: &Opened, id: &str) -> Result<ProcessId, Fault> {
+async fn one(opened: &Opened, id: &str) -> Result<ProcessId, Fault> {
     let pid = ProcessId::from(id);
     if id.is_empty() || opened.store.load(&pid).await?.is_some() {
         return Ok(pid);
@@ -215,6 +286,31 @@ pub(super) async fn one(opened: &Opened, id: &str) -> Result<ProcessId, Fault> {
             Err(Fault::new(Status::Usage, what).next(format!("procession list --where 'id = {id}*'")))
         }
     }
+}
+
+/// The only process that is like that.
+async fn only(opened: &Opened, text: &str) -> Result<ProcessId, Fault> {
+    let filter = filter(&Filtered { filter: Some(text.to_owned()), ..Filtered::default() })?;
+    let (found, more) = found(opened, filter, NAMED, false).await?;
+    match &found[..] {
+        [] => {
+            let what = format!("no process is like that in {}", opened.address);
+            Err(Fault::new(Status::NotFound, what).next("procession list"))
+        }
+        [only] => Ok(only.pid.clone()),
+        several => {
+            let several: Vec<_> = several.iter().map(|process| format!("`{}`", process.pid)).collect();
+            let more = if more { ", and others" } else { "" };
+            let what = format!("more than one process is like that: {}{more}", several.join(", "));
+            Err(Fault::new(Status::Usage, what).next("name one by its id, or say more of it"))
+        }
+    }
+}
+
+/// The process of this id, or of the only one that begins so.
+pub(super) async fn record(opened: &Opened, id: &str) -> Result<Record, Fault> {
+    let pid = one(opened, id).await?;
+    opened.store.load(&pid).await?.ok_or_else(|| not_found(opened, id))
 }
 
 pub(super) fn not_found(opened: &Opened, id: &str) -> Fault {

@@ -1,52 +1,53 @@
-//! Commands that read: one process, and the tree below it.
+//! What is told of a process: whole, and in words.
 
 use procession_runtime::clock::Timestamp;
 use procession_runtime::process::{Ended, Progress};
-use procession_runtime::store::Record;
+use procession_runtime::store::{Look, Record};
 use serde_json::{Map, Value, json};
 
 use super::config::Opened;
+use super::each::Told;
 use super::fault::{Fault, Status};
 use super::live::unattended;
-use super::print::{Printer, ago, note, plain, span, time};
-use super::select;
-
-/// The process of this id, or of the only one that begins so.
-pub(super) async fn record(opened: &Opened, id: &str) -> Result<Record, Fault> {
-    let pid = select::one(opened, id).await?;
-    opened.store.load(&pid).await?.ok_or_else(|| select::not_found(opened, id))
-}
+use super::print::{Printer, ago, span, time};
 
 /// What a program reads of a process.
 pub(super) fn described(record: &Record) -> Result<Value, Fault> {
+    let mut described = seen(&Look::from(record))?;
+    described["inputs"] = parsed(&record.inputs)?;
+    described["outputs"] = parsed(&record.outputs)?;
+    described["ended"] = record.ended.as_deref().map(parsed).transpose()?.unwrap_or_default();
+    Ok(described)
+}
+
+/// The same without what it has in it.
+pub(super) fn seen(look: &Look) -> Result<Value, Fault> {
     let mut described = Map::new();
     let mut put = |name: &str, value: Value| drop(described.insert(name.to_owned(), value));
-    put("id", json!(record.pid));
-    put("process", json!(record.envelope.process));
-    put("version", json!(record.envelope.version));
-    put("key", json!(record.key));
-    put("parent", json!(record.parent));
-    put("state", json!(record.state.as_str()));
-    put("paused", json!(record.paused));
-    put("parked", json!(record.parked));
-    put("status", json!(record.status.text));
+    put("id", json!(look.pid));
+    put("process", json!(look.process));
+    put("version", json!(look.version));
+    put("key", json!(look.key));
+    put("parent", json!(look.parent));
+    put("state", json!(look.state.as_str()));
+    put("paused", json!(look.paused));
+    put("parked", json!(look.parked));
+    put("status", json!(look.status.text));
     put(
         "progress",
-        json!(record.status.progress.map(|progress| {
+        json!(look.status.progress.map(|progress| {
         json!({"done": progress.done, "total": progress.total, "percent": progress.percent(), "at": time(progress.at)})
     })),
     );
-    let (place, step) = place(record).unzip();
+    let (place, step) = place(look).unzip();
     put("place", json!(place));
     put("step", json!(step.flatten()));
-    put("steps", json!(record.steps));
-    put("open_children", json!(record.open_children));
-    put("waits_for", json!(record.awaiting));
-    put("inputs", parsed(&record.inputs)?);
-    put("outputs", parsed(&record.outputs)?);
-    put("ended", record.ended.as_deref().map(parsed).transpose()?.unwrap_or_default());
-    put("created_at", json!(time(record.created_at)));
-    put("updated_at", json!(time(record.updated_at)));
+    put("steps", json!(look.steps));
+    put("open_children", json!(look.open_children));
+    put("waits_for", json!(look.awaiting));
+    put("ended", look.ended.as_deref().map(parsed).transpose()?.unwrap_or_default());
+    put("created_at", json!(time(look.created_at)));
+    put("updated_at", json!(time(look.updated_at)));
     Ok(Value::Object(described))
 }
 
@@ -56,8 +57,8 @@ pub(super) fn parsed(text: &str) -> Result<Value, Fault> {
 }
 
 /// Where in its control flow it is: `at` or `after` a step, or at which it goes on when it is resumed.
-fn place(record: &Record) -> Option<(String, Option<String>)> {
-    match serde_json::from_str(&record.position).ok()? {
+fn place(look: &Look) -> Option<(String, Option<String>)> {
+    match serde_json::from_str(&look.position).ok()? {
         Value::String(place) => Some((place, None)),
         Value::Object(position) => {
             let (place, what) = position.into_iter().next()?;
@@ -68,24 +69,24 @@ fn place(record: &Record) -> Option<(String, Option<String>)> {
 }
 
 /// The same in words.
-pub(super) fn at(record: &Record) -> Option<String> {
-    Some(match place(record)? {
+pub(super) fn at(look: &Look) -> Option<String> {
+    Some(match place(look)? {
         (place, None) => place,
         (place, Some(step)) => format!("{place} `{step}`"),
     })
 }
 
 /// How it stands, in words.
-pub(super) fn standing(record: &Record) -> String {
-    let ended = record.ended.as_deref().and_then(|ended| serde_json::from_str::<Ended>(ended).ok());
+pub(super) fn standing(look: &Look) -> String {
+    let ended = look.ended.as_deref().and_then(|ended| serde_json::from_str::<Ended>(ended).ok());
     let mut words = match ended {
         Some(ended) => ended.to_string(),
-        None => record.state.as_str().to_owned(),
+        None => look.state.as_str().to_owned(),
     };
-    if record.paused {
+    if look.paused {
         words.push_str(", paused");
     }
-    if let Some(reason) = &record.parked {
+    if let Some(reason) = &look.parked {
         words.push_str(", parked: ");
         words.push_str(reason);
     }
@@ -109,13 +110,18 @@ pub(super) fn amount(progress: &Progress) -> String {
     }
 }
 
+/// Which attempt it is, in words, where it is not the first.
+pub(super) fn attempt(look: &Look) -> Option<String> {
+    look.attempt().filter(|attempt| *attempt > 1).map(|attempt| format!("attempt {attempt}"))
+}
+
 /// What it waits for, in words; with the present time, how long still.
-pub(super) fn waits(record: &Record, now: Option<Timestamp>) -> Option<String> {
-    let awaiting = &record.awaiting;
+pub(super) fn waits(look: &Look, now: Option<Timestamp>) -> Option<String> {
+    let awaiting = &look.awaiting;
     let mut waits = Vec::new();
     if !awaiting.children.is_empty() {
         let all = awaiting.children.len() as u64;
-        let ended = all.saturating_sub(record.open_children);
+        let ended = all.saturating_sub(look.open_children);
         waits.push(format!("children, {ended} of {all} ended"));
     }
     waits.extend(awaiting.wake_at.map(|wake_at| match now {
@@ -126,22 +132,23 @@ pub(super) fn waits(record: &Record, now: Option<Timestamp>) -> Option<String> {
     (!waits.is_empty()).then(|| waits.join("; "))
 }
 
-pub(super) async fn show(opened: &Opened, printer: Printer, id: &str) -> Result<(), Fault> {
-    let record = record(opened, id).await?;
+/// A process whole.
+pub(super) async fn show(opened: &Opened, printer: Printer, record: &Record) -> Result<Told, Fault> {
     if printer.json {
-        return printer.json(&described(&record)?);
+        return Ok(Told::Document(described(record)?));
     }
     let why = unattended(opened, &record.pid).await?;
+    let look = Look::from(record);
     let lines = [
         ("id", Some(record.pid.to_string())),
         ("process", Some(format!("{}, version {}", record.envelope.process, record.envelope.version))),
         ("key", record.key.clone()),
         ("parent", record.parent.as_ref().map(ToString::to_string)),
-        ("state", Some(attended(standing(&record), why.as_deref()))),
+        ("state", Some(attended(standing(&look), why.as_deref()))),
         ("status", record.status.text.clone()),
         ("progress", record.status.progress.map(|progress| amount(&progress))),
-        ("place", at(&record)),
-        ("waits for", waits(&record, None)),
+        ("place", at(&look)),
+        ("waits for", waits(&look, None)),
         ("steps", Some(record.steps.to_string())),
         ("created", Some(format!("{}, {}", time(record.created_at), ago(record.created_at)))),
         ("updated", Some(format!("{}, {}", time(record.updated_at), ago(record.updated_at)))),
@@ -149,65 +156,5 @@ pub(super) async fn show(opened: &Opened, printer: Printer, id: &str) -> Result<
         ("outputs", Some(record.outputs.clone())),
     ];
     let lines = lines.into_iter().filter_map(|(name, value)| Some(format!("{name:<10} {}\n", value?)));
-    printer.text(&plain(&lines.collect::<String>()))
-}
-
-pub(super) async fn report(opened: &Opened, printer: Printer, id: &str) -> Result<(), Fault> {
-    let mut nodes = Vec::new();
-    let visit = |_, record: Record| {
-        nodes.push((record.pid, record.envelope.process));
-        Ok(())
-    };
-    if select::walk(opened, id, visit).await? {
-        note(&format!("the tree of `{id}` has more than {} processes; the report is of the first ones", select::TREE));
-    }
-    let mut lines = Vec::new();
-    for node in &nodes {
-        let report = opened.store.report(&node.0).await?;
-        lines.extend(report.into_iter().map(|line| (line.at, node, line.text)));
-    }
-    // Of the same time in the order of the tree.
-    lines.sort_by_key(|(at, ..)| *at);
-    if printer.json {
-        let lines = lines
-            .iter()
-            .map(|(at, (pid, process), text)| json!({"at": time(*at), "id": pid, "process": process, "text": text}));
-        return printer.json(&lines.collect::<Vec<_>>());
-    }
-    lines
-        .iter()
-        .try_for_each(|(at, (pid, process), text)| printer.line(&format!("{} {process} {pid}: {text}", time(*at))))
-}
-
-pub(super) async fn checkpoints(opened: &Opened, printer: Printer, id: &str) -> Result<(), Fault> {
-    let record = record(opened, id).await?;
-    let snapshots = opened.store.snapshots_of(&record.pid).await?;
-    if printer.json {
-        let snapshots = snapshots.iter().map(|snapshot| {
-            json!({"tag": snapshot.tag, "at": time(snapshot.at), "state": snapshot.state.as_str(), "steps": snapshot.steps})
-        });
-        return printer.json(&snapshots.collect::<Vec<_>>());
-    }
-    let rows = snapshots.iter().map(|snapshot| {
-        vec![snapshot.tag.clone(), time(snapshot.at), snapshot.state.as_str().to_owned(), snapshot.steps.to_string()]
-    });
-    printer.table(&["tag", "at", "state", "steps"], rows)
-}
-
-/// A process as it was when it was saved under a tag.
-pub(super) async fn saved(opened: &Opened, id: &str, tag: &str) -> Result<Record, Fault> {
-    let pid = select::one(opened, id).await?;
-    let snapshot = opened.store.load_snapshot(&pid, tag).await?;
-    snapshot.ok_or_else(|| {
-        Fault::new(Status::NotFound, format!("process `{id}` has no checkpoint `{tag}` in {}", opened.address))
-            .next(format!("procession checkpoint list {id}"))
-    })
-}
-
-pub(super) async fn checkpoint(opened: &Opened, printer: Printer, id: &str, tag: &str) -> Result<(), Fault> {
-    let snapshot = saved(opened, id, tag).await?;
-    let mut described = described(&snapshot)?;
-    described["context"] = parsed(&snapshot.context)?;
-    described["position"] = parsed(&snapshot.position)?;
-    printer.json(&described)
+    Ok(Told::Words(lines.collect()))
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use clap::Args;
 use procession_runtime::store::Record;
-use procession_runtime::{LaunchingByName, ProcessId, Runtime, RuntimeBuilder, WorkerOptions, limits};
+use procession_runtime::{
+    LaunchingByName, ProcessId, ProcessState, RunError, Runtime, RuntimeBuilder, WorkerOptions, limits,
+};
 use serde_json::{Map, Value, json};
 
 use super::Register;
@@ -181,21 +183,35 @@ pub(super) async fn submit(
     }
     let opened = config.open_or_make().await?;
     let process = ready.process.clone();
-    let known = launched.known(&opened, &ready).await?;
-    let is_new = known.is_none();
-    let pid = if let Some(record) = known {
-        note(&format!("process {} is there already, {}; nothing was submitted", record.pid, record.state));
-        record.pid
-    } else {
-        let runtime = builder(register, &opened, None).build().await?;
-        let handle = launched.launching(&runtime, ready).anywhere().await;
-        let left = leave(&runtime).await;
-        let pid = handle?.pid().clone();
-        left?;
-        pid
+    let (pid, known) = match launched.known(&opened, &ready).await? {
+        Some(record) => (record.pid, Some(record.state)),
+        None => stored(&opened, register, launched, ready).await?,
     };
+    if let Some(state) = known {
+        note(&format!("process {pid} is there already, {state}; nothing was submitted"));
+    }
     if printer.json {
-        return printer.json(&json!({"id": pid, "process": process, "new": is_new}));
+        return printer.json(&json!({"id": pid, "process": process, "new": known.is_none()}));
     }
     printer.line(&pid.to_string())
+}
+
+/// The process that is stored now, and the state of one that someone else has stored since it was looked for.
+async fn stored(
+    opened: &Opened,
+    register: &Register,
+    launched: &Launched,
+    ready: Ready,
+) -> Result<(ProcessId, Option<ProcessState>), Fault> {
+    let runtime = builder(register, opened, None).build().await?;
+    let stored = async {
+        let handle = launched.launching(&runtime, ready).anywhere().await?;
+        let known = if handle.is_new() { None } else { Some(handle.status().await?.state) };
+        Ok((handle.pid().clone(), known))
+    };
+    let stored: Result<_, RunError> = stored.await;
+    let left = leave(&runtime).await;
+    let stored = stored?;
+    left?;
+    Ok(stored)
 }

@@ -7,7 +7,7 @@ use procession_runtime::{ControlError, ProcessId, RemoteProcessController};
 use serde_json::{Map, Value, json};
 
 use super::Register;
-use super::broker::Broker;
+use super::broker::{Broker, unreached};
 use super::fault::{Fault, Status};
 use super::inspect::registered;
 use super::ports;
@@ -60,7 +60,9 @@ async fn inputs(register: &Register, binary: &str, launched: &Launched) -> Resul
     }
     let mut inputs = ports::read_file(launched.inputs.as_deref())?;
     for given in &launched.ports {
-        let fault = |what: &str| Fault::new(Status::Usage, format!("`{given}`: {what}"));
+        let fault = |what: &str| {
+            Fault::new(Status::Usage, format!("`{given}`: {what}")).next("give it as `port=value`, or as `port:=JSON`")
+        };
         let (path, text) = given.split_once('=').ok_or_else(|| fault("it is no `port=value`"))?;
         let value = match path.strip_suffix(':') {
             Some(_) => serde_json::from_str(text).map_err(|error| fault(&format!("it is no JSON: {error}")))?,
@@ -84,10 +86,13 @@ fn refused(broker: &Broker, process: &str, error: &ControlError) -> Fault {
             let what = format!("no worker at {broker} has taken `{process}` within {within} s; it stays in the queue");
             Fault::new(Status::Refused, what).next("is a worker running, on the same `--task-queue`?")
         }
-        ControlError::NotContinued { pid, source } => Fault::of(Status::Backend, &unknown(pid), source),
+        ControlError::NotContinued { pid, source } => {
+            Fault::of(Status::Backend, &unknown(pid), source).next(format!("procession status {pid}"))
+        }
         ControlError::Remote(_) | ControlError::Cancelled { .. } | ControlError::Reply { .. } => {
             Fault::of(Status::Refused, &format!("the worker refused `{process}`"), error)
+                .next("`spec PROCESS` of a binary that has it tells what it takes")
         }
-        error => Fault::of(Status::Backend, &format!("`{process}` was not submitted at {broker}"), error),
+        error => unreached(&format!("`{process}` was not submitted at {broker}"), error),
     }
 }

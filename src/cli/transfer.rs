@@ -8,16 +8,16 @@ use std::pin::pin;
 use std::time::Duration;
 
 use clap::Args;
-use procession_runtime::ProcessId;
 use procession_runtime::message::Host;
-use procession_runtime::store::{Bundle, Creation, Epoch, StoreErrorKind, Worker};
+use procession_runtime::store::{Bundle, Creation, Epoch, Record, StoreErrorKind, Worker};
+use procession_runtime::{ProcessId, limits};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::config::Opened;
 use super::control::agree;
 use super::fault::{Fault, Status};
-use super::print::{Printer, note};
+use super::print::{Printer, counted, note, unwritable};
 use super::select::{self, Selected};
 
 /// The version of the form of the file.
@@ -84,13 +84,18 @@ pub(super) async fn export(opened: &Opened, printer: Printer, export: &Export) -
         }
     }
     if unfinished > 0 {
-        note(&format!("{unfinished} of {} have not ended: they go on here, and where they are imported", chosen.len()));
+        let all = chosen.len();
+        note(&if unfinished == 1 {
+            format!("1 of {all} has not ended: it goes on here, and where it is imported")
+        } else {
+            format!("{unfinished} of {all} have not ended: they go on here, and where they are imported")
+        });
     }
     Ok(())
 }
 
 fn line(printer: Printer, document: &impl Serialize) -> Result<(), Fault> {
-    printer.text(&(serde_json::to_string(document).map_err(io::Error::from)? + "\n"))
+    printer.text(&(serde_json::to_string(document).map_err(|error| unwritable(&error))? + "\n"))
 }
 
 /// Reads all, tells every fault, and writes only where there is none: each process with all below it, or not at all.
@@ -140,24 +145,30 @@ impl Faults {
         let mut lines = vec![format!("nothing was imported from `{}`:", path.display())];
         lines.extend(self.told.iter().take(TOLD).map(|(line, what)| format!("  line {line}: {what}")));
         lines.extend((more > 0).then(|| format!("  and {more} more")));
-        Err(Fault::new(if self.malformed { Status::Usage } else { Status::Refused }, lines.join("\n")))
+        let (status, next) = if self.malformed {
+            (Status::Usage, "export them again, or mend these lines")
+        } else {
+            (Status::Refused, "leave these lines out, or import them into another store")
+        };
+        Err(Fault::new(status, lines.join("\n")).next(next))
     }
 }
 
 /// The processes of a file, with their lines.
 fn read(path: &Path, faults: &mut Faults) -> Result<Vec<(usize, Bundle)>, Fault> {
-    let mut input: Box<dyn BufRead> = if path.as_os_str() == "-" {
+    let is_standard = path.as_os_str() == "-";
+    let name = if is_standard { "the standard input".to_owned() } else { format!("`{}`", path.display()) };
+    let unreadable = |error| Fault::io(&format!("{name} cannot be read"), &error).usage();
+    let mut input: Box<dyn BufRead> = if is_standard {
         Box::new(BufReader::new(io::stdin()))
     } else {
-        let file = File::open(path)
-            .map_err(|error| Fault::new(Status::Usage, format!("`{}` cannot be read: {error}", path.display())))?;
-        Box::new(BufReader::new(file))
+        Box::new(BufReader::new(File::open(path).map_err(unreadable)?))
     };
     let (mut bundles, mut whole) = (Vec::new(), 0_usize);
     for number in 1.. {
         let mut text = Vec::new();
         // One more, to know whether there is more.
-        (&mut input).take(LINE + 1).read_until(b'\n', &mut text)?;
+        (&mut input).take(LINE + 1).read_until(b'\n', &mut text).map_err(unreadable)?;
         whole = whole.saturating_add(text.len());
         if text.is_empty() {
             if number == 1 {
@@ -208,12 +219,13 @@ fn bundle(text: &[u8]) -> Result<Bundle, String> {
 async fn check(opened: &Opened, bundles: &[(usize, Bundle)], faults: &mut Faults) -> Result<(), Fault> {
     let store = &opened.store;
     let all: HashSet<&ProcessId> = bundles.iter().map(|(_, bundle)| &bundle.record.pid).collect();
+    let there = there(opened, bundles).await?;
     // Those that cannot be read may be the ones that are missing.
     let readable = !faults.malformed;
     let (mut given, mut keys) = (HashSet::new(), HashSet::new());
     for (line, Bundle { record, .. }) in bundles {
         let pid = &record.pid;
-        if store.load(pid).await?.is_some() {
+        if there.contains(pid) {
             faults.refuse(*line, format!("process `{pid}` is there already"));
         } else if let Some(key) = &record.key
             && let Some(holder) = store.find(key).await?
@@ -222,13 +234,13 @@ async fn check(opened: &Opened, bundles: &[(usize, Bundle)], faults: &mut Faults
         }
         if let Some(parent) = record.parent.as_ref().filter(|_| readable)
             && !given.contains(parent)
-            && store.load(parent).await?.is_none()
+            && !there.contains(parent)
         {
             faults.refuse(*line, format!("process `{pid}`: its parent `{parent}` is not there, nor in a line before"));
         }
         if readable && !record.state.is_terminal() {
             for child in &record.awaiting.children {
-                if !all.contains(&child.pid) && store.load(&child.pid).await?.is_none() {
+                if !all.contains(&child.pid) && !there.contains(&child.pid) {
                     let what = "is not there, nor in the file: export the tree";
                     faults.refuse(*line, format!("process `{pid}`: its child `{}` {what}", child.pid));
                 }
@@ -239,6 +251,25 @@ async fn check(opened: &Opened, bundles: &[(usize, Bundle)], faults: &mut Faults
         }
     }
     Ok(())
+}
+
+/// Those that the store has, of these and of those that they belong with: asked for many at a time.
+async fn there(opened: &Opened, bundles: &[(usize, Bundle)]) -> Result<HashSet<ProcessId>, Fault> {
+    let of = |record: &Record| {
+        let children = record.awaiting.children.iter().map(|child| child.pid.clone());
+        let own = std::iter::once(record.pid.clone()).chain(record.parent.clone());
+        own.chain(children).collect::<Vec<_>>()
+    };
+    let wanted: HashSet<ProcessId> = bundles.iter().flat_map(|(_, bundle)| of(&bundle.record)).collect();
+    let wanted: Vec<ProcessId> = wanted.into_iter().collect();
+    let mut there = HashSet::new();
+    for some in wanted.chunks(limits::LOOKED_AT) {
+        let looks = opened.store.look(some.to_vec()).await?;
+        there.extend(looks.processes.into_iter().map(|look| look.pid));
+        // One that cannot be read is there, too.
+        there.extend(looks.unreadable.into_iter().map(|(pid, _)| pid));
+    }
+    Ok(there)
 }
 
 /// Processes together with all below them.
@@ -295,7 +326,8 @@ async fn write_under(opened: &Opened, families: Vec<Vec<Bundle>>, epoch: Epoch, 
             Err(error) => error.into(),
         };
         // The same file again tells which these are.
-        return Err(refused.next(format!("{before} processes of the lines before are imported; leave them out")));
+        let before = counted(before as u64, "process", "processes");
+        return Err(refused.next(format!("leave out {before} of the lines before, imported already")));
     }
     Ok(())
 }

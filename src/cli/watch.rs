@@ -30,9 +30,8 @@ pub(super) async fn watch(
 
 async fn roots(opened: &Opened, watch: &Selected) -> Result<Vec<ProcessId>, Fault> {
     // What is below a process is followed with it.
-    if let (Some(tree), None) = (&watch.tree, &watch.filter) {
-        let selected = Selected { ids: vec![tree.clone()], ..Selected::default() };
-        return Ok(select::chosen(opened, &selected, false).await?.into_iter().map(|process| process.pid).collect());
+    if let Some(root) = watch.root() {
+        return Ok(vec![select::record(opened, root).await?.pid]);
     }
     let found = select::chosen(opened, watch, true).await?;
     if found.len() > MOST {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Register;
 use super::arguments::seconds;
-use super::broker::Broker;
+use super::broker::{Broker, unreached};
 use super::config::{Address, Config, Opened};
 use super::control::{LOOK, agree};
 use super::fault::{Fault, Status};
@@ -133,7 +133,7 @@ pub(super) async fn start(
         builder = builder.communicator(broker.connect(prefetch).await?);
     }
     let worker = Worker::new(builder.build().await?).drain(start.drain.unwrap_or(limits::SHUTDOWN));
-    let serving = worker.start().await.map_err(failed)?;
+    let serving = worker.start().await.map_err(|error| failed(error, config))?;
     told.line("ready", "is ready")?;
     let why = tokio::select! {
         () = stopped => "stopped",
@@ -141,16 +141,17 @@ pub(super) async fn start(
     };
     // For people: the steps that run may take a while.
     note(&format!("{why}: waiting for the steps that run"));
-    serving.stop().await.map_err(failed)?;
+    serving.stop().await.map_err(|error| failed(error, config))?;
     // Whoever reads that may be gone, and it has drained all the same.
     let _ = told.line("drained", "has drained");
     Ok(())
 }
 
-fn failed(error: WorkerError) -> Fault {
-    match error {
-        WorkerError::Runtime(error) => error.into(),
-        error => Fault::of(Status::Backend, "the worker failed", &error),
+fn failed(error: WorkerError, config: &Config) -> Fault {
+    match (error, config.broker()) {
+        (WorkerError::Runtime(error), _) => error.into(),
+        (error, Some(broker)) => unreached(&format!("the worker failed at the broker {broker}"), &error),
+        (error, None) => Fault::of(Status::Backend, "the worker failed", &error),
     }
 }
 
@@ -194,9 +195,10 @@ fn shown(queue: &str) -> &str {
 
 /// Ends on SIGTERM and on Ctrl-C. It listens from now on, not only when it is awaited.
 #[cfg(unix)]
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+fn stop_signal() -> Result<impl Future<Output = ()>, Fault> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let listen = |kind| signal(kind).map_err(|error| super::run::unheard(&error));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -208,7 +210,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 /// Ends on Ctrl-C.
 #[cfg(not(unix))]
 #[allow(clippy::unnecessary_wraps)]
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+fn stop_signal() -> Result<impl Future<Output = ()>, Fault> {
     Ok(async {
         let _ = tokio::signal::ctrl_c().await;
     })
@@ -224,6 +226,8 @@ pub(super) async fn list(opened: &Opened, printer: Printer) -> Result<(), Fault>
     if printer.json {
         return printer.json(&workers.iter().map(described).collect::<Vec<_>>());
     }
+    // Only a program that starts its worker itself tells its version.
+    let has_version = workers.iter().any(|row| !row.worker.version.is_empty());
     let rows = workers.iter().map(|row| {
         let queues = row.worker.queues.iter().map(|queue| shown(queue));
         // One that is not heard from is never shown as running.
@@ -232,17 +236,20 @@ pub(super) async fn list(opened: &Opened, printer: Printer) -> Result<(), Fault>
             (true, true) => format!("drains, {}", ago(row.heard_at)),
             (true, false) => ago(row.heard_at),
         };
-        vec![
-            row.epoch.0.to_string(),
-            place(row),
-            row.worker.version.clone(),
+        let mut cells = vec![row.epoch.0.to_string(), place(row)];
+        cells.extend(has_version.then(|| row.worker.version.clone()));
+        cells.extend([
             queues.collect::<Vec<_>>().join(" "),
             format!("{}/{}", row.slots_used, row.worker.slots),
             row.owned.to_string(),
             heard,
-        ]
+        ]);
+        cells
     });
-    printer.table(&["epoch", "worker", "version", "queues", "slots", "processes", "heard"], rows)
+    let mut head = vec!["epoch", "worker"];
+    head.extend(has_version.then_some("version"));
+    head.extend(["queues", "slots", "processes", "heard"]);
+    printer.table(&head, rows)
 }
 
 fn described(row: &WorkerRow) -> Value {

@@ -96,6 +96,16 @@ async fn a_worker_is_controlled_over_the_broker_alone() {
         assert_eq!(remote.fails(wrong).await.0, 2, "{wrong:?}");
     }
     let two = [remote.launch("shell::Hold", json!({})).await, remote.launch("shell::Hold", json!({})).await];
+    for id in &two {
+        remote.comes_to(id, "state", json!("waiting")).await;
+    }
+    let told = remote.json(&["status", &two[0], &two[1], &two[0]]).await;
+    let ids: Vec<_> = told.as_array().unwrap().iter().map(|told| &told["id"]).collect();
+    assert_eq!(ids, [&two[0], &two[1]], "each once");
+    let told = remote.prints(&["show", &two[0], &two[1]]).await;
+    assert_eq!((told.lines().count(), told.contains(&format!("{}: waiting", two[1]))), (2, true), "{told}");
+    let (status, told) = remote.fails(&["status", &two[0], "nobody"]).await;
+    assert_eq!((status, told.contains("under the id `nobody`")), (3, true), "{told}");
     let (status, told) = remote.fails(&["kill", &two[0], &two[1]]).await;
     assert_eq!((status, told.contains("nothing was changed")), (2, true), "{told}");
     let done = remote.json(&["kill", &two[0], &two[1], "--yes"]).await;
@@ -105,8 +115,15 @@ async fn a_worker_is_controlled_over_the_broker_alone() {
         let (status, told) = remote.fails(&[command, &id]).await;
         assert_eq!((status, told.contains("nobody answers under the id")), (3, true), "{told}");
     }
-    let (status, told) = remote.fails(&["pause", "--tree", &id]).await;
-    assert_eq!((status, told.contains("named by their ids")), (2, true), "{told}");
+    for unknown in [&["pause", "--tree", &id][..], &["status", "--where", "root"], &["show", "--tree", &id]] {
+        let (status, told) = remote.fails(unknown).await;
+        assert_eq!((status, told.contains("named by their ids")), (2, true), "{told}");
+        assert!(told.ends_with("next: give ids, or `--store ADDRESS`\n"), "{told}");
+    }
+    for unknown in [&["report", &id][..], &["events", "--where", "root"], &["graph", "--where", "root"]] {
+        let (status, told) = remote.fails(unknown).await;
+        assert_eq!((status, told.contains("this needs a store")), (2, true), "{told}");
+    }
     worker.signal("TERM");
     worker.event("drained").await;
     worker.ends().await;

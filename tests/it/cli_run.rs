@@ -23,20 +23,20 @@ pub(crate) fn every() -> PathBuf {
 }
 
 /// A folder in which commands are given.
-struct Shell {
+pub(crate) struct Shell {
     folder: TempDir,
 }
 
 impl Shell {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(every());
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -46,40 +46,40 @@ impl Shell {
         command
     }
 
-    async fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().await.unwrap()
     }
 
     /// With something on the standard input.
-    async fn run_with(&self, arguments: &[&str], input: &[u8]) -> Output {
+    pub(crate) async fn run_with(&self, arguments: &[&str], input: &[u8]) -> Output {
         let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(input).await.unwrap();
         child.wait_with_output().await.unwrap()
     }
 
     /// What a command prints that does what it should.
-    async fn prints(&self, arguments: &[&str]) -> String {
+    pub(crate) async fn prints(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments).await;
         assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
         text(&output.stdout)
     }
 
-    async fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) async fn json(&self, arguments: &[&str]) -> Value {
         serde_json::from_str(&self.prints(&[arguments, &["--json"]].concat()).await).unwrap()
     }
 
     /// What a command says that fails, and its exit status.
-    async fn fails(&self, arguments: &[&str]) -> (i32, String) {
+    pub(crate) async fn fails(&self, arguments: &[&str]) -> (i32, String) {
         let output = self.run(arguments).await;
         (output.status.code().unwrap(), text(&output.stderr))
     }
 
-    fn store(&self) -> SqliteStore {
+    pub(crate) fn store(&self) -> SqliteStore {
         SqliteStore::open(self.path("procession.db")).unwrap()
     }
 
     /// Runs in the background until the process has made so many steps.
-    async fn begins(&self, arguments: &[&str], id: &str, steps: u64) -> Child {
+    pub(crate) async fn begins(&self, arguments: &[&str], id: &str, steps: u64) -> Child {
         let child = self.command(arguments).spawn().unwrap();
         eventually(|| async { self.path("procession.db").is_file() }).await;
         let store = self.store();
@@ -90,11 +90,11 @@ impl Shell {
     }
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     let pid = child.id().unwrap().to_string();
     assert!(std::process::Command::new("kill").args([format!("-{name}"), pid]).status().unwrap().success());
 }

@@ -127,7 +127,7 @@ impl Shell {
         run(self.folder.path(), &[&self.places()[..], arguments].concat()).await
     }
 
-    fn places(&self) -> Vec<&str> {
+    pub(crate) fn places(&self) -> Vec<&str> {
         self.place.iter().map(String::as_str).collect()
     }
 
@@ -194,10 +194,15 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
+        Self::of("cli_shell::program", folder, arguments)
+    }
+
+    /// The program that another test is, by [`serve`].
+    pub(crate) fn of(test: &str, folder: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         without_settings(&mut command, folder);
         let arguments = serde_json::to_string(arguments).unwrap();
-        command.args(["cli_shell::program", "--exact", "--nocapture"]).env(ARGUMENTS, arguments);
+        command.args([test, "--exact", "--nocapture"]).env(ARGUMENTS, arguments);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines }
@@ -244,6 +249,11 @@ impl Program {
 /// Does nothing, but as a program that another test has started.
 #[test]
 fn program() {
+    serve(register);
+}
+
+/// Does what the program was told, which has these processes.
+pub(crate) fn serve(register: fn(RuntimeBuilder) -> RuntimeBuilder) {
     let Ok(arguments) = std::env::var(ARGUMENTS) else { return };
     let mut arguments: Vec<String> = serde_json::from_str(&arguments).unwrap();
     arguments.insert(0, "shell".to_owned());

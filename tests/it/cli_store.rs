@@ -3,6 +3,7 @@
 use procession::prelude::*;
 use procession::store::{NewProcess, Record};
 use serde_json::{Value, json};
+use std::ops::Range;
 
 use super::cli_shell::{Hold, Parent, Shell, on_each_shared_store};
 use super::support::eventually;
@@ -19,7 +20,7 @@ on_each_shared_store! {
 }
 
 /// A parent, whose two children hold, and one that holds alone.
-async fn three(shell: &Shell) -> Runtime {
+pub(crate) async fn three(shell: &Shell) -> Runtime {
     let runtime = shell.runtime().await;
     runtime.launch(Parent::inputs().name("a")).id("parent").await.unwrap();
     runtime.launch(Hold::inputs().name("alone")).id("alone").await.unwrap();
@@ -195,18 +196,15 @@ fn one_of_many(template: &Record, number: usize) -> NewProcess {
     }
 }
 
-/// Whatever a store has: `ulimit` would have the command fail.
-async fn a_page_of_many_needs_little_memory(shell: Shell) {
-    const MANY: usize = 100_000;
-    let runtime = three(&shell).await;
-    let template = shell.store.load(&"alone".into()).await.unwrap().unwrap();
-    runtime.shutdown().await.unwrap();
+/// Adds processes like this one, as `many-0`.
+pub(crate) async fn create_many(shell: &Shell, template: &Record, numbers: Range<usize>) {
     let epoch = shell.store.acquire().await.unwrap();
-    let at_once = 1_000;
-    for begin in (0..MANY).step_by(at_once) {
-        let creations: Vec<_> = (begin..begin + at_once)
+    let numbers: Vec<usize> = numbers.collect();
+    for some in numbers.chunks(1_000) {
+        let creations: Vec<_> = some
+            .iter()
             .map(|number| {
-                let (store, process) = (shell.store.clone(), one_of_many(&template, number));
+                let (store, process) = (shell.store.clone(), one_of_many(template, *number));
                 tokio::spawn(async move { store.create(epoch, process).await.map(drop) })
             })
             .collect();
@@ -215,14 +213,29 @@ async fn a_page_of_many_needs_little_memory(shell: Shell) {
         }
     }
     shell.store.release(epoch).await.unwrap();
-    let page = shell.listed(&["--limit", "20"]).await;
-    assert_eq!((page.len(), &*page[0]), (20, &*format!("many-{}", MANY - 1)));
-    assert_eq!(shell.prints(&["list", "--count"]).await, format!("{}\n", MANY + 4));
+}
+
+/// The command with these arguments, on the store of a shell: it fails where it takes more memory than it should.
+pub(crate) fn bounded(shell: &Shell, arguments: &[&str]) -> tokio::process::Command {
     // Threads reserve much that they never use; what is used of the heap is bounded.
     let mut bounded = tokio::process::Command::new("sh");
     let script = "ulimit -d 65536 && exec \"$0\" \"$@\"";
-    bounded.args(["-c", script, env!("CARGO_BIN_EXE_procession")]).args(&shell.place).current_dir(shell.folder.path());
-    let output = bounded.args(["list", "--where", "id = many-*", "--limit", "5", "--json"]).output().await.unwrap();
+    bounded.args(["-c", script, env!("CARGO_BIN_EXE_procession")]).args(&shell.place).args(arguments);
+    bounded.current_dir(shell.folder.path()).kill_on_drop(true);
+    bounded
+}
+
+/// Whatever a store has: `ulimit` would have the command fail.
+async fn a_page_of_many_needs_little_memory(shell: Shell) {
+    const MANY: usize = 100_000;
+    let runtime = three(&shell).await;
+    let template = shell.store.load(&"alone".into()).await.unwrap().unwrap();
+    runtime.shutdown().await.unwrap();
+    create_many(&shell, &template, 0..MANY).await;
+    let page = shell.listed(&["--limit", "20"]).await;
+    assert_eq!((page.len(), &*page[0]), (20, &*format!("many-{}", MANY - 1)));
+    assert_eq!(shell.prints(&["list", "--count"]).await, format!("{}\n", MANY + 4));
+    let output = bounded(&shell, &["list", "--where", "id = many-*", "--limit", "5", "--json"]).output().await.unwrap();
     let told = super::cli_shell::text(&output.stderr);
     assert!(output.status.success(), "{told}");
     let listed: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -135,12 +135,22 @@ async fn a_lost_worker_is_not_asked() {
         queues: Vec::new(),
         slots: 1,
     };
-    let epoch = shell.store.join(worker, Duration::from_millis(1)).await.unwrap();
+    let epoch = shell.store.join(worker.clone(), Duration::from_millis(1)).await.unwrap();
     eventually(async || !shell.store.workers().await.unwrap()[0].alive).await;
     let (status, told) = shell.fails(&["worker", "drain", &epoch.0.to_string()]).await;
     assert_eq!((status, told.contains("is lost")), (4, true), "{told}");
     let output = shell.prints(&["worker", "list"]).await;
     assert!(output.contains("lost, "), "{output}");
+    // Where none of them tells its version, there is no empty column.
+    let mut columns: Vec<_> = output.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(columns, ["EPOCH", "WORKER", "QUEUES", "SLOTS", "PROCESSES", "HEARD"]);
+    let other = procession::store::Worker { version: "2.1".to_owned(), ..worker };
+    shell.store.join(other, Duration::from_millis(1)).await.unwrap();
+    let output = shell.prints(&["worker", "list"]).await;
+    columns.insert(2, "VERSION");
+    let mut lines = output.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(lines.next().unwrap(), columns);
+    assert!(lines.any(|cells| cells[2] == "2.1"), "{output}");
 }
 
 #[tokio::test]

@@ -2,10 +2,10 @@
 
 use procession::clock::Timestamp;
 use procession::prelude::*;
-use procession::process::Request;
+use procession::process::{Progress, Request};
 use procession::store::{
-    AwaitedChild, Awaiting, Commit, Envelope, Epoch, FORMAT, FileOptions, FileStore, NewProcess, OwedReply, Parent,
-    Store, StoreErrorKind,
+    AwaitedChild, Awaiting, Commit, Envelope, Epoch, FORMAT, FileOptions, FileStore, Hint, NewProcess, OwedReply,
+    Parent, Store, StoreErrorKind,
 };
 use procession::{Result, RunError};
 use serde_json::{Value, json};
@@ -74,6 +74,42 @@ async fn a_document_is_json_that_people_can_read_and_its_texts_are_kept_byte_for
     assert_eq!(document["process"]["envelope"]["process"], "it::Any");
     assert_eq!(document["history"][0]["point"], "run");
     assert_eq!(store.load(&pid).await.unwrap().unwrap().context, r#"{"energy": -2.00}"#);
+}
+
+#[tokio::test]
+async fn how_far_a_step_is_is_seen_by_others_until_its_boundary_or_another_owner() {
+    let (_folder, path) = folder();
+    let (store, other) = (FileStore::open(&path).unwrap(), FileStore::open(&path).unwrap());
+    let (epoch, pid) = one(&store).await;
+    store.commit(Commit { steps: 1, ..step(epoch, &pid) }).await.unwrap();
+    let at = Timestamp::from_millis(1_700_000_000_002);
+    let progress = Progress { done: 3, total: Some(10), at, first: 0, since: at };
+    let hint = |steps| vec![Hint { pid: "one".into(), steps, progress }];
+    let seen = async || {
+        let looks = other.look(vec!["one".into(), "two".into()]).await.unwrap();
+        assert_eq!((looks.processes.len(), looks.unreadable), (1, Vec::new()));
+        looks.processes[0].hint
+    };
+    store.hint(epoch, hint(1)).await.unwrap();
+    assert_eq!(seen().await, Some(progress));
+    // What is damaged, or gone, is none.
+    for damage in ["{", "{}"] {
+        std::fs::write(path.join("hints.json"), damage).unwrap();
+        assert_eq!(seen().await, None);
+    }
+    store.hint(epoch, hint(1)).await.unwrap();
+    store.commit(Commit { steps: 2, ..step(epoch, &pid) }).await.unwrap();
+    assert_eq!(seen().await, None);
+    store.hint(epoch, hint(2)).await.unwrap();
+    assert_eq!(seen().await, Some(progress));
+    let next = store.acquire().await.unwrap();
+    assert_eq!(seen().await, None);
+    assert_eq!(store.hint(epoch, hint(2)).await.unwrap_err().kind(), StoreErrorKind::Stale);
+    store.hint(next, hint(2)).await.unwrap();
+    // What cannot be read keeps none of the others back.
+    std::fs::write(path.join("processes/two.json"), "{").unwrap();
+    let looks = other.look(vec!["two".into(), "one".into()]).await.unwrap();
+    assert_eq!((looks.processes[0].hint, &looks.unreadable[0].0), (Some(progress), &"two".into()));
 }
 
 #[tokio::test]

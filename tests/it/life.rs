@@ -190,9 +190,11 @@ async fn the_same_key_gives_the_same_process() {
         let launch = || async { runtime.launch(Sum::inputs().to(5)).key("a").await.unwrap() };
         let (first, second) = tokio::join!(launch(), launch());
         assert_eq!(first.pid(), second.pid());
+        assert_ne!(first.is_new(), second.is_new(), "one of them has made it");
         first.outcome().await.unwrap();
         let third = launch().await;
-        assert_eq!(first.pid(), third.pid());
+        assert_eq!((first.pid(), third.is_new()), (third.pid(), false));
+        assert!(!runtime.find("a").await.unwrap().unwrap().is_new());
         assert!(third.outcome().await.unwrap().is_finished());
         let Err(RunError::KeyInUse { key, process, .. }) = runtime.launch(Idle::inputs()).key("a").await else {
             panic!()

@@ -331,6 +331,80 @@ async fn on_a_terminal_lines_are_drawn_anew_in_their_place() {
     assert!(shown.lines().count() == 2 && shown.lines().all(|line| line.chars().count() <= 40), "{shown}");
 }
 
+/// What is drawn on a terminal of this size until something is, and how the terminal is left on Ctrl-C.
+#[cfg(target_os = "linux")]
+struct Terminal {
+    watching: Running,
+    seen: Vec<u8>,
+}
+
+#[cfg(target_os = "linux")]
+impl Terminal {
+    fn start(studio: &Studio, columns: usize, rows: usize, arguments: &str) -> Self {
+        // The shell outlives Ctrl-C, and tells how it finds the terminal.
+        let program = env!("CARGO_BIN_EXE_procession");
+        let line = format!(
+            "stty cols {columns} rows {rows}; before=$(stty -g); trap : INT; \
+             '{program}' --store sqlite:studio.db {arguments}; status=$?; \
+             [ \"$before\" = \"$(stty -g)\" ] && echo \"in order after $status\""
+        );
+        let mut command = Command::new("script");
+        command.args(["-qec", &line, "/dev/null"]).current_dir(studio.folder.path()).stdin(Stdio::piped());
+        command.env("TERM", "xterm").env_remove("PROCESSION_CONFIG");
+        let watching = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        Self { watching, seen: Vec::new() }
+    }
+
+    async fn shows(&mut self, what: &str) -> String {
+        let output = self.watching.stdout.as_mut().unwrap();
+        let read = async {
+            while !text_of(&self.seen).contains(what) {
+                assert!(output.read_buf(&mut self.seen).await.unwrap() > 0, "no `{what}`: {}", text_of(&self.seen));
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), read).await.expect(what);
+        text_of(&self.seen)
+    }
+
+    async fn press(&mut self, keys: &[u8]) {
+        use tokio::io::AsyncWriteExt;
+        self.watching.stdin.as_mut().unwrap().write_all(keys).await.unwrap();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_list_on_a_terminal_is_drawn_anew_and_leaves_the_terminal_in_order() {
+    const COLUMNS: usize = 90;
+    const ROWS: usize = 7;
+    let studio = Studio::new().await;
+    for number in 0..6 {
+        studio.album(&format!("album-{number}"), false).await;
+    }
+    let mut terminal = Terminal::start(&studio, COLUMNS, ROWS, "list --watch");
+    let drawn = terminal.shows("there are more than fit").await;
+    assert!(drawn.contains("running") && !drawn.contains("finished"), "{drawn}");
+    studio.world.gate.open(6);
+    terminal.shows("finished").await;
+    terminal.press(b"\x03").await;
+    let all = terminal.shows("in order after ").await;
+    assert!(all.contains("in order after 0"), "{all}");
+    assert!(all.contains("\r\u{1b}[K"), "it leaves the line of the keys: {all}");
+    assert!(!all.contains("\u{1b}[?"), "no mode of the terminal is changed: {all}");
+    let frames: Vec<&str> = all.split_inclusive("\u{1b}[J").filter(|frame| frame.ends_with("\u{1b}[J")).collect();
+    assert!(frames.len() >= 2, "{all}");
+    for (number, frame) in frames.iter().enumerate() {
+        let rows = frame.matches("\r\n").count();
+        assert!((2..ROWS).contains(&rows), "{rows}: {frame:?}");
+        // In the place of the one before it.
+        assert_eq!(frame.contains(&format!("\u{1b}[{}A", ROWS - 1)), number > 0, "{frame:?}");
+        for line in plain(frame).lines() {
+            let line = line.trim_matches('\r');
+            assert!(line.chars().count() <= COLUMNS, "{line:?}");
+        }
+    }
+}
+
 #[cfg(target_os = "linux")]
 fn text_of(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()

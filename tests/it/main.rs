@@ -20,10 +20,22 @@ mod chaos;
 mod children;
 #[cfg(all(feature = "cli", feature = "sqlite"))]
 mod cli;
+#[cfg(all(unix, feature = "cli", feature = "sqlite"))]
+mod cli_attempts;
 #[cfg(all(unix, feature = "cli", feature = "amqp", feature = "sqlite"))]
 mod cli_broker;
 #[cfg(all(unix, feature = "cli", feature = "amqp", feature = "sqlite"))]
+mod cli_faults;
+#[cfg(all(unix, feature = "cli", feature = "sqlite"))]
+mod cli_look;
+#[cfg(all(unix, feature = "cli", feature = "amqp", feature = "sqlite"))]
+mod cli_mends;
+#[cfg(all(unix, feature = "cli", feature = "sqlite"))]
+mod cli_race;
+#[cfg(all(unix, feature = "cli", feature = "amqp", feature = "sqlite"))]
 mod cli_run;
+#[cfg(all(unix, feature = "cli", feature = "sqlite"))]
+mod cli_select;
 #[cfg(all(unix, feature = "cli", feature = "sqlite"))]
 mod cli_shell;
 #[cfg(all(unix, feature = "cli", feature = "sqlite"))]

@@ -80,19 +80,19 @@ async fn a_step_that_runs_is_seen_and_its_boundary_keeps_it() {
     let store = &*world.store;
     eventually(async || said(look(store).await.hint) == Some((2, Some(10)))).await;
     let seen = look(store).await;
-    assert_eq!(seen.record.status.progress, None, "no boundary was there yet");
+    assert_eq!(seen.status.progress, None, "no boundary was there yet");
     assert_eq!(said(seen.progress()), Some((2, Some(10))));
     world.clock.advance(Duration::from_secs(60));
     world.gate.open(1);
     world.gate.reached().await;
     let seen = look(store).await;
-    assert_eq!((seen.hint, said(seen.record.status.progress)), (None, Some((4, Some(10)))));
+    assert_eq!((seen.hint, said(seen.status.progress)), (None, Some((4, Some(10)))));
     let progress = seen.progress().unwrap();
     assert_eq!((progress.first, progress.at.since(progress.since)), (0, Duration::from_secs(60)));
     // It stays while a step says nothing; and what is said next is of other work.
     world.gate.open(1);
     world.gate.reached().await;
-    assert_eq!(said(look(store).await.record.status.progress), Some((4, Some(10))));
+    assert_eq!(said(look(store).await.status.progress), Some((4, Some(10))));
     eventually(async || said(look(store).await.progress()) == Some((1, None))).await;
     world.gate.open(1);
     handle.termination().await.unwrap();
@@ -113,7 +113,7 @@ async fn a_process_goes_on_with_its_progress_after_a_restart() {
     // One for what is left of the step before the restart, which writes nothing more.
     world.gate.open(2);
     world.gate.reached().await;
-    assert_eq!(said(look(&*world.store).await.record.status.progress), Some((4, Some(10))));
+    assert_eq!(said(look(&*world.store).await.status.progress), Some((4, Some(10))));
     runtime.shutdown().await.ok();
 }
 
@@ -125,7 +125,7 @@ async fn a_step_that_fails_leaves_the_progress_as_it_was() {
     world.gate.open(2);
     handle.termination().await.unwrap();
     let seen = look(&*world.store).await;
-    assert_eq!((seen.record.state, said(seen.progress())), (ProcessState::Excepted, Some((4, Some(10)))));
+    assert_eq!((seen.state, said(seen.progress())), (ProcessState::Excepted, Some((4, Some(10)))));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::process::{Ended, ProcessState};
 use crate::runner::step_in;
 use crate::spec::ExitCode;
-use crate::store::{Awaiting, HistoryEntry, Record};
+use crate::store::{Awaiting, HistoryEntry, Look, Record};
 
 /// A run of a process: what its row and its history in a store tell.
 ///
@@ -82,21 +82,26 @@ impl Run {
     ///
     /// Where the store has dropped the first rows, the picture says that its numbers are at least these.
     pub fn new(record: &Record, history: &[HistoryEntry]) -> Self {
-        let trace = Trace::of(history, record.steps);
-        let ended: Option<Ended> = record.ended.as_deref().and_then(|ended| serde_json::from_str(ended).ok());
+        Self::seen(&Look::from(record), history)
+    }
+
+    /// The same of a process that was [looked](crate::store::Store::look) at.
+    pub fn seen(look: &Look, history: &[HistoryEntry]) -> Self {
+        let trace = Trace::of(history, look.steps);
+        let ended: Option<Ended> = look.ended.as_deref().and_then(|ended| serde_json::from_str(ended).ok());
         Self {
-            state: record.state,
-            point: point(record, ended.as_ref(), &trace),
+            state: look.state,
+            point: point(look, ended.as_ref(), &trace),
             trace,
             ended,
-            steps: record.steps,
-            paused: record.paused,
-            parked: record.parked.as_deref().map(clean),
+            steps: look.steps,
+            paused: look.paused,
+            parked: look.parked.as_deref().map(clean),
             unattended: None,
-            awaiting: record.awaiting.clone(),
-            open_children: record.open_children,
-            created_at: record.created_at,
-            updated_at: record.updated_at,
+            awaiting: look.awaiting.clone(),
+            open_children: look.open_children,
+            created_at: look.created_at,
+            updated_at: look.updated_at,
             now: None,
         }
     }
@@ -235,10 +240,10 @@ impl Run {
 }
 
 /// The step at which a process stands, or ended.
-fn point(record: &Record, ended: Option<&Ended>, trace: &Trace) -> Option<String> {
-    let at = || step_in(&record.position).as_deref().map(clean);
+fn point(look: &Look, ended: Option<&Ended>, trace: &Trace) -> Option<String> {
+    let at = || step_in(&look.position).as_deref().map(clean);
     let last = || trace.last.map(|index| trace.steps[index].point.clone());
-    match record.state {
+    match look.state {
         ProcessState::Created | ProcessState::Finished => None,
         ProcessState::Excepted => {
             let failed = match ended {

@@ -44,6 +44,7 @@ pub struct AnyHandle {
     pub(super) shared: Arc<Shared>,
     slot: Arc<Slot>,
     process: Arc<str>,
+    is_new: bool,
 }
 
 /// The link to a process of type `P`. Dropping it changes nothing.
@@ -54,7 +55,12 @@ pub struct Handle<P> {
 
 impl AnyHandle {
     pub(super) fn new(shared: Arc<Shared>, slot: Arc<Slot>, process: &str) -> Self {
-        Self { shared, slot, process: process.into() }
+        Self { shared, slot, process: process.into(), is_new: false }
+    }
+
+    /// The same, of a launch that has made the process or has not.
+    pub(super) fn launched(self, is_new: bool) -> Self {
+        Self { is_new, ..self }
     }
 
     /// The id of the process.
@@ -65,6 +71,12 @@ impl AnyHandle {
     /// The registered name of the process.
     pub fn process(&self) -> &str {
         &self.process
+    }
+
+    /// Whether the launch that gave this link has made the process: not so where its [key](super::Launching::key), or its id, was
+    /// that of a process already, nor for a link that no launch gave.
+    pub fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// Waits for the end, and gives it as it is stored.

@@ -203,7 +203,7 @@ impl LaunchingByName {
             at,
             placement: self.placement,
         };
-        let slot = if self.shared.store().is_none() {
+        let (slot, is_new) = if self.shared.store().is_none() {
             create_volatile(&self.shared, new)?
         } else if self.undisturbed {
             create_stored(&self.shared, new).await?
@@ -219,7 +219,7 @@ impl LaunchingByName {
         if let Some(remote) = &self.shared.remote {
             remote.arrived().await;
         }
-        Ok(AnyHandle::new(self.shared, slot, process.name()))
+        Ok(AnyHandle::new(self.shared, slot, process.name()).launched(is_new))
     }
 }
 
@@ -284,7 +284,8 @@ impl New {
     }
 }
 
-fn create_volatile(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunError> {
+/// With whether it is new.
+fn create_volatile(shared: &Arc<Shared>, new: New) -> Result<(Arc<Slot>, bool), RunError> {
     let New { process, pid, .. } = &new;
     let in_use = |key: String, slot: &Slot, name: &str| {
         Err(RunError::KeyInUse { key, pid: slot.pid.clone(), process: name.to_owned() })
@@ -298,19 +299,21 @@ fn create_volatile(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunError
     if let Some(key) = &new.key
         && let Some((holder, name)) = shared.keys.take(key.clone(), &slot, process.name())
     {
-        return if name == process.name() { Ok(holder) } else { in_use(key.clone(), &holder, name) };
+        return if name == process.name() { Ok((holder, false)) } else { in_use(key.clone(), &holder, name) };
     }
-    let Some(live) = live else { return Ok(slot) };
+    let Some(live) = live else { return Ok((slot, false)) };
     let adopted = new.adopt(shared, Arc::clone(&slot), live, false, [None; 2]);
-    if !Arc::ptr_eq(&adopted, &slot) {
+    let is_new = Arc::ptr_eq(&adopted, &slot);
+    if !is_new {
         // Another launch with this id was faster. The key leads to ours: who has it of the key learns of the same end.
         let runs = Arc::clone(&adopted);
         shared.tokio.spawn(async move { slot.fill(runs.wait().await.clone()) });
     }
-    Ok(adopted)
+    Ok((adopted, is_new))
 }
 
-async fn create_stored(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunError> {
+/// With whether it is new.
+async fn create_stored(shared: &Arc<Shared>, new: New) -> Result<(Arc<Slot>, bool), RunError> {
     let Some(store) = shared.store() else { return Err(RunError::NoStore) };
     let New { process, pid, .. } = &new;
     shared.joined().await;
@@ -348,9 +351,9 @@ async fn create_stored(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunE
                     remote.tell(Transition { pid, from: None, to: ProcessState::Created }, stored[0]);
                 }
                 shared.find_end(&slot).await?;
-                return Ok(slot);
+                return Ok((slot, true));
             }
-            return Ok(new.adopt(shared, slot, live, begun, stored));
+            return Ok((new.adopt(shared, slot, live, begun, stored), true));
         }
         creation
     };
@@ -362,7 +365,7 @@ async fn create_stored(shared: &Arc<Shared>, new: New) -> Result<Arc<Slot>, RunE
         }
         return Err(RunError::KeyInUse { key: new.key.unwrap_or_else(|| pid.to_string()), pid, process: name });
     }
-    Ok(shared.attach(&pid).await?.0)
+    Ok((shared.attach(&pid).await?.0, false))
 }
 
 fn unwritable(process: &Arc<dyn ProcessType>, error: &ErrorInfo) -> RunError {

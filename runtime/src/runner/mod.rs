@@ -18,6 +18,8 @@ mod hints;
 mod hooks;
 mod instance;
 mod keys;
+#[cfg(feature = "conformance")]
+pub(crate) mod kinds;
 mod launch;
 mod lease;
 mod listeners;

@@ -96,8 +96,8 @@
 //!     against it, in pages; one that meets it from the first page to the last is given, whatever else is created, changed or
 //!     deleted meanwhile, and one that cannot be read keeps none of the others back. A call looks at
 //!     [`limits::SEARCHED`](crate::limits::SEARCHED) processes at most, so a page that is not full may have a next one.
-//! 32. [`look`](Store::look) gives processes by their ids as of their last boundaries, each with whose it is, where workers share
-//!     the store; one that is not there is left out, and one that cannot be read keeps none of the others back. It gives a
+//! 32. [`look`](Store::look) gives processes by their ids as of their last boundaries, without what they have in them, each with
+//!     whose it is, where workers share the store; one that is not there is left out, and one that cannot be read keeps none of the others back. It gives a
 //!     [hint](Store::hint) only while it is of the step that runs, in the worker that has the process and whose lease has not
 //!     lapsed. A hint may be lost at any time, and is no part of what other sentences say.
 //!
@@ -114,6 +114,7 @@ pub mod conformance;
 mod ends;
 mod error;
 mod file;
+mod locking;
 mod look;
 mod memory;
 mod message;
@@ -226,7 +227,7 @@ pub trait Store: Send + Sync + 'static {
         })
     }
 
-    /// These processes, for whoever watches them. Whoever asks names each once, and
+    /// These processes, without what they have in them, for whoever watches them. Whoever asks names each once, and
     /// [so many](crate::limits::LOOKED_AT) at a time. Without what a store knows of workers and hints, unless it says more.
     fn look(&self, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<Looks>> {
         Box::pin(look::each(self, processes))

@@ -6,7 +6,9 @@ use procession_runtime::ProcessId;
 use serde_json::json;
 
 use super::line::{Telling, line, object};
-use super::tree::Trees;
+use super::screen::To;
+use super::tree::{Node, Trees};
+use crate::cli::config::Opened;
 use crate::cli::fault::Fault;
 use crate::cli::print::time;
 
@@ -22,26 +24,33 @@ impl Changes {
         Self { json, told: HashMap::new() }
     }
 
-    /// What is to be told now. What changes by itself, as the time does, is no change.
-    pub(super) fn since_last(&mut self, trees: &Trees) -> Result<String, Fault> {
-        let mut text = String::new();
+    /// Tells what has changed.
+    pub(super) async fn tell(&mut self, opened: &Opened, trees: &Trees, to: To) -> Result<(), Fault> {
+        let json = self.json;
+        for (node, line) in self.since_last(trees) {
+            let text = if json {
+                let mut object = object(opened, node, trees.at).await?;
+                object["at"] = json!(time(trees.at));
+                object.to_string() + "\n"
+            } else {
+                line
+            };
+            to.write(&text)?;
+        }
+        Ok(())
+    }
+
+    /// What is to be told now, each with its line. What changes by itself, as the time does, is no change.
+    pub(super) fn since_last<'t>(&mut self, trees: &'t Trees) -> Vec<(&'t Node, String)> {
+        let mut changed = Vec::new();
         for node in &trees.nodes {
             let line = line(node, Telling { now: trees.at, width: None, times: false });
-            let pid = &node.look.record.pid;
-            if self.told.get(pid) == Some(&line) {
-                continue;
+            let pid = &node.look.pid;
+            if self.told.get(pid) != Some(&line) {
+                changed.push((node, format!("{} {line}\n", time(trees.at))));
+                self.told.insert(pid.clone(), line);
             }
-            let at = time(trees.at);
-            if self.json {
-                let mut object = object(node, trees.at)?;
-                object["at"] = json!(at);
-                text.push_str(&object.to_string());
-            } else {
-                text.extend([&at, " ", &line]);
-            }
-            text.push('\n');
-            self.told.insert(pid.clone(), line);
         }
-        Ok(text)
+        changed
     }
 }

@@ -5,14 +5,15 @@ use std::time::Duration;
 use procession_runtime::ProcessState;
 use procession_runtime::clock::Timestamp;
 use procession_runtime::picture::Run;
-use procession_runtime::store::WorkerRow;
+use procession_runtime::store::{StoreErrorKind, WorkerRow};
 use serde_json::{Value, json};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::tree::{Attended, Node};
+use crate::cli::config::Opened;
 use crate::cli::fault::Fault;
 use crate::cli::print::{clean, span, time};
-use crate::cli::show::{at, attended, described, standing, waits};
+use crate::cli::show::{at, attempt, attended, parsed, seen, standing, waits};
 
 /// Columns of a status text that are worth to be shown.
 const TEXT: usize = 8;
@@ -34,6 +35,7 @@ enum Rank {
     Round,
     Left,
     Waits,
+    Attempt,
     Step,
     Percent,
     State,
@@ -56,14 +58,14 @@ pub(in crate::cli) enum Mark {
 
 impl Mark {
     pub(in crate::cli) fn of(node: &Node) -> Self {
-        let record = &node.look.record;
-        match record.state {
-            ProcessState::Finished if record.ended.as_deref().is_some_and(is_exit) => Self::Exited,
+        let look = &node.look;
+        match look.state {
+            ProcessState::Finished if look.ended.as_deref().is_some_and(is_exit) => Self::Exited,
             ProcessState::Finished => Self::Done,
             ProcessState::Excepted => Self::Failed,
             ProcessState::Killed => Self::Killed,
-            _ if record.parked.is_some() || matches!(node.attended, Attended::Lost(_)) => Self::Lost,
-            _ if record.paused => Self::Paused,
+            _ if look.parked.is_some() || matches!(node.attended, Attended::Lost(_)) => Self::Lost,
+            _ if look.paused => Self::Paused,
             ProcessState::Waiting => Self::Waiting,
             ProcessState::Created => Self::Created,
             ProcessState::Running => Self::Running,
@@ -135,7 +137,7 @@ pub(in crate::cli) struct Telling {
 /// A process in a line, without its place in the tree.
 pub(in crate::cli) fn line(node: &Node, telling: Telling) -> String {
     let mut parts = parts(node, telling);
-    let status = node.look.record.status.text.as_deref().map(clean).filter(|text| !text.is_empty());
+    let status = node.look.status.text.as_deref().map(clean).filter(|text| !text.is_empty());
     let width = |parts: &[Part]| parts.iter().map(|part| part.text.width()).sum::<usize>();
     let Some(most) = telling.width else {
         let status = status.map(|status| format!(" — {status}"));
@@ -162,25 +164,28 @@ pub(in crate::cli) fn line(node: &Node, telling: Telling) -> String {
 }
 
 fn parts(node: &Node, Telling { now, times, .. }: Telling) -> Vec<Part> {
-    let record = &node.look.record;
+    let look = &node.look;
     let mut parts = Vec::new();
     let mut say = |rank, text: String| parts.push(Part { text, rank });
-    say(Rank::Name, clean(&record.envelope.process));
-    say(Rank::Id, format!(" {}", clean(&record.pid.to_string())));
+    say(Rank::Name, clean(&look.process));
+    say(Rank::Id, format!(" {}", clean(&look.pid.to_string())));
     say(Rank::State, format!(": {}", clean(&state(node, now, times))));
     if node.has_ended() {
         if times {
-            say(Rank::Times, format!(", took {}", span(record.updated_at.since(record.created_at))));
+            say(Rank::Times, format!(", took {}", span(look.updated_at.since(look.created_at))));
         }
         return parts;
     }
-    if let Some(at) = at(record) {
+    if let Some(at) = at(look) {
         say(Rank::Step, format!(", {}{}", clean(&at), number(node)));
     }
     if let Some(round) = node.place.as_ref().and_then(|place| place.round) {
         say(Rank::Round, format!(", round {round}"));
     }
-    if let Some(progress) = node.look.progress() {
+    if let Some(attempt) = attempt(look) {
+        say(Rank::Attempt, format!(", {attempt}"));
+    }
+    if let Some(progress) = look.progress() {
         let total = progress.total.map(|total| format!(" of {total}")).unwrap_or_default();
         match progress.percent() {
             Some(percent) => {
@@ -191,17 +196,17 @@ fn parts(node: &Node, Telling { now, times, .. }: Telling) -> Vec<Part> {
             }
             None => say(Rank::Percent, format!(", {} done", progress.done)),
         }
-        if let Some(left) = progress.left(now).filter(|_| times && !node.look.is_lost()) {
+        if let Some(left) = progress.left(now).filter(|_| times && !look.is_lost()) {
             say(Rank::Left, format!(", {} left", span(left)));
         }
     }
-    if let Some(waits) = waits(record, times.then_some(now)) {
+    if let Some(waits) = waits(look, times.then_some(now)) {
         say(Rank::Waits, format!(", waits for {}", clean(&waits)));
     }
     if times {
-        let since = node.run.as_ref().and_then(Run::since).unwrap_or(record.updated_at);
+        let since = node.run.as_ref().and_then(Run::since).unwrap_or(look.updated_at);
         say(Rank::Since, format!(", for {}", span(now.since(since))));
-        if let Some(run) = node.run.as_ref().filter(|_| record.steps > 0) {
+        if let Some(run) = node.run.as_ref().filter(|_| look.steps > 0) {
             let (active, waited) = (run.active(now), run.waited(now));
             say(Rank::Times, format!(", active {}, waited {}", span(active), span(waited)));
         }
@@ -218,7 +223,7 @@ fn number(node: &Node) -> String {
 
 /// The state in words. Of a worker that was not heard from nothing is running.
 fn state(node: &Node, now: Timestamp, times: bool) -> String {
-    let standing = standing(&node.look.record);
+    let standing = standing(&node.look);
     let lost = |row: &Option<Box<WorkerRow>>| match row {
         Some(row) if times => format!("worker lost, last heard from {} ago", span(now.since(row.heard_at))),
         Some(row) => format!("worker lost, not heard from since {}", time(row.heard_at)),
@@ -236,19 +241,38 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What a program reads of a process: what `show` has, and how far it is.
-pub(in crate::cli) fn object(node: &Node, now: Timestamp) -> Result<Value, Fault> {
-    let record = &node.look.record;
-    let mut object = described(record)?;
+/// What a program reads of a process: what `show` has, and how far it is. What it has in it is read now, and given to nobody else,
+/// so that no more than that of one process is in memory.
+pub(in crate::cli) async fn object(opened: &Opened, node: &Node, now: Timestamp) -> Result<Value, Fault> {
+    let record = match opened.store.load(&node.look.pid).await {
+        Err(error) if error.kind() == StoreErrorKind::Corrupt => None,
+        record => record?,
+    };
+    let mut object = outside(node, now)?;
+    // As at the time of the look, where it has ended since; null, where it is gone.
+    let ended = record.as_ref().and_then(|record| record.ended.as_deref()).filter(|_| node.has_ended());
+    if let Some(ended) = ended {
+        object["ended"] = parsed(ended)?;
+    }
+    object["inputs"] = record.as_ref().map(|record| parsed(&record.inputs)).transpose()?.unwrap_or_default();
+    object["outputs"] = record.as_ref().map(|record| parsed(&record.outputs)).transpose()?.unwrap_or_default();
+    Ok(object)
+}
+
+/// The same without what it has in it.
+fn outside(node: &Node, now: Timestamp) -> Result<Value, Fault> {
+    let look = &node.look;
+    let mut object = seen(look)?;
     let place = node.place.as_ref();
+    object["attempt"] = json!(look.attempt());
     object["depth"] = json!(node.depth);
     object["step_number"] = json!(place.and_then(|place| place.number));
     object["outline_steps"] = json!(place.and_then(|place| place.steps));
     object["round"] = json!(place.and_then(|place| place.round));
-    let children = record.awaiting.children.len() as u64;
-    let ended = children.saturating_sub(record.open_children);
+    let children = look.awaiting.children.len() as u64;
+    let ended = children.saturating_sub(look.open_children);
     object["children"] = if children == 0 { Value::Null } else { json!({"all": children, "ended": ended}) };
-    object["progress"] = json!(node.look.progress().map(|progress| {
+    object["progress"] = json!(look.progress().map(|progress| {
         json!({
             "done": progress.done, "total": progress.total, "percent": progress.percent(),
             "left_ms": progress.left(now).filter(|_| !node.has_ended()).map(millis), "at": time(progress.at),
@@ -257,7 +281,7 @@ pub(in crate::cli) fn object(node: &Node, now: Timestamp) -> Result<Value, Fault
     let owner = |alive: bool, row: &Option<Box<WorkerRow>>| {
         let row = row.as_deref();
         json!({
-            "epoch": node.look.owner.map(|(epoch, _)| epoch.0), "alive": alive,
+            "epoch": look.owner.map(|(epoch, _)| epoch.0), "alive": alive,
             "host": row.map(|row| &row.worker.host), "pid": row.map(|row| row.worker.os_process),
             "heard_at": row.map(|row| time(row.heard_at)),
         })

@@ -15,11 +15,12 @@ pub(super) use self::status::status;
 pub(in crate::cli) use self::tree::Watcher;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use procession_runtime::ProcessId;
 use procession_runtime::process::Ended;
-use procession_runtime::store::Record;
+use procession_runtime::store::Look;
 
 use self::changes::Changes;
 use self::screen::lines;
@@ -40,7 +41,7 @@ pub(in crate::cli) const MOST: usize = 1_000;
 #[derive(Debug, Default)]
 pub(in crate::cli) struct Followed {
     /// As they ended.
-    pub(in crate::cli) ended: Vec<Record>,
+    pub(in crate::cli) ended: Vec<Arc<Look>>,
     /// They were deleted meanwhile.
     pub(in crate::cli) gone: Vec<ProcessId>,
 }
@@ -55,17 +56,17 @@ pub(in crate::cli) async fn follow_all(
 ) -> Result<Followed, Fault> {
     let mut watcher = Watcher::new(register, opened, MOST).await?;
     let mut view = View::new(printer, to);
-    let mut known: HashMap<ProcessId, Record> = HashMap::new();
+    let mut known: HashMap<ProcessId, Arc<Look>> = HashMap::new();
     loop {
         let trees = watcher.look(roots).await?;
-        view.show(&trees)?;
-        for node in trees.nodes.iter().filter(|node| roots.contains(&node.look.record.pid)) {
-            known.insert(node.look.record.pid.clone(), node.look.record.clone());
+        view.show(opened, &trees).await?;
+        for node in trees.nodes.iter().filter(|node| roots.contains(&node.look.pid)) {
+            known.insert(node.look.pid.clone(), Arc::clone(&node.look));
         }
-        let has_ended = |pid: &ProcessId| known.get(pid).is_some_and(|record| record.state.is_terminal());
+        let has_ended = |pid: &ProcessId| known.get(pid).is_some_and(|look| look.state.is_terminal());
         if roots.iter().all(|pid| has_ended(pid) || trees.gone.contains(pid)) {
             let gone = trees.gone.into_iter().filter(|pid| !has_ended(pid)).collect();
-            known.retain(|_, record| record.state.is_terminal());
+            known.retain(|_, look| look.state.is_terminal());
             return Ok(Followed { ended: roots.iter().filter_map(|pid| known.remove(pid)).collect(), gone });
         }
         tokio::time::sleep(LOOK).await;
@@ -103,13 +104,13 @@ impl View {
         }
     }
 
-    fn show(&mut self, trees: &Trees) -> Result<(), Fault> {
+    async fn show(&mut self, opened: &Opened, trees: &Trees) -> Result<(), Fault> {
         match self {
             Self::Screen(to, screen) => {
                 let size = to.size();
-                Ok(to.write(&screen.draw(&lines(trees, size, coloured()), size))?)
+                to.write(&screen.draw(&lines(trees, size, coloured()), size))
             }
-            Self::Changes(to, changes) => Ok(to.write(&changes.since_last(trees)?)?),
+            Self::Changes(to, changes) => changes.tell(opened, trees, *to).await,
             Self::Nothing => Ok(()),
         }
     }
@@ -142,13 +143,13 @@ pub(in crate::cli) fn outcome(followed: &Followed) -> Result<(), Fault> {
 }
 
 /// How a process failed.
-fn failure(record: &Record) -> Option<(&ProcessId, String)> {
-    let ended: Option<Ended> = record.ended.as_deref().and_then(|ended| serde_json::from_str(ended).ok());
+fn failure(look: &Arc<Look>) -> Option<(&ProcessId, String)> {
+    let ended: Option<Ended> = look.ended.as_deref().and_then(|ended| serde_json::from_str(ended).ok());
     match ended {
         Some(Ended::Finished { .. }) => None,
         Some(Ended::Exited { exit }) if exit.number == 0 => None,
-        Some(Ended::Exited { exit }) => Some((&record.pid, clean(&format!("ended with exit code {exit}")))),
-        Some(ended) => Some((&record.pid, clean(&format!("has ended: {ended}")))),
-        None => Some((&record.pid, "has ended, and how cannot be read".to_owned())),
+        Some(Ended::Exited { exit }) => Some((&look.pid, clean(&format!("ended with exit code {exit}")))),
+        Some(ended) => Some((&look.pid, clean(&format!("has ended: {ended}")))),
+        None => Some((&look.pid, "has ended, and how cannot be read".to_owned())),
     }
 }

@@ -11,6 +11,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::line::{Mark, Telling, line, shortened};
 use super::tree::{Node, Trees};
+use crate::cli::fault::Fault;
 
 /// Where there is no terminal that tells its size.
 const SIZE: Size = Size { width: 80, height: 24 };
@@ -45,14 +46,15 @@ impl To {
             .map_or(SIZE, |(Width(width), Height(height))| Size { width: width.into(), height: height.into() })
     }
 
-    pub(in crate::cli) fn write(self, text: &str) -> io::Result<()> {
+    pub(in crate::cli) fn write(self, text: &str) -> Result<(), Fault> {
         fn all(mut out: impl Write, text: &str) -> io::Result<()> {
             out.write_all(text.as_bytes()).and_then(|()| out.flush())
         }
-        match self {
-            Self::Output => all(io::stdout().lock(), text),
-            Self::Error => all(io::stderr().lock(), text),
-        }
+        let (written, what) = match self {
+            Self::Output => (all(io::stdout().lock(), text), "the standard output cannot be written"),
+            Self::Error => (all(io::stderr().lock(), text), "the standard error cannot be written"),
+        };
+        written.map_err(|error| Fault::io(what, &error))
     }
 }
 

@@ -1,6 +1,4 @@
-//! A process and all below it, once.
-
-use serde_json::{Value, json};
+//! Processes and all below them, once.
 
 use super::line::{Telling, line, object};
 use super::screen::{To, lines};
@@ -9,34 +7,44 @@ use super::{Drawn, coloured};
 use crate::cli::Register;
 use crate::cli::config::Opened;
 use crate::cli::fault::Fault;
-use crate::cli::print::Printer;
-use crate::cli::select;
-use crate::cli::select::not_found;
+use crate::cli::print::{Printer, note};
+use crate::cli::select::{Selected, not_found, roots};
 
-/// So many processes of a tree are shown.
+/// So many processes are shown.
 const TREE: usize = 10_000;
 
 pub(in crate::cli) async fn status(
     register: &Register,
     opened: &Opened,
     printer: Printer,
-    id: &str,
+    selected: &Selected,
 ) -> Result<(), Fault> {
-    let pid = select::one(opened, id).await?;
-    let trees = Watcher::new(register, opened, TREE).await?.look(&[pid]).await?;
-    if trees.nodes.is_empty() {
+    let roots = roots(opened, printer, selected).await?;
+    let trees = Watcher::new(register, opened, TREE).await?.look(&roots).await?;
+    if let (Some(id), true) = (selected.root(), trees.nodes.is_empty()) {
         return Err(not_found(opened, id));
     }
+    if !trees.more {
+        trees.gone.iter().for_each(|pid| note(&format!("process `{pid}` was deleted meanwhile")));
+    }
     if printer.json {
-        return printer.json(&document(&trees)?);
+        return document(opened, printer, &trees).await;
     }
     let width = To::Output.is_terminal().then(|| To::Output.size().width);
     printer.text(&text(&trees, width, width.is_some() && coloured()))
 }
 
-fn document(trees: &Trees) -> Result<Value, Fault> {
-    let processes = trees.nodes.iter().map(|node| object(node, trees.at)).collect::<Result<Vec<_>, Fault>>()?;
-    Ok(json!({"processes": processes, "more": trees.more}))
+/// Written one process after the other, as they are read: a document of a large tree need not be in memory.
+async fn document(opened: &Opened, printer: Printer, trees: &Trees) -> Result<(), Fault> {
+    printer.text(&format!("{{\n  \"more\": {},\n  \"processes\": [", trees.more))?;
+    let mut before = "";
+    for node in &trees.nodes {
+        let object = object(opened, node, trees.at).await?;
+        // No text in it has a line end of its own.
+        printer.text(&format!("{before}\n    {}", format!("{object:#}").replace('\n', "\n    ")))?;
+        before = ",";
+    }
+    printer.text("\n  ]\n}\n")
 }
 
 /// On a terminal as in the live view, however many there are; elsewhere with all that is to be said of each.

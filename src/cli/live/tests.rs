@@ -1,5 +1,7 @@
 //! What is drawn of given processes, at several widths.
 
+use std::sync::Arc;
+
 use procession_runtime::ProcessState;
 use procession_runtime::clock::Timestamp;
 use procession_runtime::outline::{Branch, Node as Instruction, Outline, Step};
@@ -64,20 +66,21 @@ fn began(seconds: i64, steps: u64, point: &str) -> HistoryEntry {
     HistoryEntry { at: at(seconds), from, to: ProcessState::Running, steps, point: point.to_owned() }
 }
 
-fn node(depth: usize, record: Record) -> Node {
+fn node(depth: usize, record: &Record) -> Node {
     let history = [began(0, 0, "setup"), began(10, 1, "improve"), began(20, 2, "improve"), began(40, 3, "improve")];
-    let run = Run::new(&record, &history);
+    let run = Run::new(record, &history);
     let place = Picture::new("Relax", &RELAX).with_run(&run).place();
     let (run, place) = if record.state.is_terminal() { (None, None) } else { (Some(run), place) };
-    let look = Look { record, owner: None, hint: None };
+    let look = Arc::new(Look::from(record));
     Node { depth, look, place, run, attended: Attended::Unknown }
 }
 
 /// In its third round, 40 % done, 90 s after its start.
 fn running() -> Node {
-    let mut node = node(0, record("0192ab31-7c11-7000-8000-000000000001", ProcessState::Running));
-    node.look.hint = Some(Progress { done: 40, total: Some(100), at: at(80), first: 0, since: at(40) });
-    node.look.record.status.text = Some("迭代 7: \u{1b}[31mmixing the\ndensity".to_owned());
+    let mut node = node(0, &record("0192ab31-7c11-7000-8000-000000000001", ProcessState::Running));
+    let look = Arc::make_mut(&mut node.look);
+    look.hint = Some(Progress { done: 40, total: Some(100), at: at(80), first: 0, since: at(40) });
+    look.status.text = Some("迭代 7: \u{1b}[31mmixing the\ndensity".to_owned());
     node
 }
 
@@ -123,7 +126,7 @@ fn what_a_process_waits_for_is_told_with_since_when() {
     waiting.awaiting.children = vec![child("a"), child("b"), child("c")];
     waiting.open_children = 2;
     waiting.position = r#"{"after":{"step":"improve"}}"#.to_owned();
-    let mut node = node(0, waiting);
+    let mut node = node(0, &waiting);
     let waits = HistoryEntry {
         at: at(60),
         from: ProcessState::Running,
@@ -132,7 +135,7 @@ fn what_a_process_waits_for_is_told_with_since_when() {
         point: "improve".to_owned(),
     };
     let history = [began(0, 0, "setup"), began(10, 1, "improve"), waits];
-    node.run = Some(Run::new(&node.look.record, &history));
+    node.run = Some(Run::seen(&node.look, &history));
     assert_eq!(
         told(&node, 200),
         "crystals::Relax one: waiting, after `improve` 2/3, round 3, waits for children, 1 of 3 ended, for 30s, active 1m, \
@@ -144,7 +147,7 @@ fn what_a_process_waits_for_is_told_with_since_when() {
 #[test]
 fn what_a_lost_worker_had_is_never_running() {
     let mut node = running();
-    node.look.owner = Some((Epoch(3), false));
+    Arc::make_mut(&mut node.look).owner = Some((Epoch(3), false));
     node.attended = worker(78);
     for width in [40, 80, 200] {
         let told = told(&node, width);
@@ -156,15 +159,27 @@ fn what_a_lost_worker_had_is_never_running() {
     assert!(told(&node, 200).contains(": not running, worker lost, at"), "{}", told(&node, 200));
     node.attended = Attended::Unclaimed;
     assert!(told(&node, 200).contains(": not running, no worker has it, at"), "{}", told(&node, 200));
-    node.look.record.paused = true;
+    Arc::make_mut(&mut node.look).paused = true;
     assert!(told(&node, 200).contains(": not running, no worker has it, paused, at"), "{}", told(&node, 200));
+}
+
+#[test]
+fn an_attempt_that_is_not_the_first_is_told() {
+    let mut node = running();
+    assert!(!told(&node, 200).contains("attempt"), "{}", told(&node, 200));
+    Arc::make_mut(&mut node.look).attempts = 2;
+    assert!(told(&node, 200).contains("at `improve` 2/3, round 3, attempt 3, 40 %"), "{}", told(&node, 200));
+    assert_eq!(told(&node, 60), "crystals::Relax: running, at `improve` 2/3, attempt 3, 40 %");
+    // One that was put aside says how often itself.
+    Arc::make_mut(&mut node.look).parked = Some("why".to_owned());
+    assert!(!told(&node, 200).contains("attempt"), "{}", told(&node, 200));
 }
 
 #[test]
 fn what_has_ended_is_told_with_how() {
     let mut failed = record("one", ProcessState::Finished);
     failed.ended = Some(r#"{"state":"exited","exit":{"number":3,"name":"Bad","message":"bad"}}"#.to_owned());
-    let node = node(0, failed);
+    let node = node(0, &failed);
     assert!(told(&node, 200).starts_with("crystals::Relax one: finished"), "{}", told(&node, 200));
     assert!(told(&node, 200).ends_with(", took 40s"), "{}", told(&node, 200));
     assert_eq!(drawn(&trees(vec![node]), 80, 24)[0].chars().next(), Some('!'));
@@ -181,7 +196,7 @@ fn no_more_lines_are_drawn_than_fit() {
         let state = if index == 70 { ProcessState::Waiting } else { ProcessState::Finished };
         let mut ended = record(&format!("child-{index}"), state);
         ended.ended = state.is_terminal().then(|| r#"{"state":"finished","result":null}"#.to_owned());
-        nodes.push(node(1, ended));
+        nodes.push(node(1, &ended));
     }
     let mut all = trees(nodes);
     for height in [1, 2, 3, 24, 101] {
@@ -228,14 +243,15 @@ fn a_screen_is_drawn_over_what_it_had_drawn() {
 fn the_time_alone_is_no_change() {
     let mut changes = Changes::new(false);
     let mut trees = trees(vec![running()]);
-    let text = changes.since_last(&trees).unwrap();
+    let mut told = |trees: &Trees| changes.since_last(trees).into_iter().map(|(_, line)| line).collect::<String>();
+    let text = told(&trees);
     assert!(text.starts_with("2023-11-14T22:14:50.000Z crystals::Relax 0192ab31-"), "{text}");
     assert_eq!((text.lines().count(), text.contains("left")), (1, false));
     trees.at = at(500);
-    assert_eq!(changes.since_last(&trees).unwrap(), "");
-    trees.nodes[0].look.hint.as_mut().unwrap().done = 41;
-    assert!(changes.since_last(&trees).unwrap().contains("41 %"));
+    assert_eq!(told(&trees), "");
+    Arc::make_mut(&mut trees.nodes[0].look).hint.as_mut().unwrap().done = 41;
+    assert!(told(&trees).contains("41 %"));
     trees.nodes[0].attended = worker(99);
-    let text = changes.since_last(&trees).unwrap();
+    let text = told(&trees);
     assert!(text.contains("worker lost, not heard from since 2023-11-14T22:14:59.000Z"), "{text}");
 }

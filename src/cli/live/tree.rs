@@ -1,6 +1,7 @@
 //! What the live view knows: processes and all below them, asked of a store alone, many at a time.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use procession_runtime::clock::Timestamp;
@@ -21,7 +22,7 @@ const WORKERS: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(in crate::cli) struct Node {
     pub(in crate::cli) depth: usize,
-    pub(in crate::cli) look: Look,
+    pub(in crate::cli) look: Arc<Look>,
     /// Where it stands; the step alone where this binary does not have the process.
     pub(in crate::cli) place: Option<Place>,
     /// What its history tells; none of those that have ended.
@@ -45,7 +46,7 @@ pub(in crate::cli) enum Attended {
 
 impl Node {
     pub(in crate::cli) fn has_ended(&self) -> bool {
-        self.look.record.state.is_terminal()
+        self.look.state.is_terminal()
     }
 }
 
@@ -68,7 +69,7 @@ struct Known {
     place: Option<Place>,
     run: Option<Run>,
     /// Of a process that has ended: it is not asked for again.
-    ended: Option<Look>,
+    ended: Option<Arc<Look>>,
 }
 
 /// Looks at processes again and again. Children and history of one are read only after it had another boundary.
@@ -94,7 +95,7 @@ impl<'a> Watcher<'a> {
     /// These and all below them.
     pub(in crate::cli) async fn look(&mut self, roots: &[ProcessId]) -> Result<Trees, Fault> {
         let at = Timestamp::from(SystemTime::now());
-        let mut seen: HashMap<ProcessId, Look> = HashMap::new();
+        let mut seen: HashMap<ProcessId, Arc<Look>> = HashMap::new();
         let (mut level, mut more) = (distinct(roots), false);
         while !level.is_empty() {
             let room = self.most.saturating_sub(seen.len());
@@ -104,7 +105,7 @@ impl<'a> Watcher<'a> {
             let mut next = Vec::new();
             for look in looks {
                 self.learn(&look).await?;
-                let pid = look.record.pid.clone();
+                let pid = look.pid.clone();
                 let children = self.known.get(&pid).map(|known| known.children.clone()).unwrap_or_default();
                 next.extend(children.into_iter().filter(|child| !seen.contains_key(child)));
                 seen.insert(pid, look);
@@ -117,13 +118,13 @@ impl<'a> Watcher<'a> {
     }
 
     /// Of one level: those that may have changed are asked for together.
-    async fn level(&mut self, pids: &[ProcessId]) -> Result<Vec<Look>, Fault> {
+    async fn level(&mut self, pids: &[ProcessId]) -> Result<Vec<Arc<Look>>, Fault> {
         let known = |pid: &ProcessId| self.known.get(pid).and_then(|known| known.ended.clone());
-        let mut looks: Vec<Look> = pids.iter().filter_map(known).collect();
+        let mut looks: Vec<Arc<Look>> = pids.iter().filter_map(known).collect();
         let asked: Vec<ProcessId> = pids.iter().filter(|pid| known(pid).is_none()).cloned().collect();
         for some in asked.chunks(limits::LOOKED_AT) {
             let found = self.opened.store.look(some.to_vec()).await?;
-            looks.extend(found.processes);
+            looks.extend(found.processes.into_iter().map(Arc::new));
             for (pid, fault) in found.unreadable {
                 if self.unreadable.insert(pid.clone()) {
                     note(&format!("process `{pid}` cannot be read: {fault}"));
@@ -133,36 +134,42 @@ impl<'a> Watcher<'a> {
         Ok(looks)
     }
 
-    async fn learn(&mut self, look: &Look) -> Result<(), Fault> {
-        let record = &look.record;
-        let mark = (record.updated_at, record.steps, record.state);
-        if self.known.get(&record.pid).is_some_and(|known| known.mark == mark) {
+    async fn learn(&mut self, look: &Arc<Look>) -> Result<(), Fault> {
+        let mark = (look.updated_at, look.steps, look.state);
+        if self.known.get(&look.pid).is_some_and(|known| known.mark == mark) {
             return Ok(());
         }
-        let children = self.opened.store.children(&record.pid).await?;
-        let ended = record.state.is_terminal();
-        let run = if ended { None } else { Some(Run::new(record, &self.opened.store.history(&record.pid).await?)) };
-        let name = &record.envelope.process;
+        let children = self.opened.store.children(&look.pid).await?;
+        let ended = look.state.is_terminal();
+        let run = if ended { None } else { Some(Run::seen(look, &self.opened.store.history(&look.pid).await?)) };
+        let name = &look.process;
         let place = run.as_ref().and_then(|run| {
             let picture = self.runtime.picture(name).unwrap_or_else(|_| Picture::of_steps(name, []));
             picture.with_run(run).place()
         });
-        let known = Known { mark, children, place, run, ended: ended.then(|| look.clone()) };
-        self.known.insert(record.pid.clone(), known);
+        let known = Known { mark, children, place, run, ended: ended.then(|| Arc::clone(look)) };
+        self.known.insert(look.pid.clone(), known);
         Ok(())
     }
 
-    async fn in_order(&mut self, roots: &[ProcessId], mut seen: HashMap<ProcessId, Look>) -> Result<Vec<Node>, Fault> {
-        let open = || seen.values().filter(|look| !look.record.state.is_terminal());
+    async fn in_order(
+        &mut self,
+        roots: &[ProcessId],
+        mut seen: HashMap<ProcessId, Arc<Look>>,
+    ) -> Result<Vec<Node>, Fault> {
+        let open = || seen.values().filter(|look| !look.state.is_terminal());
         if open().any(|look| look.owner.is_none_or(|(_, alive)| !alive))
             || open().next().is_some() && self.workers.is_none()
         {
             self.ask_for_workers().await?;
         }
         let mut nodes = Vec::with_capacity(seen.len());
-        let mut left: Vec<(usize, ProcessId)> = roots.iter().rev().map(|pid| (0, pid.clone())).collect();
+        // One that is below another root stands there, and once.
+        let known = seen.keys().filter_map(|pid| self.known.get(pid));
+        let below: HashSet<&ProcessId> = known.flat_map(|known| &known.children).collect();
+        let top = roots.iter().rev().filter(|pid| !below.contains(pid));
+        let mut left: Vec<(usize, ProcessId)> = top.map(|pid| (0, pid.clone())).collect();
         while let Some((depth, pid)) = left.pop() {
-            // One that is below another root stands there once.
             let Some(look) = seen.remove(&pid) else { continue };
             let attended = self.attended(&look);
             let Some(known) = self.known.get(&pid) else { continue };
@@ -186,16 +193,13 @@ impl<'a> Watcher<'a> {
     }
 
     fn attended(&self, look: &Look) -> Attended {
-        let record = &look.record;
         let workers = self.workers.as_ref().map_or(&[][..], |(_, workers)| workers);
         let row = |epoch: Epoch| workers.iter().find(|row| row.epoch == epoch).cloned().map(Box::new);
         match look.owner {
-            _ if record.state.is_terminal() || record.parked.is_some() => Attended::Unknown,
+            _ if look.state.is_terminal() || look.parked.is_some() => Attended::Unknown,
             Some((epoch, true)) => Attended::By(row(epoch)),
             Some((epoch, false)) => Attended::Lost(row(epoch)),
-            None if !workers.is_empty() && record.state != ProcessState::Waiting && !record.paused => {
-                Attended::Unclaimed
-            }
+            None if !workers.is_empty() && look.state != ProcessState::Waiting && !look.paused => Attended::Unclaimed,
             None => Attended::Unknown,
         }
     }

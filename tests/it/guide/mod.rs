@@ -3,7 +3,8 @@
 //!
 //! A block of `console` has commands, `$ …`, each with what it prints. What its fence says besides: `background` leaves the
 //! last command running, as in another terminal, while the page goes on; `rabbitmq` needs a broker.
-//! The programs of all other blocks are compiled and run as doctests.
+//! The programs of all other blocks are compiled and run as doctests. One whose first line names a file, `// src/bin/….rs`, is
+//! built beside that of the first page, too.
 
 mod book;
 mod errors;
@@ -76,6 +77,7 @@ fn the_commands_with_a_broker_do_what_they_show() {
     let program = Program::countdown_with(page, "rabbitmq");
     let broker = crate::broker::Broker::shared().url();
     let mut shell = shell(&program);
+    shell.has("countdown", &program.programs().join("countdown-rabbitmq"));
     shell.means("python3", &std::env::var("PROCESSION_PYTHON").expect("a Python that has plumpy"));
     for mut block in blocks(page) {
         block.text = block.text.replace("amqp://localhost", &broker);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use super::book::{Block, blocks, root};
+use super::book::{Block, blocks, chapters, root};
 
 /// Where its reader would be: the folder of the crate.
 pub(crate) struct Program {
@@ -17,33 +17,37 @@ pub(crate) struct Program {
 impl Program {
     /// That of the README.
     pub(crate) fn primes() -> &'static Self {
-        static PRIMES: LazyLock<Program> = LazyLock::new(|| Program::of("README.md", "primes", str::to_owned));
+        static PRIMES: LazyLock<Program> = LazyLock::new(|| Program::of("README.md", "primes", &[], str::to_owned));
         &PRIMES
     }
 
-    /// That of the first page.
+    /// That of the first page, with those that other pages put beside it, in one build: a second one would replace what runs.
     pub(super) fn countdown() -> &'static Self {
-        static COUNTDOWN: LazyLock<Program> =
-            LazyLock::new(|| Program::of("docs/guide/first-process.md", "countdown", str::to_owned));
+        static COUNTDOWN: LazyLock<Program> = LazyLock::new(|| {
+            let beside: Vec<_> =
+                chapters().iter().flat_map(|page| blocks(page)).filter_map(|block| named(&block)).collect();
+            Program::of("docs/guide/first-process.md", "countdown", &beside, str::to_owned)
+        });
         &COUNTDOWN
     }
 
-    /// The same with a dependency as another page writes it.
+    /// The same with a dependency as another page writes it, and under a name of its own, since both are built in one folder.
     #[cfg(feature = "amqp")]
     pub(super) fn countdown_with(page: &str, name: &str) -> Self {
         let blocks = blocks(page);
         let line = blocks.iter().find(|block| block.language == "toml").expect("it says how it depends").text.clone();
-        Self::of("docs/guide/first-process.md", name, |manifest| {
+        Self::of("docs/guide/first-process.md", name, &[], |manifest| {
             let lines =
                 manifest.lines().map(|known| if known.starts_with("procession = ") { line.trim_end() } else { known });
-            lines.fold(String::new(), |manifest, line| manifest + line + "\n")
+            let manifest = lines.fold(String::new(), |manifest, line| manifest + line + "\n");
+            manifest.replace("name = \"countdown\"", &format!("name = \"countdown-{name}\""))
         })
     }
 
     /// The crate of a page: its first block of TOML, and its first program.
     ///
     /// It is built beside the compile tests, whose dependencies it shares, and by the versions of the workspace.
-    fn of(page: &str, name: &str, changed: impl FnOnce(&str) -> String) -> Self {
+    fn of(page: &str, name: &str, beside: &[(String, String)], changed: impl FnOnce(&str) -> String) -> Self {
         let blocks = blocks(page);
         let text = |what: &str, is: fn(&Block) -> bool| {
             let block = blocks.iter().find(|block| is(block)).unwrap_or_else(|| panic!("{page} has no {what}"));
@@ -56,10 +60,13 @@ impl Program {
 
         let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let program = Self { folder: temporary.join("guide").join(name), built: temporary.join("compile/target") };
-        fs::create_dir_all(program.folder.join("src")).expect("the target folder can be written");
+        fs::create_dir_all(program.folder.join("src/bin")).expect("the target folder can be written");
         program.write("Cargo.toml", &(manifest + "\n[workspace]\n"));
         program.write("Cargo.lock", &super::book::page("Cargo.lock"));
         program.write("src/main.rs", &source);
+        for (path, text) in beside {
+            program.write(path, text);
+        }
         program.clean();
         program.build();
         program
@@ -121,4 +128,10 @@ impl Program {
     pub(crate) fn programs(&self) -> PathBuf {
         self.built.join("debug")
     }
+}
+
+/// The path and the text of a program that stands beside the first one.
+fn named(block: &Block) -> Option<(String, String)> {
+    let path = block.text.lines().next()?.strip_prefix("// ").filter(|path| path.starts_with("src/bin/"))?;
+    (block.language == "rust").then(|| (path.to_owned(), block.text.clone()))
 }

@@ -96,6 +96,12 @@ impl Shell {
         self.stands_for(name, &format!("exec '{program}' \"$@\""));
     }
 
+    /// A command of this name is this program, which then goes by that name.
+    #[cfg(feature = "amqp")]
+    pub(super) fn has(&self, name: &str, program: &Path) {
+        std::os::unix::fs::symlink(program, self.programs.path().join(name)).expect("it can be written");
+    }
+
     fn stands_for(&self, name: &str, script: &str) {
         let path = self.programs.path().join(name);
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("it can be written");

@@ -10,6 +10,7 @@ mod statements;
 mod tables;
 #[cfg(feature = "postgres-tls")]
 mod tls;
+mod transfer;
 
 use procession::clock::Timestamp;
 use procession::store::{

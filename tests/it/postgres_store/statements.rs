@@ -11,15 +11,15 @@ use crate::support::eventually;
 
 /// Statements that the server has begun, by what they begin with.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Counted {
-    writes: usize,
-    begins: usize,
-    commits: usize,
-    others: usize,
+pub(super) struct Counted {
+    pub(super) writes: usize,
+    pub(super) begins: usize,
+    pub(super) commits: usize,
+    pub(super) others: usize,
 }
 
 /// A server that writes down what it is asked to do.
-async fn telling() -> (Postgres, Place, PostgresStore, procession::store::Epoch) {
+pub(super) async fn telling() -> (Postgres, Place, PostgresStore, procession::store::Epoch) {
     let server = Postgres::start(&["log_statement = 'all'", "log_line_prefix = '%a|'"]);
     let place = Place::new(&server);
     let url = format!("{}?application_name=counted", place.url);
@@ -28,7 +28,7 @@ async fn telling() -> (Postgres, Place, PostgresStore, procession::store::Epoch)
     (server, place, store, epoch)
 }
 
-fn counted(log: &str) -> Counted {
+pub(super) fn counted(log: &str) -> Counted {
     let mut counted = Counted::default();
     for line in log.lines().filter_map(|line| line.strip_prefix("counted|LOG:  ")) {
         let Some((_, statement)) = line.split_once(": ") else { continue };

@@ -3,28 +3,11 @@
 use std::fs::{File, TryLockError};
 use std::io;
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::store::locking::take;
+
 pub(super) const CHANGE_LOCK: &str = "change.lock";
-
-/// How often is looked: a document is read or flushed in about as long.
-const LOOK: Duration = Duration::from_millis(1);
-
-/// Takes a lock, and waits so long for it; whether it was taken.
-pub(super) fn take(file: &File, lock: fn(&File) -> Result<(), TryLockError>, most: Duration) -> io::Result<bool> {
-    let start = Instant::now();
-    let mut pause = LOOK / 16;
-    loop {
-        match lock(file) {
-            Ok(()) => return Ok(true),
-            Err(TryLockError::Error(error)) => return Err(error),
-            Err(TryLockError::WouldBlock) if start.elapsed() >= most => return Ok(false),
-            Err(TryLockError::WouldBlock) => thread::sleep(pause),
-        }
-        pause = LOOK.min(pause * 2);
-    }
-}
 
 /// Who waits for the lock, one after the other.
 #[derive(Debug)]

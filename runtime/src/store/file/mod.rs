@@ -8,12 +8,14 @@
 
 mod disk;
 mod document;
+mod hints;
 mod index;
 mod journal;
 mod lock;
 mod messages;
 mod names;
 mod opening;
+mod options;
 mod owed;
 mod ownership;
 mod requests;
@@ -28,9 +30,11 @@ use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use uuid::Uuid;
+
+pub use self::options::FileOptions;
 
 use self::disk::{Disk, Failure, is_read_only};
 use self::journal::{Made, View};
@@ -41,56 +45,12 @@ use self::table::Rows;
 use super::rules::{self, Retention, Table};
 use super::sharing::refuse_placement;
 use super::{
-    Bundle, Commit, Committed, Creation, Ends, Epoch, HistoryEntry, Memo, Mended, NewProcess, OwedReply, Page,
-    Placement, Record, ReportLine, RequestId, RequestRow, Search, Snapshot, StandingPage, Store, StoreError,
+    Bundle, Commit, Committed, Creation, Ends, Epoch, Hint, HistoryEntry, Looks, Memo, Mended, NewProcess, OwedReply,
+    Page, Placement, Record, ReportLine, RequestId, RequestRow, Search, Snapshot, StandingPage, Store, StoreError,
     StoreErrorKind, StoreResult, Summaries, Unsent,
 };
 use crate::clock::Timestamp;
-use crate::limits;
 use crate::process::{BoxFuture, ProcessId, ProcessState, Request, Termination};
-
-/// How a folder is opened.
-#[derive(Debug, Clone, Copy)]
-pub struct FileOptions {
-    history: u64,
-    reports: u64,
-    busy: Duration,
-    read_only: bool,
-}
-
-impl Default for FileOptions {
-    fn default() -> Self {
-        let (history, reports) = (limits::FILE_HISTORY, limits::FILE_REPORTS);
-        Self { history, reports, busy: limits::BUSY, read_only: false }
-    }
-}
-
-impl FileOptions {
-    /// The retention of [`limits`].
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// How many transitions of each process are kept. Each boundary writes all of them.
-    pub fn with_history(self, history: u64) -> Self {
-        Self { history, ..self }
-    }
-
-    /// How many lines of report of each process are kept. Each boundary writes all of them.
-    pub fn with_reports(self, reports: u64) -> Self {
-        Self { reports, ..self }
-    }
-
-    /// How long others who read or write are waited for before a call fails as [busy](StoreErrorKind::Busy).
-    pub fn with_busy_timeout(self, busy: Duration) -> Self {
-        Self { busy, ..self }
-    }
-
-    /// Only reads: what would write is refused as [read-only](StoreErrorKind::ReadOnly). The folder must be there.
-    pub fn with_read_only(self, read_only: bool) -> Self {
-        Self { read_only, ..self }
-    }
-}
 
 /// Keeps processes in a folder of JSON documents (S101): slower than [`SqliteStore`](super::SqliteStore), and readable
 /// without any tool.
@@ -107,6 +67,7 @@ impl FileOptions {
 /// | `requests/<number>@<pid>.json`, `requests.json` | a request; the last number |
 /// | `owed/<pid>@<id>.json` | a reply that is owed |
 /// | `messages/<id>.json` | a message that is to be sent |
+/// | `hints.json` | how far the steps say they are that run, as the owner has told it last |
 /// | `journal.json` | the documents of a change that is being carried out |
 /// | `change.lock` | locked while documents are changed, shared while they are read |
 ///
@@ -422,6 +383,14 @@ impl Store for FileStore {
 
     fn search(&self, search: Search) -> BoxFuture<'_, StoreResult<Summaries>> {
         Box::pin(self.run("search", move |inner| inner.search(&search)))
+    }
+
+    fn look(&self, processes: Vec<ProcessId>) -> BoxFuture<'_, StoreResult<Looks>> {
+        Box::pin(self.run("look at processes in", move |inner| inner.look(processes)))
+    }
+
+    fn hint(&self, epoch: Epoch, hints: Vec<Hint>) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(self.run("keep hints in", move |inner| inner.hint(epoch, hints)))
     }
 
     fn children<'a>(&'a self, pid: &'a ProcessId) -> BoxFuture<'a, StoreResult<Vec<ProcessId>>> {

@@ -5,8 +5,9 @@ use std::io::ErrorKind;
 
 use super::disk::Disk;
 use super::document::{StoreDocument, VERSION, write};
-use super::lock::{self, CHANGE_LOCK};
+use super::lock::CHANGE_LOCK;
 use super::{FOLDERS, FileOptions, failed};
+use crate::store::locking::take;
 use crate::store::{StoreError, StoreErrorKind, StoreResult};
 
 const OPERATION: &str = "open";
@@ -60,7 +61,7 @@ fn version(disk: &Disk) -> StoreResult<Option<u32>> {
 fn change(disk: &Disk, options: &FileOptions) -> StoreResult<()> {
     let locked = disk
         .lock_file(CHANGE_LOCK)
-        .and_then(|file| lock::take(&file, File::try_lock, options.busy).map(|locked| (file, locked)));
+        .and_then(|file| take(&file, File::try_lock, options.busy).map(|locked| (file, locked)));
     let (_file, locked) = locked.map_err(refuse_with(disk))?;
     if !locked {
         return Err(refuse(disk, StoreErrorKind::Busy));

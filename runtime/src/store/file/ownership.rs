@@ -1,14 +1,14 @@
 //! The one owner: a lock of the operating system, and an epoch that outlives it.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 
 use super::document::{OwnerDocument, write};
 use super::index::Index;
 use super::journal::View;
 use super::{Inner, State};
-use crate::store::{Epoch, StoreError, StoreErrorKind, StoreResult};
+use crate::store::{Epoch, StoreError, StoreErrorKind, StoreResult, locking};
 
-const OWNER: &str = "owner.json";
+pub(super) const OWNER: &str = "owner.json";
 /// The file stays when the lock is freed: if it were removed, two could hold a lock on two files of one name.
 const OWNER_LOCK: &str = "owner.lock";
 
@@ -44,10 +44,10 @@ pub(super) fn acquire(inner: &Inner) -> StoreResult<Epoch> {
 
 fn take_lock(inner: &Inner) -> StoreResult<File> {
     let file = inner.disk.lock_file(OWNER_LOCK).map_err(|error| inner.failed("own", error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(inner.fail(StoreErrorKind::InUse, "own")),
-        Err(TryLockError::Error(error)) => Err(inner.failed("own", error)),
+    match locking::own(&file) {
+        Ok(true) => Ok(file),
+        Ok(false) => Err(inner.fail(StoreErrorKind::InUse, "own")),
+        Err(error) => Err(inner.failed("own", error)),
     }
 }
 

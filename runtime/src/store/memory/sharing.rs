@@ -230,7 +230,8 @@ impl Kept {
         let mut hints = writer.and_then(|writer| self.hints.get(&writer)).into_iter().flatten();
         let hint = hints.find(|hint| hint.pid == *pid && hint.steps == row.record.steps);
         let owner = owner.map(|owner| (owner, self.is_alive(owner)));
-        Some(Look::new(row.record.clone(), owner, hint.map(|hint| hint.progress)))
+        let look = Look { attempts: row.share.attempts, ..Look::from(&row.record) };
+        Some(look.attended(owner, hint.map(|hint| hint.progress)))
     }
 
     /// The processes that a worker may claim, in the order in which they are to run: of suspects, the first one, and none

@@ -2,6 +2,7 @@
 
 mod asking;
 mod batch;
+mod bulk;
 mod change;
 mod committer;
 mod error;
@@ -35,6 +36,7 @@ use uuid::Uuid;
 pub use self::options::PostgresOptions;
 
 use self::asking::Asked;
+use self::bulk::Kept;
 use self::change::{Change, Changed};
 use self::committer::Committer;
 use self::error::Fault;
@@ -47,7 +49,6 @@ use self::read::{get, text_of};
 use self::same::same;
 use self::server::Server;
 use self::sharing::HAND_OVER;
-use self::transfer::Kept;
 use super::bundle::check_all;
 use super::snapshot::check_tag;
 use super::{

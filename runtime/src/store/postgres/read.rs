@@ -18,29 +18,15 @@ use crate::store::{
 
 macro_rules! record {
     () => {
-        record!("")
-    };
-    ($more:literal) => {
-        concat!("SELECT p.pid, c.process, c.version, c.format, c.fingerprint, p.key,
+        "SELECT p.pid, c.process, c.version, c.format, c.fingerprint, p.key,
         (SELECT up.pid FROM process AS up WHERE up.id = p.parent), p.follows, c.state, c.paused, c.status, c.position,
         c.context, p.inputs, p.defaulted, c.outputs, c.awaiting, c.listeners,
         (SELECT count(*) FROM open_child AS o WHERE o.parent = c.id), c.steps, c.ended, c.parked, p.created_at,
-        c.updated_at, p.id, c.revision", $more, " FROM process AS p JOIN checkpoint AS c ON c.id = p.id ")
+        c.updated_at, p.id, c.revision FROM process AS p JOIN checkpoint AS c ON c.id = p.id "
     };
 }
 
 const LOAD: &str = concat!(record!(), "WHERE ", same!("p.pid", "$1::bytea"));
-
-/// With whose it is.
-pub(super) const LOOK: &str = concat!(
-    record!(
-        ", c.owner, (SELECT clock_timestamp() < w.lapses_at FROM worker AS w WHERE w.epoch = c.owner),
-        (SELECT owned FROM store), (SELECT epoch FROM store)"
-    ),
-    "WHERE p.id IN (SELECT k.id FROM unnest($1::bytea[]) AS j(pid) JOIN process AS k ON ",
-    same!("k.pid", "j.pid"),
-    ")"
-);
 
 /// The same of a connection that is in a transaction.
 pub(super) const LOAD_WITHIN: &str = LOAD;

@@ -6,11 +6,29 @@ use tokio_postgres::Row;
 
 use super::error::Fault;
 use super::fence::{fence, holds};
-use super::read::{LOOK, get, pid, record, text_of};
+use super::read::{get, json_or_empty, optional, pid, state, text, text_of};
 use super::same::same;
 use super::server::Server;
+use crate::clock::Timestamp;
+use crate::limits;
 use crate::process::{ProcessId, Progress};
 use crate::store::{Epoch, Hint, Look, Looks, StoreResult};
+
+/// Without what they have in them; and with whose they are.
+const LOOK: &str = concat!(
+    r#"SELECT p.pid, c.process, c.version, p.key, (SELECT up.pid FROM process AS up WHERE up.id = p.parent), c.state,
+        c.paused, c.parked, c.status, c.position, c.awaiting,
+        (SELECT count(*) FROM open_child AS o WHERE o.parent = c.id), c.steps,
+        CASE WHEN octet_length(c.ended) > $2 AND substr(c.ended, 1, 19) = '{"state":"finished"'
+            THEN '{"state":"finished"}' ELSE c.ended END,
+        p.created_at, c.updated_at, c.owner,
+        (SELECT clock_timestamp() < w.lapses_at FROM worker AS w WHERE w.epoch = c.owner),
+        (SELECT owned FROM store), (SELECT epoch FROM store), c.attempts
+    FROM process AS p JOIN checkpoint AS c ON c.id = p.id
+    WHERE p.id IN (SELECT k.id FROM unnest($1::bytea[]) AS j(pid) JOIN process AS k ON "#,
+    same!("k.pid", "j.pid"),
+    ")"
+);
 
 /// Apart from the processes: a server that is a copy of another has no hints, and says so by an error.
 const HINTS: &str = concat!(
@@ -57,17 +75,18 @@ impl Server {
     pub(super) async fn look(&self, processes: Vec<ProcessId>) -> StoreResult<Looks> {
         const OPERATION: &str = "look at processes in";
         let pids: Vec<Vec<u8>> = processes.iter().map(text_of).collect();
-        let rows = self.query(OPERATION, LOOK, &[&pids]).await?;
+        let most = i32::try_from(limits::SUMMARY_ENDED_BYTES).unwrap_or(i32::MAX);
+        let rows = self.query(OPERATION, LOOK, &[&pids, &most]).await?;
         let mut hints = self.hints(&pids).await;
         let mut looks = Looks::default();
         for row in &rows {
             let pid = pid(row, 0).map_err(|fault| self.error(OPERATION, fault))?;
-            match (record(row), whose(row)) {
-                (Ok(record), Ok(Whose { owner, writer })) => {
+            match (one(&pid, row), whose(row)) {
+                (Ok(look), Ok(Whose { owner, writer })) => {
                     let told = hints.remove(&pid).unwrap_or_default().into_iter();
-                    let mut present = told.filter(|told| told.steps == record.steps && Some(told.epoch) == writer);
+                    let mut present = told.filter(|told| told.steps == look.steps && Some(told.epoch) == writer);
                     let hint = present.next().map(|told| told.progress);
-                    looks.processes.push(Look::new(record, owner, hint));
+                    looks.processes.push(look.attended(owner, hint));
                 }
                 (Err(fault), _) | (_, Err(fault)) => looks.unreadable.push((pid, fault.to_string())),
             }
@@ -92,14 +111,39 @@ fn told(row: &Row) -> Result<(ProcessId, Told), Fault> {
     Ok((pid(row, 0)?, Told { epoch: Epoch(epoch), steps, progress }))
 }
 
+fn one(pid: &ProcessId, row: &Row) -> Result<Look, Fault> {
+    let number = |index| get::<i64>(row, index).map(i64::cast_unsigned);
+    Ok(Look {
+        pid: pid.clone(),
+        process: text(row, 1)?,
+        version: u32::try_from(get::<i64>(row, 2)?).map_err(Fault::damaged)?,
+        key: optional(row, 3)?,
+        parent: optional(row, 4)?.map(ProcessId::from),
+        state: state(row, 5)?,
+        paused: get(row, 6)?,
+        parked: optional(row, 7)?,
+        status: json_or_empty(row, 8)?,
+        position: text(row, 9)?,
+        awaiting: json_or_empty(row, 10)?,
+        open_children: number(11)?,
+        steps: number(12)?,
+        ended: optional(row, 13)?,
+        created_at: Timestamp::from_millis(get(row, 14)?),
+        updated_at: Timestamp::from_millis(get(row, 15)?),
+        owner: None,
+        hint: None,
+        attempts: u32::try_from(get::<i32>(row, 20)?).map_err(Fault::damaged)?,
+    })
+}
+
 fn whose(row: &Row) -> Result<Whose, Fault> {
     let epoch = |index| get::<i64>(row, index).map(|epoch| Epoch(epoch.cast_unsigned()));
-    if get(row, 28)? {
+    if get(row, 18)? {
         // Who has acquired the store has all of them, whoever had them before.
-        return Ok(Whose { owner: None, writer: Some(epoch(29)?) });
+        return Ok(Whose { owner: None, writer: Some(epoch(19)?) });
     }
-    let alive = get::<Option<bool>>(row, 27)?.unwrap_or_default();
-    let owner = Some(epoch(26)?).filter(|owner| owner.0 > 0);
+    let alive = get::<Option<bool>>(row, 17)?.unwrap_or_default();
+    let owner = Some(epoch(16)?).filter(|owner| owner.0 > 0);
     Ok(Whose { owner: owner.map(|owner| (owner, alive)), writer: owner })
 }
 

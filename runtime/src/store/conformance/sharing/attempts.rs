@@ -1,5 +1,6 @@
 //! Sentences 21 and 22.
 
+use super::super::look::look;
 use super::super::{Subject, boundary, launch, load, process, refused};
 use super::{claim, create, for_a_resume, join, lost, unowned, waiting};
 use crate::limits;
@@ -12,6 +13,9 @@ async fn lose(store: &dyn Store, times: u32) {
         let (_, claimed) = lost(store, 100).await;
         assert!(!claimed.records.is_empty(), "lost {time} times");
         assert_eq!(claimed.parked, []);
+        for (pid, attempts) in claimed.attempts {
+            assert_eq!(look(store, &pid).await.attempts, attempts, "whoever looks sees it");
+        }
     }
 }
 
@@ -22,6 +26,7 @@ pub async fn each_claim_after_a_loss_is_an_attempt(subject: Subject) {
     create(&*store, epoch, [unowned("poison")]).await;
     // The first claim follows no loss.
     lose(&*store, limits::ATTEMPTS + 1).await;
+    assert_eq!(look(&*store, &"poison".into()).await.attempt(), Some(u64::from(limits::ATTEMPTS) + 1));
     create(&*store, epoch, [unowned("other")]).await;
     let pid: ProcessId = "poison".into();
     let claimed = store.claim(epoch, 10, crate::limits::ATTEMPTS).await.unwrap();
@@ -31,6 +36,7 @@ pub async fn each_claim_after_a_loss_is_an_attempt(subject: Subject) {
     assert_eq!((parked, claimed.parked.len()), (&pid, 1));
     assert_eq!(load(&*store, &pid).await.parked.as_ref(), Some(reason));
     assert!(!reason.is_empty());
+    assert_eq!(look(&*store, &pid).await.attempt(), None, "it is not tried any more");
     assert_eq!(claim(&*store, epoch).await, [""; 0]);
     let unfinished = store.unfinished(None, 10).await.unwrap();
     assert_eq!(unfinished.records.len(), 1, "the other one");
@@ -48,7 +54,10 @@ pub async fn a_boundary_starts_the_attempts_anew(subject: Subject) {
     for _ in 0..2 {
         lose(&*store, limits::ATTEMPTS - 1).await;
         assert_eq!(claim(&*store, epoch).await, ["one"]);
+        let attempt = async || look(&*store, &"one".into()).await.attempt();
+        assert_eq!(attempt().await, Some(u64::from(limits::ATTEMPTS)));
         store.commit(boundary(&"one".into(), epoch, ProcessState::Running)).await.unwrap();
+        assert_eq!(attempt().await, Some(1));
         store.hand_over(epoch, vec!["one".into()]).await.unwrap();
     }
     lose(&*store, 1).await;

@@ -1,5 +1,6 @@
 //! Sentences 27 and 28.
 
+use super::super::look::look;
 use super::super::{Subject, boundary, end, launch, load, process, refused};
 use super::{LONG, claim, create, for_a_resume, join, lost, unowned, waiting, worker};
 use crate::clock::Timestamp;
@@ -50,6 +51,7 @@ pub async fn failures_and_losses_are_counted_together(subject: Subject) {
     for _ in 0..2 {
         assert_eq!(pids(&*store, epoch).await, ["one"]);
         assert!(!store.fail(epoch, &pid, "why".to_owned(), 4).await.unwrap());
+        assert_eq!(look(&*store, &pid).await.attempt(), Some(2));
         lost(&*store, 10).await;
         let taken = claimed(&*store, epoch, 10).await;
         assert_eq!((taken.attempts, taken.suspect), (vec![(pid.clone(), 2)], None), "one failure and one loss");
