@@ -43,8 +43,9 @@ impl RemoteProcessController {
             };
             match asked {
                 Ok(Some(state)) if state.is_terminal() => return Ok(state),
-                // What was announced before nobody answered any more may still be on its way.
-                Err(error @ ControlError::NotAlive(_)) => {
+                // What was announced before nobody answered any more may still be on its way. The worker refuses a call that
+                // comes before the broker has heard of that.
+                Err(error @ (ControlError::NotAlive(_) | ControlError::Remote(_))) => {
                     return timeout(limits::ANNOUNCED, announced.ended()).await.map_err(|_| error);
                 }
                 // A process in a long step, or a worker that is away for a moment: ask again.

@@ -84,6 +84,26 @@ async fn a_process_that_nobody_answers_for_is_not_waited_for() {
     assert_eq!(end.unwrap(), ProcessState::Finished);
 }
 
+/// As a worker refuses a call that comes after the process has left, and before the broker has heard of that.
+#[tokio::test]
+async fn a_refusal_does_not_hide_an_end_that_is_on_its_way() {
+    let (fake, controller) = Fake::new().await;
+    fake.process(PID).await;
+    let refusal = || failed("nobody is reached any more");
+    fake.say(0, refusal());
+    let late = async {
+        asked(&fake, 1).await;
+        // It has been refused by now.
+        tokio::time::sleep(limits::ANNOUNCED / 10).await;
+        announce(&fake, &ProcessId::from(PID), "state_changed.waiting.killed").await;
+    };
+    let (end, ()) = tokio::join!(controller.wait_for_end(PID, LONG), late);
+    assert_eq!(end.unwrap(), ProcessState::Killed);
+    fake.say(0, refusal());
+    let refused = controller.wait_for_end(PID, LONG).await;
+    assert!(matches!(&refused, Err(ControlError::Remote(text)) if text == "nobody is reached any more"), "{refused:?}");
+}
+
 #[tokio::test]
 async fn a_wait_ends_in_time_and_leaves_no_subscriber() {
     let own = LocalCommunicator::new();
