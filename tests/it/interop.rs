@@ -82,6 +82,23 @@ impl Scene {
         panic!("the status of {pid} never was as wanted");
     }
 
+    /// Waits until the broker knows of nobody under the id of a process that has ended.
+    async fn until_nobody_is_reached(&self, by: &str, pid: &Value) {
+        let refusal = format!("nobody is reached under `{}` any more", uuid(pid));
+        for _ in 0..500 {
+            let told = self.python.call(&self.names, by, "get_status", json!({ "pid": pid })).await;
+            let error = &told["error"];
+            if error["type"] == "UnroutableError" {
+                return;
+            }
+            // Until it has left, it tells how it ended; what the broker has routed before it forgot the id is refused.
+            let refused = error["type"] == "RemoteException" && error["text"] == *refusal;
+            assert!(refused || told["result"]["state"] == "ProcessState.KILLED", "{told}");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("{pid} is reached for ever");
+    }
+
     async fn until_waiting(&self, pid: &Value) {
         self.until(pid, |status| status["state"] == "ProcessState.WAITING").await;
     }
