@@ -31,7 +31,11 @@ pub(super) async fn telling() -> (Postgres, Place, PostgresStore, procession::st
 pub(super) fn counted(log: &str) -> Counted {
     let mut counted = Counted::default();
     for line in log.lines().filter_map(|line| line.strip_prefix("counted|LOG:  ")) {
-        let Some((_, statement)) = line.split_once(": ") else { continue };
+        let Some((what, statement)) = line.split_once(": ") else { continue };
+        // It also says where a client went while something was on its way to it, as an announcement is to a command that ends.
+        if what != "statement" && !what.starts_with("execute ") {
+            continue;
+        }
         match statement.trim() {
             "BEGIN" => counted.begins += 1,
             "COMMIT" => counted.commits += 1,
@@ -42,6 +46,21 @@ pub(super) fn counted(log: &str) -> Counted {
         }
     }
     counted
+}
+
+#[test]
+fn nothing_but_statements_is_counted() {
+    let log = "counted|LOG:  statement: BEGIN
+counted|LOG:  execute s0: WITH some AS (
+    SELECT 1) SELECT * FROM some
+counted|DETAIL:  parameters: $1 = 'one: two'
+counted|LOG:  execute <unnamed>: SELECT 1
+counted|LOG:  could not receive data from client: Connection reset by peer
+another|LOG:  statement: COMMIT
+counted|LOG:  statement: COMMIT
+counted|LOG:  statement: SET jit TO off
+";
+    assert_eq!(counted(log), Counted { writes: 1, begins: 1, commits: 1, others: 1 });
 }
 
 /// Keeps the server from writing until all is queued: the two batches that are on their way, and all the rest.

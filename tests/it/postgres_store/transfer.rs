@@ -142,6 +142,7 @@ async fn a_file_is_imported_with_as_many_statements_for_many_processes_as_for_fe
         assert!(output.status.success(), "{}", crate::cli_shell::text(&output.stderr));
         all.push(counted(&server.log()[before..]));
     }
+    assert!(all[0].commits > 0, "{all:?}");
     assert_eq!(all[0], all[1]);
 }
 
