@@ -6,6 +6,8 @@
 //! every transport to it. Where a transport has not all of it, its [`Capabilities`] say so, and what needs more is refused when
 //! it is built.
 
+#[cfg(feature = "amqp")]
+mod amqp;
 pub mod channel;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -15,6 +17,8 @@ pub mod limits;
 mod local;
 mod transport;
 
+#[cfg(feature = "amqp")]
+pub use self::amqp::{AmqpOptions, AmqpTransport};
 pub use self::envelope::{Content, Envelope, Kind};
 pub use self::error::{Source, TransportError, TransportErrorKind, TransportResult};
 pub use self::local::LocalTransport;

@@ -1,5 +1,7 @@
 //! Every bound of the transports, with its reason.
 
+use std::time::Duration;
+
 /// Items that a topic holds for its receivers, unless it is told otherwise: enough that a sender and a receiver on two
 /// cores seldom wait for one another, few enough to be kept in memory.
 pub const CAPACITY: usize = 1_024;
@@ -27,3 +29,42 @@ pub const SEEN_SENDERS: usize = 4_096;
 /// Topics of a local transport that someone has open, or in which something waits for a receiver that never came: more are
 /// forgotten ones.
 pub const TOPICS: usize = 100_000;
+/// Envelopes of one outlet that a broker has not confirmed: as many as keep it busy.
+pub const UNCONFIRMED: usize = 1_024;
+/// Envelopes that a broker has on the way to one receiver: half of a topic's capacity, and no more than this, which keeps a receiver
+/// busy.
+pub const PREFETCH: u16 = 500;
+/// Acknowledgements that are sent together: most of their cost is the frame.
+pub const ACKS: usize = 100;
+/// How often the capacity fits into what a broker takes of a pipeline: its senders keep to the capacity by asking how much waits, and only
+/// what is given back, or sent by many at the same moment, comes on top. A broker that refuses in the midst would spoil the order.
+pub const QUEUE_SLACK: usize = 4;
+/// Posts to mailboxes that a transport has on the way at once; each has a channel of the broker to itself.
+pub const POSTS: usize = 16;
+/// Receivers and senders that a subscriber of a broker tells apart at once; the number of its next message is forgotten for others.
+pub const PUBLISHERS: usize = 4_096;
+/// How long a connection to a broker may take: seconds where it starts, and no longer than a person waits.
+pub const CONNECT: Duration = Duration::from_secs(10);
+/// How long anything may take that a broker answers at once; it is lost otherwise.
+pub const ANSWER: Duration = Duration::from_secs(30);
+/// How often broker and client make sure of one another: a connection lost in silence is noticed after two to three of them.
+pub const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How long it waits at least before it connects again: a broker that only closed the connection is back at once.
+pub const RECONNECT_LEAST: Duration = Duration::from_millis(50);
+/// And at most: a broker that starts is found soon enough.
+pub const RECONNECT_MOST: Duration = Duration::from_secs(5);
+/// How long a sender waits at most before it asks again whether there is room: less is noticed by the broker, more by the sender.
+pub const ROOM: Duration = Duration::from_millis(50);
+/// How long acknowledgements gather at most, where nobody waits for anything.
+pub const GATHER: Duration = Duration::from_millis(2);
+/// How long what is not lasting stays at a broker when nobody uses it: as long as one may take to come back after a crash.
+pub const UNUSED: Duration = Duration::from_secs(30 * 60);
+/// How often an open end says that it uses what is not lasting; well below [`UNUSED`].
+pub const USED: Duration = Duration::from_secs(5 * 60);
+/// How long what was sent is waited for when its outlet or transport ends: the time of some round trips on a busy machine.
+pub const LEAVE: Duration = Duration::from_secs(5);
+/// How long the owner of a mailbox tries to have its address again after its connection was lost: a broker takes some heartbeats to see
+/// that the old one is gone.
+pub const RECLAIM: Duration = Duration::from_secs(60);
+/// How long what was sent before an outlet was dropped goes on looking for room, and for a connection.
+pub const LINGER: Duration = Duration::from_secs(60);
