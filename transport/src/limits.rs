@@ -42,8 +42,12 @@ pub const ZMQ_REQUESTS: usize = 64;
 pub const ZMQ_POSTS: usize = 1_024;
 /// How long the host's last words may take, in milliseconds: they are short, and who does not hear them sees its silence.
 pub const ZMQ_LAST_WORDS_MS: i32 = 500;
-/// Bytes that the kernel keeps of one connection over ZeroMQ on either side: they come on top of a topic's capacity, so few; more
-/// did not make it faster.
-pub const ZMQ_KERNEL_BYTES: i32 = 128 << 10;
+/// Bytes that the kernel keeps of one connection over ZeroMQ on either side, for each envelope of the topic's capacity: they come on top
+/// of it, so as few as short messages need.
+pub const ZMQ_KERNEL_BYTES_EACH: usize = 256;
+/// The least of them: below, the kernel's windows make it slow.
+pub const ZMQ_KERNEL_BYTES_MIN: usize = 16 << 10;
+/// The most of them: more did not make it faster.
+pub const ZMQ_KERNEL_BYTES_MAX: usize = 256 << 10;
 /// Bytes of a body from which on it is handed to ZeroMQ, or taken from it, without being copied; below, copying is cheaper.
 pub const ZMQ_COPY_BYTES: usize = 4_096;

@@ -1,4 +1,4 @@
-//! What an outlet is made of: a connection to each inlet, and what found no room yet.
+//! What the outlets of one topic share: a connection to each inlet, and what found no room yet.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,7 +16,8 @@ use super::plug::{Plug, failed};
 use super::wire::Place;
 use crate::{Envelope, Mode, TransportError, TransportResult, limits};
 
-/// Shared by the outlet and the task that sends what found no room, so that it goes on its way also while nobody asks the outlet.
+/// Shared by the outlets of a topic, so that what one sends after another comes after it, and by the task that sends what found no room,
+/// so that it goes on its way also while nobody asks an outlet.
 #[derive(Clone)]
 pub(super) struct Core(Arc<Mutex<State>>);
 
@@ -32,11 +33,8 @@ pub(super) struct State {
     /// Whose turn it is.
     next: usize,
     /// What of a pipeline found no room with any inlet.
-    backlog: VecDeque<Vec<u8>>,
-    /// The end, until all inlets have got it.
-    mark: Option<Vec<u8>>,
+    backlog: VecDeque<Item>,
     head: BytesMut,
-    is_closed: bool,
     stopped: Option<TransportError>,
     /// Whether a task sends what waits.
     is_flushing: bool,
@@ -45,12 +43,20 @@ pub(super) struct State {
     runtime: Handle,
 }
 
+/// What waits for room.
+#[derive(Clone)]
+struct Item {
+    /// The outlet whose end it is; otherwise it is an envelope.
+    ends: Option<u64>,
+    bytes: Vec<u8>,
+}
+
 /// The connection to an inlet.
 struct Pipe {
     inlet: u64,
     plug: Plug,
     /// What is only for this inlet and found no room.
-    stalled: VecDeque<Vec<u8>>,
+    stalled: VecDeque<Item>,
 }
 
 impl fmt::Debug for Core {
@@ -63,6 +69,12 @@ impl fmt::Debug for Core {
 /// The marks of both sides together are the capacity.
 pub(super) fn high_water(capacity: usize) -> i32 {
     i32::try_from(capacity.div_ceil(2)).unwrap_or(i32::MAX).max(1)
+}
+
+/// What the kernel keeps on the way.
+pub(super) fn kernel_bytes(capacity: usize) -> i32 {
+    let bytes = capacity.saturating_mul(limits::ZMQ_KERNEL_BYTES_EACH);
+    i32::try_from(bytes.clamp(limits::ZMQ_KERNEL_BYTES_MIN, limits::ZMQ_KERNEL_BYTES_MAX)).unwrap_or(i32::MAX)
 }
 
 /// One frame of a head and a body, with as few copies as go.
@@ -86,12 +98,12 @@ fn whole(head: &[u8], body: &[u8]) -> Vec<u8> {
 
 impl Pipe {
     /// Sends the oldest of these; whether there was one, and room for it.
-    fn send_from(&self, topic: &[u8], waits: &mut VecDeque<Vec<u8>>) -> TransportResult<bool> {
+    fn send_from(&self, topic: &[u8], waits: &mut VecDeque<Item>) -> TransportResult<bool> {
         if waits.is_empty() || !self.plug.try_first(topic)? {
             return Ok(false);
         }
         let Some(oldest) = waits.pop_front() else { return Ok(false) };
-        self.plug.last(Message::from(oldest))?;
+        self.plug.last(Message::from(oldest.bytes))?;
         Ok(true)
     }
 
@@ -136,7 +148,7 @@ impl State {
         let socket = context.socket(zmq::PUSH).map_err(failed("making a socket"))?;
         let set = || {
             socket.set_sndhwm(high_water(self.capacity))?;
-            socket.set_sndbuf(limits::ZMQ_KERNEL_BYTES)?;
+            socket.set_sndbuf(kernel_bytes(self.capacity))?;
             // All that was sent arrives, if anyone is there; who was lost is not looked for, as its port may be another's now.
             socket.set_linger(-1)?;
             socket.set_reconnect_ivl(-1)?;
@@ -157,13 +169,10 @@ impl State {
 
     /// Whether all is on its way.
     fn is_flushed(&self) -> bool {
-        self.backlog.is_empty() && self.mark.is_none() && self.pipes.iter().all(|pipe| pipe.stalled.is_empty())
+        self.backlog.is_empty() && self.pipes.iter().all(|pipe| pipe.stalled.is_empty())
     }
 
     fn poll_room(&mut self, cx: &Context<'_>) -> Poll<TransportResult<()>> {
-        if self.is_closed {
-            return Poll::Ready(Err(TransportError::Closed));
-        }
         self.refresh()?;
         if self.has_room() {
             return Poll::Ready(Ok(()));
@@ -173,9 +182,6 @@ impl State {
     }
 
     fn send(&mut self, envelope: &Envelope) -> TransportResult<()> {
-        if self.is_closed {
-            return Err(TransportError::Closed);
-        }
         self.refresh()?;
         self.head.clear();
         envelope.encode_head(&mut self.head)?;
@@ -184,7 +190,7 @@ impl State {
                 if pipe.stalled.is_empty() && pipe.plug.try_first(&self.topic)? {
                     pipe.plug.last(frame(&self.head, &envelope.body))?;
                 } else {
-                    pipe.stalled.push_back(whole(&self.head, &envelope.body));
+                    pipe.stalled.push_back(Item { ends: None, bytes: whole(&self.head, &envelope.body) });
                 }
             }
             return Ok(());
@@ -196,7 +202,7 @@ impl State {
                 return pipe.plug.last(frame(&self.head, &envelope.body));
             }
         }
-        self.backlog.push_back(whole(&self.head, &envelope.body));
+        self.backlog.push_back(Item { ends: None, bytes: whole(&self.head, &envelope.body) });
         Ok(())
     }
 
@@ -211,17 +217,18 @@ impl State {
             pipe.stalled = stalled;
         }
         let mut full = 0;
-        while full < self.pipes.len() && !self.backlog.is_empty() {
+        while full < self.pipes.len() {
+            let Some(first) = self.backlog.front() else { break };
+            if first.ends.is_some() {
+                // All that was sent before it has found its way: so can it, to each inlet.
+                if let Some(end) = self.backlog.pop_front() {
+                    self.pipes.iter_mut().for_each(|pipe| pipe.stalled.push_back(end.clone()));
+                }
+                return self.advance();
+            }
             self.next = if self.next + 1 < self.pipes.len() { self.next + 1 } else { 0 };
             let is_sent = self.pipes[self.next].send_from(&self.topic, &mut self.backlog)?;
             (has_moved, full) = if is_sent { (true, 0) } else { (has_moved, full + 1) };
-        }
-        if self.backlog.is_empty()
-            && !self.pipes.is_empty()
-            && let Some(mark) = self.mark.take()
-        {
-            self.pipes.iter_mut().for_each(|pipe| pipe.stalled.push_back(mark.clone()));
-            return self.advance();
         }
         Ok(has_moved)
     }
@@ -230,15 +237,16 @@ impl State {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let moved = self.refresh().and_then(|()| self.advance());
-            if let Err(error) = moved {
-                self.stopped.get_or_insert(error);
+            if let Err(error) = &moved {
+                self.stopped.get_or_insert_with(|| error.clone());
             }
             if self.stopped.is_some() || self.is_flushed() {
                 self.is_flushing = false;
                 self.wake();
                 return Poll::Ready(());
             }
-            if self.has_room() {
+            // Also who waits for an end to be on its way.
+            if self.has_room() || matches!(moved, Ok(true)) {
                 self.wake();
             }
             let mut has_changed = self.news.wait(cx.waker());
@@ -273,9 +281,7 @@ impl Core {
             pipes: Vec::new(),
             next: 0,
             backlog: VecDeque::new(),
-            mark: None,
             head: BytesMut::new(),
-            is_closed: false,
             stopped: None,
             is_flushing: false,
             waiting: Vec::new(),
@@ -285,6 +291,16 @@ impl Core {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn news(&self) -> Arc<News> {
+        Arc::clone(&self.lock().news)
+    }
+
+    /// Whether it is of such a topic.
+    pub(super) fn fits(&self, mode: Mode, capacity: usize) -> bool {
+        let state = self.lock();
+        state.mode == mode && state.capacity == capacity && state.stopped.is_none()
     }
 
     pub(super) fn downgrade(&self) -> std::sync::Weak<Mutex<State>> {
@@ -343,11 +359,6 @@ impl Core {
         }
     }
 
-    /// Nothing more is taken; whether this is the first time.
-    pub(super) fn close(&self) -> bool {
-        !std::mem::replace(&mut self.lock().is_closed, true)
-    }
-
     /// Whether anything waits for an inlet.
     pub(super) fn holds(&self) -> bool {
         let mut state = self.lock();
@@ -355,39 +366,37 @@ impl Core {
         !state.backlog.is_empty()
     }
 
-    /// The inlets are these, and after all else each gets the mark; `waits`: so does the one that comes next.
-    pub(super) fn end(&self, places: &[Place], waits: bool, mark: Vec<u8>) -> TransportResult<()> {
+    /// After all that waits now, each inlet gets the mark that ends an outlet; `waits`: where there is none, the one that comes next.
+    pub(super) fn end(&self, outlet: u64, waits: bool, mark: Vec<u8>) -> TransportResult<()> {
         let mut state = self.lock();
         state.refresh()?;
-        if !waits {
-            let gone = |pipe: &Pipe| !places.iter().any(|(id, _)| *id == pipe.inlet);
-            let gone: Vec<u64> = state.pipes.iter().filter(|pipe| gone(pipe)).map(|pipe| pipe.inlet).collect();
-            gone.into_iter().for_each(|inlet| state.cut(inlet));
-            places.iter().try_for_each(|place| state.connect(place))?;
-        }
         if waits || !state.pipes.is_empty() {
-            state.mark = Some(mark);
+            let end = Item { ends: Some(outlet), bytes: mark };
+            if state.mode == Mode::Pipeline {
+                state.backlog.push_back(end);
+            } else {
+                state.pipes.iter_mut().for_each(|pipe| pipe.stalled.push_back(end.clone()));
+            }
         }
         self.see_to(&mut state);
         Ok(())
     }
 
-    /// Waits until all is on its way, and hangs up.
-    pub(super) async fn drain(&self) -> TransportResult<()> {
-        let drained = poll_fn(|cx| {
+    /// Waits until the end of an outlet is on its way to all.
+    pub(super) async fn drain(&self, outlet: u64) -> TransportResult<()> {
+        let is_end = |item: &Item| item.ends == Some(outlet);
+        poll_fn(|cx| {
             let mut state = self.lock();
             if let Some(error) = state.stopped.clone() {
                 return Poll::Ready(Err(error));
             }
-            if state.is_flushed() {
+            if !state.backlog.iter().chain(state.pipes.iter().flat_map(|pipe| &pipe.stalled)).any(is_end) {
                 return Poll::Ready(Ok(()));
             }
             wait_in(&mut state.waiting, cx.waker());
             Poll::Pending
         })
-        .await;
-        self.lock().pipes.clear();
-        drained
+        .await
     }
 
     /// The transport is closed: no socket stays; whether anything waited that cannot be sent any more.

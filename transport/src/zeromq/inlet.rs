@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::task::{JoinHandle, coop};
 use zmq::Message;
 
-use super::core::high_water;
+use super::core::{high_water, kernel_bytes};
 use super::host::last_endpoint;
 use super::news::News;
 use super::plug::{Plug, failed};
@@ -55,7 +55,7 @@ pub(super) fn bind(shared: &Shared, capacity: usize) -> TransportResult<(Plug, S
     let socket = shared.receiving.socket(zmq::PULL).map_err(failed("making a socket"))?;
     let set = || {
         socket.set_rcvhwm(high_water(capacity))?;
-        socket.set_rcvbuf(limits::ZMQ_KERNEL_BYTES)?;
+        socket.set_rcvbuf(kernel_bytes(capacity))?;
         socket.set_maxmsgsize(i64::try_from(limits::ENVELOPE_BYTES + (1 << 20)).unwrap_or(i64::MAX))?;
         socket.set_linger(0)?;
         socket.set_ipv6(shared.interface.is_ipv6())?;

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
+use super::core::{Core, State};
 use super::news::News;
 use super::plug::{Plug, failed};
-use super::wire::{Answer, Ask, Asked, Refusal, Tell};
+use super::wire::{Answer, Ask, Asked, Refusal, Shape, Tell};
 use super::{Shared, spawn_undo};
 use crate::{TransportError, TransportResult, limits};
 
@@ -24,12 +25,14 @@ pub(super) struct Request {
 pub(super) struct Reply {
     pub(super) answer: Option<Answer>,
     pub(super) news: Arc<News>,
+    /// Of an outlet.
+    core: Option<Core>,
     shared: Weak<Shared>,
 }
 
 impl Reply {
-    pub(super) fn take(mut self) -> (Answer, Arc<News>) {
-        (self.answer.take().unwrap_or(Answer::Done {}), Arc::clone(&self.news))
+    pub(super) fn take(mut self) -> (Answer, Arc<News>, Option<Core>) {
+        (self.answer.take().unwrap_or(Answer::Done {}), Arc::clone(&self.news), self.core.take())
     }
 }
 
@@ -55,6 +58,8 @@ pub(super) struct Known(Mutex<Ends>);
 pub(super) struct Ends {
     pub(super) by_id: HashMap<u64, Arc<News>>,
     pub(super) posts: HashMap<String, Arc<News>>,
+    /// What the outlets of a topic share, for as long as any of them is there.
+    topics: HashMap<String, Weak<Mutex<State>>>,
     /// Why nothing goes on any more.
     pub(super) stopped: Option<TransportError>,
 }
@@ -239,26 +244,55 @@ impl Speaker {
     /// An end is known before anything is told about it.
     fn granted(&mut self, n: u64, answer: Answer) {
         let Some(asker) = self.pending.remove(&n) else { return };
+        let mut core = None;
         let (id, news) = match &answer {
-            Answer::Outlet { id, places } => (Some(*id), News::to(places.clone())),
+            Answer::Outlet { id, topic, places } => {
+                let Some(shared) = self.shared.upgrade() else { return };
+                let shared_core = core.insert(self.core(&shared, topic));
+                let news = shared_core.news();
+                places.iter().for_each(|place| news.add(place.clone()));
+                (Some(*id), news)
+            }
+            Answer::Finished { outlet, places, .. } => {
+                // Those it may not have been told of yet.
+                let news = self.known.lock().by_id.get(outlet).cloned().unwrap_or_default();
+                places.iter().for_each(|place| news.add(place.clone()));
+                (None, news)
+            }
             Answer::Inlet { id, over } => {
                 let news = News::default();
                 if let Some(senders) = over {
                     news.over(senders.clone());
                 }
-                (Some(*id), news)
+                (Some(*id), Arc::new(news))
             }
-            Answer::Mailbox { id } => (Some(*id), News::default()),
-            Answer::Found { id, at, .. } => (None, News::to(vec![(*id, at.clone())])),
-            _ => (None, News::default()),
+            Answer::Mailbox { id } => (Some(*id), Arc::default()),
+            Answer::Found { id, at, .. } => {
+                let news = Arc::new(News::default());
+                news.add((*id, at.clone()));
+                (None, news)
+            }
+            _ => (None, Arc::default()),
         };
-        let news = Arc::new(news);
         if let Some(id) = id {
             self.known.lock().by_id.insert(id, Arc::clone(&news));
         }
         if let Answer::Found { address, .. } = &answer {
             self.known.lock().posts.insert(address.clone(), Arc::clone(&news));
         }
-        let _ = asker.send(Ok(Reply { answer: Some(answer), news, shared: Weak::clone(&self.shared) }));
+        let _ = asker.send(Ok(Reply { answer: Some(answer), news, core, shared: Weak::clone(&self.shared) }));
+    }
+
+    /// What the outlets of a topic share: what there is, or something new.
+    fn core(&self, shared: &Shared, topic: &Shape) -> Core {
+        let mut ends = self.known.lock();
+        let open = ends.topics.get(&topic.name).and_then(Weak::upgrade).map(Core::of);
+        if let Some(core) = open.filter(|core| core.fits(topic.mode, topic.capacity)) {
+            return core;
+        }
+        ends.topics.retain(|_, core| core.strong_count() > 0);
+        let core = shared.core(Arc::default(), &topic.name, topic.mode, topic.capacity);
+        ends.topics.insert(topic.name.clone(), core.downgrade());
+        core
     }
 }

@@ -132,6 +132,10 @@ fn spawn_undo(shared: Arc<Shared>, undo: Ask) {
 impl Shared {
     /// Asks the host.
     async fn ask(&self, ask: Ask) -> TransportResult<(Answer, Arc<News>)> {
+        self.ask_for(ask).await.map(|(answer, news, _)| (answer, news))
+    }
+
+    async fn ask_for(&self, ask: Ask) -> TransportResult<(Answer, Arc<News>, Option<Core>)> {
         let (answer, answered) = oneshot::channel();
         self.requests.send(Request { ask, answer }).await.map_err(|_| self.stopped())?;
         let reply = answered.await.map_err(|_| self.stopped())??;
@@ -230,9 +234,8 @@ impl ZmqTransport {
 
     async fn open_outlet(&self, topic: &Topic) -> TransportResult<Box<dyn Outlet>> {
         self.shared.open()?;
-        let (answer, news) = self.shared.ask(Ask::Outlet { topic: Shape::of(topic) }).await?;
-        let Answer::Outlet { id, .. } = answer else { return Err(unexpected()) };
-        let core = self.shared.core(news, topic.name(), topic.mode(), topic.capacity());
+        let (answer, _, core) = self.shared.ask_for(Ask::Outlet { topic: Shape::of(topic) }).await?;
+        let (Answer::Outlet { id, .. }, Some(core)) = (answer, core) else { return Err(unexpected()) };
         let outlet = ZmqOutlet::new(core, id, Arc::clone(&self.shared));
         // The first connections; where they fail, the outlet is dropped, which undoes it.
         outlet.check()?;

@@ -31,13 +31,6 @@ pub(super) struct Told {
 }
 
 impl News {
-    /// Of an outlet to these inlets.
-    pub(super) fn to(places: Vec<Place>) -> Self {
-        let news = Self::default();
-        news.tell(|told| told.added = places);
-        news
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

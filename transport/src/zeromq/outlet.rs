@@ -17,12 +17,13 @@ pub(super) struct ZmqOutlet {
     core: Core,
     id: u64,
     shared: Arc<Shared>,
+    is_closed: bool,
     closing: Option<JoinHandle<TransportResult<()>>>,
 }
 
 impl ZmqOutlet {
     pub(super) fn new(core: Core, id: u64, shared: Arc<Shared>) -> Self {
-        Self { core, id, shared, closing: None }
+        Self { core, id, shared, is_closed: false, closing: None }
     }
 
     /// Whether it can send.
@@ -30,9 +31,9 @@ impl ZmqOutlet {
         self.core.check()
     }
 
-    fn finish(&self, ends: bool) -> Option<JoinHandle<TransportResult<()>>> {
+    fn finish(&mut self, ends: bool) -> Option<JoinHandle<TransportResult<()>>> {
         let (core, id, shared) = (self.core.clone(), self.id, Arc::clone(&self.shared));
-        core.close().then(|| self.shared.runtime.spawn(async move { finish(shared, core, id, ends).await }))
+        (!std::mem::replace(&mut self.is_closed, true)).then(|| self.shared.runtime.spawn(async move { finish(shared, core, id, ends).await }))
     }
 }
 
@@ -56,7 +57,7 @@ fn mark(id: u64) -> TransportResult<Vec<u8>> {
 async fn finish(shared: Arc<Shared>, core: Core, id: u64, ends: bool) -> TransportResult<()> {
     let finished = shared.ask(Ask::Finish { outlet: id, ends, holds: core.holds() }).await;
     let waits = match finished {
-        Ok((Answer::Finished { places, waits }, _)) => core.end(&places, waits, mark(id)?).map(|()| waits),
+        Ok((Answer::Finished { waits, .. }, _)) => core.end(id, waits, mark(id)?).map(|()| waits),
         Ok(_) => Err(super::unexpected()),
         Err(error) => Err(error),
     };
@@ -65,19 +66,18 @@ async fn finish(shared: Arc<Shared>, core: Core, id: u64, ends: bool) -> Transpo
             // Nobody is there: it is kept for whoever comes next, until the transport is closed.
             let runtime = shared.runtime.clone();
             runtime.spawn(async move {
-                let _ = core.drain().await;
+                let _ = core.drain(id).await;
                 shared.known.lock().by_id.remove(&id);
             });
             Ok(())
         }
         Ok(false) => {
-            let drained = core.drain().await;
+            let drained = core.drain(id).await;
             shared.known.lock().by_id.remove(&id);
             drained
         }
         Err(error) => {
             shared.known.lock().by_id.remove(&id);
-            core.halt();
             Err(error)
         }
     }
@@ -85,10 +85,16 @@ async fn finish(shared: Arc<Shared>, core: Core, id: u64, ends: bool) -> Transpo
 
 impl Outlet for ZmqOutlet {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<TransportResult<()>> {
+        if self.is_closed {
+            return Poll::Ready(Err(TransportError::Closed));
+        }
         self.core.poll_ready(cx)
     }
 
     fn start_send(&mut self, envelope: Envelope) -> TransportResult<()> {
+        if self.is_closed {
+            return Err(TransportError::Closed);
+        }
         self.core.send(&envelope)
     }
 

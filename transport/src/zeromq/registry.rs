@@ -192,7 +192,7 @@ impl Registry {
     }
 
     fn outlet(&mut self, from: &Member, shape: Shape) -> Result<Answer, Refusal> {
-        let name = shape.name.clone();
+        let (name, topic) = (shape.name.clone(), shape.clone());
         let (id, is_pipeline) = (self.id(), shape.mode == Mode::Pipeline);
         let opened = self.opened(shape)?;
         if opened.is_over {
@@ -208,7 +208,7 @@ impl Registry {
         opened.inlets.values_mut().for_each(|inlet| drop(inlet.senders.insert(id, from.clone())));
         let places = opened.places();
         self.ends.insert(id, name);
-        Ok(Answer::Outlet { id, places })
+        Ok(Answer::Outlet { id, topic, places })
     }
 
     /// Answered once all who send know it.
@@ -293,7 +293,7 @@ impl Registry {
         if !waits {
             self.close_outlet(id);
         }
-        Ok(Answer::Finished { places, waits })
+        Ok(Answer::Finished { outlet: id, places, waits })
     }
 
     /// Nothing is told to an outlet any more.

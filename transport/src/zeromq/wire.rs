@@ -106,10 +106,10 @@ pub(super) enum Tell {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Answer {
     Welcome { silence_ms: u64 },
-    Outlet { id: u64, places: Vec<Place> },
+    Outlet { id: u64, topic: Shape, places: Vec<Place> },
     Inlet { id: u64, over: Option<Vec<u64>> },
     /// Where the end is to be sent to; `waits`: to the inlet that comes next.
-    Finished { places: Vec<Place>, waits: bool },
+    Finished { outlet: u64, places: Vec<Place>, waits: bool },
     Mailbox { id: u64 },
     Found { id: u64, at: String, address: String },
     Done {},
