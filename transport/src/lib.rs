@@ -16,6 +16,8 @@ mod error;
 pub mod limits;
 mod local;
 mod transport;
+#[cfg(all(unix, feature = "zmq"))]
+mod zeromq;
 
 #[cfg(feature = "amqp")]
 pub use self::amqp::{AmqpOptions, AmqpTransport};
@@ -23,6 +25,9 @@ pub use self::envelope::{Content, Envelope, Kind};
 pub use self::error::{Source, TransportError, TransportErrorKind, TransportResult};
 pub use self::local::LocalTransport;
 pub use self::transport::{Capabilities, Delivery, Inlet, Keeper, Mode, Outlet, Receipt, Topic, Transport};
+
+#[cfg(all(unix, feature = "zmq"))]
+pub use self::zeromq::{ZmqOptions, ZmqTransport};
 
 /// A future in a box, as the methods of [`Transport`] return it.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

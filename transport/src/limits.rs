@@ -68,3 +68,30 @@ pub const LEAVE: Duration = Duration::from_secs(5);
 pub const RECLAIM: Duration = Duration::from_secs(60);
 /// How long what was sent before an outlet was dropped goes on looking for room, and for a connection.
 pub const LINGER: Duration = Duration::from_secs(60);
+/// Frames of a message at a rendezvous over ZeroMQ that are looked at: its sender, an empty one, the request.
+pub const ZMQ_FRAMES: usize = 3;
+/// Bytes of a request at a rendezvous over ZeroMQ: names and addresses, with room to spare.
+pub const ZMQ_REQUEST_BYTES: i64 = 64 << 10;
+/// Messages that wait for a member at the host of a rendezvous; a member with more of them is taken for lost.
+pub const ZMQ_TOLD: i32 = 16_384;
+/// Members at one rendezvous: as many connections as an OS process has room for.
+pub const ZMQ_MEMBERS: usize = 4_096;
+/// Ends that one member has open: each is a socket or more of its own.
+pub const ZMQ_ENDS: usize = 4_096;
+/// Topics at one rendezvous, those included in which only an end waits.
+pub const ZMQ_TOPICS: usize = 65_536;
+/// Requests of one member that are on their way to the host; whoever asks more waits.
+pub const ZMQ_REQUESTS: usize = 64;
+/// Addresses that a transport over ZeroMQ keeps a connection to; beyond that one that nobody uses is closed.
+pub const ZMQ_POSTS: usize = 1_024;
+/// How long the host's last words may take, in milliseconds: they are short, and who does not hear them sees its silence.
+pub const ZMQ_LAST_WORDS_MS: i32 = 500;
+/// Bytes that the kernel keeps of one connection over ZeroMQ on either side, for each envelope of the topic's capacity: they come on top
+/// of it, so as few as short messages need.
+pub const ZMQ_KERNEL_BYTES_EACH: usize = 256;
+/// The least of them: below, the kernel's windows make it slow.
+pub const ZMQ_KERNEL_BYTES_MIN: usize = 16 << 10;
+/// The most of them: more did not make it faster.
+pub const ZMQ_KERNEL_BYTES_MAX: usize = 256 << 10;
+/// Bytes of a body from which on it is handed to ZeroMQ, or taken from it, without being copied; below, copying is cheaper.
+pub const ZMQ_COPY_BYTES: usize = 4_096;
