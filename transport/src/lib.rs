@@ -13,12 +13,16 @@ mod envelope;
 mod error;
 pub mod limits;
 mod local;
+#[cfg(feature = "mesh")]
+pub mod mesh;
+#[cfg(feature = "mesh")]
+pub mod tcp;
 mod transport;
 
 pub use self::envelope::{Content, Envelope, Kind};
 pub use self::error::{Source, TransportError, TransportErrorKind, TransportResult};
 pub use self::local::LocalTransport;
-pub use self::transport::{Capabilities, Delivery, Inlet, Keeper, Mode, Outlet, Receipt, Topic, Transport};
+pub use self::transport::{Capabilities, Delivery, Inlet, Keeper, Mode, Outlet, Receipt, Taker, Topic, Transport};
 
 /// A future in a box, as the methods of [`Transport`] return it.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
