@@ -15,6 +15,10 @@ mod envelope;
 mod error;
 pub mod limits;
 mod local;
+#[cfg(feature = "mesh")]
+pub mod mesh;
+#[cfg(feature = "mesh")]
+pub mod tcp;
 mod transport;
 #[cfg(all(unix, feature = "zmq"))]
 mod zeromq;
@@ -24,7 +28,7 @@ pub use self::amqp::{AmqpOptions, AmqpTransport};
 pub use self::envelope::{Content, Envelope, Kind};
 pub use self::error::{Source, TransportError, TransportErrorKind, TransportResult};
 pub use self::local::LocalTransport;
-pub use self::transport::{Capabilities, Delivery, Inlet, Keeper, Mode, Outlet, Receipt, Topic, Transport};
+pub use self::transport::{Capabilities, Delivery, Inlet, Keeper, Mode, Outlet, Receipt, Taker, Topic, Transport};
 
 #[cfg(all(unix, feature = "zmq"))]
 pub use self::zeromq::{ZmqOptions, ZmqTransport};
