@@ -395,12 +395,22 @@ impl Receiving {
     async fn leave(&self, session: &mut Session) -> Step {
         self.arrived.flush();
         let left = async {
-            // The queue has the acknowledgements before this.
-            self.cancel(session).await?;
-            match (self.source.place(), &session.control) {
-                (Some(place), Some(control)) if self.arrived.has_ended() => clear(place, control).await,
-                _ => Ok(()),
+            let has_nothing = self.arrived.needs().held == 0 && self.arrived.has_ended();
+            match &session.consumer {
+                // The queue has the acknowledgements before this.
+                Some(consumer) if has_nothing || !matches!(self.source, Source::Pipeline(_)) => {
+                    answered(session.data.basic_cancel(consumer.tag(), BasicCancelOptions::default())).await?;
+                }
+                // And before this. What was not acknowledged goes back when the channel closes, and until then it is seen that somebody
+                // consumes.
+                _ => self.source.count(&session.data).await.map(drop)?,
             }
+            if let (Some(place), Some(control)) = (self.source.place(), &session.control)
+                && has_nothing
+            {
+                clear(place, control).await?;
+            }
+            answered(session.data.close(200, "OK".into())).await
         };
         let left: Result<(), Lost> = tokio::select! {
             left = left => left,
