@@ -41,6 +41,8 @@ pub(super) struct ZmqInlet {
     stopped: Option<TransportError>,
     closing: Option<JoinHandle<TransportResult<()>>>,
     frame: Message,
+    /// Of what came last.
+    sender: Arc<str>,
     shared: Arc<Shared>,
 }
 
@@ -87,6 +89,7 @@ impl ZmqInlet {
             stopped: None,
             closing: None,
             frame: Message::new(),
+            sender: Arc::default(),
             shared,
         }
     }
@@ -110,12 +113,15 @@ impl ZmqInlet {
         if !is_ours {
             return Err(malformed("it is of another topic"));
         }
-        let bytes = if self.frame.len() < limits::ZMQ_COPY_BYTES {
-            Bytes::copy_from_slice(&self.frame)
+        let (mut envelope, body) = Envelope::decode_head(&self.frame, Some(&self.sender))?;
+        envelope.body = if self.frame.len() < limits::ZMQ_COPY_BYTES {
+            Bytes::copy_from_slice(self.frame.get(body..).unwrap_or_default())
         } else {
-            Bytes::from_owner(Owned(std::mem::replace(&mut self.frame, Message::new())))
+            Bytes::from_owner(Owned(std::mem::replace(&mut self.frame, Message::new()))).slice(body..)
         };
-        let envelope = Envelope::decode(&bytes)?;
+        if !Arc::ptr_eq(&envelope.sender, &self.sender) {
+            self.sender = Arc::clone(&envelope.sender);
+        }
         let is_mark = envelope.kind == Kind::End && &*envelope.subject == MARK;
         Ok(if is_mark { Came::Mark(envelope.correlation) } else { Came::Envelope(envelope) })
     }
