@@ -27,6 +27,9 @@ pub const MAILBOX: usize = 1_024;
 pub const SEEN_AHEAD: usize = 65_536;
 /// Senders that a receiver remembers; the one not heard from for longest is forgotten first.
 pub const SEEN_SENDERS: usize = 4_096;
+/// Topics of a local transport that someone has open, or in which something waits for a receiver that never came: more are
+/// forgotten ones.
+pub const TOPICS: usize = 100_000;
 /// Bytes of a frame on a TCP connection: the largest envelope, and its head and address.
 #[cfg(feature = "mesh")]
 pub const FRAME_BYTES: usize = ENVELOPE_BYTES + (2 << 20);
