@@ -47,6 +47,8 @@ macro_rules! steps {
 pub mod cli;
 
 // Below the macros: an error that shows one of them shows its line.
+#[cfg(feature = "mesh")]
+pub use procession_transport::mesh;
 pub use procession_transport::{self as transport, channel};
 
 #[cfg(doc)]

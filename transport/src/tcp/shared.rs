@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -323,6 +325,8 @@ impl Shared {
             connection.lose();
         }
         lock(&self.slots).clear();
+        // It is closed at once; who waits at a mailbox is woken.
+        let _ = pin!(self.local.close()).poll(&mut Context::from_waker(Waker::noop()));
     }
 
     /// Waits for what is to be written, and stops.
@@ -340,7 +344,6 @@ impl Shared {
         };
         let written = timeout(limits::TCP_CLOSING, written).await;
         self.stop();
-        self.local.close().await?;
         written.unwrap_or_else(|error| Err(TransportError::failed("writing what was to be sent", error)))
     }
 }
