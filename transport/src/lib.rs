@@ -35,3 +35,10 @@ pub use self::zeromq::{ZmqOptions, ZmqTransport};
 
 /// A future in a box, as the methods of [`Transport`] return it.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What benchmarks measure against: the same crate in the same version.
+#[doc(hidden)]
+pub mod __private {
+    #[cfg(all(unix, feature = "zmq"))]
+    pub use zmq;
+}
