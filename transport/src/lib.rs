@@ -13,11 +13,15 @@ mod envelope;
 mod error;
 pub mod limits;
 mod local;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod transport;
 
 pub use self::envelope::{Content, Envelope, Kind};
 pub use self::error::{Source, TransportError, TransportErrorKind, TransportResult};
 pub use self::local::LocalTransport;
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::{SqliteTransport, SqliteTransportOptions};
 pub use self::transport::{Capabilities, Delivery, Inlet, Keeper, Mode, Outlet, Receipt, Topic, Transport};
 
 /// A future in a box, as the methods of [`Transport`] return it.
