@@ -76,9 +76,9 @@ impl SqliteTransportOptions {
 /// the disk; a [`close`](Inlet::poll_close) waits for that.
 ///
 /// # Who is lost
-/// Each open transport says now and then that it lives. One that is not heard from for its lease is lost: what it had received and
-/// not acknowledged comes to others, its outlets have left without closing, its mailboxes are free. Should it have been stopped only,
-/// it is told so: its ends fail as [disconnected](TransportError::Disconnected), and new ones can be opened.
+/// Each open transport says now and then that it lives. One whose OS process has ended, which others find by the lock on a file
+/// beside this one (`<file>-member-<n>`), or that is not heard from for its lease, is lost: what it had received and not acknowledged
+/// comes to others, its outlets have left without closing, its mailboxes are free. Should it have been stopped only, it is told so: its ends fail as [disconnected](TransportError::Disconnected), and new ones can be opened.
 ///
 /// # What a failure leads to
 /// Where the disk is full or another OS process writes for too long, those who wait are told, and what was to be sent or

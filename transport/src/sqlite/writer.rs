@@ -59,12 +59,13 @@ enum Ended {
 
 /// Writes until all handles are gone, or it is closed, or it fails.
 pub(super) fn run(connection: Connection, path: PathBuf, options: &SqliteTransportOptions, shared: Arc<Shared>) {
+    let membership = Membership::new(path.clone(), options.lease);
     let mut writer = Writer {
         connection,
         path,
         busy: options.busy,
         shared: Arc::clone(&shared),
-        membership: Membership::new(options.lease),
+        membership,
         outs: HashMap::new(),
         ins: HashMap::new(),
         rooms: HashMap::new(),
@@ -313,6 +314,9 @@ impl Writer {
         let is_due = self.membership.is_due();
         if is_due {
             self.membership.beat(&mut ledger)?;
+        } else if !turn.openings.is_empty() {
+            // One who goes on for another that was killed finds it gone.
+            self.membership.bury(&mut ledger)?;
         }
         let member = match self.membership.id {
             Some(member) => member,
@@ -323,10 +327,12 @@ impl Writer {
         if turn.is_last {
             ledger.lose(member)?;
         }
+        // A subscriber that has left leaves room, though its line is no more.
+        let mut topics = ledger.left.clone();
         ledger.vanish()?;
         ledger.write()?;
         turn.rooms.clear();
-        let mut topics = ledger.touched();
+        topics.append(&mut ledger.touched());
         topics.extend(turn.opened_topics());
         if version != self.version {
             topics.extend(self.rooms.keys());
@@ -338,6 +344,9 @@ impl Writer {
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         self.version = version;
         self.membership.id = (member != 0).then_some(member);
+        if turn.is_last {
+            self.membership.leave();
+        }
         if is_due || self.membership.id.is_some() && self.membership.beat_at() < Some(Instant::now()) {
             self.membership.has_beaten();
         }
