@@ -137,6 +137,12 @@ impl Core {
         true
     }
 
+    /// Waits until nothing of it runs any more, and its mailbox is free, after [`stop`](Self::stop).
+    pub(super) async fn ended(&self) {
+        let mut tasks = std::mem::take(&mut *lock(&self.tasks));
+        tasks.shutdown().await;
+    }
+
     /// Deals with what has come; without waiting, and in the order in which it came as far as the table goes.
     pub(super) fn take(self: &Arc<Self>, envelope: Envelope) {
         if self.is_stopped() {
@@ -325,7 +331,7 @@ impl Core {
         let late = |_| MeshError::Deadline { what: format!("`{}` of `{uid}`", asked.method), deadline };
         if uid == self.who.uid.as_str() {
             let answer = timeout(deadline, self.circular(asked, body, deadline)).await.map_err(late)?;
-            return self.ended(&self.who.uid, asked, answer);
+            return outcome(&self.who.uid, asked, answer);
         }
         let known = lock(&self.table).live(uid)?.clone();
         let answer = async {
@@ -338,7 +344,7 @@ impl Core {
             self.ask(&known, asked, body, deadline).await
         };
         let answer = timeout(deadline, answer).await.map_err(late)??;
-        self.ended(&known.who.uid, asked, answer)
+        outcome(&known.who.uid, asked, answer)
     }
 
     async fn circular(&self, asked: Asked<'_>, body: Bytes, deadline: Duration) -> Answer {
@@ -348,15 +354,6 @@ impl Core {
         let result = caught(&handler, caller, body).await;
         drop(permit);
         result.map_err(Why::Fault)
-    }
-
-    #[allow(clippy::unused_self)]
-    fn ended(&self, uid: &Uid, asked: Asked<'_>, answer: Answer) -> MeshResult<Bytes> {
-        answer.map_err(|why| match why {
-            Why::Fault(fault) => fault.into_error(uid, asked.method, asked.object),
-            Why::Lost => MeshError::Lost { uid: uid.clone() },
-            Why::Stopped => MeshError::Stopped,
-        })
     }
 
     /// Sends something that nobody answers.
@@ -389,6 +386,14 @@ impl Core {
             answer => matches!(answer, Ok(Ok(Ok(_)))),
         }
     }
+}
+
+fn outcome(uid: &Uid, asked: Asked<'_>, answer: Answer) -> MeshResult<Bytes> {
+    answer.map_err(|why| match why {
+        Why::Fault(fault) => fault.into_error(uid, asked.method, asked.object),
+        Why::Lost => MeshError::Lost { uid: uid.clone() },
+        Why::Stopped => MeshError::Stopped,
+    })
 }
 
 /// Runs a method; a panic of it is its failure.

@@ -430,6 +430,7 @@ impl Core {
             let _ = timeout(FAREWELL, self.tell(others, BYE, Bytes::new())).await;
         }
         self.stop();
+        self.ended().await;
     }
 
     /// Gives a peer up; with `notify` all others do, too.
