@@ -116,12 +116,13 @@ impl Core {
 
     /// Runs something of the mesh's own; beyond the bound it is left out, as whoever waits for it has a deadline.
     pub(super) fn chore(&self, task: impl Future<Output = ()> + Send + 'static) {
-        match Arc::clone(&self.chores).try_acquire_owned() {
-            Ok(permit) => self.spawn(async move {
+        if let Ok(permit) = Arc::clone(&self.chores).try_acquire_owned() {
+            self.spawn(async move {
                 task.await;
                 drop(permit);
-            }),
-            Err(_) => warn!(uid = %self.who.uid, "too much is asked at once; something was left out"),
+            });
+        } else {
+            warn!(uid = %self.who.uid, "too much is asked at once; something was left out");
         }
     }
 

@@ -58,7 +58,7 @@ pub(super) struct Shake {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Change {
     pub(super) who: Who,
-    pub(super) change: u64,
+    pub(super) number: u64,
     /// Where one has gone: that nobody has heard of it, not that it said so.
     #[serde(default)]
     pub(super) lost: bool,
