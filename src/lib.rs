@@ -136,6 +136,7 @@ pub mod __private {
 /// What most users need: `use procession::prelude::*;`. It shadows nothing of the standard prelude.
 pub mod prelude {
     pub use crate::spec::{ExitCodes as _, Launch as _};
+    pub use crate::stream::Wire;
     pub use crate::{
         Child, Cx, Next, Outcome, Process, ProcessId, ProcessState, Runtime, StepError, outline, process, spec, steps,
     };
