@@ -122,8 +122,7 @@ pub(super) fn clipped(mut text: String) -> String {
 }
 
 /// Reads bytes as everything a mesh reads; for fuzzing alone.
-#[doc(hidden)]
-pub fn fuzz(bytes: &[u8]) {
+pub(super) fn read_all(bytes: &[u8]) {
     fn again<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(bytes: &[u8]) {
         if let Ok(value) = read::<T>("it", bytes)
             && let Ok(written) = write("it", &value)
