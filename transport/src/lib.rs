@@ -19,6 +19,8 @@ pub mod limits;
 mod local;
 #[cfg(feature = "mesh")]
 pub mod mesh;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 #[cfg(feature = "mesh")]
 pub mod tcp;
 mod transport;
@@ -32,8 +34,17 @@ pub use self::error::{Source, TransportError, TransportErrorKind, TransportResul
 pub use self::local::LocalTransport;
 pub use self::transport::{Capabilities, Delivery, Inlet, Keeper, Mode, Outlet, Receipt, Taker, Topic, Transport};
 
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::{SqliteTransport, SqliteTransportOptions};
 #[cfg(all(unix, feature = "zmq"))]
 pub use self::zeromq::{ZmqOptions, ZmqTransport};
 
 /// A future in a box, as the methods of [`Transport`] return it.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What benchmarks measure against: the same crate in the same version.
+#[doc(hidden)]
+pub mod __private {
+    #[cfg(all(unix, feature = "zmq"))]
+    pub use zmq;
+}
