@@ -13,6 +13,8 @@ pub mod channel;
 pub mod conformance;
 mod envelope;
 mod error;
+#[cfg(test)]
+mod fuzzing;
 pub mod limits;
 mod local;
 #[cfg(feature = "mesh")]
