@@ -11,8 +11,12 @@ pub mod channel;
 pub mod conformance;
 mod envelope;
 mod error;
+#[cfg(test)]
+mod fuzz;
 pub mod limits;
 mod local;
+#[cfg(all(unix, feature = "plugboard"))]
+pub mod plugboard;
 mod transport;
 #[cfg(all(unix, feature = "zmq"))]
 mod zeromq;
