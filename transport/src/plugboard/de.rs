@@ -11,6 +11,9 @@ use serde::forward_to_deserialize_any;
 
 use super::{Plain, PlainError};
 
+/// By this name plain data that is asked for plain data says that it is a tuple, for which serde has no word: others say that it is a list.
+const TUPLE: &str = "$procession::transport::plugboard::Tuple";
+
 /// Plain data as a value of a type.
 ///
 /// # Errors
@@ -57,8 +60,13 @@ impl<'de> Deserializer<'de> for Plain {
         if self == Self::None { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, PlainError> {
-        visitor.visit_newtype_struct(self)
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, PlainError> {
+        match self {
+            Self::Tuple(items) if name == TUPLE => {
+                visitor.visit_enum(Variant { name: Self::Text(TUPLE.to_owned()), value: Some(Self::List(items)) })
+            }
+            other => visitor.visit_newtype_struct(other),
+        }
     }
 
     /// A variant by its name, or an entry of its name and what it has.
@@ -141,7 +149,7 @@ impl<'de> VariantAccess<'de> for Payload {
 
 impl<'de> Deserialize<'de> for Plain {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(OfPlain)
+        deserializer.deserialize_newtype_struct(TUPLE, OfPlain)
     }
 }
 
@@ -156,7 +164,6 @@ macro_rules! leaves {
     };
 }
 
-/// A tuple cannot be told from a list by whoever is asked what comes: it becomes a list.
 impl<'de> Visitor<'de> for OfPlain {
     type Value = Plain;
 
@@ -185,6 +192,18 @@ impl<'de> Visitor<'de> for OfPlain {
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Plain, D::Error> {
         deserializer.deserialize_any(self)
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Plain, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, tuple: A) -> Result<Plain, A::Error> {
+        let (name, items) = tuple.variant::<String>()?;
+        if name != TUPLE {
+            return Err(A::Error::custom("a variant is no plain data by itself"));
+        }
+        items.newtype_variant().map(Plain::Tuple)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Plain, A::Error> {

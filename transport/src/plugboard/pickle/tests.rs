@@ -266,7 +266,8 @@ proptest! {
 
     #[test]
     fn plain_data_is_itself_through_serde(value in plain()) {
-        prop_assert_eq!(to_plain(&value).unwrap(), value);
+        prop_assert_eq!(&to_plain(&value).unwrap(), &value);
+        prop_assert_eq!(from_plain::<Plain>(value.clone()).unwrap(), value);
     }
 
     #[test]
