@@ -110,10 +110,8 @@ async fn ours(count: u64) -> f64 {
     let sending = tokio::spawn(async move {
         let (sender, body): (Arc<str>, _) = ("a sender".into(), Bytes::from_static(&BODY));
         for number in 1..=count {
-            let envelope = Envelope {
-                number,
-                ..Envelope::new(Kind::Data, Arc::clone(&sender), Content::Bytes, body.clone())
-            };
+            let envelope =
+                Envelope { number, ..Envelope::new(Kind::Data, Arc::clone(&sender), Content::Bytes, body.clone()) };
             outlet.send(envelope).await.unwrap();
         }
         outlet.close().await.unwrap();

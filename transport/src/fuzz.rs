@@ -98,7 +98,8 @@ impl Fuzz<'_> {
         let (mut read, mut faults, mut slowest, begun) = (0_u64, 0_u64, (Duration::ZERO, 0), Instant::now());
         for number in 0..count {
             let (input, begun) = (self.input(seed, number), Instant::now());
-            let checked = catch_unwind(AssertUnwindSafe(|| check(&input))).unwrap_or_else(|_| Err("a panic".to_owned()));
+            let checked =
+                catch_unwind(AssertUnwindSafe(|| check(&input))).unwrap_or_else(|_| Err("a panic".to_owned()));
             let took = begun.elapsed();
             slowest = slowest.max((took, number));
             let fault = match checked {

@@ -9,8 +9,15 @@ use bytes::Bytes;
 use crate::fuzz::Fuzz;
 use crate::{Content, Envelope, Kind};
 
-const PIECES: &[&[u8]] =
-    &[&[super::MAGIC, super::VERSION], b"\0", b"\x01\0", b"\xff\xff", b"\xff\xff\xff\xff\xff\xff\xff\xff", b"a", b"\xed\xa0\x80"];
+const PIECES: &[&[u8]] = &[
+    &[super::MAGIC, super::VERSION],
+    b"\0",
+    b"\x01\0",
+    b"\xff\xff",
+    b"\xff\xff\xff\xff\xff\xff\xff\xff",
+    b"a",
+    b"\xed\xa0\x80",
+];
 
 #[test]
 fn changed_envelopes_are_read_or_refused() {

@@ -23,7 +23,7 @@ pub fn from_plain<T: DeserializeOwned>(plain: Plain) -> Result<T, PlainError> {
     T::deserialize(plain)
 }
 
-impl<'de> IntoDeserializer<'de, PlainError> for Plain {
+impl IntoDeserializer<'_, PlainError> for Plain {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -60,7 +60,11 @@ impl<'de> Deserializer<'de> for Plain {
         if self == Self::None { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, PlainError> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, PlainError> {
         match self {
             Self::Tuple(items) if name == TUPLE => {
                 visitor.visit_enum(Variant { name: Self::Text(TUPLE.to_owned()), value: Some(Self::List(items)) })
@@ -79,7 +83,9 @@ impl<'de> Deserializer<'de> for Plain {
         match self {
             Self::Text(_) => visitor.visit_enum(Variant { name: self, value: None }),
             Self::Dict(pairs) if pairs.len() == 1 => {
-                let Some((name, value)) = pairs.into_iter().next() else { return Err(PlainError::custom("no variant")) };
+                let Some((name, value)) = pairs.into_iter().next() else {
+                    return Err(PlainError::custom("no variant"));
+                };
                 visitor.visit_enum(Variant { name, value: Some(value) })
             }
             _ => Err(PlainError::invalid_type(Unexpected::Other("plain data"), &"the name of a variant, or one entry")),
@@ -109,10 +115,7 @@ impl<'de> EnumAccess<'de> for Variant {
     type Error = PlainError;
     type Variant = Payload;
 
-    fn variant_seed<S: serde::de::DeserializeSeed<'de>>(
-        self,
-        seed: S,
-    ) -> Result<(S::Value, Payload), PlainError> {
+    fn variant_seed<S: serde::de::DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Payload), PlainError> {
         Ok((seed.deserialize(self.name)?, Payload(self.value)))
     }
 }
@@ -138,11 +141,7 @@ impl<'de> VariantAccess<'de> for Payload {
         self.0.unwrap_or(Plain::None).deserialize_any(visitor)
     }
 
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, PlainError> {
+    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, PlainError> {
         self.0.unwrap_or(Plain::None).deserialize_any(visitor)
     }
 }

@@ -149,11 +149,7 @@ fn bound(context: &zmq::Context, maxsize: usize) -> Result<(Plug, String), Trans
     Ok((Plug::new(socket)?, address))
 }
 
-fn poll_send(
-    plug: &mut Plug,
-    pickle: &mut Option<Vec<u8>>,
-    cx: &mut Context<'_>,
-) -> Poll<Result<(), PlugboardError>> {
+fn poll_send(plug: &mut Plug, pickle: &mut Option<Vec<u8>>, cx: &mut Context<'_>) -> Poll<Result<(), PlugboardError>> {
     let budget = ready!(coop::poll_proceed(cx));
     // The topic of a pipeline is empty (C38).
     while !plug.try_first(b"")? {

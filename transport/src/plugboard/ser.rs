@@ -20,14 +20,14 @@ struct ToPlain;
 
 /// Items of a list or of a tuple; with the variant that they are of.
 struct Items {
-    items: Vec<Plain>,
+    all: Vec<Plain>,
     is_tuple: bool,
     variant: Option<&'static str>,
 }
 
 /// Entries of a dictionary; with the variant that they are of.
 struct Entries {
-    entries: Vec<(Plain, Plain)>,
+    all: Vec<(Plain, Plain)>,
     key: Option<Plain>,
     variant: Option<&'static str>,
 }
@@ -42,31 +42,31 @@ fn of_variant(variant: Option<&'static str>, value: Plain) -> Plain {
 impl Items {
     fn new(length: usize, is_tuple: bool, variant: Option<&'static str>) -> Self {
         // A length that is only announced costs no memory.
-        Self { items: Vec::with_capacity(length.min(1_024)), is_tuple, variant }
+        Self { all: Vec::with_capacity(length.min(1_024)), is_tuple, variant }
     }
 
     fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), PlainError> {
-        self.items.push(to_plain(value)?);
+        self.all.push(to_plain(value)?);
         Ok(())
     }
 
-    fn all(self) -> Plain {
-        of_variant(self.variant, if self.is_tuple { Plain::Tuple(self.items) } else { Plain::List(self.items) })
+    fn whole(self) -> Plain {
+        of_variant(self.variant, if self.is_tuple { Plain::Tuple(self.all) } else { Plain::List(self.all) })
     }
 }
 
 impl Entries {
     fn new(variant: Option<&'static str>) -> Self {
-        Self { entries: Vec::new(), key: None, variant }
+        Self { all: Vec::new(), key: None, variant }
     }
 
     fn push<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), PlainError> {
-        self.entries.push((Plain::Text(key.to_owned()), to_plain(value)?));
+        self.all.push((Plain::Text(key.to_owned()), to_plain(value)?));
         Ok(())
     }
 
-    fn all(self) -> Plain {
-        of_variant(self.variant, Plain::Dict(self.entries))
+    fn whole(self) -> Plain {
+        of_variant(self.variant, Plain::Dict(self.all))
     }
 }
 
@@ -191,7 +191,7 @@ macro_rules! items {
             }
 
             fn end(self) -> Result<Plain, PlainError> {
-                Ok(self.all())
+                Ok(self.whole())
             }
         })*
     };
@@ -219,12 +219,12 @@ impl SerializeMap for Entries {
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), PlainError> {
         let key = self.key.take().ok_or_else(|| PlainError("a value comes without its key".to_owned()))?;
-        self.entries.push((key, to_plain(value)?));
+        self.all.push((key, to_plain(value)?));
         Ok(())
     }
 
     fn end(self) -> Result<Plain, PlainError> {
-        Ok(self.all())
+        Ok(self.whole())
     }
 }
 
@@ -248,7 +248,7 @@ impl SerializeStruct for Entries {
     }
 
     fn end(self) -> Result<Plain, PlainError> {
-        Ok(self.all())
+        Ok(self.whole())
     }
 }
 
@@ -261,7 +261,7 @@ impl SerializeStructVariant for Entries {
     }
 
     fn end(self) -> Result<Plain, PlainError> {
-        Ok(self.all())
+        Ok(self.whole())
     }
 }
 

@@ -84,7 +84,10 @@ fn silent(registry: &mut Registry, heard: &mut HashMap<Member, Instant>, silence
     heard.retain(|member, at| {
         let is_lost = at.elapsed() > silence;
         if is_lost {
-            tracing::warn!(silence_ms = silence.as_millis(), "a member of the ZeroMQ transport is silent, and forgotten");
+            tracing::warn!(
+                silence_ms = silence.as_millis(),
+                "a member of the ZeroMQ transport is silent, and forgotten"
+            );
             registry.forget(member, true, &mut told);
         }
         !is_lost && registry.knows(member)

@@ -275,7 +275,11 @@ impl ZmqTransport {
         if left == 0 && is_sent {
             return Ok(());
         }
-        let what = if is_sent { format!("{left} outlets held something for nobody") } else { "a receiver did not take it in time".to_owned() };
+        let what = if is_sent {
+            format!("{left} outlets held something for nobody")
+        } else {
+            "a receiver did not take it in time".to_owned()
+        };
         Err(TransportError::failed("sending what still waited", std::io::Error::other(what)))
     }
 

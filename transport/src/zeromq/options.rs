@@ -112,8 +112,18 @@ mod tests {
             assert_eq!(host(endpoint), Ok(()), "{endpoint}");
         }
         for endpoint in [
-            "tcp://*:5570", "tcp://0.0.0.0:*", "tcp://192.0.2.1:5570", "tcp://eth0:1", "tcp://127.0.0.1:0", "tcp://:1",
-            "tcp://127.0.0.1:65536", "ipc:///tmp/a", "inproc://a", "tcp://127.0.0.1", "127.0.0.1:1", "",
+            "tcp://*:5570",
+            "tcp://0.0.0.0:*",
+            "tcp://192.0.2.1:5570",
+            "tcp://eth0:1",
+            "tcp://127.0.0.1:0",
+            "tcp://:1",
+            "tcp://127.0.0.1:65536",
+            "ipc:///tmp/a",
+            "inproc://a",
+            "tcp://127.0.0.1",
+            "127.0.0.1:1",
+            "",
         ] {
             assert_eq!(host(endpoint), invalid, "{endpoint}");
         }

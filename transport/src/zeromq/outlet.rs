@@ -33,7 +33,8 @@ impl ZmqOutlet {
 
     fn finish(&mut self, ends: bool) -> Option<JoinHandle<TransportResult<()>>> {
         let (core, id, shared) = (self.core.clone(), self.id, Arc::clone(&self.shared));
-        (!std::mem::replace(&mut self.is_closed, true)).then(|| self.shared.runtime.spawn(async move { finish(shared, core, id, ends).await }))
+        (!std::mem::replace(&mut self.is_closed, true))
+            .then(|| self.shared.runtime.spawn(async move { finish(shared, core, id, ends).await }))
     }
 }
 

@@ -105,13 +105,32 @@ pub(super) enum Tell {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Answer {
-    Welcome { silence_ms: u64 },
-    Outlet { id: u64, topic: Shape, places: Vec<Place> },
-    Inlet { id: u64, over: Option<Vec<u64>> },
+    Welcome {
+        silence_ms: u64,
+    },
+    Outlet {
+        id: u64,
+        topic: Shape,
+        places: Vec<Place>,
+    },
+    Inlet {
+        id: u64,
+        over: Option<Vec<u64>>,
+    },
     /// Where the end is to be sent to; `waits`: to the inlet that comes next.
-    Finished { outlet: u64, places: Vec<Place>, waits: bool },
-    Mailbox { id: u64 },
-    Found { id: u64, at: String, address: String },
+    Finished {
+        outlet: u64,
+        places: Vec<Place>,
+        waits: bool,
+    },
+    Mailbox {
+        id: u64,
+    },
+    Found {
+        id: u64,
+        at: String,
+        address: String,
+    },
     Done {},
 }
 
@@ -119,12 +138,23 @@ pub(super) enum Answer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Refusal {
-    Ended { topic: String },
-    Mismatch { topic: String, reason: String },
-    Taken { address: String },
-    NoSuchAddress { address: String },
+    Ended {
+        topic: String,
+    },
+    Mismatch {
+        topic: String,
+        reason: String,
+    },
+    Taken {
+        address: String,
+    },
+    NoSuchAddress {
+        address: String,
+    },
     /// It cannot be read, or makes no sense.
-    Bad { reason: String },
+    Bad {
+        reason: String,
+    },
     /// The host does not know who asks: it has not said hello, or was not heard of for too long.
     Stranger {},
 }

@@ -224,8 +224,13 @@ impl Peer {
         let python = std::env::var_os("PROCESSION_PYTHON")
             .expect("PROCESSION_PYTHON is not set: `cargo xtask test` makes a Python with pyzmq and sets it");
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/plugboard/peer.py");
-        let mut child =
-            Command::new(python).arg(script).args(arguments).stdout(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
+        let mut child = Command::new(python)
+            .arg(script)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         Self { child, output }
     }

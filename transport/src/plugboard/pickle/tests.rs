@@ -72,7 +72,7 @@ fn golden() -> Vec<(&'static str, Plain)> {
         (
             "bytes",
             Plain::List(
-                [&b""[..], b"\0\xff", &[b'x'; 255], &[b'y'; 256], &[b'z'; 70_000]]
+                [&b""[..], b"\0\xff", &[b'x'; 255], &[b'y'; 256], &vec![b'z'; 70_000]]
                     .map(|bytes| Plain::Bytes(bytes.to_vec()))
                     .to_vec(),
             ),

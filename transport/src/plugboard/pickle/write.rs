@@ -17,7 +17,11 @@ pub fn write(value: &Plain) -> Result<Vec<u8>, PickleError> {
     pickle.push(b'.');
     let length = u64::try_from(pickle.len() - head).unwrap_or(u64::MAX);
     pickle[head - 8..head].copy_from_slice(&length.to_le_bytes());
-    if pickle.len() > limits::PICKLE_BYTES { Err(PickleError::Size { limit: limits::PICKLE_BYTES }) } else { Ok(pickle) }
+    if pickle.len() > limits::PICKLE_BYTES {
+        Err(PickleError::Size { limit: limits::PICKLE_BYTES })
+    } else {
+        Ok(pickle)
+    }
 }
 
 fn put(pickle: &mut Vec<u8>, value: &Plain, depth: usize) -> Result<(), PickleError> {
