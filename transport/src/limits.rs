@@ -1,5 +1,8 @@
 //! Every bound of the transports, with its reason.
 
+#[cfg(feature = "mesh")]
+use std::time::Duration;
+
 /// Items that a topic holds for its receivers, unless it is told otherwise: enough that a sender and a receiver on two
 /// cores seldom wait for one another, few enough to be kept in memory.
 pub const CAPACITY: usize = 1_024;
@@ -24,6 +27,48 @@ pub const MAILBOX: usize = 1_024;
 pub const SEEN_AHEAD: usize = 65_536;
 /// Senders that a receiver remembers; the one not heard from for longest is forgotten first.
 pub const SEEN_SENDERS: usize = 4_096;
+/// Topics of a local transport that someone has open, or in which something waits for a receiver that never came: more are
+/// forgotten ones.
+pub const TOPICS: usize = 100_000;
+/// Envelopes of one outlet that a broker has not confirmed: as many as keep it busy.
+pub const UNCONFIRMED: usize = 1_024;
+/// Envelopes that a broker has on the way to one receiver: half of a topic's capacity, and no more than this, which keeps a receiver
+/// busy.
+pub const PREFETCH: u16 = 500;
+/// Acknowledgements that are sent together: most of their cost is the frame.
+pub const ACKS: usize = 100;
+/// How often the capacity fits into what a broker takes of a pipeline: its senders keep to the capacity by asking how much waits, and only
+/// what is given back, or sent by many at the same moment, comes on top. A broker that refuses in the midst would spoil the order.
+pub const QUEUE_SLACK: usize = 4;
+/// Posts to mailboxes that a transport has on the way at once; each has a channel of the broker to itself.
+pub const POSTS: usize = 16;
+/// Receivers and senders that a subscriber of a broker tells apart at once; the number of its next message is forgotten for others.
+pub const PUBLISHERS: usize = 4_096;
+/// How long a connection to a broker may take: seconds where it starts, and no longer than a person waits.
+pub const CONNECT: Duration = Duration::from_secs(10);
+/// How long anything may take that a broker answers at once; it is lost otherwise.
+pub const ANSWER: Duration = Duration::from_secs(30);
+/// How often broker and client make sure of one another: a connection lost in silence is noticed after two to three of them.
+pub const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How long it waits at least before it connects again: a broker that only closed the connection is back at once.
+pub const RECONNECT_LEAST: Duration = Duration::from_millis(50);
+/// And at most: a broker that starts is found soon enough.
+pub const RECONNECT_MOST: Duration = Duration::from_secs(5);
+/// How long a sender waits at most before it asks again whether there is room: less is noticed by the broker, more by the sender.
+pub const ROOM: Duration = Duration::from_millis(50);
+/// How long acknowledgements gather at most, where nobody waits for anything.
+pub const GATHER: Duration = Duration::from_millis(2);
+/// How long what is not lasting stays at a broker when nobody uses it: as long as one may take to come back after a crash.
+pub const UNUSED: Duration = Duration::from_secs(30 * 60);
+/// How often an open end says that it uses what is not lasting; well below [`UNUSED`].
+pub const USED: Duration = Duration::from_secs(5 * 60);
+/// How long what was sent is waited for when its outlet or transport ends: the time of some round trips on a busy machine.
+pub const LEAVE: Duration = Duration::from_secs(5);
+/// How long the owner of a mailbox tries to have its address again after its connection was lost: a broker takes some heartbeats to see
+/// that the old one is gone.
+pub const RECLAIM: Duration = Duration::from_secs(60);
+/// How long what was sent before an outlet was dropped goes on looking for room, and for a connection.
+pub const LINGER: Duration = Duration::from_secs(60);
 /// Frames of a message at a rendezvous over ZeroMQ that are looked at: its sender, an empty one, the request.
 pub const ZMQ_FRAMES: usize = 3;
 /// Bytes of a request at a rendezvous over ZeroMQ: names and addresses, with room to spare.
@@ -55,3 +100,54 @@ pub const ZMQ_COPY_BYTES: usize = 4_096;
 pub const PICKLE_BYTES: usize = 64 << 20;
 /// How deep a pickle's value is: deeper than data that people make, and within any stack.
 pub const PICKLE_DEPTH: usize = 128;
+/// Bytes of a frame on a TCP connection: the largest envelope, and its head and address.
+#[cfg(feature = "mesh")]
+pub const FRAME_BYTES: usize = ENVELOPE_BYTES + (2 << 20);
+/// Bytes of a frame of a TCP handshake: a key and an address; nobody is authenticated yet.
+#[cfg(feature = "mesh")]
+pub const HANDSHAKE_BYTES: usize = 1_024;
+/// TCP connections of one transport, unless it is told otherwise: a file descriptor and some buffers each.
+#[cfg(feature = "mesh")]
+pub const TCP_CONNECTIONS: usize = 1_024;
+/// Bytes that wait to be written to one TCP connection before those who post wait: some round trips of a fast network.
+#[cfg(feature = "mesh")]
+pub const TCP_QUEUE_BYTES: usize = 4 << 20;
+/// Bytes that are read from a TCP connection at once: a system call is then a small part of what is done with them.
+#[cfg(feature = "mesh")]
+pub const TCP_READ_BYTES: usize = 64 << 10;
+/// Frames that callers write to a TCP connection themselves before anything comes back; further ones are written together.
+#[cfg(feature = "mesh")]
+pub const TCP_DIRECT: u8 = 2;
+/// Names of mailboxes that a TCP connection remembers of the other side; then it asks anew.
+#[cfg(feature = "mesh")]
+pub const TCP_NAMES: usize = 4_096;
+/// Pairs of a mailbox and one it had traffic with that a TCP connection remembers to tell them of its loss.
+#[cfg(feature = "mesh")]
+pub const TCP_TRAFFIC: usize = 4_096;
+/// How long closing a TCP transport waits for what is still to be written.
+#[cfg(feature = "mesh")]
+pub const TCP_CLOSING: Duration = Duration::from_secs(2);
+/// How long another runtime may take to say whether it has a mailbox.
+#[cfg(feature = "mesh")]
+pub const TCP_ASKING: Duration = Duration::from_secs(10);
+/// Runtimes that a mesh knows: each of them is told of each other.
+#[cfg(feature = "mesh")]
+pub const MESH_PEERS: usize = 4_096;
+/// Calls that a mesh waits for at once, unless it is told otherwise.
+#[cfg(feature = "mesh")]
+pub const MESH_CALLS: usize = 65_536;
+/// Handlers that a mesh runs at once, unless it is told otherwise: more is refused as busy, so no caller fills a peer's memory.
+#[cfg(feature = "mesh")]
+pub const MESH_HANDLERS: usize = 1_024;
+/// Handshakes and other work on its membership that a mesh does at once, beside its handlers.
+#[cfg(feature = "mesh")]
+pub const MESH_CHORES: usize = 256;
+/// Events of a mesh that wait for one who listens; then the oldest are missed, and it is told how many.
+#[cfg(feature = "mesh")]
+pub const MESH_EVENTS: usize = 1_024;
+/// Bytes of the text of an error that goes back to a caller: what a person reads.
+#[cfg(feature = "mesh")]
+pub const MESH_TEXT_BYTES: usize = 4_096;
+/// Methods and objects a mesh takes: names that people wrote, or ids of what it serves.
+#[cfg(feature = "mesh")]
+pub const MESH_OBJECTS: usize = 1 << 20;
