@@ -95,6 +95,10 @@ pub const ZMQ_KERNEL_BYTES_MIN: usize = 16 << 10;
 pub const ZMQ_KERNEL_BYTES_MAX: usize = 256 << 10;
 /// Bytes of a body from which on it is handed to ZeroMQ, or taken from it, without being copied; below, copying is cheaper.
 pub const ZMQ_COPY_BYTES: usize = 4_096;
+/// Bytes of a pickle, and of the value that it stands for: as of an envelope's body.
+pub const PICKLE_BYTES: usize = 64 << 20;
+/// How deep a pickle's value is: deeper than data that people make, and within any stack.
+pub const PICKLE_DEPTH: usize = 128;
 /// Bytes of a frame on a TCP connection: the largest envelope, and its head and address.
 #[cfg(feature = "mesh")]
 pub const FRAME_BYTES: usize = ENVELOPE_BYTES + (2 << 20);
