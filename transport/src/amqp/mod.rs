@@ -10,6 +10,7 @@ mod topology;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -50,6 +51,7 @@ struct Core {
     receiving: Arc<Link>,
     stop: watch::Sender<bool>,
     leaving: Arc<Leaving>,
+    unsent: Arc<AtomicUsize>,
     /// Every task has one of its receivers.
     tasks: watch::Sender<()>,
     posts: Semaphore,
@@ -108,6 +110,7 @@ impl AmqpTransport {
             receiving,
             stop,
             leaving: Arc::default(),
+            unsent: Arc::default(),
             tasks: watch::Sender::new(()),
             posts: Semaphore::new(limits::POSTS),
             idle: Mutex::default(),
@@ -136,6 +139,7 @@ impl AmqpTransport {
             pending: Arc::clone(&pending),
             leaving: Arc::clone(&core.leaving),
             id: short(&random())?,
+            unsent: Arc::clone(&core.unsent),
             gone,
         };
         let outlet = AmqpOutlet::new(pending, Arc::clone(core), ended);
@@ -174,17 +178,15 @@ impl AmqpTransport {
     async fn try_post(&self, queue: &ShortString, body: &Bytes) -> Result<Posted, Lost> {
         let core = &self.core;
         let idle = core.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let channel = match idle.filter(|channel| channel.status().connected()) {
-            Some(channel) => channel,
-            None => {
-                let channel = core.sending.channel().await;
-                let channel = match channel {
-                    Ok(channel) => channel,
-                    Err(error) => return Ok(Posted::Failed(error)),
-                };
-                answered(channel.confirm_select(ConfirmSelectOptions::default())).await?;
-                channel
-            }
+        let channel = if let Some(channel) = idle.filter(|channel| channel.status().connected()) {
+            channel
+        } else {
+            let channel = match core.sending.channel().await {
+                Ok(channel) => channel,
+                Err(error) => return Ok(Posted::Failed(error)),
+            };
+            answered(channel.confirm_select(ConfirmSelectOptions::default())).await?;
+            channel
         };
         let options = BasicPublishOptions { mandatory: true, immediate: false };
         let properties = BasicProperties::default().with_delivery_mode(1);
@@ -314,7 +316,13 @@ impl Transport for AmqpTransport {
             self.core.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
             self.core.sending.close().await;
             self.core.receiving.close().await;
-            Ok(())
+            match self.core.unsent.swap(0, Ordering::SeqCst) {
+                0 => Ok(()),
+                unsent => Err(TransportError::Refused {
+                    what: "what was still to be sent",
+                    reason: format!("{unsent} envelopes were not taken before the transport was closed"),
+                }),
+            }
         })
     }
 }

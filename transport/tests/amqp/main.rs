@@ -37,7 +37,9 @@ async fn place() -> (Broker, String) {
     static MADE: OnceCell<Broker> = OnceCell::const_new();
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let broker = MADE.get_or_init(async || {
-        let broker = tokio::task::spawn_blocking(Broker::shared).await.unwrap();
+        // A body of a megabyte goes through, one that is a little larger does not.
+        let start = || Broker::start(&["max_message_size = 2000000"]);
+        let broker = tokio::task::spawn_blocking(start).await.unwrap();
         let make = format!(
             "[begin V = list_to_binary(\"t\" ++ integer_to_list(N)), rabbit_vhost:add(V, <<\"test\">>), \
              rabbit_auth_backend_internal:set_permissions(<<\"guest\">>, V, <<\".*\">>, <<\".*\">>, <<\".*\">>, <<\"test\">>) \

@@ -274,6 +274,42 @@ async fn a_queue_that_was_deleted_is_declared_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs RabbitMQ: cargo xtask test"]
+async fn what_the_broker_never_takes_is_an_error() {
+    let url = host().await;
+    let transport = connect(&url).await;
+    let topic = topic("large.out..b.in_1", Mode::Pipeline, 8);
+    let mut outlet = transport.outlet(&topic).await.unwrap();
+    send(&mut outlet, [1]).await;
+    let large = Envelope { body: vec![b'x'; 3_000_000].into(), ..item(2) };
+    soon("room", outlet.send(large)).await.unwrap();
+    let refused = soon("a refusal", outlet.flush()).await.unwrap_err();
+    assert_eq!(refused.kind(), TransportErrorKind::Refused, "{refused:?}");
+    assert_eq!(soon("a refusal", outlet.send(item(3))).await.unwrap_err().kind(), TransportErrorKind::Refused);
+    drop(outlet);
+    // Others go on.
+    let (mut inlet, mut outlet) = (transport.inlet(&topic).await.unwrap(), transport.outlet(&topic).await.unwrap());
+    send(&mut outlet, [4]).await;
+    soon("a close", outlet.close()).await.unwrap();
+    assert_eq!(rest(&mut inlet).await, [1, 4]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs RabbitMQ: cargo xtask test"]
+async fn what_a_close_leaves_unsent_is_said() {
+    let url = host().await;
+    let transport = connect(&url).await;
+    let mut outlet = transport.outlet(&topic("unsent.out..b.in_1", Mode::Pipeline, 4)).await.unwrap();
+    while let Ok(sent) = timeout(BRIEF, outlet.send(item(1))).await {
+        sent.unwrap();
+    }
+    let error = soon("the close", transport.close()).await.unwrap_err();
+    assert!(error.to_string().contains("4 envelopes"), "{error}");
+    assert_eq!(outlet.flush().await.unwrap_err().kind(), TransportErrorKind::Closed);
+    soon("a second close", transport.close()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs RabbitMQ: cargo xtask test"]
 async fn a_post_waits_while_the_mailbox_is_full() {
     let url = host().await;
     let (one, other) = (connect(&url).await, connect(&url).await);
