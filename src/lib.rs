@@ -46,6 +46,11 @@ macro_rules! steps {
 #[cfg(feature = "cli")]
 pub mod cli;
 
+// Below the macros: an error that shows one of them shows its line.
+#[cfg(feature = "mesh")]
+pub use procession_transport::mesh;
+pub use procession_transport::{self as transport, channel};
+
 #[cfg(doc)]
 #[doc = include_str!("../docs/communicator.md")]
 pub mod communicating {}
@@ -131,6 +136,7 @@ pub mod __private {
 /// What most users need: `use procession::prelude::*;`. It shadows nothing of the standard prelude.
 pub mod prelude {
     pub use crate::spec::{ExitCodes as _, Launch as _};
+    pub use crate::stream::Wire;
     pub use crate::{
         Child, Cx, Next, Outcome, Process, ProcessId, ProcessState, Runtime, StepError, outline, process, spec, steps,
     };

@@ -1,7 +1,7 @@
 //! A pipeline of stages with exposed inputs and outputs: relaxes a chain of atoms, then computes its vibrations.
 //!
 //! ```text
-//! cargo run --example pipeline
+//! cargo run --example stages
 //! ```
 //!
 //! The pipeline exposes what its stages take and give; an input leaves the first stage out.
