@@ -259,7 +259,7 @@ async fn what_is_no_envelope_is_told_and_passed() {
 async fn a_queue_that_was_deleted_is_declared_again() {
     let url = host().await;
     let transport = connect(&url).await;
-    let topic = topic("deleted.out..b.in_1", Mode::Pipeline, 64);
+    let topic = topic("deleted.out..b.in_1", Mode::Pipeline, 64).lasting();
     let mut outlet = transport.outlet(&topic).await.unwrap();
     send(&mut outlet, 1..=3).await;
     let (connection, channel) = raw(&url).await;
