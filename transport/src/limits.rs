@@ -63,8 +63,12 @@ pub const UNUSED: Duration = Duration::from_secs(30 * 60);
 pub const USED: Duration = Duration::from_secs(5 * 60);
 /// How long what was sent is waited for when its outlet or transport ends: the time of some round trips on a busy machine.
 pub const LEAVE: Duration = Duration::from_secs(5);
-/// How long the owner of a mailbox tries to have its address again after its connection was lost: a broker takes some heartbeats to see
-/// that the old one is gone.
+/// A connection that lasted less is not made again at once: it may be lost as often.
+pub const SHORT: Duration = Duration::from_secs(1);
+/// How often in turn a broker closes a channel for what is sent before the outlet gives up: once may be for another reason.
+pub const STRIKES: u32 = 3;
+/// How long what the broker refuses after a lost connection is tried again: it takes some heartbeats to see that the old one is gone, and
+/// to start.
 pub const RECLAIM: Duration = Duration::from_secs(60);
 /// How long what was sent before an outlet was dropped goes on looking for room, and for a connection.
 pub const LINGER: Duration = Duration::from_secs(60);
