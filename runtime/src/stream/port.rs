@@ -229,6 +229,12 @@ impl<T> Wired for Wire<T> {
     type Item = T;
 }
 
+/// The type of the items of a stream, by the hash of its port's name.
+pub trait Carries<const PORT: u64> {
+    /// It.
+    type Item: StreamItem;
+}
+
 macro_rules! port {
     ($(#[$docs:meta])* $name:ident) => {
         $(#[$docs])*

@@ -12,7 +12,7 @@ pub struct Count;
 ::procession::spec! { #![no_implicit_prelude] Count {
     /// Texts come here.
     stream in texts: String;
-    stream in r#type: Vec<u8>
+    stream in r#type: Vec<u8>;
     /// Numbers go there.
     stream out lines: ::std::collections::BTreeMap<String, Option<u32>>;
     input stream: u8 = 1;
