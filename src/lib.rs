@@ -46,6 +46,11 @@ macro_rules! steps {
 #[cfg(feature = "cli")]
 pub mod cli;
 
+// Below the macros: an error that shows one of them shows its line.
+#[cfg(feature = "mesh")]
+pub use procession_transport::mesh;
+pub use procession_transport::{self as transport, channel};
+
 #[cfg(doc)]
 #[doc = include_str!("../docs/communicator.md")]
 pub mod communicating {}

@@ -18,7 +18,7 @@ const EXAMPLES: [Example; 6] = [
     Example { name: "by_hand", arguments: "", check: says_something },
     Example { name: "restart", arguments: "", check: says_something },
     Example { name: "convergence", arguments: "", check: says_something },
-    Example { name: "pipeline", arguments: "", check: says_something },
+    Example { name: "stages", arguments: "", check: says_something },
     Example {
         name: "ledger",
         arguments: "--store ledger.db --effects ledger.effects --processes 4 --steps 6 --children 2 --seed 1",
