@@ -1,5 +1,8 @@
 //! Streams: items go from process to process while both run.
 
+#[cfg(all(unix, feature = "sqlite"))]
+mod killed;
+
 use procession::prelude::*;
 use procession::stream::StreamError;
 use procession::transport::{LocalTransport, Mode, Topic, Transport};

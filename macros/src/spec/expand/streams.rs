@@ -31,7 +31,7 @@ pub(super) fn constants(names: &Names<'_>) -> Option<TokenStream> {
             quote! {
                 #docs
                 pub const #ident: #private::#port<Self, <Self as #private::Carries<#hash>>::Item> =
-                    #private::#port::new(#name);
+                    #private::#port::declared::<#hash>(#name);
             }
         })
         .collect();
