@@ -2,6 +2,8 @@
 
 #[path = "sqlite/failures.rs"]
 mod failures;
+#[path = "sqlite/measure.rs"]
+mod measure;
 #[path = "sqlite/os_processes.rs"]
 mod os_processes;
 
