@@ -220,7 +220,8 @@ async fn a_full_mailbox_is_waited_for_unless_it_goes() {
     let transport = place.open();
     let mut mailbox = soon("a mailbox", transport.mailbox("me")).await.unwrap();
     let mut posted = 0;
-    while tokio::time::timeout(Duration::from_millis(300), transport.post("me", item("one", posted + 1))).await.is_ok() {
+    while tokio::time::timeout(Duration::from_millis(300), transport.post("me", item("one", posted + 1))).await.is_ok()
+    {
         posted += 1;
     }
     assert_eq!(posted, 1_024);

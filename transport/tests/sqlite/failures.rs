@@ -96,7 +96,8 @@ async fn a_damaged_file_is_told_by_everything_from_then_on() {
     drop(transport);
     let connection = Connection::open(&place.path).unwrap();
     connection.pragma_update_and_check(None, "wal_checkpoint", "TRUNCATE", |_| Ok(())).unwrap();
-    let page: u32 = connection.query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'item'", [], |row| row.get(0)).unwrap();
+    let page: u32 =
+        connection.query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'item'", [], |row| row.get(0)).unwrap();
     drop(connection);
     let mut bytes = std::fs::read(&place.path).unwrap();
     let at = usize::try_from((page - 1) * 4_096).unwrap();
@@ -157,10 +158,7 @@ async fn a_file_that_is_locked_is_told_and_loses_nothing() {
     let error = soon("a refusal", transport.inlet(&pipeline("other", 1))).await.unwrap_err();
     assert_eq!(error.kind(), TransportErrorKind::Unavailable);
     other.execute_batch("COMMIT").unwrap();
-    soon("a flush", async {
-        while sender.flush().await.is_err() {}
-    })
-    .await;
+    soon("a flush", async { while sender.flush().await.is_err() {} }).await;
     until("the acknowledgement is in the file", || place.count("item") == 2).await;
     soon("a close", sender.close()).await.unwrap();
     let mut came = Vec::new();

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::*;
 
-const MESSAGES: u64 = 20_000;
+const MESSAGES: u64 = 5_000;
 const TOGETHER: u64 = 100;
 
 /// One sender that flushes every hundred, one receiver that acknowledges each.
