@@ -11,12 +11,12 @@
 mod convergence;
 #[path = "ledger.rs"]
 mod ledger;
-#[path = "pipeline.rs"]
-mod pipeline;
 #[path = "quickstart.rs"]
 mod quickstart;
 #[path = "restart.rs"]
 mod restart;
+#[path = "stages.rs"]
+mod stages;
 #[path = "worker.rs"]
 mod worker;
 
@@ -31,7 +31,7 @@ fn main() -> std::process::ExitCode {
 fn with_worker(runtime: RuntimeBuilder) -> RuntimeBuilder {
     runtime
         .register::<convergence::Converge>()
-        .register::<pipeline::Pipeline>()
+        .register::<stages::Pipeline>()
         .register::<restart::Restart>()
         .register::<worker::AddProcess>()
         .register::<worker::WaitChain>()

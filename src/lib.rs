@@ -46,6 +46,11 @@ macro_rules! steps {
 #[cfg(feature = "cli")]
 pub mod cli;
 
+// Below the macros: an error that shows one of them shows its line.
+#[cfg(feature = "mesh")]
+pub use procession_transport::mesh;
+pub use procession_transport::{self as transport, channel};
+
 #[cfg(doc)]
 #[doc = include_str!("../docs/communicator.md")]
 pub mod communicating {}
@@ -79,6 +84,7 @@ macro_rules! page {
             "[first process]: crate::guide::first_process\n[ports]: crate::guide::ports\n",
             "[outlines]: crate::guide::outlines\n[children]: crate::guide::children\n[stores]: crate::guide::stores\n",
             "[workers]: crate::guide::workers\n[rabbitmq]: crate::guide::rabbitmq\n",
+            "[channels]: crate::guide::channels\n[mesh]: crate::guide::mesh\n",
             "[operations]: crate::guide::operations\n[errors]: crate::guide::errors\n",
             "[reference of processes]: macro@crate::process\n[reference of ports]: crate::spec!\n",
             "[reference of outlines]: crate::outline!\n[reference of steps]: crate::steps!\n",
@@ -91,7 +97,7 @@ macro_rules! page {
 }
 
 // The programs of its pages need these features.
-#[cfg(all(doc, any(not(doctest), all(feature = "cli", feature = "sqlite", feature = "amqp"))))]
+#[cfg(all(doc, any(not(doctest), all(feature = "cli", feature = "sqlite", feature = "amqp", feature = "mesh"))))]
 #[doc = page!("README.md")]
 pub mod guide {
     #[doc = page!("first-process.md")]
@@ -115,6 +121,12 @@ pub mod guide {
     #[doc = page!("rabbitmq.md")]
     pub mod rabbitmq {}
 
+    #[doc = page!("channels.md")]
+    pub mod channels {}
+
+    #[doc = page!("mesh.md")]
+    pub mod mesh {}
+
     #[doc = page!("operations.md")]
     pub mod operations {}
 
@@ -131,6 +143,7 @@ pub mod __private {
 /// What most users need: `use procession::prelude::*;`. It shadows nothing of the standard prelude.
 pub mod prelude {
     pub use crate::spec::{ExitCodes as _, Launch as _};
+    pub use crate::stream::Wire;
     pub use crate::{
         Child, Cx, Next, Outcome, Process, ProcessId, ProcessState, Runtime, StepError, outline, process, spec, steps,
     };

@@ -9,16 +9,16 @@ use super::support::World;
 #[path = "../../examples/convergence.rs"]
 #[allow(dead_code, unreachable_pub)]
 pub(crate) mod convergence;
-#[path = "../../examples/pipeline.rs"]
-#[allow(dead_code, unreachable_pub)]
-pub(crate) mod pipeline;
 #[path = "../../examples/restart.rs"]
 #[allow(dead_code, unreachable_pub)]
 pub(crate) mod restart;
+#[path = "../../examples/stages.rs"]
+#[allow(dead_code, unreachable_pub)]
+pub(crate) mod stages;
 
 use convergence::Converge;
-use pipeline::Pipeline;
 use restart::{Calculation, Restart, RestartExit};
+use stages::Pipeline;
 
 /// How a process ended, its report, and its children with their inputs.
 struct Told {
@@ -184,15 +184,15 @@ async fn a_stage_that_fails_ends_the_pipeline() {
     let inputs = json!({ "chain": [0.0, 0.1, 9.0, 9.5, 9.7], "relax": { "cycles": 10 }, "vibrate": {} });
     let told = tell::<Pipeline>(inputs).await;
     assert_eq!((told.exit(), told.children.len()), (Some(401), 1));
-    assert_eq!(told.children[0].0, <pipeline::Relax as Process>::NAME);
-    assert_ne!(<Calculation as Process>::NAME, <pipeline::Relax as Process>::NAME);
+    assert_eq!(told.children[0].0, <stages::Relax as Process>::NAME);
+    assert_ne!(<Calculation as Process>::NAME, <stages::Relax as Process>::NAME);
 }
 
 /// Relaxes several chains with the inputs of a pipeline's stage, two levels deep, and hands the whole on as well.
 #[process(name = "it::Survey")]
 #[derive(Debug, Default)]
 struct Survey {
-    relaxed: Vec<Child<pipeline::Relax>>,
+    relaxed: Vec<Child<stages::Relax>>,
     whole: Child<Pipeline>,
 }
 
@@ -209,7 +209,7 @@ impl Survey {
     fn launch(&mut self, cx: &mut Cx<Self>) -> Result<(), StepError> {
         for chain in cx.inputs().chains.clone() {
             // What the pipeline leaves out of the stage's inputs is still to be set.
-            let inputs = pipeline::Relax::inputs_from(&cx.inputs().pipeline.relax).chain(chain.clone());
+            let inputs = stages::Relax::inputs_from(&cx.inputs().pipeline.relax).chain(chain.clone());
             self.relaxed.push(cx.launch(inputs)?);
             self.whole = cx.launch(Pipeline::inputs_from(&cx.inputs().pipeline).chain(chain))?;
         }

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::by_hand::{hand, quickstart};
-use super::chains::{convergence, pipeline, restart};
+use super::chains::{convergence, restart, stages};
 use super::children::{Courier, Late, Leaf, Tree};
 use super::control::{Family, Rounds};
 use super::faulty::Faulty;
@@ -260,7 +260,7 @@ mod in_memory {
         restart: Subject::of::<restart::Restart>(RESTART.parse().unwrap());
         restart_without_success: Subject::of::<restart::Restart>(FAILS_TWICE.parse().unwrap());
         convergence: Subject::of::<convergence::Converge>(json!({ "rounds": 4, "energy": { "decay": 9.0 } }));
-        pipeline: Subject::of::<pipeline::Pipeline>(json!({ "chain": [0, 0.5, 2, 3], "vibrate": {}, "relax": {} }));
+        stages: Subject::of::<stages::Pipeline>(json!({ "chain": [0, 0.5, 2, 3], "vibrate": {}, "relax": {} }));
         waits: all_waits();
         sum: Subject::of::<Sum>(json!({ "to": 3 }));
         sum_with_exit: Subject::of::<Sum>(json!({ "to": 2, "how": "refuse" }));
@@ -297,7 +297,7 @@ mod in_a_file {
         ledger: book();
         restart: Subject::of::<restart::Restart>(RESTART.parse().unwrap());
         convergence: Subject::of::<convergence::Converge>(json!({ "rounds": 4, "energy": { "decay": 9.0 } }));
-        pipeline: Subject::of::<pipeline::Pipeline>(json!({ "chain": [0, 0.5, 2, 3], "vibrate": {}, "relax": {} }));
+        stages: Subject::of::<stages::Pipeline>(json!({ "chain": [0, 0.5, 2, 3], "vibrate": {}, "relax": {} }));
         waits: all_waits();
         greet: Subject::of::<Greet>(json!({ "name": "Ada" })).answered(json!({ "text": "hi" }));
         tree: Subject::of::<Tree>(json!({ "leaf": {} }));
@@ -311,7 +311,7 @@ mod in_documents {
     go_on! { Documents:
         sleeper: Subject::of::<Sleeper>(json!({}));
         courier: Subject::of::<Courier>(json!({})).and::<Leaf>().answered(json!(4));
-        pipeline: Subject::of::<pipeline::Pipeline>(json!({ "chain": [0, 0.5, 2], "vibrate": {}, "relax": {} }));
+        stages: Subject::of::<stages::Pipeline>(json!({ "chain": [0, 0.5, 2], "vibrate": {}, "relax": {} }));
     }
 }
 

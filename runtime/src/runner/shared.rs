@@ -446,6 +446,7 @@ impl Shared {
         self.closing.store(true, Ordering::Release);
         self.closed.notify_waiters();
         self.slots.close();
+        self.env.hub.close();
         for entry in self.entries() {
             entry.signal.store(true, Ordering::Relaxed);
             entry.bell.notify_one();
@@ -558,6 +559,7 @@ impl Shared {
         if let Some(remote) = &self.remote {
             remote.leave(entry, state);
         }
+        self.env.hub.forget(entry.pid(), state.is_some());
         lock(&self.table).remove(entry.pid());
         self.listeners.forget(entry.pid());
     }

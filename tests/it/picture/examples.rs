@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Story, at, check};
 use crate::by_hand::{hand, quickstart};
-use crate::chains::{convergence, pipeline, restart};
+use crate::chains::{convergence, restart, stages};
 use crate::points::ledger;
 
 pub(super) const FOLDER: &str = "docs/pictures";
@@ -18,7 +18,7 @@ fn pictures() -> Vec<(&'static str, Picture)> {
     vec![
         ("quickstart", Picture::of::<quickstart::CountWords>().named("CountWords")),
         ("convergence", Picture::of::<convergence::Converge>().named("Converge")),
-        ("pipeline", Picture::of::<pipeline::Pipeline>().named("Pipeline")),
+        ("stages", Picture::of::<stages::Pipeline>().named("Pipeline")),
         ("restart", Picture::of::<restart::Restart>().named("Restart")),
         ("ledger", Picture::of::<ledger::Ledger>().named("Ledger")),
         #[cfg(all(unix, feature = "amqp"))]

@@ -15,7 +15,7 @@ use self::ends::{Fan, LocalInlet, LocalOutlet, PubSubOutlet};
 use self::line::{Line, LineReceiver, LineSender, Stopped};
 use crate::transport::check_name;
 use crate::{
-    BoxFuture, Capabilities, Envelope, Inlet, Mode, Outlet, Topic, Transport, TransportError, TransportResult,
+    BoxFuture, Capabilities, Envelope, Inlet, Mode, Outlet, Topic, Transport, TransportError, TransportResult, limits,
 };
 
 /// Carries items between the tasks of one OS process. Clones are the same transport.
@@ -108,6 +108,10 @@ impl LocalTransport {
         let mut topics = self.shared.topics();
         if self.shared.is_closed.load(Ordering::SeqCst) {
             return Err(TransportError::Closed);
+        }
+        if topics.len() >= limits::TOPICS && !topics.contains_key(topic.name()) {
+            let (what, size) = ("a local transport in topics", topics.len());
+            return Err(TransportError::TooLarge { what, size, limit: limits::TOPICS });
         }
         let items = type_name::<T>();
         let opened = topics.entry(topic.name().to_owned()).or_insert_with(|| Opened {
