@@ -28,6 +28,7 @@ pub(super) struct InEnd {
 }
 
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools)]
 pub(super) struct InState {
     /// Taken out, and not given out.
     pub(super) ready: VecDeque<Taken>,

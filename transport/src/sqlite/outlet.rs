@@ -93,6 +93,7 @@ pub(super) struct OutEnd {
 }
 
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools)]
 pub(super) struct OutState {
     pub(super) queue: VecDeque<Parcel>,
     /// What was taken and is not safe yet, also while the writer has it.

@@ -59,13 +59,13 @@ enum Ended {
 }
 
 /// Writes until all handles are gone, or it is closed, or it fails.
-pub(super) fn run(connection: Connection, path: PathBuf, options: &SqliteTransportOptions, shared: Arc<Shared>) {
+pub(super) fn run(connection: Connection, path: PathBuf, options: &SqliteTransportOptions, shared: &Arc<Shared>) {
     let membership = Membership::new(path.clone(), options.lease);
     let mut writer = Writer {
         connection,
         path,
         busy: options.busy,
-        shared: Arc::clone(&shared),
+        shared: Arc::clone(shared),
         membership,
         outs: HashMap::new(),
         ins: HashMap::new(),
@@ -155,7 +155,7 @@ impl Writer {
         let mut waiting = std::mem::take(&mut self.leaving);
         for end in found.marked.drain(..) {
             match end {
-                End::Out(end) => self.sort_out(end, turn),
+                End::Out(end) => self.sort_out(&end, turn),
                 End::In(end) => {
                     end.mark.clear();
                     if !waiting.iter().any(|other| Arc::ptr_eq(other, &end)) {
@@ -171,10 +171,10 @@ impl Writer {
         closes
     }
 
-    fn sort_out(&mut self, end: Arc<OutEnd>, turn: &mut Turn) {
+    fn sort_out(&mut self, end: &Arc<OutEnd>, turn: &mut Turn) {
         end.mark.clear();
-        self.blocked.retain(|other| !Arc::ptr_eq(other, &end));
-        match sending(&end) {
+        self.blocked.retain(|other| !Arc::ptr_eq(other, end));
+        match sending(end) {
             Some(sending) => turn.sendings.push(sending),
             // It waits for room: others may have made some since it was looked at.
             None => self.look_at_room(end.topic),
@@ -252,12 +252,12 @@ impl Writer {
             turn.sendings.extend(sending(&end));
         }
         self.settle_at = None;
-        turn.settlings.extend(self.unsettled.drain(..).filter_map(|end| settling(end, turn.is_last)));
+        turn.settlings.extend(self.unsettled.drain(..).filter_map(|end| settling(&end, turn.is_last)));
     }
 
     /// Does a turn; an error is one after which nothing goes on.
     fn turn(&mut self, mut turn: Turn) -> TransportResult<()> {
-        let mut is_left_out = false;
+        let (mut is_left_out, is_last) = (false, turn.is_last);
         loop {
             let error = match self.transact(&mut turn) {
                 Ok(Ended::Done) => {
@@ -286,7 +286,7 @@ impl Writer {
             }
             self.refuse(turn, &told);
             self.settle_at = (!self.unsettled.is_empty()).then(|| Instant::now() + RETRY);
-            return if is_passing { Ok(()) } else { Err(told) };
+            return if is_passing && !is_last { Ok(()) } else { Err(told) };
         }
     }
 
@@ -431,7 +431,7 @@ fn sending(end: &Arc<OutEnd>) -> Option<Sending> {
 }
 
 /// What an inlet has to settle.
-fn settling(end: Arc<InEnd>, is_last: bool) -> Option<Settling> {
+fn settling(end: &Arc<InEnd>, is_last: bool) -> Option<Settling> {
     let mut state = end.lock();
     let is_leaving = state.is_leaving(end.is_alone, is_last);
     if state.is_settled || state.is_lost || (state.is_written() && !is_leaving) {
@@ -444,6 +444,6 @@ fn settling(end: Arc<InEnd>, is_last: bool) -> Option<Settling> {
         was_gone: state.is_gone,
         is_leaving,
         is_settled: false,
-        end: Arc::clone(&end),
+        end: Arc::clone(end),
     })
 }

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::*;
 
-const MESSAGES: u64 = 5_000;
-const TOGETHER: u64 = 100;
+const MESSAGES: u32 = 5_000;
+const TOGETHER: u32 = 100;
 
 /// One sender that flushes every hundred, one receiver that acknowledges each.
 fn ours(size: usize) -> f64 {
@@ -18,7 +18,7 @@ fn ours(size: usize) -> f64 {
         let start = Instant::now();
         let sending = tokio::spawn(async move {
             for number in 1..=MESSAGES {
-                sender.send(sized("one", number, size)).await.unwrap();
+                sender.send(sized("one", number.into(), size)).await.unwrap();
                 if number % TOGETHER == 0 {
                     sender.flush().await.unwrap();
                 }
@@ -27,7 +27,7 @@ fn ours(size: usize) -> f64 {
         });
         let mut expected = 1;
         while let Some(delivery) = receiver.recv().await.unwrap() {
-            assert_eq!(delivery.envelope, sized("one", expected, size));
+            assert_eq!(delivery.envelope, sized("one", expected.into(), size));
             delivery.receipt.ack();
             expected += 1;
         }
@@ -36,7 +36,7 @@ fn ours(size: usize) -> f64 {
         assert_eq!(expected, MESSAGES + 1);
         let passed = start.elapsed();
         assert_eq!(place.count("item"), 0);
-        MESSAGES as f64 / passed.as_secs_f64()
+        f64::from(MESSAGES) / passed.as_secs_f64()
     })
 }
 
@@ -55,8 +55,8 @@ fn limit(size: usize, is_apart: bool) -> f64 {
         if first <= MESSAGES {
             let mut insert = connection.prepare_cached("INSERT INTO item (id, envelope) VALUES (?1, ?2)").unwrap();
             for number in first..first + TOGETHER {
-                let bytes = sized("one", number, size).encode().unwrap();
-                insert.execute(rusqlite::params![i64::try_from(number).unwrap(), &bytes[..]]).unwrap();
+                let bytes = sized("one", number.into(), size).encode().unwrap();
+                insert.execute(rusqlite::params![i64::from(number), &bytes[..]]).unwrap();
             }
         }
         if is_apart {
@@ -66,16 +66,16 @@ fn limit(size: usize, is_apart: bool) -> f64 {
         let mut select = connection.prepare_cached("SELECT envelope FROM item WHERE id = ?1").unwrap();
         let mut delete = connection.prepare_cached("DELETE FROM item WHERE id = ?1").unwrap();
         for number in (first.saturating_sub(TOGETHER)..first).filter(|number| *number > 0) {
-            let id = i64::try_from(number).unwrap();
+            let id = i64::from(number);
             let bytes: Vec<u8> = select.query_row([id], |row| row.get(0)).unwrap();
-            assert_eq!(Envelope::decode(&bytes.into()).unwrap(), sized("one", number, size));
+            assert_eq!(Envelope::decode(&bytes.into()).unwrap(), sized("one", number.into(), size));
             delete.execute([id]).unwrap();
         }
         run("COMMIT");
     }
     let passed = start.elapsed();
     assert_eq!(place.count("item"), 0);
-    MESSAGES as f64 / passed.as_secs_f64()
+    f64::from(MESSAGES) / passed.as_secs_f64()
 }
 
 #[test]
