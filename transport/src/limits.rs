@@ -166,6 +166,10 @@ pub const SQLITE_CALLS: usize = 4_096;
 /// Bytes of envelopes of a topic that wait for the writer: what a quick disk takes in about a second.
 #[cfg(feature = "sqlite")]
 pub const SQLITE_QUEUE_BYTES: usize = 64 << 20;
+/// Items that the only receiver of a topic takes out of the file at once: what a sender flushes together is then taken in one
+/// transaction, seldom in two.
+#[cfg(feature = "sqlite")]
+pub const SQLITE_BATCH: usize = 128;
 /// Bytes of envelopes that a receiver takes out of the file ahead; one is taken, however large.
 #[cfg(feature = "sqlite")]
 pub const SQLITE_BATCH_BYTES: usize = 4 << 20;

@@ -1,7 +1,12 @@
 //! The transport through a SQLite file keeps the contract, also between OS processes, and when something goes wrong.
 
+// Helpers of tests panic as tests do.
+#![allow(clippy::unwrap_used)]
+
 #[path = "sqlite/failures.rs"]
 mod failures;
+#[path = "sqlite/measure.rs"]
+mod measure;
 #[path = "sqlite/os_processes.rs"]
 mod os_processes;
 
