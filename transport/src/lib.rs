@@ -14,11 +14,13 @@ pub mod conformance;
 mod envelope;
 mod error;
 #[cfg(test)]
-mod fuzzing;
+mod fuzz;
 pub mod limits;
 mod local;
 #[cfg(feature = "mesh")]
 pub mod mesh;
+#[cfg(all(unix, feature = "plugboard"))]
+pub mod plugboard;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "mesh")]

@@ -127,7 +127,8 @@ mod tests {
             }
         }
         let mut target = Fuzz::new().expect("the system has means");
-        crate::fuzzing::run("mesh", &corpus, |bytes| target.take(bytes));
+        crate::fuzz::Fuzz { what: "mesh", corpus, pieces: &crate::fuzz::NUMBERS }
+            .run(20, |bytes| Ok(target.take(bytes)));
         // Someone who comes then is let in.
         let address = target.monitor.address().to_owned();
         assert!(!target.monitor.is_stopped() && address == "monitor");
