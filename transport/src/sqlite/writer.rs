@@ -248,9 +248,12 @@ impl Writer {
     fn gather(&mut self, turn: &mut Turn) {
         turn.posts.append(&mut self.posts);
         turn.hungers.append(&mut self.hungry);
-        for end in self.blocked.drain(..) {
-            turn.sendings.extend(sending(&end));
-        }
+        // Who waits comes before who has just come, and before all who is gone: another may go on under its name, whose numbers
+        // would otherwise be taken for all that there are.
+        let new = std::mem::take(&mut turn.sendings);
+        turn.sendings.extend(self.blocked.drain(..).filter_map(|end| sending(&end)));
+        turn.sendings.extend(new);
+        turn.sendings.sort_by_key(|sending| if sending.is_dropped { sending.end.id } else { i64::MAX });
         self.settle_at = None;
         turn.settlings.extend(self.unsettled.drain(..).filter_map(|end| settling(&end, turn.is_last)));
     }
