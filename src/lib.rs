@@ -84,6 +84,7 @@ macro_rules! page {
             "[first process]: crate::guide::first_process\n[ports]: crate::guide::ports\n",
             "[outlines]: crate::guide::outlines\n[children]: crate::guide::children\n[stores]: crate::guide::stores\n",
             "[workers]: crate::guide::workers\n[rabbitmq]: crate::guide::rabbitmq\n",
+            "[channels]: crate::guide::channels\n[mesh]: crate::guide::mesh\n",
             "[operations]: crate::guide::operations\n[errors]: crate::guide::errors\n",
             "[reference of processes]: macro@crate::process\n[reference of ports]: crate::spec!\n",
             "[reference of outlines]: crate::outline!\n[reference of steps]: crate::steps!\n",
@@ -96,7 +97,7 @@ macro_rules! page {
 }
 
 // The programs of its pages need these features.
-#[cfg(all(doc, any(not(doctest), all(feature = "cli", feature = "sqlite", feature = "amqp"))))]
+#[cfg(all(doc, any(not(doctest), all(feature = "cli", feature = "sqlite", feature = "amqp", feature = "mesh"))))]
 #[doc = page!("README.md")]
 pub mod guide {
     #[doc = page!("first-process.md")]
@@ -119,6 +120,12 @@ pub mod guide {
 
     #[doc = page!("rabbitmq.md")]
     pub mod rabbitmq {}
+
+    #[doc = page!("channels.md")]
+    pub mod channels {}
+
+    #[doc = page!("mesh.md")]
+    pub mod mesh {}
 
     #[doc = page!("operations.md")]
     pub mod operations {}

@@ -14,13 +14,15 @@ pub mod conformance;
 mod envelope;
 mod error;
 #[cfg(test)]
-mod fuzz;
+mod fuzzing;
 pub mod limits;
 mod local;
 #[cfg(feature = "mesh")]
 pub mod mesh;
 #[cfg(all(unix, feature = "plugboard"))]
 pub mod plugboard;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 #[cfg(feature = "mesh")]
 pub mod tcp;
 mod transport;
@@ -34,6 +36,8 @@ pub use self::error::{Source, TransportError, TransportErrorKind, TransportResul
 pub use self::local::LocalTransport;
 pub use self::transport::{Capabilities, Delivery, Inlet, Keeper, Mode, Outlet, Receipt, Taker, Topic, Transport};
 
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::{SqliteTransport, SqliteTransportOptions};
 #[cfg(all(unix, feature = "zmq"))]
 pub use self::zeromq::{ZmqOptions, ZmqTransport};
 

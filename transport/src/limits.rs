@@ -1,6 +1,5 @@
 //! Every bound of the transports, with its reason.
 
-#[cfg(feature = "mesh")]
 use std::time::Duration;
 
 /// Items that a topic holds for its receivers, unless it is told otherwise: enough that a sender and a receiver on two
@@ -151,3 +150,21 @@ pub const MESH_TEXT_BYTES: usize = 4_096;
 /// Methods and objects a mesh takes: names that people wrote, or ids of what it serves.
 #[cfg(feature = "mesh")]
 pub const MESH_OBJECTS: usize = 1 << 20;
+/// How long a member of a shared file may be silent before it is lost: some times what a disk that is busy takes for a flush.
+#[cfg(feature = "sqlite")]
+pub const SQLITE_LEASE: std::time::Duration = std::time::Duration::from_secs(10);
+/// How long another OS process that writes to the file is waited for before what is asked fails: longer than the copy of a long log.
+#[cfg(feature = "sqlite")]
+pub const SQLITE_BUSY: std::time::Duration = std::time::Duration::from_secs(5);
+/// Openings and posts that wait for the writer of a file at once; more of them wait for a place.
+#[cfg(feature = "sqlite")]
+pub const SQLITE_CALLS: usize = 4_096;
+/// Bytes of envelopes of a topic that wait for the writer: what a quick disk takes in about a second.
+#[cfg(feature = "sqlite")]
+pub const SQLITE_QUEUE_BYTES: usize = 64 << 20;
+/// Bytes of envelopes that a receiver takes out of the file ahead; one is taken, however large.
+#[cfg(feature = "sqlite")]
+pub const SQLITE_BATCH_BYTES: usize = 4 << 20;
+/// Queues in one file: each pipeline and mailbox has one, and each subscriber. Their numbers are 20 bits of those of the items.
+#[cfg(feature = "sqlite")]
+pub const SQLITE_LINES: i64 = 1 << 20;

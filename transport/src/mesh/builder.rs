@@ -196,12 +196,11 @@ impl MeshBuilder {
         let core = Arc::new(Core::new(who, Arc::clone(&transport), self.options, self.methods));
         let door = Door(Arc::downgrade(&core));
         let mesh = Mesh::new(Arc::clone(&core));
-        match transport.hand_to(uid.as_str(), Arc::new(Door(Arc::downgrade(&core)))) {
-            Some(mailbox) => *lock(&core.mailbox) = Some(mailbox.map_err(failed)?),
-            None => {
-                let inlet = transport.mailbox(uid.as_str()).await.map_err(failed)?;
-                core.spawn(pump(inlet, door, Arc::clone(&core)));
-            }
+        if let Some(mailbox) = transport.hand_to(uid.as_str(), Arc::new(Door(Arc::downgrade(&core)))) {
+            *lock(&core.mailbox) = Some(mailbox.map_err(failed)?);
+        } else {
+            let inlet = transport.mailbox(uid.as_str()).await.map_err(failed)?;
+            core.spawn(pump(inlet, door, Arc::clone(&core)));
         }
         if !self.on_peer_lost.is_empty() {
             core.spawn(tell_of_lost(mesh.events(), self.on_peer_lost));
@@ -237,7 +236,9 @@ async fn pump(mut inlet: Box<dyn Inlet>, door: Door, core: Arc<Core>) {
 async fn tell_of_lost(mut events: super::MeshEvents, on_lost: Vec<OnLost>) {
     while let Some(event) = events.recv().await {
         if let MeshEvent::Lost { uid, .. } = event {
-            on_lost.iter().for_each(|lost| lost(&uid));
+            for lost in &on_lost {
+                lost(&uid);
+            }
         }
     }
 }

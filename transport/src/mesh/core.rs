@@ -116,12 +116,13 @@ impl Core {
 
     /// Runs something of the mesh's own; beyond the bound it is left out, as whoever waits for it has a deadline.
     pub(super) fn chore(&self, task: impl Future<Output = ()> + Send + 'static) {
-        match Arc::clone(&self.chores).try_acquire_owned() {
-            Ok(permit) => self.spawn(async move {
+        if let Ok(permit) = Arc::clone(&self.chores).try_acquire_owned() {
+            self.spawn(async move {
                 task.await;
                 drop(permit);
-            }),
-            Err(_) => warn!(uid = %self.who.uid, "too much is asked at once; something was left out"),
+            });
+        } else {
+            warn!(uid = %self.who.uid, "too much is asked at once; something was left out");
         }
     }
 
@@ -135,6 +136,12 @@ impl Core {
         self.calls.stop();
         self.changed();
         true
+    }
+
+    /// Waits until nothing of it runs any more, and its mailbox is free, after [`stop`](Self::stop).
+    pub(super) async fn ended(&self) {
+        let mut tasks = std::mem::take(&mut *lock(&self.tasks));
+        tasks.shutdown().await;
     }
 
     /// Deals with what has come; without waiting, and in the order in which it came as far as the table goes.
@@ -325,7 +332,7 @@ impl Core {
         let late = |_| MeshError::Deadline { what: format!("`{}` of `{uid}`", asked.method), deadline };
         if uid == self.who.uid.as_str() {
             let answer = timeout(deadline, self.circular(asked, body, deadline)).await.map_err(late)?;
-            return self.ended(&self.who.uid, asked, answer);
+            return outcome(&self.who.uid, asked, answer);
         }
         let known = lock(&self.table).live(uid)?.clone();
         let answer = async {
@@ -338,7 +345,7 @@ impl Core {
             self.ask(&known, asked, body, deadline).await
         };
         let answer = timeout(deadline, answer).await.map_err(late)??;
-        self.ended(&known.who.uid, asked, answer)
+        outcome(&known.who.uid, asked, answer)
     }
 
     async fn circular(&self, asked: Asked<'_>, body: Bytes, deadline: Duration) -> Answer {
@@ -348,15 +355,6 @@ impl Core {
         let result = caught(&handler, caller, body).await;
         drop(permit);
         result.map_err(Why::Fault)
-    }
-
-    #[allow(clippy::unused_self)]
-    fn ended(&self, uid: &Uid, asked: Asked<'_>, answer: Answer) -> MeshResult<Bytes> {
-        answer.map_err(|why| match why {
-            Why::Fault(fault) => fault.into_error(uid, asked.method, asked.object),
-            Why::Lost => MeshError::Lost { uid: uid.clone() },
-            Why::Stopped => MeshError::Stopped,
-        })
     }
 
     /// Sends something that nobody answers.
@@ -389,6 +387,14 @@ impl Core {
             answer => matches!(answer, Ok(Ok(Ok(_)))),
         }
     }
+}
+
+fn outcome(uid: &Uid, asked: Asked<'_>, answer: Answer) -> MeshResult<Bytes> {
+    answer.map_err(|why| match why {
+        Why::Fault(fault) => fault.into_error(uid, asked.method, asked.object),
+        Why::Lost => MeshError::Lost { uid: uid.clone() },
+        Why::Stopped => MeshError::Stopped,
+    })
 }
 
 /// Runs a method; a panic of it is its failure.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::core::{Core, lock};
 use super::membership::Gone;
@@ -34,21 +34,27 @@ impl Core {
     /// Asks a silent peer as often as it may be asked; whether it was heard (M35).
     async fn hearts(&self, known: &Known) -> bool {
         let Some(heartbeat) = self.options.heartbeat else { return true };
+        known.await_beat();
         for attempt in 1..=heartbeat.attempts {
-            let asked = Instant::now();
-            let until = asked + heartbeat.wait(attempt);
+            let until = Instant::now() + heartbeat.wait(attempt);
             let sender = Arc::clone(&self.who.address);
             // A call, so that it is answered; nobody waits for just this answer.
             let heart = Envelope {
                 subject: HEART.into(),
-                correlation: 0,
                 deadline: Some(heartbeat.wait(attempt)),
                 ..Envelope::new(Kind::Call, sender, Content::Json, Bytes::new())
             };
-            let _ = timeout_at(until, self.post(&known.who.address, heart)).await;
-            sleep_until(until).await;
-            if !known.is_live() || known.heard() >= asked {
-                return true;
+            let asked = async {
+                let _ = self.post(&known.who.address, heart).await;
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                () = asked => {}
+                is_beat = known.beat_by(until) => {
+                    if is_beat {
+                        return true;
+                    }
+                }
             }
         }
         false

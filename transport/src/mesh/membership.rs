@@ -87,7 +87,9 @@ impl Core {
             (DROP, Some(_)) if self.options.is_registry => {
                 if let Some(gone) = said::<Who>(&envelope) {
                     let gone = lock(&self.table).get(gone.uid.as_str()).cloned();
-                    gone.into_iter().for_each(|gone| self.lose(&gone, Gone::Left));
+                    if let Some(gone) = gone {
+                        self.lose(&gone, Gone::Left);
+                    }
                 }
             }
             (_, None) => self.stranger_of(&envelope),
@@ -136,7 +138,7 @@ impl Core {
         if is_new {
             self.changed();
             self.event(MeshEvent::Joined { uid: who.uid.clone() });
-            let change = Change { who, change: shake.change, lost: false };
+            let change = Change { who, number: shake.change, lost: false };
             self.tell_all(CONNECT, &change);
         }
         protocol::write("a shake", &shake).map_err(|error| refused(error.to_string()))
@@ -256,7 +258,7 @@ impl Core {
     /// The registry says that someone has come (M28).
     fn told_of(self: &Arc<Self>, envelope: &Envelope) {
         let Some(change) = said::<Change>(envelope) else { return };
-        if !lock(&self.table).is_news(&change.who.uid, change.change) {
+        if !lock(&self.table).is_news(&change.who.uid, change.number) {
             return;
         }
         if let Some(known) = self.learn(change.who, false) {
@@ -270,7 +272,7 @@ impl Core {
         let Some(change) = said::<Change>(envelope) else { return };
         let known = {
             let mut table = lock(&self.table);
-            let is_news = table.is_news(&change.who.uid, change.change);
+            let is_news = table.is_news(&change.who.uid, change.number);
             table.get(change.who.uid.as_str()).filter(|known| is_news && known.who == change.who).cloned()
         };
         if let Some(known) = known {
@@ -282,7 +284,7 @@ impl Core {
     /// A peer is not there any more: its calls fail, others are told, a node takes its workers with it (M32).
     pub(super) fn lose(self: &Arc<Self>, known: &Arc<Known>, gone: Gone<'_>) {
         let is_shaken = known.is_shaken();
-        let change = {
+        let number = {
             let mut table = lock(&self.table);
             if !table.take(known) {
                 return;
@@ -300,7 +302,7 @@ impl Core {
         }
         self.changed();
         if self.options.is_registry {
-            let change = Change { who: known.who.clone(), change, lost: matches!(gone, Gone::Lost(_)) };
+            let change = Change { who: known.who.clone(), number, lost: matches!(gone, Gone::Lost(_)) };
             self.tell_all(DISCONNECT, &change);
         }
         let workers = lock(&self.table).all();
@@ -430,6 +432,7 @@ impl Core {
             let _ = timeout(FAREWELL, self.tell(others, BYE, Bytes::new())).await;
         }
         self.stop();
+        self.ended().await;
     }
 
     /// Gives a peer up; with `notify` all others do, too.

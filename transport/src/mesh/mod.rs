@@ -35,6 +35,8 @@ mod calls;
 mod core;
 mod error;
 mod events;
+#[doc(hidden)]
+pub mod fuzz;
 mod handle;
 mod heart;
 mod membership;
@@ -48,6 +50,4 @@ pub use self::error::{MeshError, MeshErrorKind, MeshResult};
 pub use self::events::{MeshEvent, MeshEvents};
 pub use self::handle::{Mesh, Object, Peer};
 pub use self::methods::{Caller, Methods};
-#[doc(hidden)]
-pub use self::protocol::fuzz;
 pub use self::uid::Uid;

@@ -58,7 +58,7 @@ pub(super) struct Shake {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Change {
     pub(super) who: Who,
-    pub(super) change: u64,
+    pub(super) number: u64,
     /// Where one has gone: that nobody has heard of it, not that it said so.
     #[serde(default)]
     pub(super) lost: bool,
@@ -122,8 +122,7 @@ pub(super) fn clipped(mut text: String) -> String {
 }
 
 /// Reads bytes as everything a mesh reads; for fuzzing alone.
-#[doc(hidden)]
-pub fn fuzz(bytes: &[u8]) {
+pub(super) fn read_all(bytes: &[u8]) {
     fn again<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(bytes: &[u8]) {
         if let Ok(value) = read::<T>("it", bytes)
             && let Ok(written) = write("it", &value)

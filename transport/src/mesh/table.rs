@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use super::Uid;
 use super::methods::nearest;
@@ -24,6 +25,9 @@ pub(super) struct Known {
     /// When it was heard last, in microseconds since `since`.
     heard: AtomicU64,
     since: Instant,
+    /// Whether someone waits for a beat, and is to be told.
+    is_awaited: AtomicBool,
+    beat: Notify,
 }
 
 impl Known {
@@ -35,6 +39,8 @@ impl Known {
             is_suspect: AtomicBool::new(false),
             heard: AtomicU64::new(0),
             since: Instant::now(),
+            is_awaited: AtomicBool::new(false),
+            beat: Notify::new(),
         }
     }
 
@@ -42,6 +48,19 @@ impl Known {
     pub(super) fn beats(&self) {
         let heard = u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.heard.store(heard, Ordering::Relaxed);
+        if self.is_awaited.swap(false, Ordering::SeqCst) {
+            self.beat.notify_one();
+        }
+    }
+
+    /// Waits for a beat, up to a time; whether it came.
+    pub(super) async fn beat_by(&self, until: Instant) -> bool {
+        timeout_at(until, self.beat.notified()).await.is_ok()
+    }
+
+    /// From here on a beat is told to who waits for it.
+    pub(super) fn await_beat(&self) {
+        self.is_awaited.store(true, Ordering::SeqCst);
     }
 
     pub(super) fn heard(&self) -> Instant {
@@ -117,6 +136,7 @@ impl Table {
         if self.by_address.get(&known.who.address).is_some_and(|other| Arc::ptr_eq(other, known)) {
             self.by_address.remove(&known.who.address);
         }
+        known.beat.notify_one();
         known.is_live.swap(false, Ordering::SeqCst)
     }
 

@@ -25,6 +25,11 @@ fn refused(reason: impl Into<String>) -> TransportError {
     TransportError::Refused { what: "a handshake", reason: reason.into() }
 }
 
+fn builder(key: &Key) -> TransportResult<Builder<'_>> {
+    let parameters = PATTERN.parse().map_err(failed)?;
+    Builder::new(parameters).prologue(PROLOGUE).and_then(|builder| builder.psk(0, key.bytes())).map_err(failed)
+}
+
 /// A handshake, of which each side sends one part: first who dials, then who listens.
 pub(super) enum Handshake {
     Plain,
@@ -34,22 +39,14 @@ pub(super) enum Handshake {
 impl Handshake {
     /// Of who dials.
     pub(super) fn dial(key: Option<&Key>) -> TransportResult<Self> {
-        Self::new(key, |builder| builder.build_initiator())
+        let Some(key) = key else { return Ok(Self::Plain) };
+        Ok(Self::Sealed(Box::new(builder(key)?.build_initiator().map_err(failed)?)))
     }
 
     /// Of who listens.
     pub(super) fn listen(key: Option<&Key>) -> TransportResult<Self> {
-        Self::new(key, |builder| builder.build_responder())
-    }
-
-    fn new(
-        key: Option<&Key>,
-        build: impl FnOnce(Builder<'_>) -> Result<HandshakeState, snow::Error>,
-    ) -> TransportResult<Self> {
         let Some(key) = key else { return Ok(Self::Plain) };
-        let parameters = PATTERN.parse().map_err(failed)?;
-        let builder = Builder::new(parameters).prologue(PROLOGUE).and_then(|builder| builder.psk(0, key.bytes()));
-        Ok(Self::Sealed(Box::new(builder.and_then(build).map_err(failed)?)))
+        Ok(Self::Sealed(Box::new(builder(key)?.build_responder().map_err(failed)?)))
     }
 
     /// This side's part, with what it says of itself.

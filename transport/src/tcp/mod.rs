@@ -13,6 +13,8 @@
 mod cipher;
 mod connection;
 pub(crate) mod frame;
+#[doc(hidden)]
+pub mod fuzz;
 mod handshake;
 mod options;
 mod shared;

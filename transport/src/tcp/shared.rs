@@ -30,7 +30,7 @@ pub(super) struct Shared {
     pub(super) address: Arc<str>,
     options: TcpOptions,
     /// Its mailboxes; those that have no taker are of the local transport.
-    boxes: Mutex<HashMap<Arc<str>, Option<Arc<dyn Taker>>>>,
+    boxes: Mutex<HashMap<Arc<str>, Owner>>,
     pub(super) local: LocalTransport,
     /// Other transports by their addresses, and by what they were dialled as.
     slots: Mutex<HashMap<Arc<str>, Arc<Slot>>>,
@@ -39,6 +39,9 @@ pub(super) struct Shared {
     tasks: Mutex<JoinSet<()>>,
     is_closed: AtomicBool,
 }
+
+/// Whose a mailbox is; `None`: of one who receives.
+type Owner = Option<Arc<dyn Taker>>;
 
 /// The way to one other transport.
 #[derive(Default)]
