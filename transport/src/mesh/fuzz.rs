@@ -127,8 +127,7 @@ mod tests {
             }
         }
         let mut target = Fuzz::new().expect("the system has means");
-        crate::fuzz::Fuzz { what: "mesh", corpus, pieces: &crate::fuzz::NUMBERS }
-            .run(20, |bytes| Ok(target.take(bytes)));
+        crate::fuzzing::run("mesh", &corpus, |bytes| target.take(bytes));
         // Someone who comes then is let in.
         let address = target.monitor.address().to_owned();
         assert!(!target.monitor.is_stopped() && address == "monitor");
