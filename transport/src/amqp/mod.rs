@@ -51,9 +51,9 @@ const END: &str = "end";
 
 /// Carries envelopes over a RabbitMQ server, 3.10 or newer. Clones are the same transport.
 ///
-/// A topic is an exchange of its name, `direct` for a pipeline, which has a queue of the same name, and `fanout` for subscribers, each of whom has a queue
-/// `<topic>.<16 letters and digits>`. `rabbitmqctl` lists them. What is not [lasting](Topic::lasting) is not written to the broker's disk, and goes
-/// away when both ends have closed, or [`limits::UNUSED`] after nobody uses it any more.
+/// A topic is an exchange of its name, `direct` for a pipeline, which has a queue of the same name, and `fanout` for subscribers, each of
+/// whom has a queue `<topic>.<16 letters and digits>`. `rabbitmqctl` lists them. What is not [lasting](Topic::lasting) is not written to the
+/// broker's disk, and goes away when both ends have closed, or [`limits::UNUSED`] after nobody uses it any more.
 ///
 /// What was sent is confirmed by the broker, and sent again over the next connection where it was not; a channel's receiver leaves out
 /// what comes twice. What an inlet gave out before a connection was lost, it does not give out again. Without a connection both wait.
