@@ -1,5 +1,7 @@
 //! Streams: items go from process to process while both run.
 
+#[cfg(all(unix, feature = "sqlite", feature = "amqp"))]
+mod example;
 #[cfg(all(unix, feature = "sqlite"))]
 mod killed;
 

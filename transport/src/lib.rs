@@ -14,7 +14,7 @@ pub mod conformance;
 mod envelope;
 mod error;
 #[cfg(test)]
-mod fuzz;
+mod fuzzing;
 pub mod limits;
 mod local;
 #[cfg(feature = "mesh")]

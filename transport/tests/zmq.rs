@@ -1,5 +1,7 @@
 //! The transport over ZeroMQ keeps the contract, and its rendezvous is no place to do harm.
 
+#![allow(clippy::unwrap_used)]
+
 use std::num::NonZeroUsize;
 use std::process::{Command, Stdio};
 use std::sync::Arc;

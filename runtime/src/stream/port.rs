@@ -233,6 +233,22 @@ impl<T> Wired for Wire<T> {
 pub trait Carries<const PORT: u64> {
     /// It.
     type Item: StreamItem;
+
+    /// The item as JSON.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn to_text(item: &Self::Item) -> serde_json::Result<Box<RawValue>> {
+        item.to_text()
+    }
+
+    /// The item that was written so.
+    ///
+    /// # Errors
+    /// It is of another type.
+    fn of_text(text: &RawValue) -> serde_json::Result<Self::Item> {
+        Self::Item::of_text(text)
+    }
 }
 
 macro_rules! port {
@@ -260,7 +276,7 @@ macro_rules! port {
             where
                 P: Carries<PORT, Item = T>,
             {
-                Self { name, $by: <P::Item as StreamItem>::$item, of: PhantomData }
+                Self { name, $by: <P as Carries<PORT>>::$item, of: PhantomData }
             }
 
             /// Its name.

@@ -50,6 +50,7 @@ impl<P: Spec> Cx<P> {
     /// # Errors
     /// The stream is [closed](Self::close), the item cannot be written as JSON, or the step sends more than
     /// [`limits::STREAM_SENT`] items or [`limits::STREAM_BYTES`] bytes.
+    #[allow(clippy::needless_pass_by_value)] // It is another's from now on.
     pub fn send<T>(&mut self, port: Outgoing<P, T>, item: T) -> Result<(), StreamError> {
         let name = port.name;
         let streams = self.core.streams.as_ref().ok_or(StreamError::NoSuchPort { port: name })?;

@@ -43,10 +43,10 @@ impl Fuzz {
         read_all(bytes);
         let Ok(envelope) = Envelope::decode(&Bytes::copy_from_slice(bytes)) else { return false };
         read_all(&envelope.body);
-        let _within = self.runtime.enter();
+        let within = self.runtime.enter();
         self.monitor.core().take(envelope.clone());
         self.worker.core().take(envelope);
-        drop(_within);
+        drop(within);
         self.taken += 1;
         if self.taken.is_multiple_of(AT_ONCE) {
             let goes_on = self.runtime.block_on(goes_on(&self.monitor, &self.worker));
@@ -127,8 +127,7 @@ mod tests {
             }
         }
         let mut target = Fuzz::new().expect("the system has means");
-        crate::fuzz::Fuzz { what: "mesh", corpus, pieces: &crate::fuzz::NUMBERS }
-            .run(20, |bytes| Ok(target.take(bytes)));
+        crate::fuzzing::run("mesh", &corpus, |bytes| target.take(bytes));
         // Someone who comes then is let in.
         let address = target.monitor.address().to_owned();
         assert!(!target.monitor.is_stopped() && address == "monitor");

@@ -79,6 +79,6 @@ mod tests {
         };
         let mut corpus: Vec<_> = messages.iter().map(|message| framed(std::slice::from_ref(message))).collect();
         corpus.push(framed(&messages));
-        crate::fuzz::Fuzz { what: "frame", corpus, pieces: &crate::fuzz::NUMBERS }.run(20, |bytes| Ok(fuzz(bytes)));
+        crate::fuzzing::run("frame", &corpus, fuzz);
     }
 }

@@ -1,5 +1,7 @@
 //! Channels of plugboard: both ends here, and one of them in Python.
 
+#![allow(clippy::unwrap_used)]
+
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
