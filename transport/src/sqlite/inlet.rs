@@ -188,7 +188,8 @@ impl Inlet for SqliteInlet {
         state.is_waiting = false;
         state.given += 1;
         state.outstanding += 1;
-        // The next are fetched while these are dealt with. Where it takes one at a time, it is left to others meanwhile.
+        // The next are fetched while these are dealt with. Where it takes one at a time, it is left to others
+        // meanwhile.
         let is_low = state.ready.len() <= end.batch / 2;
         if is_low && end.batch > 1 {
             state.is_hungry = true;

@@ -10,7 +10,8 @@ use rusqlite::{Connection, OptionalExtension, Params, params};
 use super::error::damaged;
 use crate::limits;
 
-/// The number of an item is that of its line, and below it that within the line: rows of a line lie together, without an index.
+/// The number of an item is that of its line, and below it that within the line: rows of a line lie together, without
+/// an index.
 const SHIFT: u32 = 43;
 /// Of a tag: the item was given back before.
 const FROM_BACK: u64 = 1 << 63;

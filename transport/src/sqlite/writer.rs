@@ -1,4 +1,5 @@
-//! The one thread that has the connection: it takes all that is asked, does it in one transaction with one flush, and answers.
+//! The one thread that has the connection: it takes all that is asked, does it in one transaction with one flush, and
+//! answers.
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -248,8 +249,8 @@ impl Writer {
     fn gather(&mut self, turn: &mut Turn) {
         turn.posts.append(&mut self.posts);
         turn.hungers.append(&mut self.hungry);
-        // Who waits comes before who has just come, and before all who is gone: another may go on under its name, whose numbers
-        // would otherwise be taken for all that there are.
+        // Who waits comes before who has just come, and before all who is gone: another may go on under its name, whose
+        // numbers would otherwise be taken for all that there are.
         let new = std::mem::take(&mut turn.sendings);
         turn.sendings.extend(self.blocked.drain(..).filter_map(|end| sending(&end)));
         turn.sendings.extend(new);

@@ -1,4 +1,5 @@
-//! How fast it is, beside SQLite itself: `cargo test --release --features conformance,sqlite --test sqlite measure -- --ignored --nocapture`.
+//! How fast it is, beside SQLite itself: `cargo test --release --features conformance,sqlite --test sqlite measure --
+//! --ignored --nocapture`.
 
 use std::time::Instant;
 

@@ -47,15 +47,12 @@ async fn receives(transport: SqliteTransport, done: Arc<Mutex<Vec<(String, u64)>
     loop {
         let mut receiver = inlet(&transport, &shared_topic()).await;
         while random.below(60) > 0 {
-            let received = match tokio::time::timeout(Duration::from_millis(2), receiver.recv()).await {
-                Ok(received) => received.unwrap(),
-                Err(_) => {
-                    // Others wait for what it has.
-                    held.clear();
-                    continue;
-                }
+            let Ok(came) = tokio::time::timeout(Duration::from_millis(2), receiver.recv()).await else {
+                // Others wait for what it has.
+                held.clear();
+                continue;
             };
-            let Some(delivery) = received else {
+            let Some(delivery) = came.unwrap() else {
                 if held.is_empty() {
                     return;
                 }
