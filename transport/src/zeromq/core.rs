@@ -303,6 +303,17 @@ impl Core {
         state.mode == mode && state.capacity == capacity && state.stopped.is_none()
     }
 
+    /// Hangs up on inlets that are not among these: nobody was told while there was no outlet.
+    pub(super) fn keep_only(&self, places: &[Place]) {
+        let mut state = self.lock();
+        let _ = state.refresh();
+        let gone = |pipe: &&Pipe| !places.iter().any(|(id, _)| *id == pipe.inlet);
+        let gone: Vec<u64> = state.pipes.iter().filter(gone).map(|pipe| pipe.inlet).collect();
+        for inlet in gone {
+            state.cut(inlet);
+        }
+    }
+
     pub(super) fn downgrade(&self) -> std::sync::Weak<Mutex<State>> {
         Arc::downgrade(&self.0)
     }
@@ -355,7 +366,13 @@ impl Core {
         if !state.is_flushing && !state.is_flushed() && state.stopped.is_none() {
             state.is_flushing = true;
             let core = self.clone();
-            state.runtime.spawn(async move { poll_fn(|cx| core.lock().poll_flush(cx)).await });
+            state.runtime.spawn(async move {
+                poll_fn(|cx| core.lock().poll_flush(cx)).await;
+                if !core.is_used() {
+                    // The last to have it waits until all is sent, which no task may.
+                    tokio::task::spawn_blocking(move || drop(core));
+                }
+            });
         }
     }
 

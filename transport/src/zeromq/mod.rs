@@ -173,10 +173,10 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let context = lock(&self.sending).take();
+        let (context, topics) = (lock(&self.sending).take(), std::mem::take(&mut self.known.lock().topics));
         if context.is_some() {
             // Waits until all is sent, which no task may.
-            std::thread::spawn(move || drop(context));
+            std::thread::spawn(move || drop((topics, context)));
         }
     }
 }
@@ -264,6 +264,7 @@ impl ZmqTransport {
         let cores: Vec<_> = lock(&self.shared.cores).drain(..).filter_map(|core| core.upgrade()).collect();
         let left = cores.into_iter().filter(|core| Core::of(Arc::clone(core)).halt()).count();
         self.shared.posts.clear().await;
+        self.shared.known.lock().topics.clear();
         let context = lock(&self.shared.sending).take();
         let (sent, all_sent) = oneshot::channel();
         std::thread::spawn(move || {
