@@ -21,7 +21,8 @@ pub(super) struct Request {
     pub(super) answer: oneshot::Sender<TransportResult<Reply>>,
 }
 
-/// An answer; of an end, with what is told about it from then on. Dropped by one who does not want it any more, it undoes what was done.
+/// An answer; of an end, with what is told about it from then on. Dropped by one who does not want it any more, it
+/// undoes what was done.
 pub(super) struct Reply {
     pub(super) answer: Option<Answer>,
     pub(super) news: Arc<News>,
@@ -58,7 +59,8 @@ pub(super) struct Known(Mutex<Ends>);
 pub(super) struct Ends {
     pub(super) by_id: HashMap<u64, Arc<News>>,
     pub(super) posts: HashMap<String, Arc<News>>,
-    /// What the outlets of a topic share. It stays when the last of them has gone, so that what the next one sends comes after what
+    /// What the outlets of a topic share. It stays when the last of them has gone, so that what the next one sends
+    /// comes after what
     /// that one has sent.
     pub(super) topics: HashMap<String, Core>,
     /// Why nothing goes on any more.
