@@ -1,6 +1,8 @@
-//! Envelopes over ZeroMQ against libzmq itself, in turns: `cargo bench -p procession-transport --features zmq --bench zmq`.
+//! Envelopes over ZeroMQ against libzmq itself, in turns: `cargo bench -p procession-transport --features zmq --bench
+//! zmq`.
 //!
-//! Both send bodies of 100 bytes in messages of two frames from one task to another, over one connection with the same marks, without
+//! Both send bodies of 100 bytes in messages of two frames from one task to another, over one connection with the same
+//! marks, without
 //! blocking, and wait with `AsyncFd`. Prints each round, and the median of the quotients. `--quick` makes it short.
 
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss)]

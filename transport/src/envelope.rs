@@ -163,14 +163,16 @@ impl Envelope {
     ///
     /// # Errors
     ///
-    /// [`Malformed`](TransportError::Malformed) says what is wrong and where; [`TooLarge`](TransportError::TooLarge) where a
+    /// [`Malformed`](TransportError::Malformed) says what is wrong and where; [`TooLarge`](TransportError::TooLarge)
+    /// where a
     /// bound of [`limits`] is passed.
     pub fn decode(bytes: &Bytes) -> TransportResult<Self> {
         let (envelope, body) = Self::decode_head(bytes, None)?;
         Ok(Self { body: bytes.slice(body..), ..envelope })
     }
 
-    /// Reads all but the body, which begins at the place that is given. `last`: the sender before, who often is this one, too.
+    /// Reads all but the body, which begins at the place that is given. `last`: the sender before, who often is this
+    /// one, too.
     pub(crate) fn decode_head(bytes: &[u8], last: Option<&Arc<str>>) -> TransportResult<(Self, usize)> {
         // A body may be as large as the bound, and its head is beside it.
         bounded("an envelope in bytes", bytes.len(), limits::ENVELOPE_BYTES + (1 << 20))?;

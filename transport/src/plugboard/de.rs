@@ -11,7 +11,8 @@ use serde::forward_to_deserialize_any;
 
 use super::{Plain, PlainError};
 
-/// By this name plain data that is asked for plain data says that it is a tuple, for which serde has no word: others say that it is a list.
+/// By this name plain data that is asked for plain data says that it is a tuple, for which serde has no word: others
+/// say that it is a list.
 const TUPLE: &str = "$procession::transport::plugboard::Tuple";
 
 /// Plain data as a value of a type.

@@ -62,7 +62,8 @@ impl<T> fmt::Debug for PlugboardSender<T> {
 }
 
 impl<T: Serialize> PlugboardSender<T> {
-    /// The one sender of a rendezvous, whose address for senders this is; `maxsize` is its high-water mark, plugboard's default being 2000.
+    /// The one sender of a rendezvous, whose address for senders this is; `maxsize` is its high-water mark, plugboard's
+    /// default being 2000.
     ///
     /// # Errors
     ///
@@ -101,7 +102,8 @@ impl<T: Serialize> PlugboardSender<T> {
         poll_fn(|cx| poll_send(plug, &mut pickle, cx)).await
     }
 
-    /// Ends the channel, and waits until all that was sent has left, for some seconds at most. A second time it does nothing. Dropped
+    /// Ends the channel, and waits until all that was sent has left, for some seconds at most. A second time it does
+    /// nothing. Dropped
     /// without it, a sender ends nothing, and what it has sent arrives for as long as its OS process is there.
     ///
     /// # Errors
@@ -190,7 +192,8 @@ impl<T: DeserializeOwned> PlugboardReceiver<T> {
     ///
     /// # Errors
     ///
-    /// [`Closed`](PlugboardError::Closed) after the sender's close, and ever after (C10); what is no plain data of the type is told, and the
+    /// [`Closed`](PlugboardError::Closed) after the sender's close, and ever after (C10); what is no plain data of the
+    /// type is told, and the
     /// next call gives the next item.
     pub async fn recv(&mut self) -> Result<T, PlugboardError> {
         let Some(plug) = &mut self.plug else { return Err(PlugboardError::Closed) };

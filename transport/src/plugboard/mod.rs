@@ -1,7 +1,10 @@
-//! Plain data to and from channels of plugboard, a library for Python, over ZeroMQ: pipelines that do without its proxy.
+//! Plain data to and from channels of plugboard, a library for Python, over ZeroMQ: pipelines that do without its
+//! proxy.
 //!
-//! On this wire a message is two frames, an empty topic and a [pickle], and a channel's end is a certain text in place of an item. Nothing of
-//! what is received is executed: a pickle of anything else than [plain data](Plain) is an error. Whoever makes the connector in
+//! On this wire a message is two frames, an empty topic and a [pickle], and a channel's end is a certain text in place
+//! of an item. Nothing of
+//! what is received is executed: a pickle of anything else than [plain data](Plain) is an error. Whoever makes the
+//! connector in
 //! plugboard binds two sockets at which a sender and its receivers meet; [`PlugboardRendezvous`] is one made here.
 //!
 //! ```

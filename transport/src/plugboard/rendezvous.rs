@@ -9,9 +9,11 @@ use tokio::task::JoinHandle;
 use crate::zeromq::plug::{Plug, failed, last_endpoint};
 use crate::{TransportResult, limits};
 
-/// What the maker of a connector binds: a socket at which its sender says where it is, and one at which receivers ask for that.
+/// What the maker of a connector binds: a socket at which its sender says where it is, and one at which receivers ask
+/// for that.
 ///
-/// There is one sender; a second one is refused, as plugboard does. Both sockets are on the loopback interface. Dropped, it serves no more; who
+/// There is one sender; a second one is refused, as plugboard does. Both sockets are on the loopback interface.
+/// Dropped, it serves no more; who
 /// has met goes on without it.
 pub struct PlugboardRendezvous {
     senders: String,

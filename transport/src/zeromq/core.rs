@@ -16,7 +16,8 @@ use super::plug::{Plug, failed};
 use super::wire::Place;
 use crate::{Envelope, Mode, TransportError, TransportResult, limits};
 
-/// Shared by the outlets of a topic, so that what one sends after another comes after it, and by the task that sends what found no room,
+/// Shared by the outlets of a topic, so that what one sends after another comes after it, and by the task that sends
+/// what found no room,
 /// so that it goes on its way also while nobody asks an outlet.
 #[derive(Clone)]
 pub(super) struct Core(Arc<Mutex<State>>);
@@ -149,7 +150,8 @@ impl State {
         let set = || {
             socket.set_sndhwm(high_water(self.capacity))?;
             socket.set_sndbuf(kernel_bytes(self.capacity))?;
-            // All that was sent arrives, if anyone is there; who was lost is not looked for, as its port may be another's now.
+            // All that was sent arrives, if anyone is there; who was lost is not looked for, as its port may be
+            // another's now.
             socket.set_linger(-1)?;
             socket.set_reconnect_ivl(-1)?;
             socket.connect(at)
@@ -303,6 +305,17 @@ impl Core {
         state.mode == mode && state.capacity == capacity && state.stopped.is_none()
     }
 
+    /// Hangs up on inlets that are not among these: nobody was told while there was no outlet.
+    pub(super) fn keep_only(&self, places: &[Place]) {
+        let mut state = self.lock();
+        let _ = state.refresh();
+        let gone = |pipe: &&Pipe| !places.iter().any(|(id, _)| *id == pipe.inlet);
+        let gone: Vec<u64> = state.pipes.iter().filter(gone).map(|pipe| pipe.inlet).collect();
+        for inlet in gone {
+            state.cut(inlet);
+        }
+    }
+
     pub(super) fn downgrade(&self) -> std::sync::Weak<Mutex<State>> {
         Arc::downgrade(&self.0)
     }
@@ -355,7 +368,13 @@ impl Core {
         if !state.is_flushing && !state.is_flushed() && state.stopped.is_none() {
             state.is_flushing = true;
             let core = self.clone();
-            state.runtime.spawn(async move { poll_fn(|cx| core.lock().poll_flush(cx)).await });
+            state.runtime.spawn(async move {
+                poll_fn(|cx| core.lock().poll_flush(cx)).await;
+                if !core.is_used() {
+                    // The last to have it waits until all is sent, which no task may.
+                    tokio::task::spawn_blocking(move || drop(core));
+                }
+            });
         }
     }
 
@@ -366,7 +385,8 @@ impl Core {
         !state.backlog.is_empty()
     }
 
-    /// After all that waits now, each inlet gets the mark that ends an outlet; `waits`: where there is none, the one that comes next.
+    /// After all that waits now, each inlet gets the mark that ends an outlet; `waits`: where there is none, the one
+    /// that comes next.
     pub(super) fn end(&self, outlet: u64, waits: bool, mark: Vec<u8>) -> TransportResult<()> {
         let mut state = self.lock();
         state.refresh()?;

@@ -58,7 +58,8 @@ pub(super) async fn serve(mut plug: Plug, silence: Duration, mut stop: oneshot::
     }
 }
 
-/// Reads a request and deals with it. What is no request is answered once, too (C46 cured); without a place for the answer, which
+/// Reads a request and deals with it. What is no request is answered once, too (C46 cured); without a place for the
+/// answer, which
 /// only what is no client of any kind leaves out, it cannot be.
 fn hear(registry: &mut Registry, frames: &[zmq::Message]) -> Option<Told> {
     let [member, empty, request] = frames else {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
-use super::core::{Core, State};
+use super::core::Core;
 use super::news::News;
 use super::plug::{Plug, failed};
 use super::wire::{Answer, Ask, Asked, Refusal, Shape, Tell};
@@ -21,7 +21,8 @@ pub(super) struct Request {
     pub(super) answer: oneshot::Sender<TransportResult<Reply>>,
 }
 
-/// An answer; of an end, with what is told about it from then on. Dropped by one who does not want it any more, it undoes what was done.
+/// An answer; of an end, with what is told about it from then on. Dropped by one who does not want it any more, it
+/// undoes what was done.
 pub(super) struct Reply {
     pub(super) answer: Option<Answer>,
     pub(super) news: Arc<News>,
@@ -58,8 +59,10 @@ pub(super) struct Known(Mutex<Ends>);
 pub(super) struct Ends {
     pub(super) by_id: HashMap<u64, Arc<News>>,
     pub(super) posts: HashMap<String, Arc<News>>,
-    /// What the outlets of a topic share, for as long as any of them is there.
-    topics: HashMap<String, Weak<Mutex<State>>>,
+    /// What the outlets of a topic share. It stays when the last of them has gone, so that what the next one sends
+    /// comes after what
+    /// that one has sent.
+    pub(super) topics: HashMap<String, Core>,
     /// Why nothing goes on any more.
     pub(super) stopped: Option<TransportError>,
 }
@@ -249,6 +252,7 @@ impl Speaker {
             Answer::Outlet { id, topic, places } => {
                 let Some(shared) = self.shared.upgrade() else { return };
                 let shared_core = core.insert(self.core(&shared, topic));
+                shared_core.keep_only(places);
                 let news = shared_core.news();
                 news.add_all(places);
                 (Some(*id), news)
@@ -286,13 +290,14 @@ impl Speaker {
     /// What the outlets of a topic share: what there is, or something new.
     fn core(&self, shared: &Shared, topic: &Shape) -> Core {
         let mut ends = self.known.lock();
-        let open = ends.topics.get(&topic.name).and_then(Weak::upgrade).map(Core::of);
-        if let Some(core) = open.filter(|core| core.fits(topic.mode, topic.capacity)) {
-            return core;
+        if let Some(core) = ends.topics.get(&topic.name).filter(|core| core.fits(topic.mode, topic.capacity)) {
+            return core.clone();
         }
-        ends.topics.retain(|_, core| core.strong_count() > 0);
+        if ends.topics.len() >= limits::ZMQ_POSTS {
+            ends.topics.retain(|_, core| core.is_used());
+        }
         let core = shared.core(Arc::default(), &topic.name, topic.mode, topic.capacity);
-        ends.topics.insert(topic.name.clone(), core.downgrade());
+        ends.topics.insert(topic.name.clone(), core.clone());
         core
     }
 }

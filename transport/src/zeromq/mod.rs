@@ -1,7 +1,9 @@
 //! The transport over ZeroMQ's sockets: without a broker, on one machine or in one trusted network.
 //!
-//! One transport [hosts](ZmqTransport::host) the rendezvous, the others [join](ZmqTransport::join) it; they may be in one OS process or
-//! in several. The host only knows who has which end of which topic open: what is sent goes straight from each outlet to each inlet,
+//! One transport [hosts](ZmqTransport::host) the rendezvous, the others [join](ZmqTransport::join) it; they may be in
+//! one OS process or
+//! in several. The host only knows who has which end of which topic open: what is sent goes straight from each outlet
+//! to each inlet,
 //! from a PUSH to a PULL socket, in two frames, the topic's name and the [envelope](crate::Envelope).
 //!
 //! ```
@@ -65,9 +67,12 @@ const MARK: &str = "procession.end";
 
 /// Carries envelopes over ZeroMQ's sockets.
 ///
-/// Of the [contract](Transport) it lacks sentence 6: nothing is acknowledged. What was on its way to a receiver that leaves or is lost is lost with
-/// it, and nothing survives the OS process of its sender, unless it has already gone to the other. The capacity is not exact: what
-/// the kernel keeps on the way comes on top of it. A receiver is told the end of what it was sent by each sender; a sender that is
+/// Of the [contract](Transport) it lacks sentence 6: nothing is acknowledged. What was on its way to a receiver that
+/// leaves or is lost is lost with
+/// it, and nothing survives the OS process of its sender, unless it has already gone to the other. The capacity is not
+/// exact: what
+/// the kernel keeps on the way comes on top of it. A receiver is told the end of what it was sent by each sender; a
+/// sender that is
 /// lost is known to be so after the host's [silence](ZmqOptions::with_silence), and has then ended nothing.
 ///
 /// When the host is lost or closed, so is the rendezvous: all ends of the others fail with
@@ -173,16 +178,17 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let context = lock(&self.sending).take();
+        let (context, topics) = (lock(&self.sending).take(), std::mem::take(&mut self.known.lock().topics));
         if context.is_some() {
             // Waits until all is sent, which no task may.
-            std::thread::spawn(move || drop(context));
+            std::thread::spawn(move || drop((topics, context)));
         }
     }
 }
 
 impl ZmqTransport {
-    /// Binds the rendezvous at an endpoint on this machine, `tcp://127.0.0.1:5570` or `tcp://127.0.0.1:*`, and takes part in it.
+    /// Binds the rendezvous at an endpoint on this machine, `tcp://127.0.0.1:5570` or `tcp://127.0.0.1:*`, and takes
+    /// part in it.
     ///
     /// # Errors
     ///
@@ -264,6 +270,7 @@ impl ZmqTransport {
         let cores: Vec<_> = lock(&self.shared.cores).drain(..).filter_map(|core| core.upgrade()).collect();
         let left = cores.into_iter().filter(|core| Core::of(Arc::clone(core)).halt()).count();
         self.shared.posts.clear().await;
+        self.shared.known.lock().topics.clear();
         let context = lock(&self.shared.sending).take();
         let (sent, all_sent) = oneshot::channel();
         std::thread::spawn(move || {

@@ -17,7 +17,8 @@ pub struct ZmqOptions {
 }
 
 impl ZmqOptions {
-    /// For the rendezvous at an endpoint, `tcp://127.0.0.1:5570` say. To host one, the port may be `*`: then it is one that is free.
+    /// For the rendezvous at an endpoint, `tcp://127.0.0.1:5570` say. To host one, the port may be `*`: then it is one
+    /// that is free.
     pub fn new(endpoint: impl Into<String>) -> Self {
         Self {
             endpoint: endpoint.into(),
@@ -28,15 +29,18 @@ impl ZmqOptions {
         }
     }
 
-    /// Where inlets are bound, and reached by the other members; 127.0.0.1 by default, so that nobody outside of this machine reaches
-    /// them (C37 cured). Nothing of what is carried is encrypted, and nobody is asked who they are: another interface is for networks
+    /// Where inlets are bound, and reached by the other members; 127.0.0.1 by default, so that nobody outside of this
+    /// machine reaches
+    /// them (C37 cured). Nothing of what is carried is encrypted, and nobody is asked who they are: another interface
+    /// is for networks
     /// on which everyone is trusted.
     #[must_use]
     pub fn with_interface(self, interface: IpAddr) -> Self {
         Self { interface, ..self }
     }
 
-    /// How long the host and a member may be silent until they are taken for lost, as the host says; 10 s by default. They speak four
+    /// How long the host and a member may be silent until they are taken for lost, as the host says; 10 s by default.
+    /// They speak four
     /// times as often.
     #[must_use]
     pub fn with_silence(self, silence: Duration) -> Self {

@@ -35,7 +35,8 @@ pub(crate) fn last_endpoint(socket: &zmq::Socket) -> TransportResult<String> {
 impl Plug {
     pub(crate) fn new(socket: zmq::Socket) -> TransportResult<Self> {
         let fd = socket.get_fd().map_err(failed("asking a socket for its descriptor"))?;
-        // What it is replaced by is unsafe: the descriptor has to stay open for as long as it is waited for. It does, as the socket
+        // What it is replaced by is unsafe: the descriptor has to stay open for as long as it is waited for. It does,
+        // as the socket
         // is dropped after it, and only this file has both.
         #[expect(deprecated)]
         let fd = AsyncFd::with_interest(fd, Interest::READABLE);

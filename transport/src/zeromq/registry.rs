@@ -366,7 +366,8 @@ impl Registry {
         Ok(Answer::Found { id: mailbox.id, at: mailbox.at.clone(), address })
     }
 
-    /// A member is gone with all that it had: its outlets have left without an end. Where it is lost, also ends that it had sent
+    /// A member is gone with all that it had: its outlets have left without an end. Where it is lost, also ends that it
+    /// had sent
     /// may never come.
     pub(super) fn forget(&mut self, member: &Member, is_lost: bool, told: &mut Told) {
         if self.members.remove(member).is_none() {

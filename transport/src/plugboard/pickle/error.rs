@@ -4,7 +4,8 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PickleError {
-    /// It has an instruction that makes something else than plain data, or that this machine lacks. Nothing of it is executed.
+    /// It has an instruction that makes something else than plain data, or that this machine lacks. Nothing of it is
+    /// executed.
     #[error("at byte {offset}: the instruction {opcode} is refused: plain data does not need it")]
     Refused {
         /// Its name.
