@@ -260,7 +260,10 @@ fn a_table_with_a_gap_is_refused() {
         (with(&connector, ""), "`C52`: no row"),
         (with(&mesh, ""), "`M38`: no row"),
         (with(&method, ""), "`mosaic.CommsManager.send`: no row"),
-        (with(&connector, &format!("{connector}\n{}\n", connector.replace("C52 ", "C53 "))), "`C53`: no such rule or name"),
+        (
+            with(&connector, &format!("{connector}\n{}\n", connector.replace("C52 ", "C53 "))),
+            "`C53`: no such rule or name",
+        ),
         (with(&mesh, &format!("{mesh}\n{}\n", mesh.replace("M38 ", "M39 "))), "`M39`: no such rule or name"),
         (cell(&mesh, 0, "next: communicator"), "`M38`: verdict `next: communicator`"),
         (with(&rule, &format!("{rule}\n{}\n", rule.replace("S2 ", "S143 "))), "`S143`: no such rule or name"),

@@ -37,7 +37,7 @@ impl Random {
             }
             2 => {
                 let bytes = self.next().to_le_bytes();
-                input.splice(part, bytes[..1 + self.below(8)].iter().copied());
+                input.splice(part, bytes[..=self.below(8)].iter().copied());
             }
             3 => input.truncate(from),
             4 | 5 if from < input.len() => input[from] ^= 1 << self.below(8),

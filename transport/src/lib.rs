@@ -19,6 +19,8 @@ pub mod limits;
 mod local;
 #[cfg(feature = "mesh")]
 pub mod mesh;
+#[cfg(all(unix, feature = "plugboard"))]
+pub mod plugboard;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "mesh")]

@@ -31,7 +31,9 @@ fn c1_a_socket_is_an_entity_and_a_descriptor() {
         assert_eq!(serde_json::to_value(&socket).unwrap(), json!(text));
         assert_eq!(serde_json::from_value::<Socket>(json!(text)).unwrap(), socket);
     }
-    for none in ["", "a", "a.", ".out", "a.b.c", "1a.out", "-a.out", "a.1", "a.in-1", "a b.out", "a.out ", "ä.out", "a.out\n"] {
+    for none in
+        ["", "a", "a.", ".out", "a.b.c", "1a.out", "-a.out", "a.1", "a.in-1", "a b.out", "a.out ", "ä.out", "a.out\n"]
+    {
         assert!(none.parse::<Socket>().is_err(), "{none:?}");
         assert!(serde_json::from_value::<Socket>(json!(none)).is_err(), "{none:?}");
     }
@@ -79,7 +81,10 @@ fn c3_c4_an_id_joins_both_sockets_and_a_topic_follows_the_mode() {
 #[test]
 fn c5_events_of_a_type_have_one_topic() {
     let event = ConnectorSpec::event("my.event/stop").unwrap();
-    assert_eq!((event.id().as_str(), event.mode), ("my_event_stop.publishers..my_event_stop.subscribers", Mode::PubSub));
+    assert_eq!(
+        (event.id().as_str(), event.mode),
+        ("my_event_stop.publishers..my_event_stop.subscribers", Mode::PubSub)
+    );
     assert_eq!(event.topic(), "my_event_stop.publishers");
     assert_eq!(ConnectorSpec::event("7-up").unwrap().source.entity(), "_7-up");
     assert!(ConnectorSpec::event("").is_err());

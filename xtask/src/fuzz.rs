@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: messages that were changed at random, more of them than the tests read.
+//! `cargo xtask fuzz`: messages, envelopes, frames and pickles that were changed at random, more of them than the tests read.
 
 use std::process::Command;
 

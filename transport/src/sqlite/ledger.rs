@@ -62,6 +62,7 @@ pub(super) struct Line {
 }
 
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)]
 pub(super) struct TopicRow {
     pub(super) kind: Kind,
     pub(super) capacity: i64,
@@ -509,7 +510,8 @@ impl<'c> Ledger<'c> {
 
     fn write_senders(&self) -> rusqlite::Result<()> {
         // Only for the order of those that are forgotten: a clock that goes back does no harm.
-        let turn = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| int(time.as_secs() as usize));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let turn = i64::try_from(now).unwrap_or(i64::MAX);
         for ((topic, name), last) in self.senders.iter().filter(|(_, last)| last.is_changed) {
             let number = stored(last.number);
             if !last.is_new {

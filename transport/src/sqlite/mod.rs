@@ -116,7 +116,7 @@ impl SqliteTransport {
         let (own, file) = (Arc::clone(&shared), path.clone());
         std::thread::Builder::new()
             .name("procession-channels".to_owned())
-            .spawn(move || writer::run(connection, file, &options, own))
+            .spawn(move || writer::run(connection, file, &options, &own))
             .map_err(|error| TransportError::failed("starting the thread of a file of channels", error))?;
         Ok(Self { path: Arc::new(path), alive: Arc::new(Alive(shared)) })
     }

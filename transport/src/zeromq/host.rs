@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
 
-use super::plug::{Plug, failed};
+use super::plug::{Plug, failed, last_endpoint};
 use super::registry::{Member, Registry, Told};
 use super::wire::{Asked, Refusal, Tell};
-use crate::{TransportError, TransportResult, limits};
+use crate::{TransportResult, limits};
 
 /// Binds the endpoint of a rendezvous; with it, the endpoint as it is now.
 pub(super) fn bind(context: &zmq::Context, endpoint: &str) -> TransportResult<(Plug, String)> {
@@ -28,12 +28,6 @@ pub(super) fn bind(context: &zmq::Context, endpoint: &str) -> TransportResult<(P
     socket.bind(endpoint).map_err(failed("binding the rendezvous"))?;
     let endpoint = last_endpoint(&socket)?;
     Ok((Plug::new(socket)?, endpoint))
-}
-
-/// Where a socket is bound.
-pub(super) fn last_endpoint(socket: &zmq::Socket) -> TransportResult<String> {
-    let endpoint = socket.get_last_endpoint().map_err(failed("asking where a socket is bound"))?;
-    endpoint.map_err(|bytes| TransportError::Malformed { reason: format!("an endpoint of {} bytes", bytes.len()) })
 }
 
 /// Serves until it is told to stop, or whoever could tell is gone.

@@ -11,9 +11,8 @@ use tokio::task::{JoinHandle, coop};
 use zmq::Message;
 
 use super::core::{high_water, kernel_bytes};
-use super::host::last_endpoint;
 use super::news::News;
-use super::plug::{Plug, failed};
+use super::plug::{Plug, failed, last_endpoint};
 use super::wire::Ask;
 use super::{MARK, Shared, spawn_undo};
 use crate::{Delivery, Envelope, Inlet, Kind, Receipt, TransportError, TransportResult, limits};

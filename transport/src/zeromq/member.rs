@@ -250,13 +250,13 @@ impl Speaker {
                 let Some(shared) = self.shared.upgrade() else { return };
                 let shared_core = core.insert(self.core(&shared, topic));
                 let news = shared_core.news();
-                places.iter().for_each(|place| news.add(place.clone()));
+                news.add_all(places);
                 (Some(*id), news)
             }
             Answer::Finished { outlet, places, .. } => {
                 // Those it may not have been told of yet.
                 let news = self.known.lock().by_id.get(outlet).cloned().unwrap_or_default();
-                places.iter().for_each(|place| news.add(place.clone()));
+                news.add_all(places);
                 (None, news)
             }
             Answer::Inlet { id, over } => {

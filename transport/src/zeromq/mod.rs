@@ -32,7 +32,7 @@ mod member;
 mod news;
 mod options;
 mod outlet;
-mod plug;
+pub(crate) mod plug;
 mod post;
 mod registry;
 mod wire;

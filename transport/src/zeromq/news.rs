@@ -46,6 +46,10 @@ impl News {
         self.tell(|told| told.added.push(place));
     }
 
+    pub(super) fn add_all(&self, places: &[Place]) {
+        self.tell(|told| told.added.extend_from_slice(places));
+    }
+
     /// It is gone; where nobody has looked yet, it was never there.
     pub(super) fn remove(&self, inlet: u64) {
         self.tell(|told| {

@@ -12,22 +12,28 @@ use crate::{TransportError, TransportResult, limits};
 /// A socket and what tells that something about it has changed.
 ///
 /// Its descriptor tells changes, not states: whoever waits tries first, asks for the state, and only then waits.
-pub(super) struct Plug {
+pub(crate) struct Plug {
     // Taken out of the reactor before the socket closes it.
     fd: AsyncFd<RawFd>,
     socket: zmq::Socket,
 }
 
 /// That ZeroMQ failed.
-pub(super) fn failed(action: &'static str) -> impl Fn(zmq::Error) -> TransportError {
+pub(crate) fn failed(action: &'static str) -> impl Fn(zmq::Error) -> TransportError {
     move |error| match error {
         zmq::Error::ETERM | zmq::Error::ENOTSOCK => TransportError::Closed,
         error => TransportError::failed(action, error),
     }
 }
 
+/// Where a socket is bound.
+pub(crate) fn last_endpoint(socket: &zmq::Socket) -> TransportResult<String> {
+    let endpoint = socket.get_last_endpoint().map_err(failed("asking where a socket is bound"))?;
+    endpoint.map_err(|bytes| TransportError::Malformed { reason: format!("an endpoint of {} bytes", bytes.len()) })
+}
+
 impl Plug {
-    pub(super) fn new(socket: zmq::Socket) -> TransportResult<Self> {
+    pub(crate) fn new(socket: zmq::Socket) -> TransportResult<Self> {
         let fd = socket.get_fd().map_err(failed("asking a socket for its descriptor"))?;
         // What it is replaced by is unsafe: the descriptor has to stay open for as long as it is waited for. It does, as the socket
         // is dropped after it, and only this file has both.
@@ -37,19 +43,19 @@ impl Plug {
         Ok(Self { fd, socket })
     }
 
-    pub(super) fn socket(&self) -> &zmq::Socket {
+    pub(crate) fn socket(&self) -> &zmq::Socket {
         &self.socket
     }
 
     /// Waits until something has changed since this was asked last.
-    pub(super) fn poll_change(&self, cx: &mut Context<'_>) -> Poll<TransportResult<()>> {
+    pub(crate) fn poll_change(&self, cx: &mut Context<'_>) -> Poll<TransportResult<()>> {
         let guard = ready!(self.fd.poll_read_ready(cx));
         guard.map_err(|error| TransportError::failed("waiting for a socket", error))?.clear_ready();
         Poll::Ready(Ok(()))
     }
 
     /// Sends a first frame, after which another follows; whether there was room.
-    pub(super) fn try_first(&self, frame: &[u8]) -> TransportResult<bool> {
+    pub(crate) fn try_first(&self, frame: &[u8]) -> TransportResult<bool> {
         loop {
             match self.socket.send(frame, DONTWAIT | SNDMORE) {
                 Ok(()) => return Ok(true),
@@ -67,12 +73,12 @@ impl Plug {
     }
 
     /// Sends the last frame, for which there is always room.
-    pub(super) fn last(&self, frame: Message) -> TransportResult<()> {
+    pub(crate) fn last(&self, frame: Message) -> TransportResult<()> {
         self.socket.send(frame, DONTWAIT).map_err(failed("sending"))
     }
 
     /// The next frame into `frame`; whether there was one.
-    pub(super) fn try_recv(&self, frame: &mut Message) -> TransportResult<bool> {
+    pub(crate) fn try_recv(&self, frame: &mut Message) -> TransportResult<bool> {
         loop {
             match self.socket.recv(frame, DONTWAIT) {
                 Ok(()) => return Ok(true),
@@ -84,7 +90,7 @@ impl Plug {
     }
 
     /// The next message, of which no more frames are kept than anyone here understands.
-    pub(super) fn poll_frames(&mut self, cx: &mut Context<'_>) -> Poll<TransportResult<Vec<Message>>> {
+    pub(crate) fn poll_frames(&mut self, cx: &mut Context<'_>) -> Poll<TransportResult<Vec<Message>>> {
         loop {
             let mut frames = Vec::new();
             let mut frame = Message::new();
@@ -102,7 +108,7 @@ impl Plug {
     }
 
     /// Sends all frames; whether there was room for them.
-    pub(super) fn try_send_all(&self, frames: &[&[u8]]) -> TransportResult<bool> {
+    pub(crate) fn try_send_all(&self, frames: &[&[u8]]) -> TransportResult<bool> {
         let Some((last, firsts)) = frames.split_last() else { return Ok(true) };
         for frame in firsts {
             if !self.try_first(frame)? {
