@@ -7,6 +7,7 @@
 #[allow(dead_code)]
 #[path = "../../../tests/it/broker.rs"]
 mod broker;
+mod idle;
 mod lost;
 #[allow(dead_code)]
 #[path = "../../../tests/it/private.rs"]
