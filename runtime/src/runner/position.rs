@@ -85,8 +85,8 @@ pub(crate) fn step_in(position: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn saved() -> Option<Saved> {
-        Some(serde_json::from_str(r#"{"out":{"lines":{"first":3,"items":[{"a":[1]},null]}}}"#).unwrap())
+    fn saved() -> Saved {
+        serde_json::from_str(r#"{"out":{"lines":{"first":3,"items":[{"a":[1]},null]}}}"#).unwrap()
     }
 
     #[test]
@@ -97,12 +97,12 @@ mod tests {
             (Position::Start, None, r#""start""#),
             (
                 at(),
-                saved(),
+                Some(saved()),
                 r#"{"streams":{"out":{"lines":{"first":3,"items":[{"a":[1]},null]}}},"at":{"step":"run"}}"#,
             ),
             (
                 Position::Start,
-                saved(),
+                Some(saved()),
                 r#"{"streams":{"out":{"lines":{"first":3,"items":[{"a":[1]},null]}}},"start":null}"#,
             ),
         ] {

@@ -263,9 +263,9 @@ mod tests {
     use super::*;
     use crate::stream::Wire;
 
-    fn streams() -> Box<Streams> {
+    fn streams() -> Streams {
         let wire = Wire::<u8>::new("x").with_senders(NonZeroU32::new(2).unwrap());
-        Streams::new(vec![Stream::incoming("texts", &wire), Stream::outgoing("lines", &Wire::<u8>::new("y"))]).unwrap()
+        *Streams::new(vec![Stream::incoming("texts", &wire), Stream::outgoing("lines", &Wire::<u8>::new("y"))]).unwrap()
     }
 
     fn item(sender: &str, number: u64, body: &'static str) -> Envelope {
@@ -289,7 +289,7 @@ mod tests {
         assert_eq!(port.absorb(&item("a", 1, "7")).unwrap(), Came::New);
         assert_eq!(port.absorb(&item("a", 1, "7")).unwrap(), Came::Known);
         let text = serde_json::to_string(&streams.saved().unwrap()).unwrap();
-        let mut again = super::tests::streams();
+        let mut again = Box::new(super::tests::streams());
         Streams::restore(Some(&mut again), serde_json::from_str(&text).unwrap()).unwrap();
         let port = &mut again.ins[0];
         assert_eq!(port.absorb(&item("a", 1, "7")).unwrap(), Came::Known);
@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn a_port_that_is_no_more_is_told() {
         let saved = serde_json::from_str(r#"{"out":{"gone":{"first":3}}}"#).unwrap();
-        let error = Streams::restore(Some(&mut streams()), saved).unwrap_err();
+        let error = Streams::restore(Some(&mut Box::new(streams())), saved).unwrap_err();
         assert!(error.contains("no stream `gone`"), "{error}");
         let saved = serde_json::from_str(r#"{"in":{"gone":{}}}"#).unwrap();
         assert!(Streams::restore(None, saved).is_err());

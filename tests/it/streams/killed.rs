@@ -52,14 +52,12 @@ async fn run(folder: &Path) {
     let collect = runtime.launch(Collect::inputs().numbers(doubled).at_once(5)).key("collect").await.unwrap();
     let mut steps = 0;
     let end = loop {
-        match tokio::time::timeout(Duration::from_millis(1), collect.termination()).await {
-            Ok(end) => break end.unwrap(),
-            Err(_) => {
-                let now = collect.status().await.unwrap().steps;
-                if std::mem::replace(&mut steps, now) != now {
-                    println!("{MOVED}");
-                }
-            }
+        if let Ok(end) = tokio::time::timeout(Duration::from_millis(1), collect.termination()).await {
+            break end.unwrap();
+        }
+        let now = collect.status().await.unwrap().steps;
+        if std::mem::replace(&mut steps, now) != now {
+            println!("{MOVED}");
         }
     };
     std::fs::write(folder.join("all"), end.outputs["all"].to_string()).unwrap();
