@@ -76,13 +76,13 @@ async fn start(uid: Uid, options: &Options, key: Option<&str>) -> Result<(Mesh, 
                 Ok::<_, Error>(sum)
             }
         });
-    let mesh = match &options.join {
-        Some(registry) => builder.join(registry).await?,
-        None => builder.registry().start().await?,
-    };
-    let events = mesh.events();
-    // Set once, here.
+    let mesh = if options.join.is_none() { builder.registry() } else { builder }.start().await?;
+    // Set once, here: before anybody knows of it.
     let _ = own.set(mesh.clone());
+    let events = mesh.events();
+    if let Some(registry) = &options.join {
+        mesh.join(registry, PATIENCE).await?;
+    }
     Ok((mesh, events))
 }
 

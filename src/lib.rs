@@ -63,10 +63,18 @@ pub mod storing {}
 #[doc = include_str!("../docs/workers.md")]
 pub mod working {}
 
-/// What stands for each rule and name of Python's plumpy. The table names items of all features, so it is shown with these.
+/// What stands for each rule and name of Python's plumpy, plugboard's connectors and mosaic's mesh. The table names items of all features, so it is shown with these.
 #[cfg(doc)]
 #[cfg_attr(
-    all(feature = "amqp", feature = "collect", feature = "conformance", feature = "sqlite"),
+    all(
+        unix,
+        feature = "amqp",
+        feature = "collect",
+        feature = "conformance",
+        feature = "mesh",
+        feature = "sqlite",
+        feature = "zmq"
+    ),
     doc = include_str!("../docs/parity.md")
 )]
 pub mod parity {}

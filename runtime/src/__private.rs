@@ -21,15 +21,12 @@ pub use crate::spec::{
     Excluded, ExitCode, ExitCodes, Expose, InputMap, Launch, OutputInfo, Port, PortNamespace, PortReader, PortValues,
     PortWriter, ProcessSpec, Set, Spec, SpecError, Supply, Unset, spec_of,
 };
-pub use crate::stream::{Incoming, Outgoing, Stream, Wire, Wired};
+pub use crate::stream::{Carries, Incoming, Outgoing, Stream, Wire, Wired};
 pub use crate::text::suggest;
 #[cfg(feature = "collect")]
 pub use ::inventory;
 pub use ::serde;
 pub use ::serde_json;
-
-/// The type of the items of a stream, by the hash of its port's name.
-pub type ItemOf<P, const PORT: u64> = <<P as Input<PORT>>::Value as Wired>::Item;
 
 /// Code for editors, and the same code for the compiler.
 ///

@@ -26,9 +26,6 @@ mod text;
 #[doc(hidden)]
 pub mod __private;
 
-/// What carries data between running processes.
-pub use procession_transport as transport;
-
 pub use controller::{ControlError, RemoteProcessController, blocking};
 pub use process::{Child, Cx, Next, Outcome, Process, ProcessId, ProcessState};
 pub use runner::{

@@ -25,13 +25,13 @@ use lapin::types::FieldTable;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 use procession_transport::{AmqpOptions, AmqpTransport, Content, Envelope, Kind, Mode, Topic, Transport};
 
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 const BODY: usize = 1_024;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let broker = broker::Broker::start(&[]);
-    for (name, is_persistent, count) in [("transient", false, 12_000), ("persistent", true, 8_000)] {
+    for (name, is_persistent, count) in [("transient", false, 8_000), ("persistent", true, 5_000)] {
         let mut shares = Vec::new();
         for round in 0..=ROUNDS {
             let ours = runtime.block_on(ours(&broker.url(), is_persistent, count, round));

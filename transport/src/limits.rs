@@ -74,6 +74,12 @@ pub const USED: Duration = Duration::from_secs(5 * 60);
 /// How long what was sent is waited for when its outlet or transport ends: the time of some round trips on a busy
 /// machine.
 pub const LEAVE: Duration = Duration::from_secs(5);
+/// A connection that lasted less is not made again at once: it may be lost as often.
+pub const SHORT: Duration = Duration::from_secs(1);
+/// How often in turn a broker closes a channel for what is sent before the outlet gives up: once may be for another reason.
+pub const STRIKES: u32 = 3;
+/// How long what the broker refuses after a lost connection is tried again: it takes some heartbeats to see that the old one is gone, and
+/// to start.
 /// How long the owner of a mailbox tries to have its address again after its connection was lost: a broker takes some
 /// heartbeats to see
 /// that the old one is gone.
@@ -181,6 +187,10 @@ pub const SQLITE_CALLS: usize = 4_096;
 /// Bytes of envelopes of a topic that wait for the writer: what a quick disk takes in about a second.
 #[cfg(feature = "sqlite")]
 pub const SQLITE_QUEUE_BYTES: usize = 64 << 20;
+/// Items that the only receiver of a topic takes out of the file at once: what a sender flushes together is then taken in one
+/// transaction, seldom in two.
+#[cfg(feature = "sqlite")]
+pub const SQLITE_BATCH: usize = 128;
 /// Bytes of envelopes that a receiver takes out of the file ahead; one is taken, however large.
 #[cfg(feature = "sqlite")]
 pub const SQLITE_BATCH_BYTES: usize = 4 << 20;

@@ -1,9 +1,16 @@
 //! The transport through a SQLite file keeps the contract, also between OS processes, and when something goes wrong.
 
+// Helpers of tests panic as tests do.
+#![allow(clippy::unwrap_used)]
+
 #[path = "sqlite/failures.rs"]
 mod failures;
+#[path = "sqlite/measure.rs"]
+mod measure;
 #[path = "sqlite/os_processes.rs"]
 mod os_processes;
+#[path = "sqlite/stress.rs"]
+mod stress;
 
 use std::future::Future;
 use std::num::NonZeroUsize;
@@ -247,7 +254,7 @@ async fn a_full_mailbox_is_waited_for_unless_it_goes() {
 }
 
 #[tokio::test]
-async fn what_is_released_after_the_end_was_seen_comes_again() {
+async fn what_is_given_back_before_the_end_was_told_comes_again() {
     let place = Place::new();
     let transport = place.open();
     let topic = pipeline("topic", 100);
@@ -255,11 +262,36 @@ async fn what_is_released_after_the_end_was_seen_comes_again() {
     send_all(&mut sender, "one", [1]).await;
     soon("a close", sender.close()).await.unwrap();
     let held = next(&mut receiver).await.unwrap();
+    // It would be told the end now, and does not wait for it.
+    assert!(tokio::time::timeout(Duration::ZERO, receiver.recv()).await.is_err());
+    until("the end is there", || place.count("topic WHERE is_told = 1") == 1).await;
     drop(held);
     let again = next(&mut receiver).await.unwrap();
     assert!(again.again);
     again.receipt.ack();
     assert!(next(&mut receiver).await.is_none());
+}
+
+#[tokio::test]
+async fn what_could_not_be_sent_before_the_close_is_told() {
+    let place = Place::new();
+    let (one, other) = (place.open(), place.open());
+    let topic = pipeline("topic", 4);
+    // Each has room as far as it knows.
+    let (mut first, mut second) = (outlet(&one, &topic).await, outlet(&other, &topic).await);
+    send_all(&mut first, "one", 1..=4).await;
+    for number in 1..=3 {
+        soon("room", second.send(item("other", number))).await.unwrap();
+    }
+    let flushed = tokio::time::timeout(Duration::from_millis(300), second.flush()).await;
+    assert!(flushed.is_err(), "the queue is full");
+    assert_eq!(place.count("item"), 4);
+    let error = soon("the close", other.close()).await.unwrap_err();
+    assert!(error.to_string().contains("no room for 3 envelopes"), "{error}");
+    assert_eq!(soon("the end", second.flush()).await.unwrap_err().kind(), TransportErrorKind::Closed);
+    soon("a close", first.close()).await.unwrap();
+    let mut receiver = inlet(&one, &topic).await;
+    assert_eq!(rest(&mut receiver).await, [1, 2, 3, 4]);
 }
 
 #[tokio::test]

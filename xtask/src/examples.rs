@@ -15,7 +15,7 @@ struct Example {
     check: fn(&[String]) -> Result<(), Fault>,
 }
 
-const EXAMPLES: [Example; 7] = [
+const EXAMPLES: [Example; 9] = [
     Example { name: "quickstart", features: "", arguments: "", check: says_something },
     Example { name: "by_hand", features: "", arguments: "", check: says_something },
     Example { name: "restart", features: "", arguments: "", check: says_something },
@@ -27,6 +27,8 @@ const EXAMPLES: [Example; 7] = [
         arguments: "--store ledger.db --effects ledger.effects --processes 4 --steps 6 --children 2 --seed 1",
         check: twelve_finished,
     },
+    Example { name: "pipeline", features: "", arguments: "--backend sqlite --kills 4", check: each_once },
+    Example { name: "pipeline", features: "", arguments: "--backend memory --kills 0", check: each_once },
     Example { name: "mesh", features: "mesh", arguments: "", check: others_go_on },
 ];
 
@@ -54,6 +56,12 @@ impl Example {
 
 fn says_something(lines: &[String]) -> Result<(), Fault> {
     if lines.iter().any(|line| !line.is_empty()) { Ok(()) } else { Err("it prints nothing".into()) }
+}
+
+/// The records of a file, however often it was killed.
+fn each_once(lines: &[String]) -> Result<(), Fault> {
+    let last = lines.last().map(String::as_str).unwrap_or_default();
+    if last.contains("each record once, in order") { Ok(()) } else { Err(format!("the last line is `{last}`").into()) }
 }
 
 /// After one of three OS processes was killed.

@@ -156,10 +156,13 @@ fn reserved(port: &Ident, diagnostics: &mut Diagnostics) {
     diagnostics.error(port, message);
 }
 
-/// A stream is a constant of the process, and these are its functions.
+/// What `spec!` writes as functions of the process.
+pub(super) const FUNCTIONS: [&str; 2] = ["inputs", "inputs_from"];
+
+/// A stream is a constant of the process, and is not named as one of its functions.
 fn check_stream(entry: &Entry, diagnostics: &mut Diagnostics) {
     let name = plain(&entry.name);
-    if ["inputs", "inputs_from"].contains(&name.as_str()) {
+    if FUNCTIONS.contains(&name.as_str()) {
         let message = format!("`{name}` is a function of the process: give this stream another name");
         diagnostics.error(&entry.name, message);
     }

@@ -151,7 +151,7 @@ impl Driver<'_> {
     }
 
     /// What a step has sent that is not kept does not leave, and what has come for the next one comes again.
-    fn unsend(&mut self) {
+    pub(super) fn unsend(&mut self) {
         if let Some(streams) = self.undo.as_mut().and_then(|undo| undo.streams.take()) {
             self.resident.live.core_mut().streams = Some(streams);
             self.resident.extra_mut().receipts.clear();

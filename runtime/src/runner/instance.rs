@@ -1,16 +1,14 @@
 //! One process in memory, without its type: what the driver moves.
 
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::any::TypeId;
-use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::hooks::ErasedHooks;
+use super::position::{Position, read_position, step_in, write_position};
 use crate::limits;
 use crate::outline::Node;
 use crate::picture::Picture;
@@ -20,7 +18,7 @@ use crate::process::{
 };
 use crate::spec::{Entry, PortNamespace, PortReader, PortValues, PreparedInputs, ProcessSpec, spec_of};
 use crate::store::{Envelope, FORMAT, Record};
-use crate::stream::{Saved, Streams};
+use crate::stream::Streams;
 use crate::text::{TOO_DEEP, too_deep};
 
 /// A process type without its type.
@@ -120,71 +118,6 @@ enum Place<Point> {
     Resume(Box<Resumed>),
     /// At the end, as soon as the children of the last step have ended.
     Ending(Box<Ended>),
-}
-
-/// A place as it is stored.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Position<'a> {
-    Unstarted,
-    Start,
-    At {
-        step: Cow<'a, str>,
-        #[serde(default, skip_serializing_if = "Map::is_empty")]
-        with: Map<String, Value>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        resumed: Option<Value>,
-    },
-    After {
-        step: Cow<'a, str>,
-        #[serde(default, skip_serializing_if = "Map::is_empty")]
-        with: Map<String, Value>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        resumed: Option<Value>,
-    },
-    Resume {
-        step: Cow<'a, str>,
-        #[serde(default, skip_serializing_if = "Map::is_empty")]
-        with: Map<String, Value>,
-    },
-    End {
-        ended: Ended,
-        #[serde(default, skip_serializing_if = "str::is_empty")]
-        step: Cow<'a, str>,
-    },
-}
-
-/// A place as it is stored of a process that has used streams: with what it has of them.
-#[derive(Serialize, Deserialize)]
-struct Placed<P, S> {
-    streams: S,
-    #[serde(flatten)]
-    place: P,
-}
-
-/// Reads a stored place, and what stands with it of streams.
-fn read_position(text: &str) -> Result<(Position<'_>, Option<Saved>), serde_json::Error> {
-    // Most have no streams, and no value in a place begins an object with this name.
-    match serde_json::from_str(text) {
-        Ok(position) => Ok((position, None)),
-        Err(plain) => {
-            let placed: Result<Placed<Position<'_>, Box<RawValue>>, _> = serde_json::from_str(text);
-            // Of a place without streams, what is wrong with it is told.
-            let Placed { streams, place } = placed.map_err(|_| plain)?;
-            Ok((place, Some(serde_json::from_str(streams.get())?)))
-        }
-    }
-}
-
-/// The step in a stored place: the one that runs, ran last or runs next.
-pub(crate) fn step_in(position: &str) -> Option<String> {
-    match read_position(position).ok()?.0 {
-        Position::Unstarted | Position::Start => None,
-        Position::At { step, .. }
-        | Position::After { step, .. }
-        | Position::Resume { step, .. }
-        | Position::End { step, .. } => Some(step.into_owned()),
-    }
 }
 
 /// The saved fields as they were written last, and where they are written next.
@@ -417,10 +350,7 @@ impl<P: Process> Live for Instance<P> {
             Place::Ending(ended) => Position::End { ended: (**ended).clone(), step: self.at.into() },
         };
         let streams = self.cx.core.streams.as_ref().and_then(|streams| streams.saved());
-        let written = match streams {
-            None => serde_json::to_string(&position),
-            Some(streams) => serde_json::to_string(&Placed { streams, place: position }),
-        };
+        let written = write_position(position, streams);
         written.map_err(|error| ErrorInfo::new(format!("the position: {error}")))
     }
 

@@ -26,6 +26,7 @@ mod listeners;
 mod mending;
 mod owed;
 mod poison;
+mod position;
 mod remote;
 mod requests;
 mod restore;
@@ -43,7 +44,8 @@ pub use mending::Mending;
 pub use sharing::WorkerOptions;
 
 pub(crate) use caught::{caught, caught_async};
-pub(crate) use instance::{ProcessType, TypeOf, step_in};
+pub(crate) use instance::{ProcessType, TypeOf};
+pub(crate) use position::step_in;
 pub(crate) use streams::Hub;
 
 use std::fmt;
@@ -449,7 +451,7 @@ impl RuntimeBuilder {
             (None, _) => Epoch::default(),
         };
         let listeners = self.listener_types;
-        let hub = Hub::new(self.channels.unwrap_or_else(|| Arc::new(LocalTransport::new())));
+        let hub = Hub::new(self.channels.unwrap_or_else(|| Arc::new(LocalTransport::new())), store.is_some());
         let env = Arc::new(Env::new(self.clock, self.resources, registry, listeners, store, Arc::clone(&hub), epoch));
         let listeners = listeners::Listeners::new(self.listeners);
         let remote = self.communicator.map(Remote::new);

@@ -572,9 +572,7 @@ impl Shared {
     /// Tells all who wait that nothing more will come.
     pub(crate) fn forget_all(&self) {
         let entries: Vec<_> = lock(&self.table).drain().map(|(_, entry)| entry).collect();
-        for entry in entries {
-            entry.close();
-        }
+        entries.iter().map(Arc::as_ref).for_each(Entry::close);
         self.forget_replies();
     }
 

@@ -27,7 +27,7 @@ mod state;
 mod step;
 
 pub use self::error::StreamError;
-pub use self::port::{Incoming, Outgoing, Stream, StreamItem, Wire, Wired};
+pub use self::port::{Carries, Incoming, Outgoing, Stream, StreamItem, Wire, Wired};
 
 pub(crate) use self::leaving::Out;
 pub(crate) use self::port::Line;

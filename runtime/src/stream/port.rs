@@ -229,18 +229,54 @@ impl<T> Wired for Wire<T> {
     type Item = T;
 }
 
+/// The type of the items of a stream, by the hash of its port's name.
+pub trait Carries<const PORT: u64> {
+    /// It.
+    type Item: StreamItem;
+
+    /// The item as JSON.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn to_text(item: &Self::Item) -> serde_json::Result<Box<RawValue>> {
+        item.to_text()
+    }
+
+    /// The item that was written so.
+    ///
+    /// # Errors
+    /// It is of another type.
+    fn of_text(text: &RawValue) -> serde_json::Result<Self::Item> {
+        Self::Item::of_text(text)
+    }
+}
+
 macro_rules! port {
-    ($(#[$docs:meta])* $name:ident) => {
+    ($(#[$docs:meta])* $name:ident, $by:ident: $function:ty = $item:ident) => {
         $(#[$docs])*
-        pub struct $name<P, T: StreamItem> {
+        pub struct $name<P, T> {
             pub(crate) name: &'static str,
-            of: PhantomData<fn(P, T)>,
+            // That the items can be some is asked where the port is declared, and nowhere else.
+            pub(crate) $by: $function,
+            of: PhantomData<fn(P)>,
         }
 
-        impl<P, T: StreamItem> $name<P, T> {
-            /// The port of this name. `spec!` writes it.
-            pub const fn new(name: &'static str) -> Self {
-                Self { name, of: PhantomData }
+        impl<P, T> $name<P, T> {
+            /// The port of this name.
+            pub const fn new(name: &'static str) -> Self
+            where
+                T: StreamItem,
+            {
+                Self { name, $by: T::$item, of: PhantomData }
+            }
+
+            /// The port of this name, as `spec!` writes it.
+            #[doc(hidden)]
+            pub const fn declared<const PORT: u64>(name: &'static str) -> Self
+            where
+                P: Carries<PORT, Item = T>,
+            {
+                Self { name, $by: <P as Carries<PORT>>::$item, of: PhantomData }
             }
 
             /// Its name.
@@ -249,15 +285,15 @@ macro_rules! port {
             }
         }
 
-        impl<P, T: StreamItem> Clone for $name<P, T> {
+        impl<P, T> Clone for $name<P, T> {
             fn clone(&self) -> Self {
                 *self
             }
         }
 
-        impl<P, T: StreamItem> Copy for $name<P, T> {}
+        impl<P, T> Copy for $name<P, T> {}
 
-        impl<P, T: StreamItem> fmt::Debug for $name<P, T> {
+        impl<P, T> fmt::Debug for $name<P, T> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_tuple(stringify!($name)).field(&self.name).finish()
             }
@@ -267,11 +303,11 @@ macro_rules! port {
 
 port! {
     /// A port of `P` through which items of type `T` come: `Self::texts` of `stream in texts: T`.
-    Incoming
+    Incoming, read: fn(&RawValue) -> serde_json::Result<T> = of_text
 }
 port! {
     /// A port of `P` through which items of type `T` go: `Self::lines` of `stream out lines: T`.
-    Outgoing
+    Outgoing, write: fn(&T) -> serde_json::Result<Box<RawValue>> = to_text
 }
 
 /// A port of a stream with its wire, as [`Spec::streams`](crate::spec::Spec::streams) tells the runtime of it.

@@ -8,7 +8,7 @@ use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::runtime::default_runtime;
 use lapin::{Channel, Connection, ConnectionProperties, ErrorKind};
 use tokio::sync::{Mutex, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::options::{AmqpOptions, place};
 use crate::{TransportError, TransportResult, limits};
@@ -87,24 +87,32 @@ impl Link {
         }
     }
 
-    /// Tries again and again, for as long as it may help; `None` when the transport is closed.
-    pub(super) async fn again<T, F>(&self, mut open: impl FnMut() -> F) -> Option<TransportResult<T>>
+    /// Tries again and again, for as long as it may help; `None` when the transport is closed. What it is refused at first may be granted
+    /// when the broker has started wholly.
+    ///
+    /// `short` says how many connections before this one were lost as soon as they were there.
+    pub(super) async fn again<T, F>(&self, short: u32, mut open: impl FnMut() -> F) -> Option<TransportResult<T>>
     where
         F: Future<Output = TransportResult<T>>,
     {
-        for attempt in 0_u32.. {
+        let since = Instant::now();
+        for attempt in short.. {
+            if attempt > 0 {
+                tokio::select! {
+                    () = sleep(self.options.delay(attempt - 1)) => {}
+                    () = self.stopped() => return None,
+                }
+            }
             let opened = tokio::select! {
                 opened = open() => opened,
                 () = self.stopped() => return None,
             };
             match opened {
                 Err(TransportError::Closed) => return None,
-                Err(error) if is_passing(&error) => tracing::debug!(%error, attempt, "the broker is not reached"),
+                Err(error) if is_passing(&error, since.elapsed()) => {
+                    tracing::debug!(%error, attempt, "the broker is not reached");
+                }
                 settled => return Some(settled),
-            }
-            tokio::select! {
-                () = sleep(self.options.delay(attempt)) => {}
-                () = self.stopped() => return None,
             }
         }
         None
@@ -119,9 +127,14 @@ impl Link {
     }
 }
 
-/// Whether it may go another time: what the broker refuses now it will refuse again.
-fn is_passing(error: &TransportError) -> bool {
-    matches!(error, TransportError::Disconnected(_) | TransportError::Failed { .. })
+/// Whether it may go another time.
+fn is_passing(error: &TransportError, after: Duration) -> bool {
+    match error {
+        TransportError::Disconnected(_) | TransportError::Failed { .. } => true,
+        // By the connection that was lost, perhaps, or by a broker that starts.
+        TransportError::Taken { .. } | TransportError::Refused { .. } => after < limits::RECLAIM,
+        _ => false,
+    }
 }
 
 /// The broker was not reached.

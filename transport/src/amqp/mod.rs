@@ -1,4 +1,16 @@
 //! The transport over RabbitMQ.
+//!
+//! What a topic is at the broker stands in `topology`. Each end has a task, which serves it over one connection after the other:
+//! `sending` for an [outlet](outlet), `receiving` for an [inlet](inlet); the end and its task share what is not confirmed, or not
+//! acknowledged. There are two connections, made by `link`: one for what is published, one for what is consumed.
+//!
+//! # The end
+//!
+//! The broker knows who is there: each open outlet consumes from `<topic>.senders`, in which there is never anything, and each open inlet
+//! from `<topic>.receivers`. An outlet that closes cancels and asks how many are left; if none are, it puts an end into
+//! `<topic>.receivers` for each inlet, and one for who comes later. Subscribers get theirs in their own queues, behind what was published.
+//! The inlets of a pipeline then agree on when nothing is left, by the consumers of its queue: see `receiving`. Two that close at the
+//! same moment may both put ends there, which does no harm.
 
 mod inlet;
 mod link;
@@ -10,6 +22,7 @@ mod topology;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -36,7 +49,21 @@ use crate::{
 /// What the message that says the end is marked with: no envelope of a sender is taken for it.
 const END: &str = "end";
 
-/// Carries envelopes over a RabbitMQ server. Clones are the same transport.
+/// Carries envelopes over a RabbitMQ server, 3.10 or newer. Clones are the same transport.
+///
+/// A topic is an exchange of its name, `direct` for a pipeline, which has a queue of the same name, and `fanout` for subscribers, each of
+/// whom has a queue `<topic>.<16 letters and digits>`. `rabbitmqctl` lists them. What is not [lasting](Topic::lasting) is not written to the
+/// broker's disk, and goes away when both ends have closed, or [`limits::UNUSED`] after nobody uses it any more.
+///
+/// What was sent is confirmed by the broker, and sent again over the next connection where it was not; a channel's receiver leaves out
+/// what comes twice. What an inlet gave out before a connection was lost, it does not give out again. Without a connection both wait.
+///
+/// What it has not:
+/// - A subscriber, or the owner of a mailbox, misses what is sent while its connection is lost: their queues go with it.
+/// - Of two receivers that compete, each may get a copy of what was sent again after a lost connection, and of what another had when it
+///   was lost.
+/// - While an outlet in another OS process has no connection, the broker does not count it: the last one of the others that closes ends
+///   the topic. One that has itself lost its connection waits for [`limits::RECONNECT_MOST`] first, for others to be back.
 #[derive(Clone)]
 pub struct AmqpTransport {
     core: Arc<Core>,
@@ -50,6 +77,7 @@ struct Core {
     receiving: Arc<Link>,
     stop: watch::Sender<bool>,
     leaving: Arc<Leaving>,
+    unsent: Arc<AtomicUsize>,
     /// Every task has one of its receivers.
     tasks: watch::Sender<()>,
     posts: Semaphore,
@@ -108,6 +136,7 @@ impl AmqpTransport {
             receiving,
             stop,
             leaving: Arc::default(),
+            unsent: Arc::default(),
             tasks: watch::Sender::new(()),
             posts: Semaphore::new(limits::POSTS),
             idle: Mutex::default(),
@@ -136,6 +165,7 @@ impl AmqpTransport {
             pending: Arc::clone(&pending),
             leaving: Arc::clone(&core.leaving),
             id: short(&random())?,
+            unsent: Arc::clone(&core.unsent),
             gone,
         };
         let outlet = AmqpOutlet::new(pending, Arc::clone(core), ended);
@@ -174,17 +204,15 @@ impl AmqpTransport {
     async fn try_post(&self, queue: &ShortString, body: &Bytes) -> Result<Posted, Lost> {
         let core = &self.core;
         let idle = core.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let channel = match idle.filter(|channel| channel.status().connected()) {
-            Some(channel) => channel,
-            None => {
-                let channel = core.sending.channel().await;
-                let channel = match channel {
-                    Ok(channel) => channel,
-                    Err(error) => return Ok(Posted::Failed(error)),
-                };
-                answered(channel.confirm_select(ConfirmSelectOptions::default())).await?;
-                channel
-            }
+        let channel = if let Some(channel) = idle.filter(|channel| channel.status().connected()) {
+            channel
+        } else {
+            let channel = match core.sending.channel().await {
+                Ok(channel) => channel,
+                Err(error) => return Ok(Posted::Failed(error)),
+            };
+            answered(channel.confirm_select(ConfirmSelectOptions::default())).await?;
+            channel
         };
         let options = BasicPublishOptions { mandatory: true, immediate: false };
         let properties = BasicProperties::default().with_delivery_mode(1);
@@ -314,7 +342,13 @@ impl Transport for AmqpTransport {
             self.core.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
             self.core.sending.close().await;
             self.core.receiving.close().await;
-            Ok(())
+            match self.core.unsent.swap(0, Ordering::SeqCst) {
+                0 => Ok(()),
+                unsent => Err(TransportError::Refused {
+                    what: "what was still to be sent",
+                    reason: format!("{unsent} envelopes were not taken before the transport was closed"),
+                }),
+            }
         })
     }
 }

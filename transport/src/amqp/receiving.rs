@@ -172,7 +172,9 @@ async fn qos(channel: &Channel, prefetch: u16) -> Result<(), Lost> {
 impl Receiving {
     /// Goes on until the inlet has left.
     pub(super) async fn run(self, mut session: Session) {
+        let mut short = 0;
         loop {
+            let since = Instant::now();
             self.arrived.connected(&session.data, session.allowed);
             let ended = self.serve(&mut session).await;
             for channel in [Some(&session.data), session.control.as_ref().map(|control| &control.channel)] {
@@ -188,7 +190,8 @@ impl Receiving {
                 return self.arrived.end(Phase::Left);
             }
             tracing::debug!(queue = self.source.queue().as_str(), "an inlet connects again");
-            session = match self.reopen().await {
+            short = if since.elapsed() < limits::SHORT { short + 1 } else { 0 };
+            session = match self.reopen(short).await {
                 Some(Ok(session)) => session,
                 Some(Err(error)) => return self.arrived.end(Phase::Failed(error)),
                 None => return self.arrived.end(Phase::Failed(TransportError::Closed)),
@@ -207,22 +210,14 @@ impl Receiving {
         !self.arrived.needs().is_leaving
     }
 
-    async fn reopen(&self) -> Option<TransportResult<Session>> {
-        let since = Instant::now();
-        let reopen = async || match open(&self.link, &self.source).await {
-            // By the connection that was lost, perhaps.
-            Err(TransportError::Taken { .. }) if since.elapsed() < limits::RECLAIM => {
-                Err(TransportError::Disconnected(None))
-            }
-            opened => opened,
-        };
+    async fn reopen(&self, short: u32) -> Option<TransportResult<Session>> {
         let leaving = async {
             while !self.arrived.needs().is_leaving {
                 self.arrived.work.notified().await;
             }
         };
         tokio::select! {
-            reopened = self.link.again(reopen) => reopened,
+            reopened = self.link.again(short, || open(&self.link, &self.source)) => reopened,
             () = leaving => None,
         }
     }
@@ -244,7 +239,7 @@ impl Receiving {
             return self.leave(session).await;
         }
         if needs.is_drained && needs.held >= session.allowed && !session.is_over {
-            return lost(self.swap(session, true).await);
+            return lost(&self.swap(session, true).await);
         }
         let has_ended = self.arrived.has_ended();
         let looks =
@@ -273,7 +268,7 @@ impl Receiving {
             }
             () = sleep_until(used) => {
                 session.used = Instant::now();
-                lost(self.source.count(&session.data).await)
+                lost(&self.source.count(&session.data).await)
             }
             () = self.link.stopped() => {
                 self.arrived.flush();
@@ -321,7 +316,7 @@ impl Receiving {
             }
             Ok::<_, Lost>(())
         };
-        lost(told.await)
+        lost(&told.await)
     }
 
     /// Whether all was received. What was on its way here when it was counted has come before a consumer that is new then is confirmed:
@@ -356,7 +351,7 @@ impl Receiving {
         };
         let looked: Result<(), Lost> = looked.await;
         session.look = Instant::now() + session.delay;
-        lost(looked)
+        lost(&looked)
     }
 
     /// Consumes by another consumer, which has more room or is only new.
@@ -464,7 +459,7 @@ impl Session {
     }
 }
 
-fn lost<T>(outcome: Result<T, Lost>) -> Step {
+fn lost<T>(outcome: &Result<T, Lost>) -> Step {
     if outcome.is_ok() { Step::Go } else { Step::Lost }
 }
 

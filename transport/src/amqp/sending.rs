@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use lapin::{Channel, Confirmation, Consumer};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::link::{Link, Lost, answered};
+use super::link::{Link, Lost, answered, soft};
 use super::outlet::{Pending, Phase};
 use super::topology::{Place, consume};
 use super::{END, Leaving, end_envelope, tell};
@@ -37,6 +38,8 @@ pub(super) struct Sending {
     pub(super) leaving: Arc<Leaving>,
     /// Tells what this outlet sends from what others do.
     pub(super) id: ShortString,
+    /// How much could not be sent before the transport was closed.
+    pub(super) unsent: Arc<AtomicUsize>,
     /// Its end is the end of the task.
     pub(super) gone: watch::Sender<()>,
 }
@@ -61,6 +64,11 @@ pub(super) struct Session {
     not_before: Instant,
     delay: Duration,
     used: Instant,
+    has_confirmed: bool,
+    /// Why the broker closed the channel, if it was for something that was done there.
+    closed_for: Option<String>,
+    /// Before, another connection was lost: others may have lost theirs, too, and are back only then.
+    all_back: Instant,
 }
 
 enum Step {
@@ -73,15 +81,16 @@ enum Step {
 pub(super) async fn open(link: &Link, place: &Place, is_new: bool) -> TransportResult<Session> {
     let channel = link.channel().await?;
     let counts = place.declare(&channel).await.map_err(place.failed("declaring the topic"))?;
-    if is_new {
-        begin(&channel, place, counts.ready).await?;
-    }
     let set_up = async {
         answered(channel.confirm_select(ConfirmSelectOptions::default())).await?;
         place.count_senders(&channel).await?;
         consume(&channel, &place.senders).await
     };
     let presence = set_up.await.map_err(place.failed("opening an outlet"))?;
+    if is_new {
+        // Now that nobody else takes himself for the last one.
+        begin(&channel, place, counts.ready).await?;
+    }
     Ok(Session {
         channel,
         presence,
@@ -95,6 +104,9 @@ pub(super) async fn open(link: &Link, place: &Place, is_new: bool) -> TransportR
         not_before: Instant::now(),
         delay: Duration::ZERO,
         used: Instant::now(),
+        has_confirmed: false,
+        closed_for: None,
+        all_back: if is_new { Instant::now() } else { Instant::now() + limits::RECONNECT_MOST },
     })
 }
 
@@ -129,7 +141,9 @@ impl Sending {
     }
 
     async fn sessions(&self, mut session: Session) {
+        let (mut short, mut strikes) = (0, 0);
         loop {
+            let since = Instant::now();
             let ended = self.serve(&mut session).await;
             let _ = timeout(Duration::from_secs(1), session.channel.close(200, "OK".into())).await;
             if ended {
@@ -138,8 +152,16 @@ impl Sending {
             if matches!(self.pending.phase(), Phase::Dropped) && self.pending.len() == 0 {
                 return self.pending.end(Phase::Closed);
             }
+            strikes = if session.has_confirmed { 0 } else { strikes };
+            if let Some(reason) = session.closed_for.take() {
+                strikes += 1;
+                if strikes >= limits::STRIKES {
+                    return self.pending.end(Phase::Failed(TransportError::Refused { what: "an envelope", reason }));
+                }
+            }
             tracing::debug!(topic = self.place.topic.name(), "an outlet connects again");
-            session = match self.link.again(|| open(&self.link, &self.place, false)).await {
+            short = if since.elapsed() < limits::SHORT { short + 1 } else { 0 };
+            session = match self.link.again(short, || open(&self.link, &self.place, false)).await {
                 Some(Ok(session)) => session,
                 Some(Err(error)) => return self.pending.end(Phase::Failed(error)),
                 None => return self.pending.end(Phase::Failed(TransportError::Closed)),
@@ -175,10 +197,12 @@ impl Sending {
             landed = poll_fn(|cx| landed(flights, cx)), if !flights.is_empty() => self.landed(session, landed),
             () = self.pending.work.notified() => Step::Go,
             counted = poll_fn(|cx| poll_asked(asked, cx)), if asked.is_some() => self.counted(session, counted),
-            gone = poll_fn(|cx| Pin::new(&mut *presence).poll_next(cx)) => {
+            gone = poll_fn(|cx| Pin::new(&mut *presence).poll_next(cx)) => match gone {
                 // Nothing is ever sent there.
-                if matches!(gone, Some(Ok(_))) { Step::Go } else { Step::Lost }
-            }
+                Some(Ok(_)) => Step::Go,
+                Some(Err(error)) => session.lost(&error.into()),
+                None => Step::Lost,
+            },
             () = sleep_until(not_before), if waits => Step::Go,
             () = sleep_until(used) => self.use_it(session).await,
             () = self.link.stopped() => self.stop(session).await,
@@ -242,7 +266,10 @@ impl Sending {
     }
 
     fn counted(&self, session: &mut Session, counted: Result<(usize, usize), Lost>) -> Step {
-        let Ok((ready, senders)) = counted else { return Step::Lost };
+        let (ready, senders) = match counted {
+            Ok(counts) => counts,
+            Err(lost) => return session.lost(&lost),
+        };
         let room = self.place.topic.capacity().saturating_sub(ready);
         // One alone is never overtaken: it may be refused.
         let share = if room == 0 { 0 } else { (room / senders.max(1)).max(1) };
@@ -267,7 +294,10 @@ impl Sending {
         }
         let mut outcomes = Vec::with_capacity(landed.len());
         for confirmation in landed {
-            let Ok(confirmation) = confirmation else { return Step::Lost };
+            let confirmation = match confirmation {
+                Ok(confirmation) => confirmation,
+                Err(error) => return session.lost(&error.into()),
+            };
             outcomes.push(confirmation.is_ack());
             if confirmation.take_message().is_some() {
                 // The queue is gone, and what was on its way is sent again once it is declared.
@@ -278,6 +308,7 @@ impl Sending {
         for confirmed in outcomes {
             if confirmed && !session.is_refused {
                 self.pending.confirmed();
+                session.has_confirmed = true;
                 session.delay = Duration::ZERO;
             } else {
                 session.is_refused = true;
@@ -325,6 +356,7 @@ impl Sending {
             }
         };
         let _ = timeout(limits::LEAVE, landing).await;
+        self.unsent.fetch_add(self.pending.len(), Ordering::SeqCst);
         self.pending.end(Phase::Failed(TransportError::Closed));
         Step::Done
     }
@@ -332,7 +364,9 @@ impl Sending {
     /// All is confirmed, and nothing comes any more.
     async fn leave(&self, session: &mut Session, phase: &Phase) -> Step {
         let (channel, presence) = (&session.channel, session.presence.tag());
+        let all_back = if matches!(phase, Phase::Closing) { session.all_back } else { Instant::now() };
         let left = async {
+            sleep_until(all_back).await;
             answered(channel.basic_cancel(presence, BasicCancelOptions::default())).await?;
             if !matches!(phase, Phase::Closing) {
                 return Ok(());
@@ -398,6 +432,12 @@ impl Sending {
 }
 
 impl Session {
+    /// Perhaps for what was sent: a body that is too large for the broker.
+    fn lost(&mut self, lost: &Lost) -> Step {
+        self.closed_for = soft(lost).map(|(_, reason)| reason);
+        Step::Lost
+    }
+
     /// Waits a little before it tries again.
     fn wait(&mut self) {
         self.delay = (self.delay * 2).clamp(Duration::from_millis(1), limits::ROOM);

@@ -217,8 +217,7 @@ impl MeshBuilder {
     pub async fn join(self, registry: &str) -> MeshResult<Mesh> {
         let within = self.options.join_deadline;
         let mesh = self.start().await?;
-        mesh.core().join(registry, within).await?;
-        mesh.core().spawn(Arc::clone(mesh.core()).keep_joined());
+        mesh.join(registry, within).await?;
         Ok(mesh)
     }
 }

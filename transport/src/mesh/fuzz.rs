@@ -43,10 +43,10 @@ impl Fuzz {
         read_all(bytes);
         let Ok(envelope) = Envelope::decode(&Bytes::copy_from_slice(bytes)) else { return false };
         read_all(&envelope.body);
-        let _within = self.runtime.enter();
+        let within = self.runtime.enter();
         self.monitor.core().take(envelope.clone());
         self.worker.core().take(envelope);
-        drop(_within);
+        drop(within);
         self.taken += 1;
         if self.taken.is_multiple_of(AT_ONCE) {
             let goes_on = self.runtime.block_on(goes_on(&self.monitor, &self.worker));

@@ -211,14 +211,18 @@ impl Mesh {
         timeout(within, there).await.map_err(late)?
     }
 
-    /// Joins another registry, or the same one at another address.
+    /// Joins a registry, and from then on again whenever it is lost: after [`start`](super::MeshBuilder::start), or another than before.
     ///
     /// # Errors
     ///
     /// As of [`MeshBuilder::join`](super::MeshBuilder::join).
     pub async fn join(&self, registry: &str, within: Duration) -> MeshResult<()> {
         self.core.running()?;
-        self.core.join(registry, within).await
+        self.core.join(registry, within).await?;
+        if self.core.is_first_join() {
+            self.core.spawn(Arc::clone(&self.core).keep_joined());
+        }
+        Ok(())
     }
 
     /// Gives a peer up: its calls fail. With `notify` all others do, too, as the registry tells them; where this is the registry they do in

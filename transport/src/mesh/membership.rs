@@ -32,6 +32,8 @@ pub(super) struct Home {
     address: Option<Arc<str>>,
     /// As it said.
     known: Option<Arc<Known>>,
+    /// Whether it is joined again when it is lost.
+    is_kept: bool,
 }
 
 /// How a peer went.
@@ -402,6 +404,11 @@ impl Core {
         }
         self.meet_all().await;
         Ok(())
+    }
+
+    /// Whether it is to be kept joined from now on.
+    pub(super) fn is_first_join(&self) -> bool {
+        !std::mem::replace(&mut lock(&self.home).is_kept, true)
     }
 
     /// Joins anew whenever the registry is lost, or does not know this runtime any more.

@@ -3,14 +3,17 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::task::coop;
 
 use super::ledger::Taken;
-use super::queue::{Alive, End, Mark};
+use super::queue::{Alive, End, Haste, Mark};
 use super::topics::OpenEnd;
 use crate::{Delivery, Envelope, Inlet, Keeper, Receipt, TransportError, TransportResult, limits};
+
+/// An inlet that was dropped may be followed by what it gave out, as when a task ends: all of it goes back together.
+pub(super) const GRACE: Duration = Duration::from_millis(50);
 
 /// What the writer and an inlet share.
 #[derive(Debug)]
@@ -25,6 +28,7 @@ pub(super) struct InEnd {
 }
 
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools)]
 pub(super) struct InState {
     /// Taken out, and not given out.
     pub(super) ready: VecDeque<Taken>,
@@ -65,6 +69,13 @@ impl InState {
         if self.is_lost { self.error.clone() } else { self.error.take() }
     }
 
+    /// Whether it is to leave now: where it was dropped, after what it gave out has had time to be given back, too.
+    pub(super) fn is_leaving(&self, is_alone: bool, is_last: bool) -> bool {
+        let is_dropped =
+            self.dropped.is_some_and(|at| is_last || is_alone || self.outstanding == 0 || at.elapsed() >= GRACE);
+        !self.is_gone && (self.is_closing || is_dropped)
+    }
+
     /// Whether there is nothing of it that is to be written.
     pub(super) fn is_written(&self) -> bool {
         self.given == 0 && self.acked.is_empty() && self.released.is_empty()
@@ -74,7 +85,7 @@ impl InState {
 impl InEnd {
     pub(super) fn new(of: OpenEnd, is_alone: bool, capacity: i64) -> Self {
         // What is taken ahead is not counted as given out before the next time: that may not be much of the capacity.
-        let batch = usize::try_from(capacity / 8).unwrap_or(1).clamp(1, limits::BATCH);
+        let batch = usize::try_from(capacity / 8).unwrap_or(1).clamp(1, limits::SQLITE_BATCH);
         Self { of, is_alone, batch, mark: Mark::default(), state: Mutex::default() }
     }
 
@@ -97,11 +108,11 @@ struct Receipts {
 }
 
 impl Receipts {
-    fn mark(&self, is_urgent: bool) {
-        self.alive.0.mark(End::In(Arc::clone(&self.end)), is_urgent);
+    fn mark(&self, haste: Haste) {
+        self.alive.0.mark(End::In(Arc::clone(&self.end)), haste);
     }
 
-    fn settle(&self, note: impl FnOnce(&mut InState), is_urgent: bool) {
+    fn settle(&self, note: impl FnOnce(&mut InState), haste: Haste) {
         let mut state = self.end.lock();
         state.outstanding -= 1;
         if state.is_settled || state.is_lost {
@@ -109,15 +120,15 @@ impl Receipts {
         }
         note(&mut state);
         // One that has left has no other reason to be looked at.
-        let is_urgent = is_urgent || state.is_gone || state.dropped.is_some();
+        let haste = if state.is_gone || state.dropped.is_some() { Haste::Now } else { haste };
         drop(state);
-        self.mark(is_urgent);
+        self.mark(haste);
     }
 }
 
 impl Keeper for Receipts {
     fn ack(&self, tag: u64) {
-        self.settle(|state| state.acked.push(tag), false);
+        self.settle(|state| state.acked.push(tag), Haste::Later);
     }
 
     fn release(&self, tag: u64) {
@@ -126,7 +137,7 @@ impl Keeper for Receipts {
             // It comes again.
             state.is_end &= state.is_told;
         };
-        self.settle(release, true);
+        self.settle(release, Haste::Now);
     }
 }
 
@@ -171,20 +182,21 @@ impl Inlet for SqliteInlet {
             state.waker = Some(cx.waker().clone());
             drop(state);
             self.refusal()?;
-            self.receipts.mark(true);
+            self.receipts.mark(Haste::Now);
             return Poll::Pending;
         };
         state.is_waiting = false;
         state.given += 1;
         state.outstanding += 1;
-        // The next are fetched while these are dealt with. Where it takes one at a time, it is left to others meanwhile.
+        // The next are fetched while these are dealt with. Where it takes one at a time, it is left to others
+        // meanwhile.
         let is_low = state.ready.len() <= end.batch / 2;
         if is_low && end.batch > 1 {
             state.is_hungry = true;
         }
         drop(state);
         if is_low {
-            self.receipts.mark(end.batch > 1);
+            self.receipts.mark(if end.batch > 1 { Haste::Now } else { Haste::Later });
         }
         budget.made_progress();
         Poll::Ready(self.give(&taken))
@@ -202,7 +214,7 @@ impl Inlet for SqliteInlet {
         state.waker = Some(cx.waker().clone());
         drop(state);
         self.refusal()?;
-        self.receipts.mark(true);
+        self.receipts.mark(Haste::Now);
         Poll::Pending
     }
 }
@@ -213,7 +225,7 @@ impl Drop for SqliteInlet {
         state.dropped = Some(Instant::now());
         if !state.is_gone {
             drop(state);
-            self.receipts.mark(true);
+            self.receipts.mark(Haste::Now);
         }
     }
 }

@@ -10,7 +10,8 @@ use rusqlite::{Connection, OptionalExtension, Params, params};
 use super::error::damaged;
 use crate::limits;
 
-/// The number of an item is that of its line, and below it that within the line: rows of a line lie together, without an index.
+/// The number of an item is that of its line, and below it that within the line: rows of a line lie together, without
+/// an index.
 const SHIFT: u32 = 43;
 /// Of a tag: the item was given back before.
 const FROM_BACK: u64 = 1 << 63;
@@ -62,6 +63,7 @@ pub(super) struct Line {
 }
 
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)]
 pub(super) struct TopicRow {
     pub(super) kind: Kind,
     pub(super) capacity: i64,
@@ -509,7 +511,8 @@ impl<'c> Ledger<'c> {
 
     fn write_senders(&self) -> rusqlite::Result<()> {
         // Only for the order of those that are forgotten: a clock that goes back does no harm.
-        let turn = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| int(time.as_secs() as usize));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let turn = i64::try_from(now).unwrap_or(i64::MAX);
         for ((topic, name), last) in self.senders.iter().filter(|(_, last)| last.is_changed) {
             let number = stored(last.number);
             if !last.is_new {

@@ -1,8 +1,9 @@
 //! The transport through one SQLite file, which the OS processes of a machine share.
 //!
-//! Each open transport has one thread with one connection. Whatever is asked of it (to open, to send, to take items out, to
-//! acknowledge) is queued; the thread takes all that is queued, does it in one transaction with one flush, and answers. Readers
-//! of the same transport are woken by it; in other OS processes they look for changes, at least every 20 ms while they wait.
+//! Each open transport has one thread with one connection. Whatever is asked of it (to open, to send, to take items
+//! out, to acknowledge) is queued; the thread takes all that is queued, does it in one transaction with one flush, and
+//! answers. Readers of the same transport are woken by it; in other OS processes they look for changes, at least every
+//! 20 ms while they wait.
 
 mod error;
 mod inlet;
@@ -47,7 +48,8 @@ impl SqliteTransportOptions {
         Self::default()
     }
 
-    /// How long this transport may be silent, as when its OS process was killed or stopped, before the others take it for lost.
+    /// How long this transport may be silent, as when its OS process was killed or stopped, before the others take it
+    /// for lost.
     #[must_use]
     pub fn with_lease(self, lease: Duration) -> Self {
         Self { lease, ..self }
@@ -66,23 +68,27 @@ impl SqliteTransportOptions {
     }
 }
 
-/// Carries envelopes through a SQLite file, between OS processes of one machine, and from one run to the next. Clones are the
-/// same transport.
+/// Carries envelopes through a SQLite file, between OS processes of one machine, and from one run to the next. Clones
+/// are the same transport.
 ///
 /// # What is promised
-/// What was flushed is on the disk, and is received though all OS processes are killed or the power fails; of a [lasting](Topic::lasting)
-/// topic also when nobody has it open for a while. A sender that goes on under its name with numbers that it has sent before sends
-/// nothing twice: the file knows the last number of each. What is received comes again, marked so, unless its acknowledgement is on
-/// the disk; a [`close`](Inlet::poll_close) waits for that.
+/// What was flushed is on the disk, and is received though all OS processes are killed or the power fails; of a
+/// [lasting](Topic::lasting) topic also when nobody has it open for a while. A sender that goes on under its name
+/// with numbers that it has sent before sends nothing twice: the file knows the last number of each, so what was not
+/// flushed must be sent again before what comes after it. What is received comes again, marked so, unless its
+/// acknowledgement is on the disk; a [`close`](Inlet::poll_close) waits for that.
 ///
 /// # Who is lost
-/// Each open transport says now and then that it lives. One whose OS process has ended, which others find by the lock on a file
-/// beside this one (`<file>-member-<n>`), or that is not heard from for its lease, is lost: what it had received and not acknowledged
-/// comes to others, its outlets have left without closing, its mailboxes are free. Should it have been stopped only, it is told so: its ends fail as [disconnected](TransportError::Disconnected), and new ones can be opened.
+/// Each open transport says now and then that it lives. One whose OS process has ended, which others find by the lock
+/// on a file beside this one (`<file>-member-<n>`), or that is not heard from for its lease, is lost: what it had
+/// received and not acknowledged comes to others, its outlets have left without closing, its mailboxes are free.
+/// Should it have been stopped only, it is told so: its ends fail as [disconnected](TransportError::Disconnected), and
+/// new ones can be opened. One that is stopped in the midst of a transaction keeps the others from writing.
 ///
 /// # What a failure leads to
-/// Where the disk is full or another OS process writes for too long, those who wait are told, and what was to be sent or
-/// acknowledged is kept: the next flush tries again. After damage or a failed flush of the disk, everything fails with that error.
+/// Where the disk is full or another OS process writes for too long, those who wait are told, and what was to be sent
+/// or acknowledged is kept: the next flush tries again. After damage or a failed flush of the disk, everything fails
+/// with that error.
 ///
 /// The file must not be on a network file system, where neither locks nor shared memory hold.
 #[derive(Clone)]
@@ -96,8 +102,8 @@ impl SqliteTransport {
     ///
     /// # Errors
     ///
-    /// [`Refused`](TransportError::Refused) where the file is something else, was made by a newer version of this library or cannot
-    /// be written; [`Failed`](TransportError::Failed) where it cannot be opened, or is damaged.
+    /// [`Refused`](TransportError::Refused) where the file is something else, was made by a newer version of this
+    /// library or cannot be written; [`Failed`](TransportError::Failed) where it cannot be opened, or is damaged.
     pub fn open(path: impl AsRef<Path>) -> TransportResult<Self> {
         Self::open_with(path, SqliteTransportOptions::default())
     }
@@ -116,7 +122,7 @@ impl SqliteTransport {
         let (own, file) = (Arc::clone(&shared), path.clone());
         std::thread::Builder::new()
             .name("procession-channels".to_owned())
-            .spawn(move || writer::run(connection, file, &options, own))
+            .spawn(move || writer::run(connection, file, &options, &own))
             .map_err(|error| TransportError::failed("starting the thread of a file of channels", error))?;
         Ok(Self { path: Arc::new(path), alive: Arc::new(Alive(shared)) })
     }

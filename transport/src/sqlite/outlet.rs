@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::task::coop;
 
 use super::ledger::{Parcel, int};
-use super::queue::{Alive, End, Mark};
+use super::queue::{Alive, End, Haste, Mark};
 use crate::{Envelope, Outlet, TransportError, TransportResult, limits};
 
 /// The room that the outlets of a topic in one transport share.
@@ -93,6 +93,7 @@ pub(super) struct OutEnd {
 }
 
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools)]
 pub(super) struct OutState {
     pub(super) queue: VecDeque<Parcel>,
     /// What was taken and is not safe yet, also while the writer has it.
@@ -144,8 +145,8 @@ impl SqliteOutlet {
         Self { end, alive }
     }
 
-    fn mark(&self, is_urgent: bool) {
-        self.alive.0.mark(End::Out(Arc::clone(&self.end)), is_urgent);
+    fn mark(&self, haste: Haste) {
+        self.alive.0.mark(End::Out(Arc::clone(&self.end)), haste);
     }
 
     fn refusal(&self) -> TransportResult<()> {
@@ -178,7 +179,7 @@ impl SqliteOutlet {
         drop(state);
         // After the waker is there: whoever closes the transport wakes it.
         self.refusal()?;
-        self.mark(true);
+        self.mark(Haste::Now);
         Poll::Pending
     }
 }
@@ -194,7 +195,7 @@ impl Outlet for SqliteOutlet {
         self.open()?.waker = Some(cx.waker().clone());
         self.refusal()?;
         // The writer is to look whether other OS processes have made room.
-        self.mark(false);
+        self.mark(Haste::Later);
         Poll::Pending
     }
 
@@ -205,7 +206,7 @@ impl Outlet for SqliteOutlet {
         state.unsafe_count += 1;
         state.queue.push_back(Parcel { sender: envelope.sender, number: envelope.number, bytes });
         drop(state);
-        self.mark(true);
+        self.mark(Haste::Soon);
         Ok(())
     }
 
@@ -227,7 +228,7 @@ impl Drop for SqliteOutlet {
         state.is_dropped = true;
         if !state.is_gone {
             drop(state);
-            self.mark(true);
+            self.mark(Haste::Now);
         }
     }
 }

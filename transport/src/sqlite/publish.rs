@@ -17,7 +17,7 @@ impl Writer {
     pub(super) fn publish(&mut self, turn: Turn) -> TransportResult<()> {
         let mut unsent = 0;
         for settling in turn.settlings {
-            self.publish_settling(settling);
+            self.publish_settling(&settling);
         }
         for opening in turn.openings {
             self.publish_opening(opening, turn.is_last);
@@ -52,7 +52,7 @@ impl Writer {
         Ok(())
     }
 
-    fn publish_settling(&mut self, settling: Settling) {
+    fn publish_settling(&mut self, settling: &Settling) {
         let mut state = settling.end.lock();
         if settling.is_leaving {
             state.is_gone = true;
@@ -208,7 +208,7 @@ impl Writer {
         self.blocked.clear();
         self.unsettled.clear();
         self.rooms.clear();
-        self.membership.id = None;
+        self.membership.leave();
         for (_, end) in self.outs.drain() {
             let mut state = end.lock();
             (state.error, state.is_lost) = (Some(error.clone()), true);

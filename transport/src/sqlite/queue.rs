@@ -11,8 +11,28 @@ use super::inlet::{InEnd, SqliteInlet};
 use super::outlet::{OutEnd, SqliteOutlet};
 use crate::{Topic, TransportError, TransportResult, limits};
 
+/// How soon an end is to be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Haste {
+    /// Nobody waits for it, or not for long.
+    Later = 1,
+    /// More may come at once, which shares the flush.
+    Soon = 2,
+    Now = 3,
+}
+
+impl Haste {
+    fn delay(self) -> Duration {
+        match self {
+            Self::Later => LATER,
+            Self::Soon => Duration::from_micros(200),
+            Self::Now => Duration::ZERO,
+        }
+    }
+}
+
 /// What nobody waits for is written after this time, or with what is: a quick disk takes some flushes in it.
-const LAZY: Duration = Duration::from_millis(2);
+pub(super) const LATER: Duration = Duration::from_millis(2);
 
 /// What is to be opened.
 #[derive(Debug)]
@@ -59,7 +79,7 @@ impl End {
     }
 }
 
-/// How urgently an end is to be looked at.
+/// Whether the writer is to look at an end, and how soon.
 #[derive(Debug, Default)]
 pub(super) struct Mark(AtomicU8);
 
@@ -86,9 +106,8 @@ pub(super) struct Shared {
 struct Todo {
     calls: Vec<Call>,
     marked: Vec<End>,
-    /// Since when something waits that is not urgent.
-    since: Option<Instant>,
-    is_urgent: bool,
+    /// When the marked ends are to be looked at.
+    at: Option<Instant>,
     is_asleep: bool,
     /// All handles are gone.
     is_left: bool,
@@ -185,10 +204,10 @@ impl Shared {
         }
     }
 
-    /// Says that the writer is to look at an end: at once, or when it does something.
-    pub(super) fn mark(&self, end: End, is_urgent: bool) {
-        let before = end.mark().0.fetch_max(1 + u8::from(is_urgent), Ordering::SeqCst);
-        if before > u8::from(is_urgent) {
+    /// Says that the writer is to look at an end.
+    pub(super) fn mark(&self, end: End, haste: Haste) {
+        let before = end.mark().0.fetch_max(haste as u8, Ordering::SeqCst);
+        if before >= haste as u8 {
             return;
         }
         let mut todo = self.lock();
@@ -198,13 +217,9 @@ impl Shared {
         if before == 0 {
             todo.marked.push(end);
         }
-        let is_first = todo.since.is_none();
-        if is_first {
-            todo.since = Some(Instant::now());
-        }
-        let is_news = is_first || (is_urgent && !todo.is_urgent);
-        todo.is_urgent |= is_urgent;
-        if is_news {
+        let at = Instant::now() + haste.delay();
+        if todo.at.is_none_or(|before| at < before) {
+            todo.at = Some(at);
             self.wake(todo);
         }
     }
@@ -219,11 +234,10 @@ impl Shared {
     pub(super) fn take(&self, until: Option<Instant>) -> Found {
         let mut todo = self.lock();
         loop {
-            if todo.is_urgent || !todo.calls.is_empty() || todo.is_left {
+            if !todo.calls.is_empty() || todo.is_left {
                 break;
             }
-            let lazy = todo.since.map(|since| since + LAZY);
-            let until = until.into_iter().chain(lazy).min();
+            let until = until.into_iter().chain(todo.at).min();
             let wait = until.map(|until| until.saturating_duration_since(Instant::now()));
             if wait.is_some_and(|wait| wait.is_zero()) {
                 break;
@@ -235,7 +249,7 @@ impl Shared {
             };
             todo.is_asleep = false;
         }
-        (todo.since, todo.is_urgent) = (None, false);
+        todo.at = None;
         Found {
             calls: std::mem::take(&mut todo.calls),
             marked: std::mem::take(&mut todo.marked),

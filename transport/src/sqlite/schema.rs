@@ -9,7 +9,7 @@ use super::SqliteTransportOptions;
 use super::error::{code, engine, is_busy, refused};
 use crate::TransportResult;
 
-/// In the header of every file of ours, for `file` and for the check that a database is no one else's: "PrcC".
+/// In the header of every file of ours, for `file` and for the check that a database is no one else's: `PrcC`.
 const APPLICATION_ID: i32 = 0x5072_6343;
 
 /// One script per version of the file, the first from nothing. Only ever append: a released one is fixed.

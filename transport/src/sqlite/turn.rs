@@ -202,12 +202,7 @@ impl Hunger {
 
 impl Turn {
     pub(super) fn is_empty(&self) -> bool {
-        self.openings.is_empty()
-            && self.posts.is_empty()
-            && self.sendings.is_empty()
-            && self.settlings.is_empty()
-            && self.hungers.iter().all(|hunger| !hunger.is_fresh)
-            && !self.is_last
+        self.openings.is_empty() && self.posts.is_empty() && self.sendings.is_empty() && !self.is_last
     }
 
     /// The topics of new ends.

@@ -1,4 +1,5 @@
-//! The one thread that has the connection: it takes all that is asked, does it in one transaction with one flush, and answers.
+//! The one thread that has the connection: it takes all that is asked, does it in one transaction with one flush, and
+//! answers.
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,11 +12,11 @@ use tokio::sync::oneshot;
 
 use super::SqliteTransportOptions;
 use super::error::{code, engine, is_busy, is_passing};
-use super::inlet::InEnd;
+use super::inlet::{GRACE, InEnd};
 use super::ledger::Ledger;
 use super::members::Membership;
 use super::outlet::{OutEnd, Room};
-use super::queue::{Ask, Call, End, Found, Shared};
+use super::queue::{Ask, Call, End, Found, LATER, Shared};
 use super::turn::{Hunger, Opening, Post, Sending, Settling, Turn};
 use crate::{TransportError, TransportResult};
 
@@ -23,8 +24,8 @@ use crate::{TransportError, TransportResult};
 const TURN: Duration = Duration::from_micros(500);
 /// How often it looks whether other OS processes have written, at first and after a while.
 const POLL: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
-/// An inlet that was dropped may be followed by what it gave out, as when a task ends: all of it goes back together.
-const GRACE: Duration = Duration::from_millis(50);
+/// What a transaction that failed was to settle is tried again after this time.
+const RETRY: Duration = Duration::from_millis(100);
 const ACTION: &str = "writing to a file of channels";
 
 pub(super) struct Writer {
@@ -41,8 +42,9 @@ pub(super) struct Writer {
     pub(super) blocked: Vec<Arc<OutEnd>>,
     pub(super) posts: VecDeque<Post>,
     leaving: Vec<Arc<InEnd>>,
-    /// Ends of a transaction that failed: their part is tried again.
+    /// Inlets with something to settle, and when it is to be done.
     pub(super) unsettled: Vec<Arc<InEnd>>,
+    settle_at: Option<Instant>,
     /// Changes when others have written.
     version: i64,
     poll: Duration,
@@ -58,13 +60,13 @@ enum Ended {
 }
 
 /// Writes until all handles are gone, or it is closed, or it fails.
-pub(super) fn run(connection: Connection, path: PathBuf, options: &SqliteTransportOptions, shared: Arc<Shared>) {
+pub(super) fn run(connection: Connection, path: PathBuf, options: &SqliteTransportOptions, shared: &Arc<Shared>) {
     let membership = Membership::new(path.clone(), options.lease);
     let mut writer = Writer {
         connection,
         path,
         busy: options.busy,
-        shared: Arc::clone(&shared),
+        shared: Arc::clone(shared),
         membership,
         outs: HashMap::new(),
         ins: HashMap::new(),
@@ -74,6 +76,7 @@ pub(super) fn run(connection: Connection, path: PathBuf, options: &SqliteTranspo
         posts: VecDeque::new(),
         leaving: Vec::new(),
         unsettled: Vec::new(),
+        settle_at: None,
         version: 0,
         poll: POLL.0,
         look_at: Instant::now(),
@@ -122,7 +125,7 @@ impl Writer {
     fn until(&self) -> Option<Instant> {
         let leaves = self.leaving.iter().filter_map(|end| end.lock().dropped).min().map(|dropped| dropped + GRACE);
         let looks = self.waits().then_some(self.look_at);
-        self.membership.beat_at().into_iter().chain(leaves).chain(looks).min()
+        self.membership.beat_at().into_iter().chain(leaves).chain(looks).chain(self.settle_at).min()
     }
 
     /// Whether something waits for what other OS processes may do.
@@ -130,7 +133,6 @@ impl Writer {
         !self.hungry.is_empty()
             || !self.blocked.is_empty()
             || !self.posts.is_empty()
-            || !self.unsettled.is_empty()
             || self.rooms.values().any(|room| room.upgrade().is_some_and(|room| room.is_wanted()))
     }
 
@@ -154,7 +156,7 @@ impl Writer {
         let mut waiting = std::mem::take(&mut self.leaving);
         for end in found.marked.drain(..) {
             match end {
-                End::Out(end) => self.sort_out(end, turn),
+                End::Out(end) => self.sort_out(&end, turn),
                 End::In(end) => {
                     end.mark.clear();
                     if !waiting.iter().any(|other| Arc::ptr_eq(other, &end)) {
@@ -170,10 +172,10 @@ impl Writer {
         closes
     }
 
-    fn sort_out(&mut self, end: Arc<OutEnd>, turn: &mut Turn) {
+    fn sort_out(&mut self, end: &Arc<OutEnd>, turn: &mut Turn) {
         end.mark.clear();
-        self.blocked.retain(|other| !Arc::ptr_eq(other, &end));
-        match sending(&end) {
+        self.blocked.retain(|other| !Arc::ptr_eq(other, end));
+        match sending(end) {
             Some(sending) => turn.sendings.push(sending),
             // It waits for room: others may have made some since it was looked at.
             None => self.look_at_room(end.topic),
@@ -186,19 +188,16 @@ impl Writer {
             state.wake();
             return;
         }
-        let is_dropped = state
-            .dropped
-            .is_some_and(|at| turn.is_last || end.is_alone || state.outstanding == 0 || at.elapsed() >= GRACE);
-        let is_leaving = !state.is_gone && (state.is_closing || is_dropped);
-        if state.is_hungry && !state.is_gone && !is_leaving && state.dropped.is_none() {
-            state.is_hungry = false;
+        let is_leaving = state.is_leaving(end.is_alone, turn.is_last);
+        if is_leaving {
+            self.hungry.retain(|hunger| !Arc::ptr_eq(&hunger.end, &end));
+        } else if state.dropped.is_some() && !state.is_gone {
+            self.leaving.push(Arc::clone(&end));
+        } else if std::mem::take(&mut state.is_hungry) && !state.is_gone {
             match self.hungry.iter_mut().find(|hunger| Arc::ptr_eq(&hunger.end, &end)) {
                 Some(hunger) => hunger.is_fresh = true,
                 None => self.hungry.push_back(Hunger { end: Arc::clone(&end), is_fresh: true, fed: None }),
             }
-        }
-        if !state.is_gone && !is_leaving && state.dropped.is_some() {
-            self.leaving.push(Arc::clone(&end));
         }
         if state.is_written() && !is_leaving {
             if state.is_closing {
@@ -206,20 +205,14 @@ impl Writer {
             }
             return;
         }
-        let settling = Settling {
-            given: std::mem::take(&mut state.given),
-            acked: std::mem::take(&mut state.acked),
-            released: std::mem::take(&mut state.released),
-            was_gone: state.is_gone,
-            is_leaving,
-            is_settled: false,
-            end: Arc::clone(&end),
-        };
+        // What is acknowledged can wait for something that cannot.
+        let can_wait = !is_leaving && !state.is_gone && state.released.is_empty();
         drop(state);
-        if is_leaving {
-            self.hungry.retain(|hunger| !Arc::ptr_eq(&hunger.end, &end));
+        let at = Instant::now() + if can_wait { LATER } else { Duration::ZERO };
+        self.settle_at = Some(self.settle_at.map_or(at, |before| before.min(at)));
+        if !self.unsettled.iter().any(|other| Arc::ptr_eq(other, &end)) {
+            self.unsettled.push(end);
         }
-        turn.settlings.push(settling);
     }
 
     /// Everything that is open is to be closed.
@@ -237,7 +230,9 @@ impl Writer {
 
     /// Whether there is something to write, or may be as others have written.
     fn wants_turn(&mut self, turn: &Turn) -> bool {
-        if !turn.is_empty() || self.hungry.iter().any(|hunger| hunger.is_fresh) || self.membership.is_due() {
+        let is_due = self.membership.is_due() || self.settle_at.is_some_and(|at| at <= Instant::now());
+        // What cannot be read is told by the transaction.
+        if !turn.is_empty() || is_due || self.look_at_fresh().unwrap_or(true) {
             self.poll = POLL.0;
             return true;
         }
@@ -246,9 +241,6 @@ impl Writer {
         }
         self.poll = (self.poll * 2).min(POLL.1);
         self.look_at = Instant::now() + self.poll;
-        if !self.unsettled.is_empty() {
-            return true;
-        }
         // What cannot be read is told by the transaction.
         self.look().unwrap_or(true)
     }
@@ -257,19 +249,19 @@ impl Writer {
     fn gather(&mut self, turn: &mut Turn) {
         turn.posts.append(&mut self.posts);
         turn.hungers.append(&mut self.hungry);
-        for end in self.blocked.drain(..) {
-            turn.sendings.extend(sending(&end));
-        }
-        for end in std::mem::take(&mut self.unsettled) {
-            if !turn.settlings.iter().any(|settling| Arc::ptr_eq(&settling.end, &end)) {
-                self.sort_in(end, turn);
-            }
-        }
+        // Who waits comes before who has just come, and before all who is gone: another may go on under its name, whose
+        // numbers would otherwise be taken for all that there are.
+        let new = std::mem::take(&mut turn.sendings);
+        turn.sendings.extend(self.blocked.drain(..).filter_map(|end| sending(&end)));
+        turn.sendings.extend(new);
+        turn.sendings.sort_by_key(|sending| if sending.is_dropped { sending.end.id } else { i64::MAX });
+        self.settle_at = None;
+        turn.settlings.extend(self.unsettled.drain(..).filter_map(|end| settling(&end, turn.is_last)));
     }
 
     /// Does a turn; an error is one after which nothing goes on.
     fn turn(&mut self, mut turn: Turn) -> TransportResult<()> {
-        let mut is_left_out = false;
+        let (mut is_left_out, is_last) = (false, turn.is_last);
         loop {
             let error = match self.transact(&mut turn) {
                 Ok(Ended::Done) => {
@@ -297,7 +289,8 @@ impl Writer {
                 self.shared.shut(Some(told.clone()));
             }
             self.refuse(turn, &told);
-            return if is_passing { Ok(()) } else { Err(told) };
+            self.settle_at = (!self.unsettled.is_empty()).then(|| Instant::now() + RETRY);
+            return if is_passing && !is_last { Ok(()) } else { Err(told) };
         }
     }
 
@@ -373,6 +366,18 @@ impl Writer {
         self.connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
     }
 
+    /// Whether there is something for those who have just become hungry.
+    fn look_at_fresh(&mut self) -> rusqlite::Result<bool> {
+        let mut ledger = Ledger::new(&self.connection);
+        let mut is_there = false;
+        for hunger in self.hungry.iter_mut().filter(|hunger| hunger.is_fresh) {
+            let of = hunger.end.of;
+            hunger.is_fresh = ledger.has_more(of.line)? || ledger.is_end(of.id, of.line)?;
+            is_there |= hunger.is_fresh;
+        }
+        Ok(is_there)
+    }
+
     /// Whether others have written something that someone here waits for.
     fn look(&mut self) -> rusqlite::Result<bool> {
         let version = self.data_version()?;
@@ -425,6 +430,24 @@ fn sending(end: &Arc<OutEnd>) -> Option<Sending> {
         is_dropped: state.is_dropped,
         put: 0,
         is_gone: false,
+        end: Arc::clone(end),
+    })
+}
+
+/// What an inlet has to settle.
+fn settling(end: &Arc<InEnd>, is_last: bool) -> Option<Settling> {
+    let mut state = end.lock();
+    let is_leaving = state.is_leaving(end.is_alone, is_last);
+    if state.is_settled || state.is_lost || (state.is_written() && !is_leaving) {
+        return None;
+    }
+    Some(Settling {
+        given: std::mem::take(&mut state.given),
+        acked: std::mem::take(&mut state.acked),
+        released: std::mem::take(&mut state.released),
+        was_gone: state.is_gone,
+        is_leaving,
+        is_settled: false,
         end: Arc::clone(end),
     })
 }

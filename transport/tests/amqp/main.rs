@@ -7,9 +7,12 @@
 #[allow(dead_code)]
 #[path = "../../../tests/it/broker.rs"]
 mod broker;
+mod idle;
+mod lost;
 #[allow(dead_code)]
 #[path = "../../../tests/it/private.rs"]
 mod private;
+mod seen;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,10 +29,18 @@ const HOSTS: usize = 120;
 
 /// A virtual host on which there is nothing.
 async fn host() -> String {
+    let (broker, host) = place().await;
+    format!("{}{host}", broker.url().strip_suffix("%2f").unwrap())
+}
+
+/// The same, with the broker that has it.
+async fn place() -> (Broker, String) {
     static MADE: OnceCell<Broker> = OnceCell::const_new();
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let broker = MADE.get_or_init(async || {
-        let broker = tokio::task::spawn_blocking(Broker::shared).await.unwrap();
+        // A body of a megabyte goes through, one that is a little larger does not.
+        let start = || Broker::start(&["max_message_size = 2000000"]);
+        let broker = tokio::task::spawn_blocking(start).await.unwrap();
         let make = format!(
             "[begin V = list_to_binary(\"t\" ++ integer_to_list(N)), rabbit_vhost:add(V, <<\"test\">>), \
              rabbit_auth_backend_internal:set_permissions(<<\"guest\">>, V, <<\".*\">>, <<\".*\">>, <<\".*\">>, <<\"test\">>) \
@@ -42,7 +53,7 @@ async fn host() -> String {
     let broker = broker.await;
     let next = NEXT.fetch_add(1, Ordering::Relaxed);
     assert!(next < HOSTS, "more tests than virtual hosts");
-    format!("{}t{next}", broker.url().strip_suffix("%2f").unwrap())
+    (broker.clone(), format!("t{next}"))
 }
 
 async fn connect(url: &str) -> AmqpTransport {

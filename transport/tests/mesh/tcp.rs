@@ -114,14 +114,14 @@ async fn a_loss_is_told_to_all_who_had_to_do_with_it() {
     let mut asked = one.mailbox("asked").await.unwrap();
     let mut asks = one.mailbox("asks").await.unwrap();
     let mut idle = one.mailbox("idle").await.unwrap();
-    let _far = other.mailbox("far").await.unwrap();
+    let far_inbox = other.mailbox("far").await.unwrap();
     let from = |sender: &str, number| Envelope { sender: sender.into(), ..data(number) };
     soon("a post", other.post(&one.address("asked"), from(&other.address("far"), 1))).await.unwrap();
     soon("a post", one.post(&other.address("far"), from(&one.address("asks"), 2))).await.unwrap();
     assert_eq!(take(&mut asked).await.number, 1);
     assert_eq!((one.connections(), other.connections()), (1, 1), "an answer goes over the same connection");
     let far = other.address("far");
-    drop((_far, other));
+    drop((far_inbox, other));
     for inbox in [&mut asked, &mut asks] {
         let lost = take(inbox).await;
         assert_eq!((lost.kind, &*lost.sender), (Kind::Lost, &*far));
@@ -135,9 +135,9 @@ async fn a_lost_connection_is_made_anew_by_who_posts_next() {
     let one = tcp().await;
     let other = tcp().await;
     let address = other.host().to_owned();
-    let _first = other.mailbox("me").await.unwrap();
+    let first = other.mailbox("me").await.unwrap();
     soon("a post", one.post(&other.address("me"), data(1))).await.unwrap();
-    drop((_first, other));
+    drop((first, other));
     until("the loss", || one.connections() == 0).await;
     let again = soon("the port", async {
         loop {

@@ -23,7 +23,7 @@ pub(super) fn parse_stream(input: ParseStream<'_>, docs: Docs, diagnostics: &mut
         written
     } else {
         let near = nearest(&written, WAYS);
-        let help = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_else(|| format!(": {form}"));
+        let help = near.map_or_else(|| format!(": {form}"), |near| format!("; did you mean `{near}`?"));
         diagnostics.error(&word, format!("expected `in` or `out` after `stream`, found `{written}`{help}"));
         // Which way it was meant is told by the word where it is near; otherwise the port is one all the same.
         if input.peek(Token![:]) {

@@ -119,6 +119,8 @@ impl Driver<'_> {
             plan.keep = false;
         }
         if matches!(plan.ended, Some(Ended::Killed { .. })) {
+            // As the children that it would have launched, and for what it leaves nobody would look after a crash.
+            self.unsend();
             return plan;
         }
         if !plan.keep {

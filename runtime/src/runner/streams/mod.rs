@@ -6,10 +6,13 @@
 mod boundary;
 
 use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
-use procession_transport::{Delivery, Envelope, Topic, Transport, TransportError, TransportResult};
+use procession_transport::{Delivery, Envelope, Outlet, Topic, Transport, TransportError, TransportResult};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
@@ -26,6 +29,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) struct Hub {
     transport: Arc<dyn Transport>,
     shared: OnceLock<Weak<Shared>>,
+    /// Processes survive the OS process, and what is on its way between them does not: said once.
+    warns: AtomicBool,
     table: Mutex<Table>,
 }
 
@@ -38,8 +43,9 @@ struct Table {
 }
 
 impl Hub {
-    pub(crate) fn new(transport: Arc<dyn Transport>) -> Arc<Self> {
-        Arc::new(Self { transport, shared: OnceLock::new(), table: Mutex::default() })
+    pub(crate) fn new(transport: Arc<dyn Transport>, is_stored: bool) -> Arc<Self> {
+        let warns = AtomicBool::new(is_stored && !transport.capabilities().durable);
+        Arc::new(Self { transport, shared: OnceLock::new(), warns, table: Mutex::default() })
     }
 
     pub(super) fn belong_to(&self, shared: &Arc<Shared>) {
@@ -52,6 +58,10 @@ impl Hub {
 
     /// The joint of a process with these streams.
     pub(super) fn joint(&self, pid: &ProcessId, streams: &Streams) -> Arc<Joint> {
+        if self.warns.swap(false, Ordering::Relaxed) {
+            let transport = self.transport.capabilities().name;
+            tracing::warn!(transport, "items on their way between stored processes are lost with this OS process");
+        }
         let mut table = lock(&self.table);
         let is_closed = table.is_closed;
         let new = || Arc::new(Joint::new(self, pid, streams, is_closed));
@@ -404,26 +414,43 @@ async fn send(joint: &Joint, at: usize, topic: &Topic, news: &Notify, pause: &mu
         let next = joint.departures(at, |departures| departures.queue.get(departures.under_way).cloned());
         let Some(next) = next else { return Ok(()) };
         if let Some(envelope) = next {
+            if !has_room(&mut *outlet).await? {
+                // It may be long until there is some: what it has need not be kept so long.
+                flush(joint, at, &mut *outlet).await?;
+            }
             outlet.send(envelope).await?;
+            *pause = Pause::FIRST;
             joint.departures(at, |departures| departures.under_way += 1);
             continue;
         }
-        outlet.flush().await?;
-        *pause = Pause::FIRST;
-        // What was put in meanwhile is sent next.
-        let is_done = joint.change(|ends| {
-            let Some(departures) = ends.departures.get_mut(at) else { return true };
-            let sent = departures.queue.drain(..departures.under_way);
-            departures.safe = sent.last().map_or(departures.safe, |last| last.number);
-            departures.under_way = 0;
-            departures.is_done()
-        });
-        if is_done {
+        if flush(joint, at, &mut *outlet).await? {
             // Not closed: others may send on the topic, and the end is an item.
             return Ok(());
         }
+        // What was put in meanwhile is sent next.
         if joint.departures(at, |departures| departures.queue.is_empty()) == Some(true) {
             news.notified().await;
         }
     }
+}
+
+/// Whether there is room now.
+async fn has_room(outlet: &mut (dyn Outlet + 'static)) -> TransportResult<bool> {
+    poll_fn(|cx| match outlet.poll_ready(cx) {
+        Poll::Pending => Poll::Ready(Ok(false)),
+        Poll::Ready(ready) => Poll::Ready(ready.map(|()| true)),
+    })
+    .await
+}
+
+/// Waits until what is under way is safe; whether it was the last.
+async fn flush(joint: &Joint, at: usize, outlet: &mut (dyn Outlet + 'static)) -> TransportResult<bool> {
+    outlet.flush().await?;
+    Ok(joint.change(|ends| {
+        let Some(departures) = ends.departures.get_mut(at) else { return true };
+        let sent = departures.queue.drain(..departures.under_way);
+        departures.safe = sent.last().map_or(departures.safe, |last| last.number);
+        departures.under_way = 0;
+        departures.is_done()
+    }))
 }
