@@ -236,6 +236,20 @@ async fn the_end_does_not_wait_for_who_is_lost() {
     .await;
 }
 
+/// Who was dropped before another closes has left by then, however little the tasks run that see to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_that_was_dropped_does_not_keep_the_end() {
+    let host = ZmqTransport::host(ANYWHERE).await.unwrap();
+    for round in 0..200 {
+        let topic = topic(&format!("round {round}"));
+        let mut inlet = host.inlet(&topic).await.unwrap();
+        let (gone, mut last) = (host.outlet(&topic).await.unwrap(), host.outlet(&topic).await.unwrap());
+        drop(gone);
+        soon(last.close()).await.unwrap();
+        assert!(soon(inlet.recv()).await.unwrap().is_none(), "round {round}");
+    }
+}
+
 /// This test's program again, as another OS process that does only one thing.
 fn child(what: &str, endpoint: &str) -> std::process::Child {
     let mut command = Command::new(std::env::current_exe().unwrap());

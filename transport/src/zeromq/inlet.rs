@@ -186,8 +186,8 @@ impl Inlet for ZmqInlet {
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<TransportResult<()>> {
         if self.plug.take().is_some() {
             self.shared.known.lock().by_id.remove(&self.id);
-            let (shared, ask) = (Arc::clone(&self.shared), self.leaving());
-            self.closing = Some(self.shared.runtime.spawn(async move { shared.ask(ask).await.map(drop) }));
+            let (shared, asking) = (Arc::clone(&self.shared), self.shared.begin(self.leaving()));
+            self.closing = Some(self.shared.runtime.spawn(async move { shared.complete(asking).await.map(drop) }));
         }
         let Some(closing) = &mut self.closing else { return Poll::Ready(Ok(())) };
         let closed = ready!(Pin::new(closing).poll(cx));

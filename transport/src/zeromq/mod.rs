@@ -53,7 +53,7 @@ use tokio::task::JoinHandle;
 
 use self::core::{Core, State};
 use self::inlet::{Of, ZmqInlet};
-use self::member::{Known, Request, Speaker};
+use self::member::{Known, Reply, Request, Speaker};
 use self::news::News;
 use self::outlet::ZmqOutlet;
 use self::wire::{Answer, Ask, Shape};
@@ -127,11 +127,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Undoes what was asked for, beside whoever does not want it any more.
 fn spawn_undo(shared: Arc<Shared>, undo: Ask) {
-    let runtime = shared.runtime.clone();
+    let (runtime, asking) = (shared.runtime.clone(), shared.begin(undo));
     runtime.spawn(async move {
         // Without a host there is nothing to undo.
-        let _ = shared.ask(undo).await;
+        let _ = shared.complete(asking).await;
     });
+}
+
+/// A request that is on its way to the host, unless too many are.
+enum Asking {
+    Sent(oneshot::Receiver<TransportResult<Reply>>),
+    Waits(Ask),
 }
 
 impl Shared {
@@ -141,8 +147,29 @@ impl Shared {
     }
 
     async fn ask_for(&self, ask: Ask) -> TransportResult<(Answer, Arc<News>, Option<Core>)> {
+        self.complete(self.begin(ask)).await
+    }
+
+    /// Asks without waiting: whatever is asked later, the host hears later. An outlet that was dropped is not to be taken for open by
+    /// one that closes after it.
+    fn begin(&self, ask: Ask) -> Asking {
         let (answer, answered) = oneshot::channel();
-        self.requests.send(Request { ask, answer }).await.map_err(|_| self.stopped())?;
+        match self.requests.try_send(Request { ask, answer }) {
+            Err(mpsc::error::TrySendError::Full(Request { ask, .. })) => Asking::Waits(ask),
+            // Where the channel is closed, so is the answer's.
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Asking::Sent(answered),
+        }
+    }
+
+    async fn complete(&self, asking: Asking) -> TransportResult<(Answer, Arc<News>, Option<Core>)> {
+        let answered = match asking {
+            Asking::Sent(answered) => answered,
+            Asking::Waits(ask) => {
+                let (answer, answered) = oneshot::channel();
+                self.requests.send(Request { ask, answer }).await.map_err(|_| self.stopped())?;
+                answered
+            }
+        };
         let reply = answered.await.map_err(|_| self.stopped())??;
         Ok(reply.take())
     }

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::core::Core;
 use super::wire::{Answer, Ask};
-use super::{MARK, Shared};
+use super::{Asking, MARK, Shared};
 use crate::{Content, Envelope, Kind, Outlet, TransportError, TransportResult};
 
 pub(super) struct ZmqOutlet {
@@ -32,9 +32,12 @@ impl ZmqOutlet {
     }
 
     fn finish(&mut self, ends: bool) -> Option<JoinHandle<TransportResult<()>>> {
+        if std::mem::replace(&mut self.is_closed, true) {
+            return None;
+        }
         let (core, id, shared) = (self.core.clone(), self.id, Arc::clone(&self.shared));
-        (!std::mem::replace(&mut self.is_closed, true))
-            .then(|| self.shared.runtime.spawn(async move { finish(shared, core, id, ends).await }))
+        let asking = shared.begin(Ask::Finish { outlet: id, ends, holds: core.holds() });
+        Some(self.shared.runtime.spawn(async move { finish(shared, asking, core, id).await }))
     }
 }
 
@@ -55,10 +58,10 @@ fn mark(id: u64) -> TransportResult<Vec<u8>> {
 }
 
 /// Tells the host, and then each inlet after all that was sent to it.
-async fn finish(shared: Arc<Shared>, core: Core, id: u64, ends: bool) -> TransportResult<()> {
-    let finished = shared.ask(Ask::Finish { outlet: id, ends, holds: core.holds() }).await;
+async fn finish(shared: Arc<Shared>, asking: Asking, core: Core, id: u64) -> TransportResult<()> {
+    let finished = shared.complete(asking).await;
     let waits = match finished {
-        Ok((Answer::Finished { waits, .. }, _)) => core.end(id, waits, mark(id)?).map(|()| waits),
+        Ok((Answer::Finished { waits, .. }, ..)) => core.end(id, waits, mark(id)?).map(|()| waits),
         Ok(_) => Err(super::unexpected()),
         Err(error) => Err(error),
     };
