@@ -109,7 +109,8 @@ impl Caller {
         sent.map_err(|_| lost("Python does not answer"))?.map_err(|_| lost("the thread for Ray is gone"))?;
         let outcome = tokio::time::timeout(limits::ANSWER, outcome).await;
         let outcome = outcome.map_err(|_| lost("Ray does not answer"))?;
-        outcome.map_err(|_| lost("the thread for Ray is gone"))?.map_err(|said| lost(said.0))
+        let outcome = outcome.map_err(|_| lost("the thread for Ray is gone"))?;
+        outcome.map_err(|said| TransportError::failed("a call to Ray", said))
     }
 
     /// The actor of a topic, which is made where there is none.

@@ -146,8 +146,11 @@ class Topic:
             item = known.taken.pop(tag, None)
             if item is not None:
                 found.append((tag, again or item[0], item[1]))
-        if found:
-            self.items = deque(sorted([*found, *self.items], key=lambda item: item[0]))
+        found.sort(key=lambda item: item[0])
+        if found and self.items and found[-1][0] > self.items[0][0]:
+            found = sorted([*found, *self.items], key=lambda item: item[0])
+            self.items.clear()
+        self.items.extendleft(reversed(found))
 
     def given(self, known, most, most_bytes):
         # Others would wait for what this one does not come to.
@@ -205,7 +208,9 @@ class Topic:
             for end in lost:
                 self.lose(self.ends.pop(end), False)
             if (lost and self.is_spent()) or was_gone:
-                kill(me)
+                import ray
+
+                ray.kill(me)
 
 
 def myself():
@@ -217,6 +222,10 @@ def myself():
 # -- the side of the client ---------------------------------------------------------------------------------------
 
 
+# What Ray knows the class of the actor as, and whether this process is in the cluster.
+Client = {"class": None, "joined": False, "at_exit": False}
+
+
 def connect(address):
     """Joins the cluster at an address; never starts one of its own. Gives where it is."""
     import ray
@@ -225,51 +234,61 @@ def connect(address):
     if not ray.is_initialized():
         ray.cloudpickle.register_pickle_by_value(__import__(__name__))
         ray.init(address=address, log_to_driver=False, configure_logging=False)
-        # After it: what is made last is torn down first.
-        at_exit()
+    at_exit()
+    Client["joined"] = True
     return ray.get_runtime_context().gcs_address
-
-
-@ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-def leave_at_exit(_):
-    disconnect()
-
-
-def at_exit(done=[]):
-    """Leaves the cluster when the process exits, before what Ray's own threads use is torn down under them.
-
-    The interpreter would do it, but a program in which it is embedded does not end it.
-    """
-    register = getattr(ctypes.CDLL(None), "__cxa_atexit", None)
-    if register is not None and not done:
-        done.append(register(leave_at_exit, None, None))
 
 
 def disconnect():
     import ray
 
+    Client["joined"] = False
     ray.shutdown()
+
+
+@ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+def leave_at_exit(_):
+    if Client["joined"]:
+        disconnect()
+
+
+def at_exit():
+    """Leaves the cluster when the process exits, before what Ray's own threads use is torn down under them.
+
+    The interpreter would do it, but a program in which it is embedded does not end it. After Ray has begun: what was made last is
+    torn down first.
+    """
+    register = getattr(ctypes.CDLL(None), "__cxa_atexit", None)
+    if register is not None and not Client["at_exit"]:
+        Client["at_exit"] = True
+        register(leave_at_exit, None, None)
+
+
+def joined():
+    """Ray, in the cluster. Asked outside of one, it would start its own."""
+    import ray
+
+    if not Client["joined"]:
+        raise RuntimeError("this process has left the cluster")
+    return ray
 
 
 def open_topic(namespace, name, capacity, lasting, calls):
     """The actor of a topic, which is made where there is none. It outlives who made it."""
-    import ray
-
+    ray = joined()
+    if Client["class"] is None:
+        Client["class"] = ray.remote(num_cpus=0, max_concurrency=calls)(Topic)
     options = {"name": name, "namespace": namespace, "get_if_exists": True, "lifetime": "detached"}
-    actor = ray.remote(num_cpus=0, max_concurrency=calls)(Topic)
-    return actor.options(**options).remote(capacity, lasting)
+    return Client["class"].options(**options).remote(capacity, lasting)
 
 
 def kill(actor):
-    import ray
-
-    ray.kill(actor)
+    joined().kill(actor)
 
 
 def call(actor, method, arguments, done):
     """Calls an actor; `done` gets what kind of fault there is, its text, and otherwise the result."""
-    import ray
-
+    ray = joined()
     reference = getattr(actor, method).remote(*arguments)
     future = reference.future()
 

@@ -1,5 +1,8 @@
 //! What is not of the contract: other processes, clusters that are not there, actors that die, and what stays behind.
 
+// A test fails by a panic, its helpers, too.
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::io::{BufRead, BufReader};
@@ -14,6 +17,7 @@ use procession_transport::{
     Content, Envelope, Inlet, Kind, Mode, Outlet, Topic, Transport, TransportError, TransportErrorKind,
 };
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use self::common::{address, connect, namespace};
 
@@ -225,13 +229,38 @@ async fn an_actor_that_dies_is_an_error() {
     let closed = soon("a refusal", idle.close()).await.unwrap_err();
     assert_eq!(closed.kind(), TransportErrorKind::Unavailable, "{closed}");
     // Receipts of what is gone do nothing.
-    held.into_iter().for_each(|delivery| delivery.receipt.ack());
+    for delivery in held {
+        delivery.receipt.ack();
+    }
     let (mut outlet, mut inlet) =
         (transport.outlet(&narrow(2)).await.unwrap(), transport.inlet(&narrow(2)).await.unwrap());
     send_all(&mut outlet, [1]).await;
     soon("a close", outlet.close()).await.unwrap();
     assert_eq!(rest(&mut inlet).await, [1]);
     soon("the close", transport.close()).await.unwrap();
+}
+
+/// What has the name of a topic's actor and is none is told, and left alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_actor_of_someone_else_is_an_error() {
+    let namespace = namespace();
+    let transport = connect(&namespace).await;
+    let there = namespace.clone();
+    let make = move || {
+        Python::attach(|py| {
+            let class = py.import("collections")?.getattr("Counter")?;
+            let class = py.import("ray")?.call_method1("remote", (class,))?;
+            let options = PyDict::new(py);
+            options.set_item("name", "procession/a.out..b.in_1")?;
+            options.set_item("namespace", there)?;
+            options.set_item("num_cpus", 0)?;
+            PyResult::Ok(class.call_method("options", (), Some(&options))?.call_method0("remote")?.unbind())
+        })
+    };
+    let _actor = tokio::task::spawn_blocking(make).await.unwrap().unwrap();
+    let error = soon("a refusal", transport.outlet(&topic())).await.unwrap_err();
+    assert!(matches!(error, TransportError::Failed { .. }), "{error:?}");
+    assert_eq!(actors(&namespace).len(), 1);
 }
 
 /// Neither on its sender's nor on its receiver's side; one that has something, or is to stay, does.

@@ -31,7 +31,7 @@ pub(crate) fn test(filters: &[String]) -> Result<bool, Fault> {
         return Err(format!("there is no option `{option}`").into());
     }
     // First: without them nothing of it runs.
-    let way = namespaces()?;
+    let way = namespaces("unshare")?;
     let python = Python::new(venv::ray()?)?;
     let mut report = Report::default();
     if filters.is_empty() {
@@ -64,14 +64,14 @@ fn tests(python: &Python, way: &[&str], filters: &[String]) -> Result<Counts, Fa
     Ok(libtest.end(success))
 }
 
-/// The way to namespaces that goes here.
+/// The way to namespaces that goes here, by a program.
 ///
 /// # Errors
-/// None does; the message says what each needs.
-fn namespaces() -> Result<&'static [&'static str], Fault> {
+/// None does; the message says what they need.
+fn namespaces(program: &str) -> Result<&'static [&'static str], Fault> {
     let mut faults = String::new();
     for way in WAYS {
-        let mut unshare = Command::new("unshare");
+        let mut unshare = Command::new(program);
         match debian::run(unshare.args(way).args(["sh", "-c", "ip link set lo up"])) {
             Ok(()) => return Ok(way),
             Err(fault) => faults = format!("{faults}{fault}\n"),
@@ -128,4 +128,23 @@ fn first(folder: PathBuf, name: &str) -> Result<std::ffi::OsString, Fault> {
     let others = std::env::var_os(name).unwrap_or_default();
     let others = std::env::split_paths(&others).filter(|other| !other.as_os_str().is_empty());
     Ok(std::env::join_paths(std::iter::once(folder).chain(others))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_no_namespace_can_be_made_it_is_said_why_one_is_needed() {
+        let fault = namespaces("no-such-program").expect_err("there is no such program").to_string();
+        assert!(fault.contains("no-such-program") && fault.contains("nothing but loopback"), "{fault}");
+    }
+
+    #[test]
+    fn its_own_folder_comes_first() -> Result<(), Fault> {
+        let folders = first(PathBuf::from("/own"), "PATH")?;
+        assert_eq!(std::env::split_paths(&folders).next(), Some(PathBuf::from("/own")));
+        assert_eq!(first(PathBuf::from("/own"), "PROCESSION_NOT_SET")?, "/own");
+        Ok(())
+    }
 }
