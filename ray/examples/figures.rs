@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Instant;
 
-use procession_ray::{RayConfig, RayTransport};
+use procession_ray::{RayConfig, RayTransport, disconnect};
 use procession_transport::{Content, Envelope, Inlet, Kind, Mode, Topic, Transport};
 
 const ONE_BY_ONE: u64 = 1_000;
@@ -47,6 +47,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tell("sent and received, in batches", BATCHED, began);
     drop(inlet);
     transport.close().await?;
+    disconnect().await?;
     Ok(())
 }
 

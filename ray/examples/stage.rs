@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use procession_ray::{RayConfig, RayTransport};
+use procession_ray::{RayConfig, RayTransport, disconnect};
 use procession_transport::channel::{ChannelError, Connector, ConnectorBuilder};
 use procession_transport::{Mode, Topic, Transport};
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     transport.close().await?;
+    disconnect().await?;
     Ok(())
 }
 

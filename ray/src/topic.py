@@ -223,7 +223,9 @@ def myself():
 
 
 # What Ray knows the class of the actor as, and whether this process is in the cluster.
-Client = {"class": None, "joined": False, "at_exit": False}
+Client = {"class": None, "joined": False}
+# Methods that were called since then.
+Called = set()
 
 
 def connect(address):
@@ -234,7 +236,7 @@ def connect(address):
     if not ray.is_initialized():
         ray.cloudpickle.register_pickle_by_value(__import__(__name__))
         ray.init(address=address, log_to_driver=False, configure_logging=False)
-    at_exit()
+        at_exit()
     Client["joined"] = True
     return ray.get_runtime_context().gcs_address
 
@@ -243,6 +245,7 @@ def disconnect():
     import ray
 
     Client["joined"] = False
+    Called.clear()
     ray.shutdown()
 
 
@@ -255,12 +258,11 @@ def leave_at_exit(_):
 def at_exit():
     """Leaves the cluster when the process exits, before what Ray's own threads use is torn down under them.
 
-    The interpreter would do it, but a program in which it is embedded does not end it. After Ray has begun: what was made last is
-    torn down first.
+    The interpreter would do it, but a program in which it is embedded does not end it. What was made last is torn down first, and
+    Ray makes some of it when it is first used: this is said again after each first use.
     """
     register = getattr(ctypes.CDLL(None), "__cxa_atexit", None)
-    if register is not None and not Client["at_exit"]:
-        Client["at_exit"] = True
+    if register is not None:
         register(leave_at_exit, None, None)
 
 
@@ -296,6 +298,9 @@ def call(actor, method, arguments, done):
         # Held until here: a result that nobody refers to is thrown away.
         nonlocal reference
         reference = None
+        if method not in Called:
+            Called.add(method)
+            at_exit()
         fault = future.exception()
         if fault is None:
             done("", "", future.result())

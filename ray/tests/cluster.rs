@@ -138,7 +138,10 @@ async fn two_processes_share_a_channel() {
         "the end",
     ];
     assert_eq!(came, expected);
-    assert!(sender.0.wait().unwrap().success() && receiver.0.wait().unwrap().success());
+    for stage in [&mut sender, &mut receiver] {
+        let status = stage.0.wait().unwrap();
+        assert!(status.success(), "{status}");
+    }
     // Not before: this process has not joined it yet.
     connect(&namespace).await;
     has_actors(&namespace, 0).await;
