@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::fmt;
 use std::net::{TcpStream, ToSocketAddrs};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use procession_transport::{TransportError, TransportResult};
@@ -35,9 +35,8 @@ pub(crate) fn lost(text: impl Into<String>) -> TransportError {
     TransportError::Disconnected(Some(Said::shared(text)))
 }
 
-/// The module with the code, and the cluster that this OS process has joined: Ray knows one at a time.
+/// The cluster that this OS process has joined: Ray knows one at a time.
 struct Joined {
-    module: Arc<Py<PyModule>>,
     /// As it was asked for.
     address: String,
     /// As Ray names it.
@@ -45,6 +44,9 @@ struct Joined {
 }
 
 static JOINED: Mutex<Option<Joined>> = Mutex::new(None);
+
+/// The module with the code. Loaded once: what the exit calls is in it.
+static MODULE: OnceLock<Arc<Py<PyModule>>> = OnceLock::new();
 
 /// An actor.
 pub(crate) type Actor = Arc<Py<PyAny>>;
@@ -182,19 +184,27 @@ fn join(address: &str) -> TransportResult<Arc<Py<PyModule>>> {
     const ACTION: &str = "joining the cluster of Ray";
     reachable(address)?;
     let mut joined = JOINED.lock().unwrap_or_else(PoisonError::into_inner);
+    // Nobody else loads it meanwhile.
+    let module = match MODULE.get() {
+        Some(module) => module,
+        None => {
+            let loaded = load();
+            let failed = |error| TransportError::failed("loading the Python of the transport", said(&error));
+            let loaded = Arc::new(loaded.map_err(failed)?);
+            MODULE.get_or_init(|| loaded)
+        }
+    };
     if let Some(joined) = &*joined {
         if [joined.address.as_str(), joined.cluster.as_str(), "auto"].contains(&address) {
-            return Ok(Arc::clone(&joined.module));
+            return Ok(Arc::clone(module));
         }
         let reason = format!("this OS process has joined the one at {}", joined.cluster);
         return Err(TransportError::Refused { what: "a second cluster", reason });
     }
-    let module = load().map_err(|error| TransportError::failed("loading the Python of the transport", said(&error)))?;
     let cluster: String = Python::attach(|py| module.bind(py).call_method1("connect", (address,))?.extract())
         .map_err(|error: PyErr| TransportError::failed(ACTION, said(&error)))?;
-    let shared = Arc::new(module);
-    *joined = Some(Joined { module: Arc::clone(&shared), address: address.to_owned(), cluster });
-    Ok(shared)
+    *joined = Some(Joined { address: address.to_owned(), cluster });
+    Ok(Arc::clone(module))
 }
 
 /// Whether there is anybody: Ray itself tries for minutes.
@@ -229,8 +239,9 @@ fn load() -> PyResult<Py<PyModule>> {
 /// Leaves the cluster, as [`disconnect`](crate::disconnect) says.
 pub(crate) async fn leave() -> TransportResult<()> {
     apart("leaving the cluster of Ray", limits::CONNECT, || {
-        let Some(joined) = JOINED.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
-        Python::attach(|py| joined.module.bind(py).call_method0("disconnect").map(drop))
+        let joined = JOINED.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(module) = MODULE.get().filter(|_| joined.is_some()) else { return Ok(()) };
+        Python::attach(|py| module.bind(py).call_method0("disconnect").map(drop))
             .map_err(|error| TransportError::failed("leaving the cluster of Ray", said(&error)))
     })
     .await
