@@ -1,5 +1,5 @@
-//! One stage of a pipeline over two OS processes: `stage send ADDRESS NAMESPACE` and `stage receive ADDRESS NAMESPACE`, in either order.
-//! `stage hold …` takes an item and keeps it.
+//! One stage of a pipeline over two OS processes: `stage send ADDRESS NAMESPACE` and `stage receive ADDRESS NAMESPACE`,
+//! in either order. `stage hold …` takes an item and keeps it.
 
 use std::error::Error;
 use std::sync::Arc;

@@ -93,7 +93,8 @@ impl State {
         self.is_wanted && self.ready.is_empty() && !self.is_leaving && !self.is_over
     }
 
-    /// Whether the actor should be told now. Acknowledgements wait while there is more to deal with: the topic cannot end meanwhile.
+    /// Whether the actor should be told now. Acknowledgements wait while there is more to deal with: the topic cannot
+    /// end meanwhile.
     fn tells(&self) -> bool {
         let Settled { acks, releases, unread } = &self.settled;
         let acks_now = self.ready.is_empty() || acks.len() >= limits::BATCH;

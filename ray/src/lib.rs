@@ -28,13 +28,14 @@ pub struct RayConfig {
 }
 
 impl RayConfig {
-    /// The cluster at an address, `host:port` of its head, or `auto` for the one that this machine belongs to. Topics of
-    /// different namespaces are apart.
+    /// The cluster at an address, `host:port` of its head, or `auto` for the one that this machine belongs to. Topics
+    /// of different namespaces are apart.
     pub fn new(address: impl Into<String>, namespace: impl Into<String>) -> Self {
         Self { address: address.into(), namespace: namespace.into(), lease: limits::LEASE }
     }
 
-    /// An end that is silent for so long counts as lost, and what it had comes to others. [`limits::LEASE_MIN`] at least.
+    /// An end that is silent for so long counts as lost, and what it had comes to others. [`limits::LEASE_MIN`] at
+    /// least.
     #[must_use]
     pub fn with_lease(self, lease: Duration) -> Self {
         Self { lease: lease.max(limits::LEASE_MIN), ..self }
@@ -43,8 +44,9 @@ impl RayConfig {
 
 /// Pipelines whose topics are actors of a Ray cluster.
 ///
-/// It keeps to the contract of [`Transport`] as far as its capabilities go: no subscribers, no mailboxes; what is on its way comes on
-/// top of a topic's capacity. A receiver that asked and was cancelled keeps what came for it until it asks again or is dropped.
+/// It keeps to the contract of [`Transport`] as far as its capabilities go: no subscribers, no mailboxes; what is on
+/// its way comes on top of a topic's capacity. A receiver that asked and was cancelled keeps what came for it until it
+/// asks again or is dropped.
 #[derive(Debug)]
 pub struct RayTransport {
     shared: Arc<Shared>,
@@ -167,8 +169,8 @@ impl Transport for RayTransport {
     }
 }
 
-/// Leaves the cluster that this OS process has joined; transports over it are of no use any more, and another cluster can be joined.
-/// A program that ends need not do it.
+/// Leaves the cluster that this OS process has joined; transports over it are of no use any more, and another cluster
+/// can be joined. A program that ends need not do it.
 ///
 /// # Errors
 ///

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 /// Items that go to or come from the actor in one call: a call takes some milliseconds, whatever it carries.
 pub const BATCH: usize = 256;
-/// Bytes of the items of one call, unless a single item has more: what Ray moves without the calls of others waiting for it.
+/// Bytes of the items of one call, unless a single item has more: what Ray moves without the calls of others waiting
+/// for it.
 pub const BATCH_BYTES: usize = 4 << 20;
-/// Items that a sender holds on their way to the actor, on top of the topic's capacity; no more than the capacity itself. Twice a
-/// batch: one is under way while the next gathers.
+/// Items that a sender holds on their way to the actor, on top of the topic's capacity; no more than the capacity
+/// itself. Twice a batch: one is under way while the next gathers.
 pub const WINDOW: usize = 2 * BATCH;
 /// Bytes of the items that a sender holds on their way, but for the last one.
 pub const WINDOW_BYTES: usize = 2 * BATCH_BYTES;
@@ -15,7 +16,8 @@ pub const WINDOW_BYTES: usize = 2 * BATCH_BYTES;
 pub const CALLS: usize = 256;
 /// Calls that wait in one actor: two for each end of a topic, of which there are far fewer.
 pub const ACTOR_CALLS: usize = 10_000;
-/// How long an end may be silent until the actor takes its process for lost. Longer than a process stands still under load.
+/// How long an end may be silent until the actor takes its process for lost. Longer than a process stands still under
+/// load.
 pub const LEASE: Duration = Duration::from_secs(45);
 /// The shortest lease: a call takes its time, and the actor looks once a second.
 pub const LEASE_MIN: Duration = Duration::from_secs(3);

@@ -1,4 +1,5 @@
-//! Into a topic: what is sent gathers here, and goes to the actor in one call after the other, so that its order is kept.
+//! Into a topic: what is sent gathers here, and goes to the actor in one call after the other, so that its order is
+//! kept.
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -185,14 +185,12 @@ fn join(address: &str) -> TransportResult<Arc<Py<PyModule>>> {
     reachable(address)?;
     let mut joined = JOINED.lock().unwrap_or_else(PoisonError::into_inner);
     // Nobody else loads it meanwhile.
-    let module = match MODULE.get() {
-        Some(module) => module,
-        None => {
-            let loaded = load();
-            let failed = |error| TransportError::failed("loading the Python of the transport", said(&error));
-            let loaded = Arc::new(loaded.map_err(failed)?);
-            MODULE.get_or_init(|| loaded)
-        }
+    let module = if let Some(module) = MODULE.get() {
+        module
+    } else {
+        let failed = |error| TransportError::failed("loading the Python of the transport", said(&error));
+        let loaded = Arc::new(load().map_err(failed)?);
+        MODULE.get_or_init(|| loaded)
     };
     if let Some(joined) = &*joined {
         if [joined.address.as_str(), joined.cluster.as_str(), "auto"].contains(&address) {

@@ -6,7 +6,9 @@ What is here of the actor is sent to the worker by value: no node needs anything
 import asyncio
 import ctypes
 import logging
-import threading  # noqa: F401  Here, not in `connect`: who imports it first has the main thread, for which Ray sets signals.
+
+# Here, not by Ray in `connect`: who imports it first has the main thread, for which Ray would set signals.
+import threading  # noqa: F401
 import time
 from collections import deque
 
@@ -258,8 +260,8 @@ def leave_at_exit(_):
 def at_exit():
     """Leaves the cluster when the process exits, before what Ray's own threads use is torn down under them.
 
-    The interpreter would do it, but a program in which it is embedded does not end it. What was made last is torn down first, and
-    Ray makes some of it when it is first used: this is said again after each first use.
+    The interpreter would do it, but a program in which it is embedded does not end it. What was made last is torn down
+    first, and Ray makes some of it when it is first used: this is said again after each first use.
     """
     register = getattr(ctypes.CDLL(None), "__cxa_atexit", None)
     if register is not None:

@@ -10,7 +10,8 @@ use procession_transport::{Content, Envelope, Kind, Mode, Topic, Transport, Tran
 
 use self::common::{connect, namespace};
 
-/// What is open is of no use any more, and starts no cluster of its own; what was sent is there when it is joined again.
+/// What is open is of no use any more, and starts no cluster of its own; what was sent is there when it is joined
+/// again.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_left_can_be_joined_again() {
     disconnect().await.unwrap();

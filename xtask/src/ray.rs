@@ -8,8 +8,8 @@ use crate::report::{Counts, Report};
 use crate::run::{Scratch, cargo, root, shown, stream, succeed, target};
 use crate::{Fault, debian, venv};
 
-/// What runs in the namespaces: the cluster, then the command that follows its folder. It is the first process there, and all end
-/// with it.
+/// What runs in the namespaces: the cluster, then the command that follows its folder. It is the first process there,
+/// and all end with it.
 const INSIDE: &str = r#"
 ip link set lo up || exit 1
 ray start --head --node-ip-address=127.0.0.1 --port=6379 --include-dashboard=false --disable-usage-stats --num-cpus=2 \
@@ -78,9 +78,9 @@ fn namespaces(program: &str) -> Result<&'static [&'static str], Fault> {
         }
     }
     Err(format!(
-        "{faults}Ray listens on all interfaces, so it is tested only in a network namespace that has nothing but loopback, and none \
-         can be made here. That needs Linux, `unshare` (Debian: util-linux), `ip` (Debian: iproute2), and root or a system that \
-         permits namespaces of users."
+        "{faults}Ray listens on all interfaces, so it is tested only in a network namespace that has nothing but \
+         loopback, and none can be made here. That needs Linux, `unshare` (Debian: util-linux), `ip` (Debian: iproute2), \
+         and root or a system that permits namespaces of users."
     )
     .into())
 }
