@@ -47,6 +47,8 @@ macro_rules! steps {
 pub mod cli;
 
 // Below the macros: an error that shows one of them shows its line.
+#[cfg(feature = "mesh")]
+pub use procession_transport::mesh;
 pub use procession_transport::{self as transport, channel};
 
 #[cfg(doc)]
@@ -61,10 +63,18 @@ pub mod storing {}
 #[doc = include_str!("../docs/workers.md")]
 pub mod working {}
 
-/// What stands for each rule and name of Python's plumpy. The table names items of all features, so it is shown with these.
+/// What stands for each rule and name of Python's plumpy, plugboard's connectors and mosaic's mesh. The table names items of all features, so it is shown with these.
 #[cfg(doc)]
 #[cfg_attr(
-    all(feature = "amqp", feature = "collect", feature = "conformance", feature = "sqlite"),
+    all(
+        unix,
+        feature = "amqp",
+        feature = "collect",
+        feature = "conformance",
+        feature = "mesh",
+        feature = "sqlite",
+        feature = "zmq"
+    ),
     doc = include_str!("../docs/parity.md")
 )]
 pub mod parity {}
@@ -82,6 +92,7 @@ macro_rules! page {
             "[first process]: crate::guide::first_process\n[ports]: crate::guide::ports\n",
             "[outlines]: crate::guide::outlines\n[children]: crate::guide::children\n[stores]: crate::guide::stores\n",
             "[workers]: crate::guide::workers\n[rabbitmq]: crate::guide::rabbitmq\n",
+            "[channels]: crate::guide::channels\n[mesh]: crate::guide::mesh\n",
             "[operations]: crate::guide::operations\n[errors]: crate::guide::errors\n",
             "[reference of processes]: macro@crate::process\n[reference of ports]: crate::spec!\n",
             "[reference of outlines]: crate::outline!\n[reference of steps]: crate::steps!\n",
@@ -94,7 +105,7 @@ macro_rules! page {
 }
 
 // The programs of its pages need these features.
-#[cfg(all(doc, any(not(doctest), all(feature = "cli", feature = "sqlite", feature = "amqp"))))]
+#[cfg(all(doc, any(not(doctest), all(feature = "cli", feature = "sqlite", feature = "amqp", feature = "mesh"))))]
 #[doc = page!("README.md")]
 pub mod guide {
     #[doc = page!("first-process.md")]
@@ -118,6 +129,12 @@ pub mod guide {
     #[doc = page!("rabbitmq.md")]
     pub mod rabbitmq {}
 
+    #[doc = page!("channels.md")]
+    pub mod channels {}
+
+    #[doc = page!("mesh.md")]
+    pub mod mesh {}
+
     #[doc = page!("operations.md")]
     pub mod operations {}
 
@@ -134,6 +151,7 @@ pub mod __private {
 /// What most users need: `use procession::prelude::*;`. It shadows nothing of the standard prelude.
 pub mod prelude {
     pub use crate::spec::{ExitCodes as _, Launch as _};
+    pub use crate::stream::Wire;
     pub use crate::{
         Child, Cx, Next, Outcome, Process, ProcessId, ProcessState, Runtime, StepError, outline, process, spec, steps,
     };

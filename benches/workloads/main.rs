@@ -5,7 +5,7 @@
 //! cargo xtask bench --peers [PEER…] [--quick]
 //! ```
 //!
-//! Workloads: W1, W2a, W2b, W2c, W2d, W3, W4, W5, W6, W7, workers, claims, resume, lists, broadcasts,
+//! Workloads: W1, W2a, W2b, W2c, W2d, W3, W4, W5, W6, W7, W8, workers, claims, resume, lists, broadcasts,
 //! decode. `--quick` takes one short
 //! round of each, to see that all still runs; its figures are not judged.
 
@@ -32,6 +32,7 @@ mod w2d;
 mod w4;
 mod w5;
 mod w7;
+mod w8;
 mod workers;
 
 use std::path::Path;
@@ -41,7 +42,7 @@ use report::Row;
 
 type Workload = fn(&Bench) -> Vec<Row>;
 
-const WORKLOADS: [(&str, Workload); 16] = [
+const WORKLOADS: [(&str, Workload); 17] = [
     ("W1", w1::outline),
     ("W2a", w2::one),
     ("W2b", w2::thousand),
@@ -52,6 +53,7 @@ const WORKLOADS: [(&str, Workload); 16] = [
     ("W5", w5::start),
     ("W6", remote::calls),
     ("W7", w7::load),
+    ("W8", w8::channels),
     ("workers", workers::workers),
     ("claims", workers::claims),
     ("resume", resume::resume),

@@ -33,7 +33,8 @@ pub(crate) fn starts_item(input: ParseStream<'_>, starts: &[&str]) -> bool {
     fork.call(Attribute::parse_outer).is_ok()
         && starts_with(&fork, starts)
         && fork.parse::<TokenTree>().is_ok()
-        && (fork.peek(syn::Ident) || fork.peek(LitInt))
+        // `in` is a word of Rust: `stream in name`.
+        && (fork.peek(syn::Ident) || fork.peek(LitInt) || fork.peek(Token![in]))
 }
 
 /// The tokens of an expression: up to `;`, to a `,` that leads to one of these words and parentheses, or to an item

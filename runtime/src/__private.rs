@@ -21,6 +21,7 @@ pub use crate::spec::{
     Excluded, ExitCode, ExitCodes, Expose, InputMap, Launch, OutputInfo, Port, PortNamespace, PortReader, PortValues,
     PortWriter, ProcessSpec, Set, Spec, SpecError, Supply, Unset, spec_of,
 };
+pub use crate::stream::{Carries, Incoming, Outgoing, Stream, Wire, Wired};
 pub use crate::text::suggest;
 #[cfg(feature = "collect")]
 pub use ::inventory;

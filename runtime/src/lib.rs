@@ -1,5 +1,5 @@
 //! The runtime of procession, in the order of a process's life: [`spec`], [`outline`], [`process`], [`registry`],
-//! [`store`], [`Runtime`]; then [`message`] and [`communicator`].
+//! [`store`], [`Runtime`]; then [`stream`], [`message`] and [`communicator`].
 //!
 //! Use it through the facade crate `procession`, which adds the macros; everything the macros write can be written by
 //! hand with what is public here.
@@ -20,6 +20,7 @@ mod resources;
 mod runner;
 pub mod spec;
 pub mod store;
+pub mod stream;
 mod text;
 
 #[doc(hidden)]

@@ -308,3 +308,19 @@ pub const LOOKED_AT: usize = 500;
 /// How long an owner waits for the lock of its store: far longer than a program needs that starts another one, and no longer than a
 /// person notices.
 pub const OWN: Duration = Duration::from_millis(200);
+/// Items that a step receives of one stream at most: they are stored with the process before it runs.
+pub const STREAM_RECEIVED: usize = 1_024;
+/// Items of one stream that have come and are not waited for: as many as make a boundary worth while, few enough for memory.
+pub const STREAM_BUFFER: usize = 256;
+/// Items that a step sends: they are stored with the process.
+pub const STREAM_SENT: usize = 1_024;
+/// Bytes of the items that a step sends: they are written with each boundary until the transport has them.
+pub const STREAM_BYTES: usize = 16 << 20;
+/// Items of one stream that the transport has not taken yet, after which a process waits: they are written with each boundary.
+pub const STREAM_AHEAD: usize = 256;
+/// How long after the transport of a stream failed it is tried again; doubled each time.
+pub const STREAM_AGAIN: Duration = Duration::from_millis(50);
+/// The longest such pause: no longer than a person waits once the broker is back.
+pub const STREAM_AGAIN_MOST: Duration = Duration::from_secs(5);
+/// How long a kill waits until the ends of the streams of a process are told: more than a transport takes that is there.
+pub const STREAM_FAREWELL: Duration = Duration::from_secs(1);

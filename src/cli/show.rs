@@ -61,7 +61,8 @@ fn place(look: &Look) -> Option<(String, Option<String>)> {
     match serde_json::from_str(&look.position).ok()? {
         Value::String(place) => Some((place, None)),
         Value::Object(position) => {
-            let (place, what) = position.into_iter().next()?;
+            // What it has of its streams stands beside.
+            let (place, what) = position.into_iter().find(|(place, _)| place != "streams")?;
             Some((place, what.get("step").and_then(Value::as_str).map(str::to_owned)))
         }
         _ => None,
@@ -129,6 +130,8 @@ pub(super) fn waits(look: &Look, now: Option<Timestamp>) -> Option<String> {
         _ => time(wake_at),
     }));
     waits.extend(awaiting.resume.as_ref().map(|text| format!("a resume: {text}")));
+    let streams = awaiting.streams.iter().map(|port| format!("`{port}`")).collect::<Vec<_>>().join(" or ");
+    waits.extend((!streams.is_empty()).then(|| format!("an item of stream {streams}")));
     (!waits.is_empty()).then(|| waits.join("; "))
 }
 

@@ -62,12 +62,9 @@ async fn grow(store: &dyn Store) {
     store.release(epoch).await.unwrap();
 }
 
-/// Whatever they have: `ulimit` would have the command fail.
+/// What a command prints that takes little memory, whatever they have.
 async fn bounded(shell: &Shell, arguments: &[&str]) -> String {
-    let mut bounded = tokio::process::Command::new("sh");
-    let script = "ulimit -d 65536 && exec \"$0\" \"$@\"";
-    bounded.args(["-c", script, env!("CARGO_BIN_EXE_procession")]).args(&shell.place).args(arguments);
-    let output = bounded.current_dir(shell.folder.path()).output().await.unwrap();
+    let output = super::cli_store::bounded(shell, arguments).output().await.unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
     text(&output.stdout)
 }

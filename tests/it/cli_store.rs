@@ -217,10 +217,12 @@ pub(crate) async fn create_many(shell: &Shell, template: &Record, numbers: Range
 
 /// The command with these arguments, on the store of a shell: it fails where it takes more memory than it should.
 pub(crate) fn bounded(shell: &Shell, arguments: &[&str]) -> tokio::process::Command {
-    // Threads reserve much that they never use; what is used of the heap is bounded.
     let mut bounded = tokio::process::Command::new("sh");
     let script = "ulimit -d 65536 && exec \"$0\" \"$@\"";
     bounded.args(["-c", script, env!("CARGO_BIN_EXE_procession")]).args(&shell.place).args(arguments);
+    // On a busy machine there are many threads that wait, and each has a stack, and by default a heap, of its own. What the
+    // command keeps is bounded, not they.
+    bounded.env("MALLOC_ARENA_MAX", "1").env("RUST_MIN_STACK", "524288");
     bounded.current_dir(shell.folder.path()).kill_on_drop(true);
     bounded
 }

@@ -76,6 +76,7 @@ fn deeds(epoch: Epoch) -> Vec<(&'static str, NewProcess, Option<Commit>)> {
             children: vec![AwaitedChild { pid: CHILD.into(), allow_failure: true }],
             wake_at: Some(at(3_600_000)),
             resume: text("is the structure right?"),
+            ..Awaiting::default()
         }),
         children: vec![NewProcess {
             parent: Some(Parent { pid: "waiting".into(), awaited: true, follows: false }),

@@ -111,6 +111,7 @@ mod sqlite;
 mod sqlite_sharing;
 mod states;
 mod store;
+mod streams;
 mod support;
 mod walk;
 mod wire;

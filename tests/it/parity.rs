@@ -1,5 +1,6 @@
-//! `docs/parity.md` says of every rule and every public name of plumpy what stands for it here, and which test shows
-//! it. This test holds it to that: what it names must exist, and nothing may be missing.
+//! `docs/parity.md` says of every rule and every public name of plumpy, of plugboard's connectors and of mosaic's mesh
+//! what stands for it here, and which test shows it. This test holds it to that: what it names must exist, and nothing
+//! may be missing.
 
 mod links;
 
@@ -9,8 +10,9 @@ use std::{env, fs};
 
 /// What users of plumpy suffer from: each has a row that says what is done about it.
 const PAINS: std::ops::RangeInclusive<u32> = 1..=20;
-const RULES: std::ops::RangeInclusive<u32> = 1..=142;
-/// The rules on the communicator, the launcher and the controllers, which are next.
+/// The rules of plumpy and kiwipy, of connectors and channels, and of the mesh, by the letter of their numbers.
+const RULES: [(char, std::ops::RangeInclusive<u32>); 3] = [('S', 1..=142), ('C', 1..=52), ('M', 1..=38)];
+/// The rules `S` on the communicator, the launcher and the controllers, which are next.
 const RULES_NEXT: std::ops::RangeInclusive<u32> = 119..=140;
 
 /// One row: what plumpy has, what stands for it here, what shows it, and whether it is the same.
@@ -32,7 +34,7 @@ enum Kind {
     Language,
 }
 
-/// Public names of plumpy and kiwipy.
+/// Public names of plumpy and kiwipy, of plugboard's connectors and of mosaic's mesh.
 fn items() -> BTreeMap<String, Kind> {
     let text = fs::read_to_string(root().join("tests/data/parity/items.txt")).expect("the list of names");
     let mut kind = Kind::Ours;
@@ -41,7 +43,7 @@ fn items() -> BTreeMap<String, Kind> {
         match line.strip_prefix("# ") {
             Some("communicator") => kind = Kind::Next,
             Some("language") => kind = Kind::Language,
-            Some(_) => {}
+            Some(_) => kind = Kind::Ours,
             None => assert!(items.insert(line.to_owned(), kind).is_none(), "`{line}` is listed twice"),
         }
     }
@@ -136,10 +138,12 @@ fn name_of(cell: &str) -> &str {
 fn check(text: &str) -> Vec<String> {
     let (rows, mut faults) = rows(text);
     let mut expected = items();
-    expected.extend(RULES.map(|rule| {
-        let kind = if RULES_NEXT.contains(&rule) { Kind::Next } else { Kind::Ours };
-        (format!("S{rule}"), kind)
-    }));
+    for (family, numbers) in RULES {
+        expected.extend(numbers.map(|number| {
+            let is_next = family == 'S' && RULES_NEXT.contains(&number);
+            (format!("{family}{number}"), if is_next { Kind::Next } else { Kind::Ours })
+        }));
+    }
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     for row in &rows {
         *seen.entry(row.name).or_default() += 1;
@@ -232,6 +236,7 @@ fn a_table_with_a_gap_is_refused() {
     let line = |start: &str| table.lines().find(|line| line.starts_with(start)).expect("it is there").to_owned();
     let rule = line("| S2 ");
     let item = line("| `Process.kill` |");
+    let (connector, mesh, method) = (line("| C52 "), line("| M38 "), line("| `mosaic.CommsManager.send` |"));
     let with = |line: &str, new: &str| table.replace(&format!("{line}\n"), new);
     // The last cell but `fewer` of a row becomes another.
     let cell = |line: &str, fewer: usize, new: &str| {
@@ -252,6 +257,15 @@ fn a_table_with_a_gap_is_refused() {
         (with(&rule, ""), "`S2`: no row"),
         (with(&rule, &format!("{rule}\n{rule}\n")), "`S2`: 2 rows"),
         (with(&item, ""), "`Process.kill`: no row"),
+        (with(&connector, ""), "`C52`: no row"),
+        (with(&mesh, ""), "`M38`: no row"),
+        (with(&method, ""), "`mosaic.CommsManager.send`: no row"),
+        (
+            with(&connector, &format!("{connector}\n{}\n", connector.replace("C52 ", "C53 "))),
+            "`C53`: no such rule or name",
+        ),
+        (with(&mesh, &format!("{mesh}\n{}\n", mesh.replace("M38 ", "M39 "))), "`M39`: no such rule or name"),
+        (cell(&mesh, 0, "next: communicator"), "`M38`: verdict `next: communicator`"),
         (with(&rule, &format!("{rule}\n{}\n", rule.replace("S2 ", "S143 "))), "`S143`: no such rule or name"),
         (with(&rule, &format!("{rule}\n| S2 | same |\n")), "2 cells, not four"),
         (with(&rule, &rule.replace("S2 ", "")), "`S2`: no row"),

@@ -1,5 +1,6 @@
 //! The trait that each way to carry envelopes implements.
 
+use std::any::Any;
 use std::fmt;
 use std::future::poll_fn;
 use std::num::NonZeroUsize;
@@ -62,6 +63,22 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// [`NoSuchAddress`](TransportError::NoSuchAddress) where nobody has the address; [`Unsupported`](TransportError::Unsupported).
     fn post<'a>(&'a self, address: &'a str, envelope: Envelope) -> BoxFuture<'a, TransportResult<()>>;
 
+    /// Has what is posted to an address given to `taker` where it is received, without a task and a queue between; `None` where the
+    /// transport cannot, and [`mailbox`](Self::mailbox) is to be used. The address is the taker's until what is returned is dropped.
+    ///
+    /// # Errors
+    ///
+    /// As of [`mailbox`](Self::mailbox).
+    fn hand_to(&self, address: &str, taker: Arc<dyn Taker>) -> Option<TransportResult<Box<dyn Any + Send + Sync>>> {
+        let _ = (address, taker);
+        None
+    }
+
+    /// What others post to, so that it reaches the mailbox that is called `address` here: as an envelope's sender it is where answers go.
+    fn address(&self, address: &str) -> String {
+        address.to_owned()
+    }
+
     /// Closes it, with all that is open.
     ///
     /// # Errors
@@ -73,6 +90,12 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     fn local(&self) -> Option<&LocalTransport> {
         None
     }
+}
+
+/// Who takes what is posted to an address, as it is received. It may not wait, and has to keep to bounds of its own.
+pub trait Taker: Send + Sync {
+    /// Takes an envelope.
+    fn take(&self, envelope: Envelope);
 }
 
 /// What a transport can do.

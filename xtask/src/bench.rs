@@ -11,7 +11,7 @@ const PEERS: [&str; 5] = ["duroxide", "dbos", "sayiir", "cano", "apalis-workflow
 /// Runs the named workloads, or all; with `--peers`, ours beside the named peers, or all.
 pub(crate) fn bench(arguments: &[String]) -> Result<bool, Fault> {
     // The default features, the ways to the servers and the command line: what is measured is what a user gets.
-    let mut command = cargo("bench -p procession --features amqp,postgres,cli --bench workloads --");
+    let mut command = cargo("bench -p procession --features amqp,postgres,cli,zmq,mesh --bench workloads --");
     // Without them the rows that need them say that they were not measured; this says why.
     for ensured in [rabbitmq::ensure(), postgres::ensure()] {
         if let Err(fault) = ensured {

@@ -9,24 +9,30 @@ use crate::run::{Scratch, cargo, root, stream};
 /// An example, its arguments, and what it must have printed.
 struct Example {
     name: &'static str,
+    /// Beside those that a reader has.
+    features: &'static str,
     arguments: &'static str,
     check: fn(&[String]) -> Result<(), Fault>,
 }
 
-const EXAMPLES: [Example; 6] = [
-    Example { name: "quickstart", arguments: "", check: says_something },
-    Example { name: "by_hand", arguments: "", check: says_something },
-    Example { name: "restart", arguments: "", check: says_something },
-    Example { name: "convergence", arguments: "", check: says_something },
-    Example { name: "stages", arguments: "", check: says_something },
+const EXAMPLES: [Example; 9] = [
+    Example { name: "quickstart", features: "", arguments: "", check: says_something },
+    Example { name: "by_hand", features: "", arguments: "", check: says_something },
+    Example { name: "restart", features: "", arguments: "", check: says_something },
+    Example { name: "convergence", features: "", arguments: "", check: says_something },
+    Example { name: "stages", features: "", arguments: "", check: says_something },
     Example {
         name: "ledger",
+        features: "",
         arguments: "--store ledger.db --effects ledger.effects --processes 4 --steps 6 --children 2 --seed 1",
         check: twelve_finished,
     },
+    Example { name: "pipeline", features: "", arguments: "--backend sqlite --kills 4", check: each_once },
+    Example { name: "pipeline", features: "", arguments: "--backend memory --kills 0", check: each_once },
+    Example { name: "mesh", features: "mesh", arguments: "", check: others_go_on },
 ];
 
-/// Runs each in a folder of its own, with the features that a reader has.
+/// Runs each in a folder of its own, with the features that its first lines name.
 pub(crate) fn run(report: &mut Report) {
     for example in &EXAMPLES {
         report.check(format!("example {}", example.name), || example.run());
@@ -37,7 +43,8 @@ impl Example {
     fn run(&self) -> Result<(), Fault> {
         let scratch = Scratch::new(self.name)?;
         let mut command = cargo("run --quiet");
-        command.arg("--manifest-path").arg(root().join("Cargo.toml")).args(["--example", self.name, "--"]);
+        command.arg("--manifest-path").arg(root().join("Cargo.toml"));
+        command.args(["--example", self.name, "--features", self.features, "--"]);
         command.args(self.arguments.split_whitespace()).current_dir(scratch.path());
         let mut lines = Vec::new();
         if !stream(&mut command, |line| lines.push(line.to_owned()))? {
@@ -49,6 +56,19 @@ impl Example {
 
 fn says_something(lines: &[String]) -> Result<(), Fault> {
     if lines.iter().any(|line| !line.is_empty()) { Ok(()) } else { Err("it prints nothing".into()) }
+}
+
+/// The records of a file, however often it was killed.
+fn each_once(lines: &[String]) -> Result<(), Fault> {
+    let last = lines.last().map(String::as_str).unwrap_or_default();
+    if last.contains("each record once, in order") { Ok(()) } else { Err(format!("the last line is `{last}`").into()) }
+}
+
+/// After one of three OS processes was killed.
+fn others_go_on(lines: &[String]) -> Result<(), Fault> {
+    let expected = ["worker:0:0` was lost", "worker:0:0 is lost", "worker:1:0 goes on", "all have ended"];
+    let missing = expected.iter().find(|text| !lines.iter().any(|line| line.contains(**text)));
+    missing.map_or(Ok(()), |text| Err(format!("nobody says `{text}`").into()))
 }
 
 /// Four processes with two children each.

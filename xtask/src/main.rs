@@ -3,6 +3,7 @@
 mod bench;
 mod chaos;
 mod compile_time;
+mod compiler;
 mod crash;
 mod debian;
 mod differential;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::libtest::Libtest;
 use crate::report::{Counts, Report};
 use crate::run::{cargo, root, shown, stream, succeed, succeed_within};
-use crate::{Fault, differential, examples, metadata, postgres, rabbitmq, venv};
+use crate::{Fault, compiler, differential, examples, metadata, postgres, rabbitmq, venv};
 
 /// What clippy is asked on every set of features. The second lint is what tells that the minimum Rust version is kept.
 const DENIED: &str = "-- -D warnings -D clippy::incompatible_msrv";
@@ -23,6 +23,8 @@ pub(crate) fn test(arguments: &[String]) -> Result<bool, Fault> {
         return Err(format!("there is no option `{option}`").into());
     }
     let mut report = Report::default();
+    // Nothing with all features is built without it, so this comes first.
+    report.check("C++ compiler", compiler::ensure);
     if filters.is_empty() {
         checks(&mut report, quick);
     }

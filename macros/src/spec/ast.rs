@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! spec    = ["#![no_implicit_prelude]"] docs [generics] Name [arguments] [where] "{" item* "}"
-//! item    = docs ("input" port | "output" port | "expose" expose | "exit" NUMBER Name "text" | check) [";"]
+//! item    = docs ("input" port | "output" port | stream | "expose" expose | "exit" NUMBER Name "text" | check) [";"]
 //! port    = dotted ":" ( type | "optional" "<" type ">" | "dynamic" "<" type ">" ) ["=" expression] ("," check)*
 //!         | dotted [":" "optional"] "{" (docs (port | check) ";")* "}"
 //!         | "dynamic" "<" type ">"
+//! stream  = "stream" ("in" | "out") name ":" type
 //! check   = "check" "(" predicate "," "text" ")" | "check" "(" function ")"
 //! expose  = ("inputs" | "outputs") "of" Path ["as" dotted] ["{" option (";" option)* "}"]
 //! dotted  = name ("." name)*
@@ -13,6 +14,7 @@
 //! ```
 
 mod expose;
+mod stream;
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -24,9 +26,9 @@ use crate::diag::{Diagnostics, did_you_mean};
 use crate::recover::{check_expression, raw_expression, skip_item, skip_rest, starts_item, starts_with};
 
 /// The words that start an item.
-const ITEMS: [&str; 5] = ["input", "output", "expose", "exit", "check"];
+const ITEMS: [&str; 6] = ["input", "output", "stream", "expose", "exit", "check"];
 /// Those that can follow a mistake without a `;` between: `check` is a part of a port, too.
-const RESUME: [&str; 4] = ["input", "output", "expose", "exit"];
+const RESUME: [&str; 5] = ["input", "output", "stream", "expose", "exit"];
 /// The field of the values of a dynamic namespace that are not those of its ports.
 pub(crate) const REST: &str = "rest";
 
@@ -56,6 +58,7 @@ pub(crate) struct Spec {
 pub(crate) enum Item {
     Input(Entry),
     Output(Entry),
+    Stream(Entry),
     Expose(Expose),
 }
 
@@ -89,6 +92,11 @@ pub(crate) enum EntryKind {
     },
     Dynamic {
         ty: Type,
+    },
+    /// `stream in texts: T;`: an input, whose value is a wire.
+    Stream {
+        ty: Type,
+        out: bool,
     },
     /// `dynamic<T>;`: the namespace around it takes other names, too.
     Rest {
@@ -276,7 +284,7 @@ fn parse_docs(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Docs {
 
 fn parse_item(input: ParseStream<'_>, spec: &mut Spec, diagnostics: &mut Diagnostics) -> syn::Result<()> {
     let docs = parse_docs(input, diagnostics);
-    let expected = "expected `input`, `output`, `expose`, `exit` or `check`";
+    let expected = "expected `input`, `output`, `stream`, `expose`, `exit` or `check`";
     if !input.peek(syn::Ident::peek_any) {
         let error = syn::Error::new(input.span(), expected);
         // At least one token goes, or the loop would not end.
@@ -300,6 +308,7 @@ fn parse_item(input: ParseStream<'_>, spec: &mut Spec, diagnostics: &mut Diagnos
     match meant.as_str() {
         "input" => spec.items.push(Item::Input(parse_entry(input, docs, diagnostics)?)),
         "output" => spec.items.push(Item::Output(parse_entry(input, docs, diagnostics)?)),
+        "stream" => spec.items.push(Item::Stream(stream::parse_stream(input, docs, diagnostics)?)),
         "expose" => spec.items.push(Item::Expose(expose::parse_expose(input, docs, diagnostics)?)),
         "exit" => spec.exits.push(parse_exit(input, docs, diagnostics)?),
         _ => {

@@ -15,7 +15,7 @@ pub(crate) fn check(spec: &ast::Spec, diagnostics: &mut Diagnostics) {
         let mut names = Names { side, ..Names::default() };
         for item in &spec.items {
             match item {
-                Item::Input(entry) if !outputs => names.declare(entry, diagnostics),
+                Item::Input(entry) | Item::Stream(entry) if !outputs => names.declare(entry, diagnostics),
                 Item::Output(entry) if outputs => names.declare(entry, diagnostics),
                 Item::Expose(expose) if expose.outputs == outputs => names.expose(&expose.namespace, diagnostics),
                 _ => {}
@@ -29,6 +29,7 @@ pub(crate) fn check(spec: &ast::Spec, diagnostics: &mut Diagnostics) {
         match item {
             Item::Input(entry) => check_entry(entry, false, diagnostics),
             Item::Output(entry) => check_entry(entry, true, diagnostics),
+            Item::Stream(entry) => check_stream(entry, diagnostics),
             Item::Expose(expose) => check_expose(spec, expose, diagnostics),
         }
     }
@@ -62,7 +63,7 @@ impl<'a> Names<'a> {
     /// A name is declared once in its namespace, but for namespaces: what is written in them adds up.
     fn declare(&mut self, entry: &'a Entry, diagnostics: &mut Diagnostics) {
         let what = match &entry.kind {
-            EntryKind::Port { .. } => What::Port,
+            EntryKind::Port { .. } | EntryKind::Stream { .. } => What::Port,
             EntryKind::Dynamic { .. } => What::Dynamic,
             EntryKind::Rest { .. } => What::Rest,
             EntryKind::Namespace { entries, .. } => {
@@ -153,6 +154,18 @@ pub(super) fn setter_of_all(dynamic: &str) -> String {
 fn reserved(port: &Ident, diagnostics: &mut Diagnostics) {
     let message = format!("`{REST}` holds the other values of this dynamic namespace: give this port another name");
     diagnostics.error(port, message);
+}
+
+/// What `spec!` writes as functions of the process.
+pub(super) const FUNCTIONS: [&str; 2] = ["inputs", "inputs_from"];
+
+/// A stream is a constant of the process, and is not named as one of its functions.
+fn check_stream(entry: &Entry, diagnostics: &mut Diagnostics) {
+    let name = plain(&entry.name);
+    if FUNCTIONS.contains(&name.as_str()) {
+        let message = format!("`{name}` is a function of the process: give this stream another name");
+        diagnostics.error(&entry.name, message);
+    }
 }
 
 /// Outputs have no defaults, and a default makes `optional` void.

@@ -108,6 +108,16 @@ pub(crate) struct Port {
     pub(crate) is_string: bool,
     pub(crate) default: Option<TokenStream>,
     pub(crate) default_text: String,
+    /// That of a stream, whose value is a wire.
+    pub(crate) stream: Option<Stream>,
+}
+
+/// What an input that is a stream has beside.
+#[derive(Clone)]
+pub(crate) struct Stream {
+    pub(crate) out: bool,
+    /// The type of its items, as the user wrote it.
+    pub(crate) item: TokenStream,
 }
 
 #[derive(Clone)]
@@ -193,7 +203,7 @@ pub(crate) fn resolve(
     let mut exposes: Vec<Exposed> = Vec::new();
     for item in spec.items {
         match item {
-            Item::Input(entry) => sides[0].declare(&entry, &exposes, diagnostics),
+            Item::Input(entry) | Item::Stream(entry) => sides[0].declare(&entry, &exposes, diagnostics),
             Item::Output(entry) => sides[1].declare(&entry, &exposes, diagnostics),
             Item::Expose(expose) => {
                 let Some(listing) = found.next().flatten() else { continue };

@@ -114,7 +114,7 @@ fn read(input: ParseStream<'_>, parent: &str) -> syn::Result<Node> {
     } else if kind == "rest" {
         Kind::Rest(value)
     } else {
-        Kind::Port(Port { value, presence, is_string: setter == "text", default: None, default_text })
+        Kind::Port(Port { value, presence, is_string: setter == "text", default: None, default_text, stream: None })
     };
     Ok(Node { name, path, docs: Docs::default(), help, exposed: None, kind, checks: Vec::new() })
 }

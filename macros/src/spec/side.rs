@@ -7,7 +7,7 @@ use syn::{Path, PathArguments};
 
 use super::ast::{self, Docs, Entry, EntryKind, Expose};
 use super::check::setter_of_all;
-use super::model::{Exposed, Kind, Namespace, Node, Port, Presence, Value, join, keeps};
+use super::model::{Exposed, Kind, Namespace, Node, Port, Presence, Stream, Value, join, keeps};
 use super::ports::{Listing, type_text};
 use crate::diag::{Diagnostics, did_you_mean, nearest};
 use crate::tokens::{camel, plain};
@@ -120,7 +120,21 @@ impl<'a> Side<'a> {
                 },
                 default: default.clone(),
                 default_text: default.as_ref().map(type_text).unwrap_or_default(),
+                stream: None,
             }),
+            EntryKind::Stream { ty, out } => {
+                let (facade, item) = (self.facade, ty.to_token_stream());
+                let value =
+                    Value { ty: quote!(#facade::__private::Wire<#item>), text: format!("Wire<{}>", type_text(&item)) };
+                Kind::Port(Port {
+                    is_string: false,
+                    value,
+                    presence: Presence::Required,
+                    default: None,
+                    default_text: String::new(),
+                    stream: Some(Stream { out: *out, item }),
+                })
+            }
             EntryKind::Dynamic { ty } => Kind::Dynamic(value(ty)),
             EntryKind::Rest { ty } => Kind::Rest(value(ty)),
             EntryKind::Namespace { optional, entries } => {
@@ -273,7 +287,7 @@ impl<'a> Side<'a> {
             let mut taken = Node { path: join(from.prefix, &node.path), exposed: Some(from.index), ..node.clone() };
             let value = |text: &str| Value { ty: self.projection(node, from.process), text: text.to_owned() };
             taken.kind = match &node.kind {
-                Kind::Port(port) => Kind::Port(Port { value: value(&port.value.text), ..port.clone() }),
+                Kind::Port(port) => Kind::Port(Port { value: value(&port.value.text), stream: None, ..port.clone() }),
                 Kind::Dynamic(known) => Kind::Dynamic(value(&known.text)),
                 Kind::Rest(known) => {
                     // A namespace that is kept stays dynamic, whichever of its ports are.

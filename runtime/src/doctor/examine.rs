@@ -197,8 +197,9 @@ impl Scene<'_> {
     }
 
     fn stuck(&self, standing: &Standing) -> Option<Found> {
-        // One that was created waits for a slot, or to be started.
-        if standing.state == ProcessState::Created || !self.can_go_on(standing) {
+        // One that was created waits for a slot, or to be started; one at a stream, for others.
+        let is_listening = standing.state == ProcessState::Waiting && standing.streams;
+        if standing.state == ProcessState::Created || is_listening || !self.can_go_on(standing) {
             return None;
         }
         let since = standing.updated_at.max(standing.wake_at.unwrap_or_default());

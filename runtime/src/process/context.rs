@@ -19,11 +19,12 @@ use crate::limits;
 use crate::listener::{Change, ListenerTypes, SavedListener};
 use crate::registry::Registry;
 use crate::resources::Resources;
-use crate::runner::RunError;
+use crate::runner::{Hub, RunError};
 use crate::spec::{
     Direction, Entry, Launch, PortNamespace, PortValues, PortWriter, ProcessSpec, Spec, SpecError, raw_inputs, spec_of,
 };
 use crate::store::{Epoch, Store, StoreError};
+use crate::stream::Streams;
 
 /// What all processes of a runtime share.
 pub(crate) struct Env {
@@ -34,6 +35,8 @@ pub(crate) struct Env {
     pub(crate) store: Option<Arc<dyn Store>>,
     /// How far the steps are that say so.
     pub(crate) board: Board,
+    /// What joins the streams of processes with the transport.
+    pub(crate) hub: Arc<Hub>,
     /// Under which this runtime writes; another one after it has lost its lease.
     epoch: AtomicU64,
 }
@@ -45,9 +48,11 @@ impl Env {
         registry: Registry,
         listeners: ListenerTypes,
         store: Option<Arc<dyn Store>>,
+        hub: Arc<Hub>,
         epoch: Epoch,
     ) -> Self {
-        Self { clock, resources, registry, listeners, store, board: Board::default(), epoch: AtomicU64::new(epoch.0) }
+        let (board, epoch) = (Board::default(), AtomicU64::new(epoch.0));
+        Self { clock, resources, registry, listeners, store, board, hub, epoch }
     }
 
     pub(crate) fn epoch(&self) -> Epoch {
@@ -86,6 +91,8 @@ pub(crate) struct CxCore {
     pub(crate) effects: Effects,
     /// Cleanups, calls and listeners as of the last boundary: there is a limit to each.
     pub(crate) has: Has,
+    /// What it has of its streams; none where it has no such ports.
+    pub(crate) streams: Option<Box<Streams>>,
     /// Whether a memo was written in this step, so that the boundary deletes it.
     pub(crate) memos: bool,
 }

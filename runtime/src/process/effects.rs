@@ -1,6 +1,7 @@
 //! What a step did beside its context: it takes effect at the boundary, or not at all.
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -12,6 +13,7 @@ use crate::listener::Change;
 use crate::registry::ProcessType;
 use crate::spec::PreparedInputs;
 use crate::store::StoreError;
+use crate::stream::Wanted;
 
 /// A child that a step launches.
 #[derive(Debug)]
@@ -71,6 +73,13 @@ pub(crate) struct Collected {
     pub(crate) progress: Option<Arc<Told>>,
     pub(crate) listeners: Vec<Change>,
     pub(crate) calls: Vec<Call>,
+    /// Items for streams, with their ports, and the bytes of all of them.
+    pub(crate) sent: Vec<(&'static str, Box<RawValue>)>,
+    pub(crate) sent_bytes: usize,
+    /// Streams that are closed after that.
+    pub(crate) closed: Vec<&'static str>,
+    /// Streams that something is waited for at.
+    pub(crate) wanted: Vec<Wanted>,
     /// The one kind that also a step that was cut off leaves: what it holds is to be freed all the same.
     pub(crate) cleanups: Vec<Cleanup>,
     /// The store failed in the midst of the step: the process did not, and goes on when the store works again.

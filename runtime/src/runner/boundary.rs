@@ -15,6 +15,7 @@ use crate::process::{
     Action, Ended, ErrorInfo, Event, Launched, ProcessId, ProcessState, Progress, Request, Termination,
 };
 use crate::spec::{ExitCode, MISSING_OUTPUT};
+use crate::stream::Streams;
 
 /// What a commit writes beside state and flags.
 #[derive(Default)]
@@ -38,6 +39,7 @@ pub(super) struct Undo {
     status: Option<String>,
     progress: Option<Box<Progress>>,
     listeners: Option<Vec<Attached>>,
+    streams: Option<Box<Streams>>,
 }
 
 /// A child that is about to exist.
@@ -47,20 +49,27 @@ pub(super) struct Child {
 }
 
 /// What a step led to.
-struct Plan {
-    to: ProcessState,
-    ended: Option<Ended>,
+pub(super) struct Plan {
+    pub(super) to: ProcessState,
+    pub(super) ended: Option<Ended>,
     /// Whether what the step did is kept.
-    keep: bool,
+    pub(super) keep: bool,
+    /// The process ends as soon as what it has sent has left.
+    pub(super) leaves: bool,
 }
 
 impl Plan {
     pub(super) fn end(ended: Ended) -> Self {
-        Self { to: ended.state(), ended: Some(ended), keep: true }
+        Self { to: ended.state(), ended: Some(ended), keep: true, leaves: false }
+    }
+
+    /// To go on, in this state.
+    fn onward(to: ProcessState) -> Self {
+        Self { to, ended: None, keep: true, leaves: false }
     }
 
     fn failed(error: ErrorInfo) -> Self {
-        Self { to: ProcessState::Excepted, ended: Some(Ended::Excepted { error }), keep: false }
+        Self { to: ProcessState::Excepted, ended: Some(Ended::Excepted { error }), keep: false, leaves: false }
     }
 }
 
@@ -73,6 +82,7 @@ impl Driver<'_> {
             status: core.status.clone(),
             progress: core.progress.clone(),
             listeners: (!core.effects.listeners.is_empty()).then(|| self.resident.listeners().to_vec()),
+            streams: core.streams.clone(),
         });
         if stepped && !matches!(turn, Turn::Interrupted) {
             self.resident.live.core_mut().steps += 1;
@@ -91,12 +101,14 @@ impl Driver<'_> {
                 Err(error) => Plan::failed(error),
             },
         };
+        plan = self.leave_first(plan, &mut children);
         if !refused && let Err(error) = self.before(&plan) {
             plan = Plan::failed(error);
         }
         match self.resident.machine.apply(Event::End(plan.to)) {
             Action::Kill(text) => {
                 children.clear();
+                self.unsend();
                 plan = Plan::end(Ended::Killed { text });
             }
             Action::EnterPaused(_, text) => {
@@ -128,12 +140,21 @@ impl Driver<'_> {
 
     /// Takes back what a step that is not kept has changed beside the context, which is dropped with the process.
     pub(super) fn take_back(&mut self) {
-        if let Some(Undo { outputs, status, progress, listeners }) = self.undo.take() {
+        self.unsend();
+        if let Some(Undo { outputs, status, progress, listeners, .. }) = self.undo.take() {
             let core = self.resident.live.core_mut();
             (core.outputs, core.status, core.progress) = (outputs, status, progress);
             if let Some(listeners) = listeners {
                 self.resident.extra_mut().listeners = listeners;
             }
+        }
+    }
+
+    /// What a step has sent that is not kept does not leave, and what has come for the next one comes again.
+    pub(super) fn unsend(&mut self) {
+        if let Some(streams) = self.undo.as_mut().and_then(|undo| undo.streams.take()) {
+            self.resident.live.core_mut().streams = Some(streams);
+            self.resident.extra_mut().receipts.clear();
         }
     }
 
@@ -145,6 +166,7 @@ impl Driver<'_> {
             if let Ended::Killed { text } = ended {
                 let force = false;
                 self.kill_children(text, force).await?;
+                self.farewell().await;
                 self.resident.live.core_mut().status = Some(text.clone());
             }
         } else if waiting {
@@ -153,7 +175,7 @@ impl Driver<'_> {
         }
         self.applied.extend(self.later.iter().filter_map(|mail| mail.id));
         let parts = Parts {
-            position: plan.keep && plan.ended.is_none(),
+            position: (plan.keep || plan.leaves) && plan.ended.is_none(),
             waiting: waiting || self.resident.committed == ProcessState::Waiting,
             status: paused || matches!(plan.ended, Some(Ended::Killed { .. })),
             step: plan.keep,
@@ -193,7 +215,7 @@ impl Driver<'_> {
     /// Works out what comes after a step that did not fail.
     fn prepare(&mut self, turn: Turn) -> Result<(Plan, Vec<Child>), ErrorInfo> {
         if let Turn::Interrupted = turn {
-            return Ok((Plan { to: ProcessState::Running, ended: None, keep: true }, Vec::new()));
+            return Ok((Plan::onward(ProcessState::Running), Vec::new()));
         }
         self.outputs()?;
         let core = self.resident.live.core_mut();
@@ -217,7 +239,8 @@ impl Driver<'_> {
             }
         }
         self.change_listeners(changes)?;
-        let mut waiting = Waiting { wake_at, ..Waiting::default() };
+        let streams = self.apply_streams()? && !matches!(turn, Turn::End(_));
+        let mut waiting = Waiting { wake_at, streams, ..Waiting::default() };
         if let Turn::Wait(text) = &turn {
             waiting.resume = true;
             self.wait_text.clone_from(text);
@@ -236,7 +259,7 @@ impl Driver<'_> {
                 self.resident.live.end_later(ended);
             }
             self.resident.waiting = Some(Box::new(waiting));
-            return Ok((Plan { to: ProcessState::Waiting, ended: None, keep: true }, children));
+            return Ok((Plan::onward(ProcessState::Waiting), children));
         }
         Ok((self.onward(ended), children))
     }
@@ -269,7 +292,7 @@ impl Driver<'_> {
             None => caught(|| self.resident.live.choose()).unwrap_or_else(Err),
         };
         match chosen {
-            Ok(Chosen::Step) => Plan { to: ProcessState::Running, ended: None, keep: true },
+            Ok(Chosen::Step) => Plan::onward(ProcessState::Running),
             Ok(Chosen::End(ended @ Ended::Finished { .. })) => Plan::end(self.validated(ended)),
             Ok(Chosen::End(ended)) => Plan::end(ended),
             Err(error) => Plan::end(Ended::Excepted { error }),
@@ -305,6 +328,7 @@ impl Driver<'_> {
         if let Err(error) = hooks_before(&mut self.resident, self.entry.pid(), Entering::Ended(&ended)) {
             ended = Ended::Excepted { error };
         }
+        self.farewell().await;
         if let Ended::Killed { text } = &ended {
             self.kill_children(text, force).await?;
             self.resident.live.core_mut().status = Some(text.clone());

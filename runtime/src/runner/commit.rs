@@ -23,6 +23,10 @@ impl Driver<'_> {
     pub(super) async fn commit(&mut self, to: ProcessState, mut parts: Parts) -> Result<(), Stop> {
         let from = self.resident.committed;
         let at = self.shared.env.clock.now();
+        let stores_streams = parts.position || parts.ended.is_some();
+        if parts.position {
+            self.resident.forget_sent();
+        }
         // Until they are in the table, nobody may bring the children that the store has from now on.
         let adopting = if parts.children.is_empty() { None } else { Some(self.shared.adoption.read().await) };
         let mut stored = Stored::default();
@@ -52,6 +56,9 @@ impl Driver<'_> {
             }
         }
         self.resident.committed = to;
+        if stores_streams {
+            self.resident.acknowledge();
+        }
         self.applied.clear();
         self.publish();
         let mut effects = std::mem::take(&mut self.resident.live.core_mut().effects);
@@ -90,8 +97,9 @@ impl Driver<'_> {
         commit.applied.clone_from(&self.applied);
         commit.envelope = std::mem::take(outdated).then(|| self.entry.process.envelope().clone());
         if parts.waiting {
-            commit.awaiting =
-                Some(waiting.as_ref().map(|waiting| waiting.awaiting(&self.wait_text)).unwrap_or_default());
+            let streams = live.core().streams.as_deref();
+            let awaiting = waiting.as_ref().map(|waiting| waiting.awaiting(&self.wait_text, streams));
+            commit.awaiting = Some(awaiting.unwrap_or_default());
         }
         if parts.step {
             commit.context = caught(|| live.save()).unwrap_or_else(Err)?;

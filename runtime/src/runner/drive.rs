@@ -216,8 +216,16 @@ impl<'a> Driver<'a> {
         if !self.may_begin().await {
             return Ok(());
         }
+        let fault = match self.end_stream_wait() {
+            Ok(true) => None,
+            Ok(false) => {
+                self.give_back_slot();
+                return Ok(());
+            }
+            Err(fault) => Some(ErrorInfo::from_error(&fault)),
+        };
         self.resident.machine.apply(Event::Begin);
-        match self.choose() {
+        match fault.map_or_else(|| self.choose(), Err) {
             Ok(Chosen::Step) => {
                 self.begin().await?;
                 let turn = self.run_step().await?;

@@ -1,5 +1,6 @@
 //! What the runtime knows of a process that has not ended.
 
+use procession_transport::Receipt;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,11 +10,14 @@ use tokio::task::JoinSet;
 use super::RunError;
 use super::caught::caught;
 use super::instance::Live;
+use super::streams::Joint;
 use crate::clock::Timestamp;
+use crate::limits;
 use crate::listener::Attached;
 use crate::process::{Cleanup, Machine, ProcessId, ProcessState, Request, Slot};
 use crate::registry::ProcessType;
 use crate::store::{AwaitedChild, Awaiting, RequestId, StatusText};
+use crate::stream::Streams;
 
 /// Where the answer to a request goes.
 pub(crate) type Reply = oneshot::Sender<Result<bool, RunError>>;
@@ -62,6 +66,12 @@ pub(crate) struct Extra {
     pub(crate) calls: JoinSet<()>,
     /// How many of them have not ended.
     pub(crate) running: Arc<AtomicUsize>,
+    /// What joins its streams with the transport.
+    pub(crate) joint: Option<Arc<Joint>>,
+    /// Of items that its next boundary stores: they are acknowledged after it.
+    pub(crate) receipts: Vec<Receipt>,
+    /// A step of it has failed, and may have left it half changed: its end is written without its fields.
+    pub(crate) is_spoiled: bool,
 }
 
 /// What a process waits for.
@@ -75,11 +85,13 @@ pub(crate) struct Waiting {
     pub(crate) children: Vec<(Arc<Slot>, bool)>,
     /// Of the children, so many from the first on were seen to have ended.
     pub(crate) ended: usize,
+    /// For an item of a stream.
+    pub(crate) streams: bool,
 }
 
 impl Waiting {
     pub(crate) fn is_empty(&self) -> bool {
-        self.children.is_empty() && self.wake_at.is_none() && !self.resume
+        self.children.is_empty() && self.wake_at.is_none() && !self.resume && !self.streams
     }
 
     pub(crate) fn children_ended(&mut self) -> bool {
@@ -90,12 +102,13 @@ impl Waiting {
     }
 
     /// The same as it is stored.
-    pub(crate) fn awaiting(&self, text: &str) -> Awaiting {
+    pub(crate) fn awaiting(&self, text: &str, streams: Option<&Streams>) -> Awaiting {
         let child = |(slot, allow): &(Arc<Slot>, bool)| AwaitedChild { pid: slot.pid.clone(), allow_failure: *allow };
         Awaiting {
             children: self.children.iter().map(child).collect(),
             wake_at: self.wake_at,
             resume: self.resume.then(|| text.to_owned()),
+            streams: streams.filter(|_| self.streams).map(Streams::wanted).unwrap_or_default(),
         }
     }
 }
@@ -148,9 +161,36 @@ impl Resident {
     /// Whether all that it waits for is there.
     pub(crate) fn is_ready(&mut self) -> bool {
         let now = self.live.core().env.clock.now();
-        self.waiting.as_mut().is_none_or(|waiting| {
+        let is_ready = self.waiting.as_mut().is_none_or(|waiting| {
             waiting.children_ended() && !waiting.resume && waiting.wake_at.is_none_or(|wake_at| wake_at <= now)
-        })
+        });
+        let waits = self.waiting.as_ref().is_some_and(|waiting| waiting.streams);
+        // Asked in any case: what is stored is to leave, also while it waits for something else.
+        self.streams_ready(waits) && is_ready
+    }
+
+    /// Whether no stream holds it up. Lets leave what is to, and come what is waited for.
+    fn streams_ready(&mut self, waits: bool) -> bool {
+        if self.live.core().streams.is_none() {
+            return true;
+        }
+        let ahead = if self.live.is_ending() { 0 } else { limits::STREAM_AHEAD };
+        let Some(joint) = self.joint() else { return true };
+        let Some(streams) = &self.live.core().streams else { return true };
+        joint.attend(streams);
+        joint.is_ready(streams, waits, ahead)
+    }
+
+    /// What joins its streams with the transport, if it has some.
+    pub(crate) fn joint(&mut self) -> Option<Arc<Joint>> {
+        let core = self.live.core();
+        let streams = core.streams.as_ref()?;
+        if let Some(joint) = self.extra.as_ref().and_then(|extra| extra.joint.as_ref()) {
+            return Some(Arc::clone(joint));
+        }
+        let joint = core.env.hub.joint(&core.pid, streams);
+        self.extra_mut().joint = Some(Arc::clone(&joint));
+        Some(joint)
     }
 
     /// Whether it has nothing to do until something happens.
@@ -158,6 +198,7 @@ impl Resident {
         match self.committed {
             ProcessState::Created => self.live.is_unstarted(),
             ProcessState::Waiting => !self.is_ready(),
+            ProcessState::Running => !self.streams_ready(false),
             _ => false,
         }
     }

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::RunError;
 use super::entry::Mail;
-use super::instance::step_in;
+use super::position::step_in;
 use super::shared::{Shared, Undelivered};
 use crate::listener::{Listener, ListenerId};
 use crate::process::{ErrorInfo, Outcome, Process, ProcessId, ProcessState, Request, Slot, Termination};

@@ -1,15 +1,14 @@
 //! One process in memory, without its type: what the driver moves.
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::any::TypeId;
-use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::hooks::ErasedHooks;
+use super::position::{Position, read_position, step_in, write_position};
 use crate::limits;
 use crate::outline::Node;
 use crate::picture::Picture;
@@ -19,6 +18,7 @@ use crate::process::{
 };
 use crate::spec::{Entry, PortNamespace, PortReader, PortValues, PreparedInputs, ProcessSpec, spec_of};
 use crate::store::{Envelope, FORMAT, Record};
+use crate::stream::Streams;
 use crate::text::{TOO_DEEP, too_deep};
 
 /// A process type without its type.
@@ -91,8 +91,10 @@ pub(crate) trait Live: Send {
     fn is_unstarted(&self) -> bool;
     /// Starts it; whether it was unstarted.
     fn start(&mut self) -> bool;
-    /// Remembers how the process ends once its children have ended.
+    /// Remembers how the process ends once its children have ended, and its streams have taken what was sent.
     fn end_later(&mut self, ended: Ended);
+    /// Whether it is to end so.
+    fn is_ending(&self) -> bool;
     /// The saved fields as JSON, if they changed since the last call.
     fn save(&mut self) -> Result<Option<String>, ErrorInfo>;
     /// Forgets what was saved last: the next save gives the whole. For processes that rest.
@@ -116,49 +118,6 @@ enum Place<Point> {
     Resume(Box<Resumed>),
     /// At the end, as soon as the children of the last step have ended.
     Ending(Box<Ended>),
-}
-
-/// A place as it is stored.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Position<'a> {
-    Unstarted,
-    Start,
-    At {
-        step: Cow<'a, str>,
-        #[serde(default, skip_serializing_if = "Map::is_empty")]
-        with: Map<String, Value>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        resumed: Option<Value>,
-    },
-    After {
-        step: Cow<'a, str>,
-        #[serde(default, skip_serializing_if = "Map::is_empty")]
-        with: Map<String, Value>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        resumed: Option<Value>,
-    },
-    Resume {
-        step: Cow<'a, str>,
-        #[serde(default, skip_serializing_if = "Map::is_empty")]
-        with: Map<String, Value>,
-    },
-    End {
-        ended: Ended,
-        #[serde(default, skip_serializing_if = "str::is_empty")]
-        step: Cow<'a, str>,
-    },
-}
-
-/// The step in a stored place: the one that runs, ran last or runs next.
-pub(crate) fn step_in(position: &str) -> Option<String> {
-    match serde_json::from_str(position).ok()? {
-        Position::Unstarted | Position::Start => None,
-        Position::At { step, .. }
-        | Position::After { step, .. }
-        | Position::Resume { step, .. }
-        | Position::End { step, .. } => Some(step.into_owned()),
-    }
 }
 
 /// The saved fields as they were written last, and where they are written next.
@@ -351,6 +310,10 @@ impl<P: Process> Live for Instance<P> {
         self.place = Place::Ending(Box::new(ended));
     }
 
+    fn is_ending(&self) -> bool {
+        matches!(self.place, Place::Ending(_))
+    }
+
     fn save(&mut self) -> Result<Option<String>, ErrorInfo> {
         let Texts { saved, buffer } = &mut **self.texts.get_or_insert_default();
         let mut fields = FieldWriter::new(buffer);
@@ -386,7 +349,9 @@ impl<P: Process> Live for Instance<P> {
             Place::Resume(resumed) => Position::Resume { step: resumed.point.into(), with: resumed.arguments.clone() },
             Place::Ending(ended) => Position::End { ended: (**ended).clone(), step: self.at.into() },
         };
-        serde_json::to_string(&position).map_err(|error| ErrorInfo::new(format!("the position: {error}")))
+        let streams = self.cx.core.streams.as_ref().and_then(|streams| streams.saved());
+        let written = write_position(position, streams);
+        written.map_err(|error| ErrorInfo::new(format!("the position: {error}")))
     }
 
     fn at(&self) -> &'static str {
@@ -440,6 +405,7 @@ impl<P: Process> TypeOf<P> {
             resumed: None,
             effects: Effects::default(),
             has: Has::default(),
+            streams: Streams::new(P::streams(&inputs)),
             memos: false,
         };
         Ok(Instance {
@@ -452,8 +418,7 @@ impl<P: Process> TypeOf<P> {
         })
     }
 
-    fn place(position: &str) -> Result<(Place<P::Point>, Option<Value>), String> {
-        let position: Position<'_> = serde_json::from_str(position).map_err(|error| format!("position: {error}"))?;
+    fn place(position: Position<'_>) -> Result<(Place<P::Point>, Option<Value>), String> {
         let point = |step: &str, with| P::point(step, with).map_err(|error| error.to_string());
         Ok(match position {
             Position::Unstarted => (Place::Unstarted, None),
@@ -487,7 +452,11 @@ impl<P: Process> TypeOf<P> {
         let collector = SlotCollector::start();
         let fields = FieldReader::new(&record.context).map_err(|error| error.to_string())?;
         instance.process = P::load(fields).map_err(|error| error.to_string())?;
-        let (place, resumed) = Self::place(&record.position)?;
+        let (position, streams) = read_position(&record.position).map_err(|error| format!("position: {error}"))?;
+        let (place, resumed) = Self::place(position)?;
+        if let Some(saved) = streams {
+            Streams::restore(instance.cx.core.streams.as_mut(), saved)?;
+        }
         let children = collector.finish();
         (instance.place, instance.cx.core.resumed) = (place, resumed.map(Box::new));
         let step = step_in(&record.position);

@@ -26,12 +26,14 @@ mod listeners;
 mod mending;
 mod owed;
 mod poison;
+mod position;
 mod remote;
 mod requests;
 mod restore;
 mod shared;
 mod sharing;
 mod snapshots;
+mod streams;
 mod timers;
 
 pub use error::RunError;
@@ -42,12 +44,16 @@ pub use mending::Mending;
 pub use sharing::WorkerOptions;
 
 pub(crate) use caught::{caught, caught_async};
-pub(crate) use instance::{ProcessType, TypeOf, step_in};
+pub(crate) use instance::{ProcessType, TypeOf};
+pub(crate) use position::step_in;
+pub(crate) use streams::Hub;
 
 use std::fmt;
 use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use procession_transport::{LocalTransport, Transport};
 
 use crate::clock::{Clock, SystemClock};
 use crate::communicator::Communicator;
@@ -209,6 +215,11 @@ impl Runtime {
         self.shared().remote.as_ref().map(|remote| &remote.communicator)
     }
 
+    /// What carries the streams of its processes.
+    pub fn channels(&self) -> &Arc<dyn Transport> {
+        self.shared().env.hub.transport()
+    }
+
     /// Stops: no further step begins; steps that run are waited for, and cut off after
     /// [`limits::SHUTDOWN`]. What is unfinished goes on when the next runtime opens the store; on a store that workers share,
     /// others go on with it at once, and with what runs a step as soon as that has ended.
@@ -291,6 +302,7 @@ pub struct RuntimeBuilder {
     listener_types: ListenerTypes,
     clock: Arc<dyn Clock>,
     communicator: Option<Arc<dyn Communicator>>,
+    channels: Option<Arc<dyn Transport>>,
     concurrent: usize,
     resident: usize,
     worker: Option<WorkerOptions>,
@@ -307,6 +319,7 @@ impl RuntimeBuilder {
             listener_types: ListenerTypes::default(),
             clock: Arc::new(SystemClock),
             communicator: None,
+            channels: None,
             concurrent: limits::CONCURRENT,
             resident: limits::RESIDENT,
             worker: None,
@@ -389,6 +402,17 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Carries the [streams](crate::stream) of processes over this transport. Processes of several runtimes meet where these have
+    /// one transport, or the same broker.
+    ///
+    /// Without it a runtime has one of its own, in memory. What it holds is as sure as the transport: items that a process has
+    /// sent and no other has received survive the end of the OS process only with one that is
+    /// [durable](procession_transport::Capabilities::durable).
+    pub fn channels(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.channels = Some(transport);
+        self
+    }
+
     /// Runs at most this many steps at the same time; [`limits::CONCURRENT`] by default.
     pub fn concurrent(mut self, most: usize) -> Self {
         self.concurrent = most.max(1);
@@ -427,10 +451,12 @@ impl RuntimeBuilder {
             (None, _) => Epoch::default(),
         };
         let listeners = self.listener_types;
-        let env = Arc::new(Env::new(self.clock, self.resources, registry, listeners, store, epoch));
+        let hub = Hub::new(self.channels.unwrap_or_else(|| Arc::new(LocalTransport::new())), store.is_some());
+        let env = Arc::new(Env::new(self.clock, self.resources, registry, listeners, store, Arc::clone(&hub), epoch));
         let listeners = listeners::Listeners::new(self.listeners);
         let remote = self.communicator.map(Remote::new);
         let shared = Shared::new(env, remote, listeners, self.concurrent, self.resident, sharing);
+        hub.belong_to(&shared);
         let runtime = Runtime { guard: Arc::new(Guard(Arc::clone(&shared))) };
         if let Some(remote) = &shared.remote {
             remote.start(&shared).map_err(|error| RunError::Thread(error.to_string()))?;

@@ -58,8 +58,9 @@ impl Shared {
     }
 
     async fn waiting(&self, record: &Record, known: &[Arc<Slot>]) -> Result<Waiting, RunError> {
-        let Awaiting { wake_at, resume, children } = &record.awaiting;
-        let mut waiting = Waiting { wake_at: *wake_at, resume: resume.is_some(), ..Waiting::default() };
+        let Awaiting { wake_at, resume, children, streams } = &record.awaiting;
+        let (wake_at, resume, streams) = (*wake_at, resume.is_some(), !streams.is_empty());
+        let mut waiting = Waiting { wake_at, resume, streams, ..Waiting::default() };
         for child in children {
             let slot = if let Some(slot) = known.iter().find(|slot| slot.pid == child.pid) {
                 Arc::clone(slot)

@@ -446,6 +446,7 @@ impl Shared {
         self.closing.store(true, Ordering::Release);
         self.closed.notify_waiters();
         self.slots.close();
+        self.env.hub.close();
         for entry in self.entries() {
             entry.signal.store(true, Ordering::Relaxed);
             entry.bell.notify_one();
@@ -558,6 +559,7 @@ impl Shared {
         if let Some(remote) = &self.remote {
             remote.leave(entry, state);
         }
+        self.env.hub.forget(entry.pid(), state.is_some());
         lock(&self.table).remove(entry.pid());
         self.listeners.forget(entry.pid());
     }
@@ -570,9 +572,7 @@ impl Shared {
     /// Tells all who wait that nothing more will come.
     pub(crate) fn forget_all(&self) {
         let entries: Vec<_> = lock(&self.table).drain().map(|(_, entry)| entry).collect();
-        for entry in entries {
-            entry.close();
-        }
+        entries.iter().map(Arc::as_ref).for_each(Entry::close);
         self.forget_replies();
     }
 

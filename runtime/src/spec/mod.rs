@@ -68,6 +68,12 @@ pub trait Spec: Sized + 'static {
     /// Builds the description; [`spec_of`] keeps it.
     fn build_spec() -> ProcessSpec;
 
+    /// The ports of streams, with the wires that the inputs give them.
+    fn streams(inputs: &Self::Inputs) -> Vec<crate::stream::Stream> {
+        let _ = inputs;
+        Vec::new()
+    }
+
     /// Registers the processes whose ports this one exposes, so that they come along.
     fn register_exposed(registry: &mut crate::registry::RegistryBuilder) {
         let _ = registry;

@@ -147,12 +147,15 @@ pub struct Awaiting {
     /// A resume from outside, with the text for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<String>,
+    /// An item of one of these streams, by the names of the ports.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub streams: Vec<String>,
 }
 
 impl Awaiting {
     /// Whether there is nothing to wait for.
     pub fn is_empty(&self) -> bool {
-        self.children.is_empty() && self.wake_at.is_none() && self.resume.is_none()
+        self.children.is_empty() && self.wake_at.is_none() && self.resume.is_none() && self.streams.is_empty()
     }
 
     /// Whether this child is waited for.

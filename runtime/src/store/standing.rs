@@ -35,6 +35,8 @@ pub struct Standing {
     pub wake_at: Option<Timestamp>,
     /// Whether it waits for a resume from outside.
     pub resume: bool,
+    /// Whether it waits for an item of a stream.
+    pub streams: bool,
     /// When it was created.
     pub created_at: Timestamp,
     /// When its last boundary was.
@@ -60,6 +62,7 @@ impl Standing {
             vain_children: vain_children as u64,
             wake_at: awaiting.and_then(|awaiting| awaiting.wake_at),
             resume: awaiting.is_some_and(|awaiting| awaiting.resume.is_some()),
+            streams: awaiting.is_some_and(|awaiting| !awaiting.streams.is_empty()),
             created_at: record.created_at,
             updated_at: record.updated_at,
         }

@@ -4,6 +4,9 @@ use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
 
+/// Those that bring the items which the table names.
+const FEATURES: &str = r#""sqlite", "amqp", "zmq", "mesh", "conformance", "collect""#;
+
 /// The links that lead nowhere.
 ///
 /// The text becomes the documentation of a generated crate that depends on the facade. It is built beside the compile
@@ -14,7 +17,7 @@ pub(super) fn broken(name: &str, text: &str) -> Vec<String> {
     let package = temporary.join("parity").join(name);
     let manifest = format!(
         "[package]\nname = {:?}\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
-         procession = {{ path = {:?}, features = [\"sqlite\", \"amqp\", \"conformance\", \"collect\"] }}\n",
+         procession = {{ path = {:?}, features = [{FEATURES}] }}\n",
         format!("parity-{name}"),
         root.to_string_lossy()
     );

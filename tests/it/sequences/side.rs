@@ -261,5 +261,10 @@ fn awaiting(children: &[Name], wake: Option<Wake>, resume: bool) -> Awaiting {
         Wake::LongAgo => Timestamp::from_millis(1),
         Wake::InAges => Timestamp::from_millis(10_000_000_000_000),
     });
-    Awaiting { children: children.collect(), wake_at, resume: resume.then(|| "a word".to_owned()) }
+    Awaiting {
+        children: children.collect(),
+        wake_at,
+        resume: resume.then(|| "a word".to_owned()),
+        ..Awaiting::default()
+    }
 }

@@ -19,7 +19,7 @@ pub(crate) fn expand(spec: &Spec, facade: &TokenStream, listings: &[Listing]) ->
     let private = quote!(#facade::__private);
     let (impls, _, clause) = spec.generics.split_for_impl();
     let items = spec.items.iter().map(|item| match item {
-        Item::Input(port) => entry(&private, port, "", &quote!(Input)),
+        Item::Input(port) | Item::Stream(port) => entry(&private, port, "", &quote!(Input)),
         Item::Output(port) => entry(&private, port, "", &quote!(Output)),
         Item::Expose(expose) => self::expose(&private, expose, listing_of(spec, listings, &expose.path)),
     });
@@ -61,7 +61,7 @@ fn entry(private: &TokenStream, entry: &Entry, parent: &str, side: &TokenStream)
     let path = join(parent, &plain(&entry.name));
     let text = matches!(&entry.kind, EntryKind::Port { ty, .. } if is_string(ty));
     let (head, ty) = match &entry.kind {
-        EntryKind::Port { ty, .. } => (quote!(let _: #ty;), quote!(#ty)),
+        EntryKind::Port { ty, .. } | EntryKind::Stream { ty, .. } => (quote!(let _: #ty;), quote!(#ty)),
         EntryKind::Dynamic { ty } | EntryKind::Rest { ty } => {
             (quote!(let _: #ty;), super::values::map_of(&quote!(#ty)))
         }

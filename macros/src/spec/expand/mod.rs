@@ -4,6 +4,7 @@ mod builder;
 mod description;
 mod docs;
 pub(super) mod editor;
+mod streams;
 mod supply;
 mod values;
 
@@ -24,7 +25,8 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     let exits = exits(&names);
     let table = output_table(&names);
     let wiring = wiring(&names);
-    quote! { #(#values)* #builders #spec #exits #table #wiring }
+    let streams = streams::constants(&names);
+    quote! { #(#values)* #builders #spec #exits #table #wiring #streams }
 }
 
 /// What all generated items are relieved of: the process may be private, and not all of it is used.

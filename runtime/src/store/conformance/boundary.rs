@@ -35,6 +35,7 @@ fn full(pid: &ProcessId, epoch: crate::store::Epoch) -> Commit {
             children: Vec::new(),
             wake_at: Some(Timestamp::from_millis(5)),
             resume: Some("a word".to_owned()),
+            streams: vec!["lines".to_owned()],
         }),
         listeners: Some(r#"[{"name":"suite::Log","state":{"lines":7}}]"#.to_owned()),
         report: vec!["line".to_owned()],

@@ -73,6 +73,7 @@ fn standing(row: &Row) -> Result<Standing, Fault> {
         vain_children: count(12)?,
         wake_at: awaiting.wake_at,
         resume: awaiting.resume.is_some(),
+        streams: !awaiting.streams.is_empty(),
         created_at: Timestamp::from_millis(get(row, 14)?),
         updated_at: Timestamp::from_millis(get(row, 15)?),
     })

@@ -93,6 +93,7 @@ fn one(row: &Row<'_>) -> rusqlite::Result<Standing> {
         vain_children: row.get::<_, i64>(12)?.cast_unsigned(),
         wake_at: awaiting.wake_at,
         resume: awaiting.resume.is_some(),
+        streams: !awaiting.streams.is_empty(),
         created_at: Timestamp::from_millis(row.get(14)?),
         updated_at: Timestamp::from_millis(row.get(15)?),
     })

@@ -85,6 +85,7 @@ pub async fn standings_tell_whose_a_process_is_and_what_it_waits_for(mut subject
         vain_children: 0,
         wake_at: None,
         resume: false,
+        streams: false,
         created_at: AT,
         updated_at: AT,
     };

@@ -1,0 +1,9 @@
+use procession::spec;
+
+#[derive(Default)]
+struct Count;
+
+spec! { Count { stream out texts: dynamic<String>; } }
+hand::process!(Count);
+
+fn main() {}
