@@ -16,6 +16,7 @@ mod model;
 mod pictures;
 mod postgres;
 mod rabbitmq;
+mod ray;
 mod report;
 mod run;
 mod test;
@@ -29,6 +30,8 @@ type Fault = Box<dyn std::error::Error + Send + Sync>;
 const HELP: &str = "\
 cargo xtask test [--quick] [FILTER…]   all checks and tests; --quick: format, clippy and tests without the crash test;
                                        with a filter: only the tests whose names contain it
+cargo xtask test-ray [FILTER…]         format, clippy, docs and tests of the transport over Ray, which no other command builds:
+                                       it gets Ray, and runs it in a network namespace of its own
 cargo xtask pictures                   draws the pictures in docs/pictures and tests/data/pictures anew
 cargo xtask bench [WORKLOAD…]          the benchmarks: prints a table and writes target/bench.json
 cargo xtask bench --peers [PEER…]      the same beside other crates for durable processes, which it builds first
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = arguments.collect();
     let done = match command.as_str() {
         "test" => test::test(&arguments),
+        "test-ray" => ray::test(&arguments),
         "bench" => bench::bench(&arguments),
         "compile-time" => compile_time::compile_time(),
         "chaos" => chaos::chaos(&arguments),

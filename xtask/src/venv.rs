@@ -12,23 +12,30 @@ use crate::run::root;
 /// # Errors
 /// As [`make`].
 pub(crate) fn plumpy() -> Result<PathBuf, Fault> {
-    make(&root().join("target/python"), &root().join("tests/python/requirements.txt"))
+    make(&root().join("target/python"), &root().join("tests/python/requirements.txt"), "What is run in plumpy")
 }
 
-/// Makes the environment in a folder, or finds it made; gives its interpreter.
+/// The interpreter that has Ray.
+///
+/// # Errors
+/// As [`make`].
+pub(crate) fn ray() -> Result<PathBuf, Fault> {
+    make(&root().join("target/ray-python"), &root().join("ray/requirements.txt"), "The transport over Ray")
+}
+
+/// Makes the environment in a folder, or finds it made, for `whom`; gives its interpreter.
 ///
 /// # Errors
 /// Python, its module `venv` or a package cannot be had; the message says which, and what to do.
-fn make(folder: &Path, requirements: &Path) -> Result<PathBuf, Fault> {
+fn make(folder: &Path, requirements: &Path, whom: &str) -> Result<PathBuf, Fault> {
     let wanted = std::fs::read_to_string(requirements)?;
     let python = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
     let stamp = folder.join("requirements.txt");
     if python.exists() && std::fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
         return Ok(python);
     }
-    let missing = |what: &str, fault: &Fault| -> Fault {
-        format!("{fault}\nWhat is run in plumpy needs Python 3.11 or newer, {what}.").into()
-    };
+    let missing =
+        |what: &str, fault: &Fault| -> Fault { format!("{fault}\n{whom} needs Python 3.11 or newer, {what}.").into() };
     let venv = || {
         let mut venv = Command::new("python3");
         run(venv.args(["-m", "venv", "--clear"]).arg(folder))
@@ -57,7 +64,8 @@ mod tests {
         let scratch = Scratch::new("venv")?;
         let requirements = scratch.path().join("wanted.txt");
         std::fs::write(&requirements, "./no-such-package\n")?;
-        let fault = make(&scratch.path().join("venv"), &requirements).expect_err("there is no such package");
+        let fault = make(&scratch.path().join("venv"), &requirements, "What is run in plumpy")
+            .expect_err("there is no such package");
         assert!(fault.to_string().contains("What is run in plumpy needs Python"), "{fault}");
         assert!(fault.to_string().contains("no-such-package") || fault.to_string().contains("python3-venv"), "{fault}");
         Ok(())
