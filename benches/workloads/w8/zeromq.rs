@@ -52,9 +52,11 @@ struct Raw {
 
 impl Raw {
     fn new(socket: zmq::Socket) -> Self {
-        #[expect(deprecated)]
         let fd = socket.get_fd().expect("a descriptor");
-        Self { fd: AsyncFd::with_interest(fd, Interest::READABLE).expect("it is watched"), socket }
+        // What takes its place is `unsafe`; the descriptor lives as long as its socket.
+        #[expect(deprecated)]
+        let fd = AsyncFd::with_interest(fd, Interest::READABLE).expect("it is watched");
+        Self { fd, socket }
     }
 
     fn poll_change(&self, cx: &mut Context<'_>) -> Poll<()> {
