@@ -324,3 +324,16 @@ pub const STREAM_AGAIN: Duration = Duration::from_millis(50);
 pub const STREAM_AGAIN_MOST: Duration = Duration::from_secs(5);
 /// How long a kill waits until the ends of the streams of a process are told: more than a transport takes that is there.
 pub const STREAM_FAREWELL: Duration = Duration::from_secs(1);
+/// Communicators of a mesh that are asked or told something at once: a mesh of thousands must not wait for one after the other, nor fill
+/// a runtime with calls.
+pub const MESH_AT_ONCE: usize = 64;
+/// Identifiers of which a communicator of a mesh remembers who has them; then it asks anew.
+pub const MESH_KNOWN: usize = RESIDENT;
+/// Broadcasts that go to a communicator of a mesh in one message.
+pub const MESH_BATCH: usize = 256;
+/// Bytes of broadcasts after which such a message is full: a small part of what a transport takes.
+pub const MESH_BATCH_BYTES: usize = 1 << 20;
+/// How long a runtime of a mesh that is busy is left alone, at first.
+pub const MESH_AGAIN: Duration = Duration::from_millis(2);
+/// And at most: it is asked again until the deadline.
+pub const MESH_AGAIN_MOST: Duration = Duration::from_millis(100);

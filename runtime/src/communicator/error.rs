@@ -71,6 +71,23 @@ pub enum CommunicatorError {
         /// Why.
         reason: String,
     },
+    /// This communicator cannot do it, now or later: tasks, say, where nothing keeps them.
+    #[error("{communicator} carries no {what}")]
+    Unsupported {
+        /// What was asked for.
+        what: &'static str,
+        /// Which communicator.
+        communicator: &'static str,
+    },
+    /// The mesh failed.
+    #[error("the mesh failed while {action}")]
+    Mesh {
+        /// What was tried.
+        action: &'static str,
+        /// What failed.
+        #[source]
+        source: Source,
+    },
     /// A limit is reached.
     #[error("{0}")]
     Limit(&'static str),

@@ -44,10 +44,14 @@
 
 #[cfg(feature = "amqp")]
 mod amqp;
+mod body;
 mod error;
 mod filter;
 mod heard;
+mod listener;
 mod local;
+#[cfg(feature = "mesh")]
+mod mesh;
 mod pull;
 mod reply;
 mod subscription;
@@ -60,6 +64,8 @@ pub use amqp::{AmqpCommunicator, AmqpConnection, AmqpOptions, AmqpStatistics};
 pub use error::{CommunicatorError, Source};
 pub use filter::BroadcastFilter;
 pub use local::LocalCommunicator;
+#[cfg(feature = "mesh")]
+pub use mesh::{MeshCommunicator, MeshCommunicatorOptions};
 pub use pull::{Hold, ProcessingError, PulledTask, TaskOutcome, TaskQueue};
 pub use reply::{Replied, Replier, Reply, ReplyAddress};
 pub use subscription::{check_identifier, check_queue_name};

@@ -5,7 +5,7 @@ use tokio::sync::Mutex;
 
 use super::{
     Answer, Answered, Communicator, CommunicatorError, Gate, Incoming, Reply, Subject, answers, call, inbox, last,
-    later, send, soon, task, value, works,
+    later, send, soon, value, works,
 };
 use crate::communicator::{IncomingRpc, Refusal, Replied};
 use crate::limits;
@@ -23,7 +23,9 @@ where
 {
     let (sender, worker) = subject.pair().await;
     let of_task = answer.clone();
-    works(&worker, move |task: Incoming| std::future::ready(of_task(task.body))).await;
+    if subject.tasks {
+        works(&worker, move |task: Incoming| std::future::ready(of_task(task.body))).await;
+    }
     answers(&worker, "asked", move |call: IncomingRpc| std::future::ready(answer(call.body))).await;
     (sender, worker)
 }
@@ -60,7 +62,7 @@ fn values() -> Vec<Node> {
 /// Values of every kind arrive as they were sent, both ways.
 pub async fn every_kind_of_value_arrives(subject: Subject) {
     let (sender, _worker) = answering(&subject, |body| Ok(Answer::Value(body))).await;
-    for as_task in [true, false] {
+    for &as_task in subject.ways() {
         for node in values() {
             let reply = ask(&sender, as_task, node.clone()).await;
             assert_eq!(last(reply).await.unwrap(), node);
@@ -73,7 +75,7 @@ pub async fn every_kind_of_value_arrives(subject: Subject) {
 /// An error arrives with its text, which is all that travels.
 pub async fn an_error_arrives_with_its_text(subject: Subject) {
     let (sender, _worker) = answering(&subject, |body| Err(Refusal::failed(body.as_text().unwrap()))).await;
-    for as_task in [true, false] {
+    for &as_task in subject.ways() {
         for text in ["Great scott!", "", "two\nlines", "null", "ünï"] {
             let failed = last(ask(&sender, as_task, Node::text(text)).await).await.unwrap_err();
             assert!(matches!(&failed, CommunicatorError::Remote(remote) if remote == text), "{failed:?}");
@@ -85,7 +87,7 @@ pub async fn an_error_arrives_with_its_text(subject: Subject) {
 pub async fn a_cancellation_arrives(subject: Subject) {
     let cancel = |body: Node| Err(Refusal::Cancelled(body.as_text().unwrap().to_owned()));
     let (sender, _worker) = answering(&subject, cancel).await;
-    for as_task in [true, false] {
+    for &as_task in subject.ways() {
         for (given, expected) in [("enough", Some("enough")), ("", None)] {
             let failed = last(ask(&sender, as_task, Node::text(given)).await).await.unwrap_err();
             let CommunicatorError::Cancelled { text } = &failed else { panic!("{failed:?}") };
@@ -97,18 +99,20 @@ pub async fn a_cancellation_arrives(subject: Subject) {
 /// A panic arrives as an error, wherever it comes; the subscriber answers the next one.
 pub async fn a_panic_arrives_as_an_error(subject: Subject) {
     let (sender, worker) = subject.pair().await;
-    works(&worker, |task: Incoming| {
-        assert!(task.body != Node::text("at once"), "it is so");
-        async move {
-            assert!(task.body != Node::text("when polled"), "it is so");
-            let soon = async move {
-                assert!(task.body != Node::text("later"), "it is so");
-                value("sound")
-            };
-            later(soon)
-        }
-    })
-    .await;
+    if subject.tasks {
+        works(&worker, |task: Incoming| {
+            assert!(task.body != Node::text("at once"), "it is so");
+            async move {
+                assert!(task.body != Node::text("when polled"), "it is so");
+                let soon = async move {
+                    assert!(task.body != Node::text("later"), "it is so");
+                    value("sound")
+                };
+                later(soon)
+            }
+        })
+        .await;
+    }
     answers(&worker, "asked", |call: IncomingRpc| {
         assert!(call.body != Node::text("at once"), "it is so");
         async move {
@@ -121,7 +125,7 @@ pub async fn a_panic_arrives_as_an_error(subject: Subject) {
         }
     })
     .await;
-    for as_task in [true, false] {
+    for &as_task in subject.ways() {
         for place in ["at once", "when polled", "later"] {
             let failed = last(ask(&sender, as_task, Node::text(place)).await).await.unwrap_err();
             assert!(matches!(&failed, CommunicatorError::Remote(text) if text.contains("it is so")), "{failed:?}");
@@ -138,7 +142,8 @@ pub async fn a_rejection_that_nobody_else_can_take_is_a_failure(subject: Subject
         if body == Node::text("later") { later(async { rejected }) } else { rejected }
     };
     let (sender, _worker) = answering(&subject, refuse).await;
-    for (as_task, body) in [(false, "at once"), (false, "later"), (true, "later")] {
+    let all = [(false, "at once"), (false, "later"), (true, "later")];
+    for (as_task, body) in all.into_iter().filter(|(as_task, _)| subject.ways().contains(as_task)) {
         let failed = last(ask(&sender, as_task, Node::text(body)).await).await.unwrap_err();
         assert!(matches!(&failed, CommunicatorError::Remote(text) if text == "not for me"), "{failed:?}");
     }
@@ -179,7 +184,7 @@ pub async fn each_answer_that_follows_is_one_level_more(subject: Subject) {
         })
     };
     let (sender, _worker) = answering(&subject, nested).await;
-    for as_task in [true, false] {
+    for &as_task in subject.ways() {
         let first = ask(&sender, as_task, Node::text("deep")).await;
         let second = next(first).await;
         gate.open(1);
@@ -206,7 +211,7 @@ pub async fn an_answer_that_only_ever_follows_ends(subject: Subject) {
         later(async { deeper() })
     }
     let (sender, _worker) = answering(&subject, |_| deeper()).await;
-    for as_task in [true, false] {
+    for &as_task in subject.ways() {
         let failed = last(ask(&sender, as_task, Node::Null).await).await.unwrap_err();
         assert!(matches!(failed, CommunicatorError::Limit(_) | CommunicatorError::Remote(_)), "{failed:?}");
     }
@@ -218,7 +223,7 @@ pub async fn deep_answers_arrive(subject: Subject) {
         if left == 0 { value("the end") } else { later(async move { deep(left - 1) }) }
     }
     let (sender, _worker) = answering(&subject, |_| deep(limits::REPLY_LEVELS / 2)).await;
-    for as_task in [true, false] {
+    for &as_task in subject.ways() {
         let mut reply = ask(&sender, as_task, Node::Null).await;
         for _ in 0..limits::REPLY_LEVELS / 2 {
             reply = next(reply).await;
@@ -233,7 +238,7 @@ pub async fn replies_that_nobody_awaits_harm_nobody(subject: Subject) {
     let done = Arc::new(Mutex::new(0_u32));
     let gate = Gate::new();
     let (counted, at) = (Arc::clone(&done), gate.clone());
-    works(&worker, move |_: Incoming| {
+    let counts = move || {
         let (counted, at) = (Arc::clone(&counted), at.clone());
         async move {
             later(async move {
@@ -242,11 +247,15 @@ pub async fn replies_that_nobody_awaits_harm_nobody(subject: Subject) {
                 value("unheard")
             })
         }
-    })
-    .await;
+    };
+    if subject.tasks {
+        works(&worker, move |_: Incoming| counts()).await;
+    } else {
+        answers(&worker, "asked", move |_: IncomingRpc| counts()).await;
+    }
     for _ in 0..20 {
-        drop(send(&sender, task("unheard")).await);
-        let polled = send(&sender, task("unheard")).await;
+        drop(ask(&sender, subject.tasks, Node::text("unheard")).await);
+        let polled = ask(&sender, subject.tasks, Node::text("unheard")).await;
         drop(next(polled).await);
     }
     gate.open(40);

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::tasks::holds;
 use super::{
     Answered, BRIEF, Broadcast, CommunicatorError, CommunicatorResult, Gate, Incoming, Rpc, Subject, Task, answers,
-    call, deadline, inbox, last, send, soon, value, works,
+    call, deadline, inbox, last, later, send, soon, value, works,
 };
 use crate::communicator::IncomingRpc;
 use crate::limits;
@@ -21,31 +21,48 @@ fn timed_out(ended: CommunicatorResult<Node>, expected: Duration) {
 pub async fn a_reply_has_a_deadline(subject: Subject) {
     let (sender, worker) = subject.pair().await;
     let begin = Instant::now();
-    let nobody = send(&sender, Task::new(Node::Null).queue("nobody takes").deadlines(deadline(BRIEF))).await;
-    timed_out(last(nobody).await, BRIEF);
-    assert!(begin.elapsed() >= BRIEF, "{:?}", begin.elapsed());
+    if subject.tasks {
+        let nobody = send(&sender, Task::new(Node::Null).queue("nobody takes").deadlines(deadline(BRIEF))).await;
+        timed_out(last(nobody).await, BRIEF);
+        assert!(begin.elapsed() >= BRIEF, "{:?}", begin.elapsed());
 
-    works(&worker, |_: Incoming| std::future::pending::<Answered>()).await;
+        works(&worker, |_: Incoming| std::future::pending::<Answered>()).await;
+        let task = send(&sender, Task::new(Node::Null).deadlines(deadline(BRIEF))).await;
+        timed_out(last(task).await, BRIEF);
+    }
     answers(&worker, "silent", |_: IncomingRpc| std::future::pending::<Answered>()).await;
-    let task = send(&sender, Task::new(Node::Null).deadlines(deadline(BRIEF))).await;
-    timed_out(last(task).await, BRIEF);
     let call = sender.rpc_send(Rpc::new("silent", Node::Null).deadlines(deadline(BRIEF))).await.unwrap();
     timed_out(last(call).await, BRIEF);
+    assert!(begin.elapsed() >= BRIEF, "{:?}", begin.elapsed());
 }
 
 /// The deadline is that of the last level; who awaits can give another.
 pub async fn a_deadline_is_for_all_levels_and_can_be_changed(subject: Subject) {
     let (sender, worker) = subject.pair().await;
     let gate = Gate::new();
-    let _held = holds(&worker, &gate).await;
-    let brief = Task::new(Node::text("late")).deadlines(deadline(BRIEF));
-    timed_out(last(send(&sender, brief.clone()).await).await, BRIEF);
-    let longer = send(&sender, brief).await.within(super::PATIENCE);
+    let held = if subject.tasks { Some(holds(&worker, &gate).await) } else { None };
+    let at = gate.clone();
+    answers(&worker, "held", move |call: IncomingRpc| {
+        let at = at.clone();
+        async move {
+            later(async move {
+                at.pass().await;
+                value(call.body)
+            })
+        }
+    })
+    .await;
+    let ask = async |body: &str, within| match held {
+        Some(_) => send(&sender, Task::new(Node::text(body)).deadlines(deadline(within))).await,
+        None => sender.rpc_send(Rpc::new("held", Node::text(body)).deadlines(deadline(within))).await.unwrap(),
+    };
+    timed_out(last(ask("late", BRIEF).await).await, BRIEF);
+    let longer = ask("late", BRIEF).await.within(super::PATIENCE);
     gate.open(2);
     assert_eq!(last(longer).await.unwrap(), Node::text("late"));
-    let shorter = send(&sender, Task::new(Node::Null)).await.within(BRIEF);
+    let shorter = ask("shorter", super::PATIENCE).await.within(BRIEF);
     timed_out(last(shorter).await, BRIEF);
-    let endless = send(&sender, Task::new(Node::text("endless")).deadlines(deadline(Duration::MAX))).await;
+    let endless = ask("endless", Duration::MAX).await;
     gate.open(2);
     assert_eq!(last(endless).await.unwrap(), Node::text("endless"));
 }
@@ -91,10 +108,12 @@ fn refused<T: std::fmt::Debug>(sent: CommunicatorResult<T>) {
 pub async fn an_answer_that_cannot_be_sent_is_an_error(subject: Subject) {
     let (sender, worker) = subject.pair().await;
     let deep = || (0..limits::BODY_DEPTH + 10).fold(Node::Integer(1), |node, _| Node::Sequence(vec![node]));
-    works(&worker, move |_: Incoming| async move { value(deep()) }).await;
+    if subject.tasks {
+        works(&worker, move |_: Incoming| async move { value(deep()) }).await;
+        let of_task = last(send(&sender, Task::new(Node::Null)).await).await;
+        assert!(matches!(of_task, Err(CommunicatorError::Remote(_))), "{of_task:?}");
+    }
     answers(&worker, "asked", move |_: IncomingRpc| async move { value(deep()) }).await;
-    let of_task = last(send(&sender, Task::new(Node::Null)).await).await;
-    assert!(matches!(of_task, Err(CommunicatorError::Remote(_))), "{of_task:?}");
     let of_call = last(call(&sender, "asked", 1_i64).await).await;
     assert!(matches!(of_call, Err(CommunicatorError::Remote(_))), "{of_call:?}");
 }
@@ -102,7 +121,12 @@ pub async fn an_answer_that_cannot_be_sent_is_an_error(subject: Subject) {
 /// A long body arrives whole.
 pub async fn a_long_body_arrives(subject: Subject) {
     let (sender, worker) = subject.pair().await;
-    works(&worker, |task: Incoming| async move { value(task.body) }).await;
     let long = Node::Sequence(vec![Node::text("ünï ".repeat(50_000)), Node::text("end")]);
-    assert_eq!(last(send(&sender, Task::new(long.clone())).await).await.unwrap(), long);
+    if subject.tasks {
+        works(&worker, |task: Incoming| async move { value(task.body) }).await;
+        assert_eq!(last(send(&sender, Task::new(long.clone())).await).await.unwrap(), long);
+    } else {
+        answers(&worker, "asked", |call: IncomingRpc| async move { value(call.body) }).await;
+        assert_eq!(last(call(&sender, "asked", long.clone()).await).await.unwrap(), long);
+    }
 }

@@ -21,9 +21,12 @@ fn closed<T: Debug>(result: CommunicatorResult<T>) {
 /// After a close every call is refused as such, and a second close is no error.
 pub async fn after_a_close_everything_is_refused(subject: Subject) {
     let communicator = subject.connect().await;
-    let identifier = works(&communicator, |_: Incoming| async { value("done") }).await;
     answers(&communicator, "known", |_: IncomingRpc| async { value("done") }).await;
-    let queue = communicator.task_queue("own").await.unwrap();
+    let (mut identifier, mut pulled) = ("unknown".to_owned(), None);
+    if subject.tasks {
+        identifier = works(&communicator, |_: Incoming| async { value("done") }).await;
+        pulled = Some(communicator.task_queue("own").await.unwrap());
+    }
     assert!(!communicator.is_closed());
     soon("the close", communicator.close()).await.unwrap();
     assert!(communicator.is_closed());
@@ -44,7 +47,9 @@ pub async fn after_a_close_everything_is_refused(subject: Subject) {
     closed(communicator.remove_rpc_subscriber("known").await);
     closed(communicator.remove_broadcast_subscriber("unknown").await);
     closed(communicator.task_queue("own").await);
-    closed(queue.next_task(Duration::ZERO).await);
+    if let Some(queue) = pulled {
+        closed(queue.next_task(Duration::ZERO).await);
+    }
     let nobody = ["exchange", "queue", "id"].map(str::to_owned);
     let [exchange, queue, correlation_id] = nobody;
     closed(communicator.reply(&ReplyAddress { exchange, queue, correlation_id }, Ok(Node::Null)).await);
@@ -54,18 +59,22 @@ pub async fn after_a_close_everything_is_refused(subject: Subject) {
 pub async fn a_close_ends_the_replies_that_are_waited_for(subject: Subject) {
     let (sender, worker) = subject.pair().await;
     let gate = Gate::new();
-    let mut of_tasks = holds(&worker, &gate).await;
     let (outbox, mut of_calls) = inbox();
     answers(&worker, "held", held(&outbox, &gate)).await;
-    let task = tokio::spawn(send(&sender, task("held")).await.last());
-    let call = call(&sender, "held", "held").await;
-    let nobody = sender.task_send(Task::new(Node::Null).queue("nobody takes")).await.unwrap().unwrap();
-    of_tasks.next().await;
+    let (mut replies, mut awaited) = (vec![call(&sender, "held", "held").await], call(&sender, "held", "held").await);
+    if subject.tasks {
+        let mut of_tasks = holds(&worker, &gate).await;
+        awaited = send(&sender, task("held")).await;
+        replies.push(sender.task_send(Task::new(Node::Null).queue("nobody takes")).await.unwrap().unwrap());
+        of_tasks.next().await;
+    }
+    let awaited = tokio::spawn(awaited.last());
     of_calls.next().await;
     soon("the close", sender.close()).await.unwrap();
-    closed(soon("the end of the reply", task).await.unwrap());
-    closed(last(call).await);
-    closed(last(nobody).await);
+    closed(soon("the end of the reply", awaited).await.unwrap());
+    for reply in replies {
+        closed(last(reply).await);
+    }
     gate.open(2);
 }
 
@@ -74,14 +83,21 @@ pub async fn who_waits_is_told_of_a_close(subject: Subject) {
     let (communicator, other) = subject.pair().await;
     let waiting = Arc::clone(&communicator);
     let told = tokio::spawn(async move { waiting.closed().await });
-    let queue = communicator.task_queue("empty").await.unwrap();
-    let pull = tokio::spawn(async move { queue.next_task(super::PATIENCE * 10).await.map(|task| task.is_some()) });
+    let mut pull = None;
+    if subject.tasks {
+        let queue = communicator.task_queue("empty").await.unwrap();
+        let pulled = async move { queue.next_task(super::PATIENCE * 10).await.map(|task| task.is_some()) };
+        pull = Some(tokio::spawn(pulled));
+    }
     soon("the close", communicator.close()).await.unwrap();
     soon("the end", told).await.unwrap();
-    closed(soon("the end of the pull", pull).await.unwrap());
+    if let Some(pull) = pull {
+        closed(soon("the end of the pull", pull).await.unwrap());
+        let sent = other.task_send(Task::new(Node::Null).no_reply()).await;
+        assert!(sent.is_ok(), "{sent:?}");
+    }
     assert!(!other.is_closed(), "another communicator is not concerned");
-    let sent = other.task_send(Task::new(Node::Null).no_reply()).await;
-    assert!(sent.is_ok(), "{sent:?}");
+    other.broadcast_send(Broadcast::default()).await.unwrap();
 }
 
 /// Tasks that were pulled and not answered go back with the close.
@@ -107,7 +123,9 @@ pub async fn a_close_gives_back_what_was_pulled(subject: Subject) {
 pub async fn a_close_in_the_middle_of_everything_hangs_nothing(subject: Subject) {
     let (sender, worker) = subject.pair().await;
     for (communicator, other) in [(&worker, &sender), (&sender, &worker)] {
-        works(communicator, |task: Incoming| async move { value(task.body) }).await;
+        if subject.tasks {
+            works(communicator, |task: Incoming| async move { value(task.body) }).await;
+        }
         hears(communicator, BroadcastFilter::all(), |_: Arc<Broadcast>| async {}).await;
         let identifier = if Arc::ptr_eq(communicator, &worker) { "worker" } else { "sender" };
         let other = Arc::downgrade(other);
@@ -126,9 +144,11 @@ pub async fn a_close_in_the_middle_of_everything_hangs_nothing(subject: Subject)
     for index in 0..60_u32 {
         let (communicator, peer) = if index % 2 == 0 { (&sender, "worker") } else { (&worker, "sender") };
         let (communicator, outbox) = (Arc::clone(communicator), outbox.clone());
+        // The three in the middle are not about tasks.
+        let what = if subject.tasks { index / 2 % 6 } else { 1 + index / 2 % 3 };
         running.spawn(async move {
             loop {
-                if let Err(CommunicatorError::Closed) = one(&*communicator, index, peer).await {
+                if let Err(CommunicatorError::Closed) = one(&*communicator, what, peer).await {
                     return;
                 }
                 outbox.put(());
@@ -152,9 +172,9 @@ pub async fn a_close_in_the_middle_of_everything_hangs_nothing(subject: Subject)
 }
 
 /// Something, by the number, that may fail in any way but must end.
-async fn one(communicator: &dyn Communicator, index: u32, peer: &str) -> CommunicatorResult<()> {
+async fn one(communicator: &dyn Communicator, what: u32, peer: &str) -> CommunicatorResult<()> {
     let deadlines = super::deadline(Duration::from_secs(2));
-    match index / 2 % 6 {
+    match what {
         0 => {
             let reply = communicator.task_send(Task::new(Node::from("task")).deadlines(deadlines)).await?;
             reply.unwrap().last().await.map(drop)

@@ -30,6 +30,7 @@ mod calls;
 mod closing;
 mod identifiers;
 mod queues;
+mod refusing;
 mod removal;
 mod taking;
 mod tasks;
@@ -41,6 +42,7 @@ pub use self::calls::*;
 pub use self::closing::*;
 pub use self::identifiers::*;
 pub use self::queues::*;
+pub use self::refusing::*;
 pub use self::removal::*;
 pub use self::taking::*;
 pub use self::tasks::*;
@@ -66,6 +68,8 @@ pub type Connect = Box<dyn Fn() -> BoxFuture<'static, Arc<dyn Communicator>> + S
 /// A medium under test.
 pub struct Subject {
     connect: Connect,
+    /// Whether it carries tasks.
+    tasks: bool,
 }
 
 impl fmt::Debug for Subject {
@@ -77,7 +81,22 @@ impl fmt::Debug for Subject {
 impl Subject {
     /// A medium without any task and subscriber. Every call connects one communicator more to it.
     pub fn new(connect: impl Fn() -> BoxFuture<'static, Arc<dyn Communicator>> + Send + Sync + 'static) -> Self {
-        Self { connect: Box::new(connect) }
+        Self { connect: Box::new(connect), tasks: true }
+    }
+
+    /// A medium that carries no tasks, for `conformance!(keeps, medium, without tasks)`.
+    pub fn without_tasks(self) -> Self {
+        Self { tasks: false, ..self }
+    }
+
+    /// What can be asked: tasks, if it carries them, and calls.
+    fn ways(&self) -> &'static [bool] {
+        if self.tasks { &[true, false] } else { &[false] }
+    }
+
+    /// The kinds of subscribers.
+    fn kinds(&self) -> &'static [&'static str] {
+        if self.tasks { &["task", "rpc", "broadcast"] } else { &["rpc", "broadcast"] }
     }
 
     async fn connect(&self) -> Arc<dyn Communicator> {
@@ -239,6 +258,9 @@ fn deadline(reply: Duration) -> Deadlines {
 
 /// Makes one test per property, in a module of this name, with what the factory, an `async fn() -> Subject`, gives. What follows
 /// becomes attributes of the tests: `conformance!(keeps, medium, ignore = "needs a broker")`.
+///
+/// `conformance!(keeps, medium, without tasks)` is for a communicator that refuses tasks as
+/// [`Unsupported`](CommunicatorError::Unsupported), and a medium that [says so](Subject::without_tasks).
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __communicator_conformance {
@@ -256,19 +278,9 @@ macro_rules! __communicator_conformance {
             $crate::communicator::conformance::check($factory, $crate::communicator::conformance::$property);
         }
     };
-    ($name:ident, $factory:expr $(, $attribute:meta)*) => {
-        $crate::__communicator_conformance! { @list $name, $factory, [$(#[$attribute])*];
-            a_task_goes_to_one_subscriber
-            a_task_has_an_id_that_tells_a_repetition
-            a_rejected_task_goes_to_the_next_subscriber
-            a_task_that_all_reject_comes_back_after_a_while
-            a_task_that_one_communicator_rejects_is_taken_by_another
-            tasks_wait_for_a_subscriber
-            a_task_without_a_reply_is_done
-            tasks_of_a_lost_worker_are_given_to_another
-            tasks_of_a_dropped_communicator_are_given_to_another
-            tasks_are_done_beside_one_another
-            a_task_whose_sender_has_gone_is_done
+    (@all $name:ident, $factory:expr, $attributes:tt; $($more:ident)*) => {
+        $crate::__communicator_conformance! { @list $name, $factory, $attributes;
+            $($more)*
             a_call_reaches_the_subscriber_of_its_identifier
             a_call_to_nobody_is_unroutable
             calls_are_answered_beside_one_another
@@ -292,10 +304,6 @@ macro_rules! __communicator_conformance {
             an_answer_that_only_ever_follows_ends
             deep_answers_arrive
             replies_that_nobody_awaits_harm_nobody
-            a_task_that_was_answered_is_not_given_again
-            a_task_that_was_taken_over_is_not_given_again
-            an_owed_reply_is_sent_by_anyone
-            a_reply_to_who_has_gone_is_no_error
             a_second_subscriber_under_an_identifier_is_refused
             the_removal_of_an_unknown_identifier_is_refused
             identifiers_that_cannot_be_are_refused
@@ -304,14 +312,11 @@ macro_rules! __communicator_conformance {
             what_is_sent_after_a_subscription_arrives
             no_call_arrives_after_a_removal
             no_broadcast_arrives_after_a_removal
-            no_task_arrives_after_a_removal_and_none_is_lost
             what_had_arrived_before_a_removal_goes_on
             a_subscriber_may_remove_itself
-            tasks_wait_while_there_is_no_subscriber
             after_a_close_everything_is_refused
             a_close_ends_the_replies_that_are_waited_for
             who_waits_is_told_of_a_close
-            a_close_gives_back_what_was_pulled
             a_close_in_the_middle_of_everything_hangs_nothing
             a_reply_has_a_deadline
             a_deadline_is_for_all_levels_and_can_be_changed
@@ -319,6 +324,33 @@ macro_rules! __communicator_conformance {
             a_body_that_is_nested_too_deep_is_refused
             an_answer_that_cannot_be_sent_is_an_error
             a_long_body_arrives
+        }
+    };
+    ($name:ident, $factory:expr, without tasks $(, $attribute:meta)*) => {
+        $crate::__communicator_conformance! { @all $name, $factory, [$(#[$attribute])*];
+            tasks_are_refused_where_nothing_keeps_them
+        }
+    };
+    ($name:ident, $factory:expr $(, $attribute:meta)*) => {
+        $crate::__communicator_conformance! { @all $name, $factory, [$(#[$attribute])*];
+            a_task_goes_to_one_subscriber
+            a_task_has_an_id_that_tells_a_repetition
+            a_rejected_task_goes_to_the_next_subscriber
+            a_task_that_all_reject_comes_back_after_a_while
+            a_task_that_one_communicator_rejects_is_taken_by_another
+            tasks_wait_for_a_subscriber
+            a_task_without_a_reply_is_done
+            tasks_of_a_lost_worker_are_given_to_another
+            tasks_of_a_dropped_communicator_are_given_to_another
+            tasks_are_done_beside_one_another
+            a_task_whose_sender_has_gone_is_done
+            a_task_that_was_answered_is_not_given_again
+            a_task_that_was_taken_over_is_not_given_again
+            an_owed_reply_is_sent_by_anyone
+            a_reply_to_who_has_gone_is_no_error
+            no_task_arrives_after_a_removal_and_none_is_lost
+            tasks_wait_while_there_is_no_subscriber
+            a_close_gives_back_what_was_pulled
             a_pulled_task_is_answered
             a_pulled_task_that_fails_is_removed_and_both_are_told
             a_pulled_task_that_is_dropped_goes_back
@@ -344,6 +376,7 @@ mod tests {
             include_str!("closing.rs"),
             include_str!("identifiers.rs"),
             include_str!("queues.rs"),
+            include_str!("refusing.rs"),
             include_str!("removal.rs"),
             include_str!("taking.rs"),
             include_str!("tasks.rs"),

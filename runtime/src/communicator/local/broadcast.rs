@@ -1,44 +1,13 @@
 //! Broadcasts.
 
 use std::sync::Arc;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use super::medium::Medium;
+use crate::communicator::listener::Listener;
 use crate::communicator::subscription::{Subscription, identifier_or_new};
 use crate::communicator::{BroadcastFilter, BroadcastSubscriber, CommunicatorError, CommunicatorResult};
-use crate::limits;
 use crate::message::Broadcast;
-use crate::runner::caught;
-
-/// A subscriber of broadcasts.
-pub(super) struct Listener {
-    filter: BroadcastFilter,
-    subscription: Arc<Subscription<dyn BroadcastSubscriber>>,
-    inbox: mpsc::Sender<Arc<Broadcast>>,
-}
-
-impl Listener {
-    /// Gives it a broadcast if its filter lets it pass.
-    fn tell(&self, identifier: &str, broadcast: &Arc<Broadcast>) {
-        match caught(|| self.filter.passes(broadcast)) {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(panic) => {
-                tracing::error!(identifier, %panic, "a filter of broadcasts panicked");
-                return;
-            }
-        }
-        if let Err(TrySendError::Full(_)) = self.inbox.try_send(Arc::clone(broadcast)) {
-            tracing::warn!(
-                identifier,
-                subject = broadcast.subject,
-                "a subscriber is too far behind to hear a broadcast"
-            );
-        }
-    }
-}
 
 impl Medium {
     pub(super) fn send_broadcast(&self, id: Uuid, broadcast: Broadcast) -> CommunicatorResult<()> {
@@ -73,13 +42,11 @@ impl Medium {
             return Err(CommunicatorError::Duplicate(identifier));
         }
         member.check_subscribers(room)?;
-        let (inbox, broadcasts) = mpsc::channel(limits::BROADCASTS_WAITING);
-        let subscription = Arc::new(Subscription::new(subscriber));
-        let listener = Listener { filter, subscription: Arc::clone(&subscription), inbox };
+        let (listener, hears) = Listener::new(&identifier, subscriber, filter, member.closed.subscribe());
         member.broadcasts.insert(identifier.clone(), Arc::new(listener));
-        let (runtime, closed) = (member.runtime.clone(), member.closed.subscribe());
+        let runtime = member.runtime.clone();
         drop(state);
-        runtime.spawn(listen(identifier.clone(), subscription, broadcasts, closed));
+        runtime.spawn(hears);
         Ok(identifier)
     }
 
@@ -90,29 +57,6 @@ impl Medium {
     ) -> CommunicatorResult<Arc<Subscription<dyn BroadcastSubscriber>>> {
         let removed = self.lock().member(id)?.broadcasts.remove(identifier);
         let listener = removed.ok_or_else(|| CommunicatorError::Unknown(identifier.to_owned()))?;
-        Ok(Arc::clone(&listener.subscription))
-    }
-}
-
-/// Tells a subscriber one broadcast after the other.
-async fn listen(
-    identifier: String,
-    subscription: Arc<Subscription<dyn BroadcastSubscriber>>,
-    mut broadcasts: mpsc::Receiver<Arc<Broadcast>>,
-    mut closed: watch::Receiver<bool>,
-) {
-    let hear = async {
-        while let Some(broadcast) = broadcasts.recv().await {
-            match subscription.enter(|subscriber| subscriber.receive(broadcast)).await {
-                Some(Ok(())) => {}
-                Some(Err(panic)) => tracing::error!(identifier, panic, "a subscriber of broadcasts failed"),
-                None => return,
-            }
-        }
-    };
-    tokio::select! {
-        biased;
-        _ = closed.wait_for(|closed| *closed) => {}
-        () = hear => {}
+        Ok(Arc::clone(listener.subscription()))
     }
 }

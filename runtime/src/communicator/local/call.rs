@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use uuid::Uuid;
 
-use super::body::answer_body;
 use super::medium::{Callee, Medium};
+use crate::communicator::body::answer_body;
 use crate::communicator::subscription::{Subscription, follow_call, identifier_or_new};
 use crate::communicator::{
     CommunicatorError, CommunicatorResult, IncomingRpc, Refusal, Reply, ReplyAddress, Rpc, RpcSubscriber,

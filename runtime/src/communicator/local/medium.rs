@@ -8,9 +8,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
-use super::broadcast::Listener;
 use super::task::{Message, Queue};
 use crate::communicator::heard::Heard;
+use crate::communicator::listener::Listener;
 use crate::communicator::subscription::{Room, Subscription};
 use crate::communicator::{
     CommunicatorError, CommunicatorResult, Replier, Reply, ReplyAddress, RpcSubscriber, TaskSubscriber,

@@ -1,6 +1,5 @@
 //! A communicator in this process.
 
-mod body;
 mod broadcast;
 mod call;
 mod medium;
@@ -13,9 +12,9 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use self::body::check_body;
 use self::medium::Medium;
 use self::pull::LocalTaskQueue;
+use super::body::check_body;
 use super::{
     BroadcastFilter, BroadcastSubscriber, Communicator, CommunicatorResult, Refusal, Reply, ReplyAddress, Rpc,
     RpcSubscriber, Task, TaskQueue, TaskSubscriber, check_identifier, check_queue_name,

@@ -6,8 +6,8 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::Connection;
-use super::body::answer_body;
 use super::medium::Medium;
+use crate::communicator::body::answer_body;
 use crate::communicator::{CommunicatorError, CommunicatorResult, Hold, PulledTask, Refusal, ReplyAddress, TaskQueue};
 use crate::limits;
 use crate::message::{Node, ReplyBody};

@@ -7,8 +7,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
-use super::body::answer_body;
 use super::medium::{Medium, Member, State};
+use crate::communicator::body::answer_body;
 use crate::communicator::subscription::{Subscription, follow, identifier_or_new};
 use crate::communicator::{
     CommunicatorError, CommunicatorResult, Incoming, Refusal, Reply, ReplyAddress, Task, TaskSubscriber,

@@ -1,6 +1,6 @@
 //! The bounds of bodies, which are the same where they travel as bytes.
 
-use crate::communicator::{CommunicatorError, CommunicatorResult, Refusal};
+use super::{CommunicatorError, CommunicatorResult, Refusal};
 use crate::limits;
 use crate::message::{Node, ReplyBody};
 
