@@ -15,7 +15,9 @@ use procession_runtime::communicator::{
 use procession_runtime::message::{Broadcast, Node};
 use procession_transport::mesh::{Mesh, MeshBuilder};
 use procession_transport::tcp::{TcpOptions, TcpTransport};
-use procession_transport::{LocalTransport, Transport};
+use procession_transport::{
+    BoxFuture, Capabilities, Envelope, Inlet, LocalTransport, Outlet, Topic, Transport, TransportError, TransportResult,
+};
 use tokio::sync::mpsc;
 
 /// How long anything may take on a busy machine.
@@ -31,7 +33,10 @@ struct Net {
 
 impl Net {
     async fn new(is_local: bool) -> Self {
-        let shared = is_local.then(|| Arc::new(LocalTransport::new()) as _);
+        Self::over(is_local.then(|| Arc::new(LocalTransport::new()) as _)).await
+    }
+
+    async fn over(shared: Option<Arc<dyn Transport>>) -> Self {
         let transport = transport(shared.as_ref()).await;
         let registry = MeshBuilder::new(transport, "registry".parse().unwrap()).registry().start().await.unwrap();
         Self { shared, registry, last: AtomicU32::new(0) }
@@ -272,18 +277,57 @@ async fn the_mesh_goes_on_when_its_communicator_was_closed() {
     MeshCommunicator::join(mesh, MeshCommunicatorOptions::new()).await.unwrap();
 }
 
+/// A transport that takes short messages only.
+#[derive(Debug)]
+struct Short(LocalTransport);
+
+/// What is longer is refused.
+const SHORT: usize = 4_096;
+
+impl Transport for Short {
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    fn outlet<'a>(&'a self, topic: &'a Topic) -> BoxFuture<'a, TransportResult<Box<dyn Outlet>>> {
+        self.0.outlet(topic)
+    }
+
+    fn inlet<'a>(&'a self, topic: &'a Topic) -> BoxFuture<'a, TransportResult<Box<dyn Inlet>>> {
+        self.0.inlet(topic)
+    }
+
+    fn mailbox<'a>(&'a self, address: &'a str) -> BoxFuture<'a, TransportResult<Box<dyn Inlet>>> {
+        self.0.mailbox(address)
+    }
+
+    fn post<'a>(&'a self, address: &'a str, envelope: Envelope) -> BoxFuture<'a, TransportResult<()>> {
+        if envelope.body.len() > SHORT {
+            let refused = TransportError::TooLarge { what: "an envelope", size: envelope.body.len(), limit: SHORT };
+            return Box::pin(std::future::ready(Err(refused)));
+        }
+        self.0.post(address, envelope)
+    }
+
+    fn close(&self) -> BoxFuture<'_, TransportResult<()>> {
+        self.0.close()
+    }
+}
+
 #[tokio::test]
-async fn a_message_that_no_transport_takes_is_an_error() {
-    let net = Net::new(true).await;
+async fn a_message_that_the_transport_refuses_is_an_error() {
+    let net = Net::over(Some(Arc::new(Short(LocalTransport::new())))).await;
     let (caller, worker) = (net.communicator().await, net.communicator().await);
-    // Escaped, it is longer than any envelope may be.
-    let huge = || Node::text("\u{1}".repeat(20 << 20));
-    let long = move |_: IncomingRpc| async move { Ok(huge().into()) };
-    worker.add_rpc_subscriber(Arc::new(long), Some("long".to_owned())).await.unwrap();
-    let refused = caller.rpc_send(Rpc::new("long", huge())).await;
-    assert!(matches!(refused, Err(CommunicatorError::Refused { .. })), "{:?}", refused.map(drop));
-    let refused = caller.broadcast_send(Broadcast::new(huge())).await;
+    let long = || Node::text("x".repeat(SHORT + 1));
+    let subscriber = move |_: IncomingRpc| async move { Ok(long().into()) };
+    worker.add_rpc_subscriber(Arc::new(subscriber), Some("long".to_owned())).await.unwrap();
+    let refused = caller.rpc_send(Rpc::new("long", long())).await;
+    assert!(matches!(refused, Err(CommunicatorError::Refused { .. })), "{refused:?}");
+    let refused = caller.broadcast_send(Broadcast::new(long())).await;
     assert!(matches!(refused, Err(CommunicatorError::Refused { .. })), "{refused:?}");
     let told = ask(&caller, "long").await;
-    assert!(matches!(told, Err(CommunicatorError::Remote(_))), "{:?}", told.map(drop));
+    assert!(matches!(&told, Err(CommunicatorError::Remote(text)) if text.contains("refuse")), "{told:?}");
+    // What is short still goes.
+    answers(&worker, "short", "short").await;
+    assert_eq!(ask(&caller, "short").await.unwrap(), Node::text("short"));
 }

@@ -204,6 +204,16 @@ fn errors_tell_what_failed_and_whether_to_try_again() {
             "the broker failed while connecting",
             true,
         ),
+        (
+            CommunicatorError::Unsupported { what: "tasks", communicator: "the mesh" },
+            "the mesh carries no tasks",
+            false,
+        ),
+        (
+            CommunicatorError::Mesh { action: "taking part", source: source() },
+            "the mesh failed while taking part",
+            false,
+        ),
     ];
     for (error, text, retryable) in cases {
         assert_eq!((error.to_string().as_str(), error.is_retryable()), (text, retryable));

@@ -228,3 +228,6 @@ impl Communicator for MeshCommunicator {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
