@@ -308,3 +308,25 @@ async fn two_os_processes_exchange() {
     let ended = soon(tokio::task::spawn_blocking(move || child.wait())).await.unwrap().unwrap();
     assert!(ended.success(), "{ended}");
 }
+
+/// The mesh stands on its mailboxes as on those over TCP.
+#[cfg(feature = "mesh")]
+#[tokio::test]
+async fn a_mesh_stands_on_it() {
+    use procession_transport::mesh::{Caller, MeshBuilder, MeshErrorKind};
+
+    let host = Arc::new(ZmqTransport::host("tcp://127.0.0.1:*").await.unwrap());
+    let member = Arc::new(ZmqTransport::join(host.endpoint()).await.unwrap());
+    let monitor = MeshBuilder::new(host, "monitor".parse().unwrap()).registry().start().await.unwrap();
+    let doubles = |_: Caller, number: u64| async move { number.checked_mul(2).ok_or("too large") };
+    let worker = MeshBuilder::new(member, "worker:0:0".parse().unwrap()).with_method("double", doubles);
+    let worker = worker.join(monitor.address()).await.unwrap();
+    monitor.wait_for("worker:0:0", PATIENCE).await.unwrap();
+    assert_eq!(monitor.call::<_, u64>("worker:0:0", "double", &21).await.unwrap(), 42);
+    let failed = monitor.call::<_, u64>("worker:0:0", "double", &u64::MAX).await.unwrap_err();
+    assert_eq!((failed.kind(), failed.to_string().contains("too large")), (MeshErrorKind::Failed, true), "{failed}");
+    let unknown = monitor.call::<_, u64>("worker:0:0", "duoble", &21).await.unwrap_err();
+    assert_eq!(unknown.kind(), MeshErrorKind::NotFound);
+    worker.stop().await;
+    assert!(monitor.call::<_, u64>("worker:0:0", "double", &21).await.is_err());
+}
