@@ -39,6 +39,9 @@
 //! 11. A task that was pulled ([`TaskQueue::next_task`]) and is dropped without an answer goes back to its queue.
 //! 12. Nothing is unbounded: what would exceed a limit is refused with an error, or waits.
 //!
+//! A communicator that carries no tasks, since nothing would keep them, refuses all that is about them as
+//! [`Unsupported`](CommunicatorError::Unsupported), and keeps the rest.
+//!
 //! Subscribers run beside one another, each task and each call on its own; they must not block their thread. A panic in
 //! one is a failure with its text.
 

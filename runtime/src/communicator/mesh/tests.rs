@@ -107,7 +107,8 @@ async fn subscribers_and_replies_are_bounded() {
 async fn calls_that_are_answered_at_once_are_bounded() {
     let [first, second] = two(64).await;
     second.add_rpc_subscriber(Arc::new(never), Some("silent".to_owned())).await.unwrap();
-    let taken = second.core().answering.clone().acquire_many_owned(crate::limits::CALLS_AT_ONCE as u32).await.unwrap();
+    let all = u32::try_from(crate::limits::CALLS_AT_ONCE).unwrap();
+    let taken = Arc::clone(&second.core().answering).acquire_many_owned(all).await.unwrap();
     for caller in [&first, &second] {
         let refused = caller.rpc_send(Rpc::new("silent", Node::Null)).await;
         assert!(matches!(&refused, Err(error @ CommunicatorError::Limit(_)) if error.is_retryable()), "{refused:?}");
