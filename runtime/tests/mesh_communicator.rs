@@ -231,6 +231,30 @@ async fn one_that_comes_back_is_found_again() {
 }
 
 #[tokio::test]
+async fn one_that_was_given_up_is_known_again_when_it_is_met() {
+    let net = Net::new(true).await;
+    let (first, second) = (net.communicator().await, net.communicator().await);
+    answers(&first, "first", "first").await;
+    answers(&second, "second", "second").await;
+    assert_eq!(ask(&first, "second").await.unwrap(), Node::text("second"));
+    first.mesh().disconnect(second.mesh().uid().as_str(), false).await.unwrap();
+    let unroutable = ask(&first, "second").await;
+    assert!(matches!(unroutable, Err(CommunicatorError::Unroutable { .. })), "{unroutable:?}");
+    // It knows nothing of that until it asks for something, and is met.
+    assert_eq!(ask(&second, "first").await.unwrap(), Node::text("first"));
+    let known = async {
+        while ask(&first, "second").await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    soon("that it is known again", known).await;
+    let (outbox, mut heard) = mpsc::channel(10);
+    hears(&second, "second", BroadcastFilter::all(), &outbox).await;
+    first.broadcast_send(Broadcast::new(Node::Null)).await.unwrap();
+    assert_eq!(soon("a broadcast", heard.recv()).await.unwrap(), ("second", Node::Null));
+}
+
+#[tokio::test]
 async fn broadcasts_reach_all_and_filters_choose() {
     for is_local in [true, false] {
         let net = Net::new(is_local).await;
