@@ -8,6 +8,11 @@ use crate::by_hand::{hand, quickstart};
 use crate::chains::{convergence, restart, stages};
 use crate::points::ledger;
 
+#[cfg(feature = "sqlite")]
+#[allow(dead_code, unreachable_pub)] // Its `main` is not run here.
+#[path = "../../../examples/pipeline.rs"]
+mod pipeline;
+
 pub(super) const FOLDER: &str = "docs/pictures";
 
 /// What is no outline of an example: a run of one, and the screens.
@@ -19,6 +24,8 @@ fn pictures() -> Vec<(&'static str, Picture)> {
         ("quickstart", Picture::of::<quickstart::CountWords>().named("CountWords")),
         ("convergence", Picture::of::<convergence::Converge>().named("Converge")),
         ("stages", Picture::of::<stages::Pipeline>().named("Pipeline")),
+        #[cfg(feature = "sqlite")]
+        ("pipeline", Picture::of::<pipeline::Adds>().named("Adds")),
         ("restart", Picture::of::<restart::Restart>().named("Restart")),
         ("ledger", Picture::of::<ledger::Ledger>().named("Ledger")),
         #[cfg(all(unix, feature = "amqp"))]
