@@ -204,10 +204,19 @@ async fn transitions_are_told_in_their_order_and_a_kill_before_its_reply() {
 
         let run = launch(&runtime, 0).await;
         until(&run, ProcessState::Waiting).await;
+        // A filter is asked as a broadcast arrives; a subscriber has a task of its own, which may come later than the reply.
+        let arrived = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&arrived);
+        let filter = BroadcastFilter::all().subject_if(move |subject| {
+            sink.lock().unwrap().push(subject.to_owned());
+            false
+        });
+        let hears = |_: Arc<Broadcast>| std::future::ready(());
+        line.theirs.add_broadcast_subscriber(Arc::new(hears), filter, None).await.unwrap();
         let (_, killed) = line.intent(run.pid(), "kill", Node::Null).await;
         assert_eq!(killed.unwrap(), true.into());
-        let last = line.subjects(run.pid()).pop();
-        assert_eq!(last.as_deref(), Some("state_changed.waiting.killed"), "it is heard of before the reply");
+        let last = arrived.lock().unwrap().pop();
+        assert_eq!(last.as_deref(), Some("state_changed.waiting.killed"), "it is told before the reply");
     })
     .await;
 }
@@ -396,6 +405,7 @@ async fn a_step_that_blocks_every_thread_stops_neither_status_nor_what_is_told()
         let latch = Latch { reached: Mutex::new(sends_reached), open: Mutex::new(waits_open) };
         let communicator = line.ours.clone();
         let (sends_pid, pid) = tokio::sync::oneshot::channel();
+        let (has_answer, answered) = tokio::sync::oneshot::channel();
         // The user's runtime has this one thread.
         let user = std::thread::spawn(move || {
             let user = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -408,6 +418,8 @@ async fn a_step_that_blocks_every_thread_stops_neither_status_nor_what_is_told()
                 sends_pid.send(waits.pid().clone()).unwrap();
                 assert!(waits.start().await.unwrap());
                 waits.outcome().await.unwrap();
+                // Who asks while it closes is told that it does.
+                answered.await.unwrap();
                 runtime.shutdown().await.unwrap();
             });
         });
@@ -421,6 +433,7 @@ async fn a_step_that_blocks_every_thread_stops_neither_status_nor_what_is_told()
         let Replied::Pending(pausing) = pausing.await.unwrap() else { panic!("it waits for the step") };
         open.send(()).unwrap();
         assert_eq!(pausing.last().await.unwrap(), false.into(), "it ended with the step");
+        has_answer.send(()).unwrap();
         tokio::task::spawn_blocking(move || user.join().unwrap()).await.unwrap();
         line.gone(&pid).await;
     }
