@@ -31,6 +31,12 @@ pub enum TransportError {
         /// What was asked for.
         address: String,
     },
+    /// Another receives from the topic, and one of the two wants to be alone.
+    #[error("the topic `{topic}` has another receiver")]
+    Occupied {
+        /// Its name.
+        topic: String,
+    },
     /// The transport cannot do this at all.
     #[error("{transport} has no {what}")]
     Unsupported {
@@ -124,7 +130,7 @@ impl TransportError {
         match self {
             Self::Closed | Self::Ended { .. } => TransportErrorKind::Closed,
             Self::NoSuchAddress { .. } => TransportErrorKind::NotFound,
-            Self::Taken { .. } | Self::Mismatch { .. } => TransportErrorKind::Conflict,
+            Self::Taken { .. } | Self::Occupied { .. } | Self::Mismatch { .. } => TransportErrorKind::Conflict,
             Self::Unsupported { .. } => TransportErrorKind::Unsupported,
             Self::Name { .. } | Self::TooLarge { .. } | Self::Malformed { .. } => TransportErrorKind::Invalid,
             Self::Refused { .. } => TransportErrorKind::Refused,
@@ -134,7 +140,11 @@ impl TransportError {
 
     /// Whether the same call may succeed later without anything being mended.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Disconnected(_) | Self::Failed { .. } | Self::NoSuchAddress { .. } | Self::Taken { .. })
+        match self {
+            Self::Disconnected(_) | Self::Failed { .. } => true,
+            Self::NoSuchAddress { .. } | Self::Taken { .. } | Self::Occupied { .. } => true,
+            _ => false,
+        }
     }
 
     /// That `action` failed, because of `source`.

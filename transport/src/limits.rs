@@ -80,10 +80,9 @@ pub const SHORT: Duration = Duration::from_secs(1);
 pub const STRIKES: u32 = 3;
 /// How long what the broker refuses after a lost connection is tried again: it takes some heartbeats to see that the old one is gone, and
 /// to start.
-/// How long the owner of a mailbox tries to have its address again after its connection was lost: a broker takes some
-/// heartbeats to see
-/// that the old one is gone.
 pub const RECLAIM: Duration = Duration::from_secs(60);
+/// How long an inlet that is to be alone waits for what a lost one had: its broker is about to put it back.
+pub const ALONE: Duration = Duration::from_secs(1);
 /// How long what was sent before an outlet was dropped goes on looking for room, and for a connection.
 pub const LINGER: Duration = Duration::from_secs(60);
 /// Frames of a message at a rendezvous over ZeroMQ that are looked at: its sender, an empty one, the request.

@@ -24,10 +24,13 @@ use crate::{BoxFuture, Envelope, LocalTransport, TransportError, TransportResult
 /// 5. When the last sender has closed, each receiver gets what was sent before and then the end; all that wait are woken. To a topic
 ///    that has ended nothing can be sent while anyone still receives from it.
 /// 6. What is received is acknowledged, or given back: then it comes again, to this receiver or another of the pipeline, before what
-///    was sent later; so does what a lost receiver had. With `acks` only.
+///    was sent later; so does what a lost receiver had, once it is known to be lost. With `acks` only.
 /// 7. Whatever waits can be cancelled at any time: nothing is lost, sent or received twice for it.
 /// 8. An address of a mailbox has one owner, and what is posted to an address that nobody has is an error, not silence.
 /// 9. A transport that is closed wakes all who wait at it, and refuses what is asked of it later.
+/// 10. Who receives from a pipeline as an [exclusive](Topic::exclusive) one does so alone: it is refused while another receives, or has
+///     something of it that is neither acknowledged nor given back. So nothing that was sent later comes before that, however the other
+///     was lost.
 ///
 /// An outlet that is dropped without being closed ends nothing: another may go on in its place.
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
@@ -46,7 +49,8 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// As of [`outlet`](Self::outlet); of a topic that has ended, the end is received.
+    /// As of [`outlet`](Self::outlet); of a topic that has ended, the end is received. [`Occupied`](TransportError::Occupied) where it,
+    /// or who receives from it already, wants to be alone.
     fn inlet<'a>(&'a self, topic: &'a Topic) -> BoxFuture<'a, TransportResult<Box<dyn Inlet>>>;
 
     /// The mailbox of an address, until it is closed or dropped.
@@ -171,6 +175,7 @@ pub struct Topic {
     mode: Mode,
     capacity: NonZeroUsize,
     lasting: bool,
+    exclusive: bool,
 }
 
 impl Topic {
@@ -187,6 +192,7 @@ impl Topic {
             mode,
             capacity: NonZeroUsize::new(limits::CAPACITY).unwrap_or(NonZeroUsize::MIN),
             lasting: false,
+            exclusive: false,
         })
     }
 
@@ -204,6 +210,13 @@ impl Topic {
     #[must_use]
     pub fn lasting(self) -> Self {
         Self { lasting: true, ..self }
+    }
+
+    /// Who receives from it, if it is a pipeline, does so alone: the order of what comes holds also where one receiver follows another
+    /// that was lost. Matters to receivers only.
+    #[must_use]
+    pub fn exclusive(self) -> Self {
+        Self { exclusive: true, ..self }
     }
 
     /// Its name.
@@ -224,6 +237,11 @@ impl Topic {
     /// Whether it stays when nobody has it open.
     pub fn is_lasting(&self) -> bool {
         self.lasting
+    }
+
+    /// Whether a receiver wants to be alone.
+    pub fn is_exclusive(&self) -> bool {
+        self.exclusive && self.mode == Mode::Pipeline
     }
 }
 

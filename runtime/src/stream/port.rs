@@ -55,7 +55,8 @@ impl<T: Serialize + DeserializeOwned + 'static> StreamItem for T {
 /// As data it is the name, `"lines"`, or `{"topic":"lines","senders":2}`, by which a process can be launched from elsewhere, too.
 ///
 /// What is sent stays under the name until it is received, so take another one for each pair of processes: [`unique`](Self::unique)
-/// makes one.
+/// makes one. One process receives by it at a time: another one that is to receive by the same wire gets nothing until that one has
+/// ended, and then what is left. So what one process sent comes in its order, though who receives it is killed and goes on elsewhere.
 pub struct Wire<T> {
     line: Line,
     items: PhantomData<fn(T) -> T>,
@@ -72,7 +73,7 @@ pub(crate) struct Line {
 impl Line {
     /// What the transport knows it as.
     pub(crate) fn topic(&self) -> TransportResult<Topic> {
-        let topic = Topic::new(&*self.topic, Mode::Pipeline)?.lasting();
+        let topic = Topic::new(&*self.topic, Mode::Pipeline)?.lasting().exclusive();
         self.capacity.map_or(Ok(topic.clone()), |capacity| topic.with_capacity(capacity))
     }
 

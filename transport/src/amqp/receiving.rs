@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::END;
 use super::inlet::{Arrived, Phase};
 use super::link::{Link, Lost, answered, failed, soft};
-use super::topology::{Counts, Place, consume, private};
+use super::topology::{Counts, Place, consume, consume_as, private};
 use crate::{Envelope, TransportError, TransportResult, limits};
 
 /// Where it comes from.
@@ -95,6 +95,16 @@ impl Source {
         }
     }
 
+    /// That it cannot be received from: another does, perhaps.
+    fn refused(&self, lost: Lost) -> TransportError {
+        match (self.place(), soft(&lost)) {
+            (Some(place), Some((lapin::protocol::AMQPSoftError::ACCESSREFUSED, _))) => {
+                TransportError::Occupied { topic: place.topic.name().to_owned() }
+            }
+            _ => self.failed(lost),
+        }
+    }
+
     /// How much the broker has on the way at first.
     fn prefetch(&self) -> u16 {
         let capacity = self.place().map_or(limits::MAILBOX, |place| place.topic.capacity());
@@ -143,7 +153,11 @@ pub(super) async fn open(link: &Link, source: &Source) -> TransportResult<Sessio
             place.count_receivers(&channel).await.map_err(lost)?;
             // One end for each, as it is not acknowledged.
             qos(&channel, 1).await.map_err(lost)?;
-            let presence = consume(&channel, &place.receivers).await.map_err(lost)?;
+            let presence = consume_as(&channel, &place.receivers, place.topic.is_exclusive()).await;
+            let presence = presence.map_err(|lost| source.refused(lost))?;
+            if place.topic.is_exclusive() {
+                alone(&data, place).await?;
+            }
             Some(Control { channel, presence, end: None })
         }
         None => None,
@@ -163,6 +177,21 @@ pub(super) async fn open(link: &Link, source: &Source) -> TransportResult<Sessio
         delay: Duration::ZERO,
         used: Instant::now(),
     })
+}
+
+/// Waits until nobody else consumes: now that there is no other inlet, one that was lost does until the broker has put back what it had,
+/// which it does at once with taking it for gone.
+async fn alone(channel: &Channel, place: &Place) -> TransportResult<()> {
+    let failed = |lost| place.failed("opening an inlet")(lost);
+    let until = Instant::now() + limits::ALONE;
+    while place.count(channel).await.map_err(failed)?.consumers > 0 {
+        if Instant::now() > until {
+            // It is no inlet.
+            return Err(TransportError::Occupied { topic: place.topic.name().to_owned() });
+        }
+        sleep(limits::GATHER).await;
+    }
+    Ok(())
 }
 
 async fn qos(channel: &Channel, prefetch: u16) -> Result<(), Lost> {

@@ -148,7 +148,12 @@ fn expires(arguments: &mut FieldTable, expires: bool) {
 
 /// Consumes from a queue; the consumer's prefetch is what the channel was told last.
 pub(super) async fn consume(channel: &Channel, queue: &ShortString) -> Result<Consumer, Lost> {
-    let options = BasicConsumeOptions::default();
+    consume_as(channel, queue, false).await
+}
+
+/// The same; `exclusive`: nobody else does meanwhile.
+pub(super) async fn consume_as(channel: &Channel, queue: &ShortString, exclusive: bool) -> Result<Consumer, Lost> {
+    let options = BasicConsumeOptions { exclusive, ..BasicConsumeOptions::default() };
     answered(channel.basic_consume(queue.clone(), ShortString::default(), options, FieldTable::default())).await
 }
 

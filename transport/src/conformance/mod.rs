@@ -28,6 +28,7 @@ mod cancelling;
 mod channels;
 mod closing;
 mod ending;
+mod exclusive;
 mod mailboxes;
 mod pipelines;
 mod pubsub;
@@ -37,6 +38,7 @@ pub use self::cancelling::*;
 pub use self::channels::*;
 pub use self::closing::*;
 pub use self::ending::*;
+pub use self::exclusive::*;
 pub use self::mailboxes::*;
 pub use self::pipelines::*;
 pub use self::pubsub::*;
@@ -260,6 +262,8 @@ macro_rules! __transport_conformance {
             what_is_acknowledged_does_not_come_again
             acknowledgements_come_in_any_order
             a_receiver_that_waits_gets_what_another_gives_back
+            an_exclusive_receiver_is_alone
+            what_an_exclusive_receiver_had_comes_first_to_the_next
             a_cancelled_receiver_loses_nothing
             a_cancelled_sender_sends_nothing_twice
             an_address_has_one_owner

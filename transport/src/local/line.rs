@@ -43,6 +43,8 @@ struct State<T> {
     present: usize,
     /// Items that were given out and neither acknowledged nor given back.
     held: usize,
+    /// Whether who receives does so alone.
+    is_exclusive: bool,
     /// Whether the end was told.
     is_told: bool,
     is_shut: bool,
@@ -93,6 +95,7 @@ impl<T> Line<T> {
                 open: 0,
                 present: 0,
                 held: 0,
+                is_exclusive: false,
                 is_told: false,
                 is_shut: false,
             }),
@@ -302,13 +305,23 @@ impl<T> fmt::Debug for LineReceiver<T> {
 
 impl<T> LineReceiver<T> {
     pub(crate) fn new(line: Arc<Line<T>>) -> Result<Self, Stopped> {
+        // Of a line on which nobody is alone.
+        Self::join(line, false)?.ok_or(Stopped::Shut)
+    }
+
+    /// One more, if whoever wants to be alone can: nobody else receives then, and nothing is held of one who has left.
+    pub(crate) fn join(line: Arc<Line<T>>, is_exclusive: bool) -> Result<Option<Self>, Stopped> {
         let mut state = line.state();
         if state.is_shut {
             return Err(Stopped::Shut);
         }
+        if state.is_exclusive || (is_exclusive && (state.present > 0 || state.held > 0)) {
+            return Ok(None);
+        }
         state.present += 1;
+        state.is_exclusive = is_exclusive;
         drop(state);
-        Ok(Self { line, id: end_id(), taken: VecDeque::new(), held: Arc::default(), is_present: true })
+        Ok(Some(Self { line, id: end_id(), taken: VecDeque::new(), held: Arc::default(), is_present: true }))
     }
 
     pub(crate) fn line(&self) -> &Arc<Line<T>> {
@@ -377,6 +390,7 @@ impl<T> LineReceiver<T> {
         if std::mem::take(&mut self.is_present) {
             let mut state = self.line.state();
             state.present -= 1;
+            state.is_exclusive = false;
             while let Some(entry) = self.taken.pop_back() {
                 self.line.restore(&mut state, entry);
             }

@@ -145,7 +145,9 @@ impl LocalTransport {
     /// Receives items as they are.
     pub(crate) fn receiver<T: Send + 'static>(&self, topic: &Topic) -> TransportResult<(LineReceiver<T>, Use)> {
         let (line, used) = self.open::<T, _>(topic, || Line::<T>::new(topic.capacity()))?;
-        let receiver = LineReceiver::new(line).map_err(|error| stopped(error, topic.name()))?;
+        let receiver = LineReceiver::join(line, topic.is_exclusive());
+        let receiver = receiver.map_err(|error| stopped(error, topic.name()))?;
+        let receiver = receiver.ok_or_else(|| TransportError::Occupied { topic: topic.name().to_owned() })?;
         Ok((receiver, used))
     }
 

@@ -36,6 +36,8 @@ enum Role {
     Receives = 1,
     /// It has left, and items that it gave out are not acknowledged.
     Holds = 2,
+    /// It receives, and nobody else does.
+    ReceivesAlone = 3,
 }
 
 fn kind_of(mode: Mode) -> Kind {
@@ -51,12 +53,12 @@ impl Ledger<'_> {
         if self.topic(topic)?.is_over {
             // What has ended begins anew once the end was told and nobody receives any more.
             let is_told = self.topic(topic)?.is_told || asked.mode() == Mode::PubSub;
-            if !is_told || self.count(topic, Role::Receives)? > 0 {
+            if !is_told || self.receivers(topic)? > 0 {
                 return Err(Fault::Refused(TransportError::Ended { topic: asked.name().to_owned() }));
             }
             self.set_over(topic, false, false)?;
         }
-        let id = self.new_end(member, topic, None)?;
+        let id = self.new_end(member, topic, None, Role::Sends)?;
         Ok(OpenEnd { id, topic, line: 0 })
     }
 
@@ -70,7 +72,15 @@ impl Ledger<'_> {
             Some(line) => line,
             None => self.new_line(topic)?,
         };
-        let id = self.new_end(member, topic, Some(line))?;
+        let occupied = match asked.is_exclusive() {
+            true => self.receivers(topic)? + self.count(topic, Role::Holds)?,
+            false => self.count(topic, Role::ReceivesAlone)?,
+        };
+        if occupied > 0 {
+            return Err(Fault::Refused(TransportError::Occupied { topic: asked.name().to_owned() }));
+        }
+        let role = if asked.is_exclusive() { Role::ReceivesAlone } else { Role::Receives };
+        let id = self.new_end(member, topic, Some(line), role)?;
         Ok(OpenEnd { id, topic, line })
     }
 
@@ -80,7 +90,7 @@ impl Ledger<'_> {
         }
         let topic = self.new_topic(address, Kind::Mailbox, limits::MAILBOX, false)?;
         let line = self.new_line(topic)?;
-        let id = self.new_end(member, topic, Some(line))?;
+        let id = self.new_end(member, topic, Some(line), Role::Receives)?;
         Ok(OpenEnd { id, topic, line })
     }
 
@@ -140,8 +150,7 @@ impl Ledger<'_> {
         Ok(id)
     }
 
-    fn new_end(&self, member: i64, topic: i64, line: Option<i64>) -> rusqlite::Result<i64> {
-        let role = if line.is_some() { Role::Receives } else { Role::Sends };
+    fn new_end(&self, member: i64, topic: i64, line: Option<i64>, role: Role) -> rusqlite::Result<i64> {
         let sql = "INSERT INTO end (member, topic, line, kind) VALUES (?1, ?2, ?3, ?4)";
         self.run(sql, params![member, topic, line, role as i64])?;
         Ok(self.inserted())
@@ -154,7 +163,7 @@ impl Ledger<'_> {
 
     /// How many receive from a topic.
     pub(super) fn receivers(&self, topic: i64) -> rusqlite::Result<i64> {
-        self.count(topic, Role::Receives)
+        Ok(self.count(topic, Role::Receives)? + self.count(topic, Role::ReceivesAlone)?)
     }
 
     /// It does not send any more; whether that is the end, if it was the last, is said by `ends`.

@@ -55,7 +55,7 @@ CREATE TABLE hold (
 );
 CREATE INDEX hold_holder ON hold (holder);
 
--- kind: 0 sends, 1 receives, 2 has left and still holds items.
+-- kind: 0 sends, 1 receives, 2 has left and still holds items, 3 receives alone.
 CREATE TABLE end (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     member INTEGER NOT NULL,

@@ -47,6 +47,8 @@ struct Outlet {
 struct Inlet {
     member: Member,
     at: String,
+    /// Nobody else receives.
+    alone: bool,
     /// Outlets that send to it, or have sent to it and sent their end.
     senders: BTreeMap<u64, Member>,
 }
@@ -131,7 +133,7 @@ impl Registry {
                 Ok(None)
             }
             Ask::Outlet { topic } => self.outlet(from, topic).map(Some),
-            Ask::Inlet { topic, at } => self.inlet(from, n, topic, at, &mut told),
+            Ask::Inlet { topic, at, alone } => self.inlet(from, n, (topic, alone), at, &mut told),
             Ask::Finish { outlet, ends, holds } => self.finish(from, outlet, (ends, holds), &mut told).map(Some),
             Ask::Leave { inlet, told: end } => self.leave(from, inlet, end, &mut told).map(Some),
             Ask::Mailbox { address, at } => self.mailbox(from, address, at).map(Some),
@@ -212,10 +214,13 @@ impl Registry {
     }
 
     /// Answered once all who send know it.
-    fn inlet(&mut self, from: &Member, n: u64, shape: Shape, at: String, told: &mut Told) -> Granted {
+    fn inlet(&mut self, from: &Member, n: u64, asked: (Shape, bool), at: String, told: &mut Told) -> Granted {
+        let ((shape, alone), id, token) = (asked, self.id(), self.id());
         let name = shape.name.clone();
-        let (id, token) = (self.id(), self.id());
-        self.opened(shape)?;
+        let mut others = self.opened(shape)?.inlets.values();
+        if others.any(|other| alone || other.alone) {
+            return Err(Refusal::Occupied { topic: name });
+        }
         self.count(from)?;
         let Some(opened) = self.topics.get_mut(&name) else { return Err(Refusal::Stranger {}) };
         let senders: BTreeMap<_, _> = opened.outlets.iter().map(|(id, sender)| (*id, sender.member.clone())).collect();
@@ -226,7 +231,7 @@ impl Registry {
         }
         // What was kept for whoever comes next has found whom it was kept for.
         let over = opened.is_over.then(|| senders.keys().copied().collect());
-        opened.inlets.insert(id, Inlet { member: from.clone(), at, senders });
+        opened.inlets.insert(id, Inlet { member: from.clone(), at, alone, senders });
         let given: Vec<u64> = opened.outlets.iter().filter(|(_, sender)| sender.holds).map(|(id, _)| *id).collect();
         self.ends.insert(id, name);
         for outlet in given {

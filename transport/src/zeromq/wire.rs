@@ -28,7 +28,12 @@ pub(super) enum Ask {
     /// A way into a topic.
     Outlet { topic: Shape },
     /// A way out of a topic, which is bound.
-    Inlet { topic: Shape, at: String },
+    Inlet {
+        topic: Shape,
+        at: String,
+        #[serde(default)]
+        alone: bool,
+    },
     /// No more comes from an outlet. `ends`: it was closed. `holds`: it has what nobody was there for.
     Finish { outlet: u64, ends: bool, holds: bool },
     /// An inlet is gone. `told`: it had told the end.
@@ -148,6 +153,9 @@ pub(super) enum Refusal {
     Taken {
         address: String,
     },
+    Occupied {
+        topic: String,
+    },
     NoSuchAddress {
         address: String,
     },
@@ -166,6 +174,7 @@ impl From<Refusal> for TransportError {
             Refusal::Ended { topic } => Self::Ended { topic },
             Refusal::Mismatch { topic, reason } => Self::Mismatch { topic, reason },
             Refusal::Taken { address } => Self::Taken { address },
+            Refusal::Occupied { topic } => Self::Occupied { topic },
             Refusal::NoSuchAddress { address } => Self::NoSuchAddress { address },
             Refusal::Bad { reason } => Self::Refused { what, reason },
             Refusal::Stranger {} => Self::Refused { what, reason: "the host does not know this member".to_owned() },

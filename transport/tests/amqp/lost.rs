@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use procession_transport::channel::{Connector, ConnectorBuilder};
-use procession_transport::{AmqpTransport, Mode, Transport};
+use procession_transport::{AmqpTransport, Inlet, Mode, Topic, Transport, TransportError};
 use tokio::time::sleep;
 
 use super::seen::{item, next, number, rest, send, soon, topic};
@@ -140,6 +140,59 @@ async fn what_a_receiver_had_that_crashed_comes_again() {
     }
     assert_eq!(came.iter().map(|(number, _)| *number).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
     assert!(came[..4].iter().all(|(_, again)| *again), "{came:?}");
+}
+
+/// A broker gives what a lost connection had to others only once it has seen the loss, and until then what comes after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs RabbitMQ: cargo xtask test"]
+async fn what_a_lone_receiver_had_that_hangs_comes_before_what_was_sent_later() {
+    let url = host().await;
+    let (from, to) = (connect(&url).await, connect(&url).await);
+    let topic = topic("alone.out..b.in_1", Mode::Pipeline, 256).lasting().exclusive();
+    let mut outlet = from.outlet(&topic).await.unwrap();
+    send(&mut outlet, 1..=200).await;
+    let (of, on) = (url.clone(), topic.clone());
+    let hangs = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let transport = connect(&of).await;
+            let mut inlet = transport.inlet(&on).await.unwrap();
+            for expected in 1..=5 {
+                let delivery = next(&mut inlet).await.unwrap();
+                assert_eq!(delivery.envelope.number, expected);
+                std::mem::forget(delivery);
+            }
+            std::mem::forget((inlet, transport));
+        });
+        // Nobody runs it: its connection is there, and does nothing.
+        runtime
+    });
+    let hangs = tokio::task::spawn_blocking(move || hangs.join()).await.unwrap().unwrap();
+    let following = tokio::spawn(async move {
+        let mut inlet = alone(&to, &topic).await;
+        let mut came = Vec::new();
+        for _ in 1..=200 {
+            came.push(number(&mut inlet).await.unwrap());
+        }
+        came
+    });
+    sleep(Duration::from_millis(500)).await;
+    assert!(!following.is_finished());
+    hangs.shutdown_background();
+    assert_eq!(soon("all of it", following).await.unwrap(), (1..=200).collect::<Vec<_>>());
+}
+
+/// An inlet, as soon as nobody else receives.
+async fn alone(transport: &AmqpTransport, topic: &Topic) -> Box<dyn Inlet> {
+    let opened = async {
+        loop {
+            match transport.inlet(topic).await {
+                Err(TransportError::Occupied { .. }) => sleep(Duration::from_millis(1)).await,
+                opened => return opened.unwrap(),
+            }
+        }
+    };
+    soon("a free topic", opened).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
