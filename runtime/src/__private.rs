@@ -19,7 +19,7 @@ pub use crate::spec::{
 };
 pub use crate::spec::{
     Excluded, ExitCode, ExitCodes, Expose, InputMap, Launch, OutputInfo, Port, PortNamespace, PortReader, PortValues,
-    PortWriter, ProcessSpec, Set, Spec, SpecError, Supply, Unset, spec_of,
+    PortWriter, ProcessSpec, Set, Spec, SpecError, StreamPort, Supply, Unset, spec_of,
 };
 pub use crate::stream::{Carries, Incoming, Outgoing, Stream, Wire, Wired};
 pub use crate::text::suggest;

@@ -97,6 +97,11 @@ impl RegistryBuilder {
         }
     }
 
+    /// The name of a process with streams, if there is one.
+    pub(crate) fn streaming(&self) -> Option<&'static str> {
+        streaming(&self.types)
+    }
+
     pub(crate) fn build(self, resources: &Resources) -> Result<Registry, RegistryError> {
         let mut by_name: HashMap<&'static str, Arc<dyn ProcessType>> = HashMap::new();
         let mut by_type = HashMap::new();
@@ -127,6 +132,12 @@ impl fmt::Debug for RegistryBuilder {
     }
 }
 
+/// The first of them by name, so that always the same is told of.
+fn streaming<'a>(types: impl IntoIterator<Item = &'a Arc<dyn ProcessType>>) -> Option<&'static str> {
+    let streaming = types.into_iter().filter(|process| !process.spec().streams().is_empty());
+    streaming.map(|process| process.name()).min()
+}
+
 /// Process types by name and by type; does not change while a runtime lives.
 pub(crate) struct Registry {
     by_name: HashMap<&'static str, Arc<dyn ProcessType>>,
@@ -140,6 +151,11 @@ impl Registry {
 
     pub(crate) fn named(&self, name: &str) -> Result<Arc<dyn ProcessType>, RunError> {
         self.by_name.get(name).cloned().ok_or_else(|| self.unknown(name))
+    }
+
+    /// The name of a process with streams, if there is one.
+    pub(crate) fn streaming(&self) -> Option<&'static str> {
+        streaming(self.by_type.values())
     }
 
     pub(crate) fn names(&self) -> Vec<&'static str> {

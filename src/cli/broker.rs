@@ -103,6 +103,7 @@ mod connected {
     use std::sync::Arc;
 
     use procession_runtime::communicator::{AmqpCommunicator, AmqpOptions, Communicator};
+    use procession_transport::{AmqpOptions as ChannelOptions, AmqpTransport, Transport};
 
     use super::super::fault::Fault;
     use super::{Broker, CONNECT};
@@ -123,6 +124,15 @@ mod connected {
                 Err(error) => Err(super::unreached(&format!("the broker {self} is not reached"), &error)),
             }
         }
+
+        /// Connects what carries streams.
+        pub(in crate::cli) async fn channels(&self) -> Result<Arc<dyn Transport>, Fault> {
+            let options = ChannelOptions::new(&*self.url).with_connect_within(CONNECT);
+            match AmqpTransport::connect(options).await {
+                Ok(transport) => Ok(Arc::new(transport)),
+                Err(error) => Err(super::unreached(&format!("the broker {self} is not reached"), &error)),
+            }
+        }
     }
 }
 
@@ -134,9 +144,19 @@ impl Broker {
         _: Option<u16>,
     ) -> Result<std::sync::Arc<dyn procession_runtime::communicator::Communicator>, Fault> {
         let Self { names: _, .. } = self;
-        Err(Fault::new(Status::Usage, "this binary was built without the feature `amqp`")
-            .next("build it with `--features amqp`"))
+        Err(without())
     }
+
+    #[expect(clippy::unused_async, reason = "as with the feature")]
+    pub(super) async fn channels(&self) -> Result<std::sync::Arc<dyn procession_transport::Transport>, Fault> {
+        Err(without())
+    }
+}
+
+#[cfg(not(feature = "amqp"))]
+fn without() -> Fault {
+    Fault::new(Status::Usage, "this binary was built without the feature `amqp`")
+        .next("build it with `--features amqp`")
 }
 
 /// Does a command without a store.

@@ -165,6 +165,7 @@ fn of_run(error: &RunError) -> Option<String> {
         RunError::NoSnapshot { pid, .. } => format!("procession checkpoint list {pid}"),
         RunError::UnreadableSnapshot { pid, .. } => format!("choose another: procession checkpoint list {pid}"),
         RunError::Volatile { .. } | RunError::NoStore => "give one: `--store ADDRESS`".to_owned(),
+        RunError::NoChannels { .. } => "give it a broker with `--amqp URL`, or use a store of SQLite".to_owned(),
         RunError::Suspended(pid) => format!("look why: procession status {pid}; procession doctor"),
         RunError::Unanswered(_) => "is a worker running? `procession worker list`".to_owned(),
         RunError::UnreadableRequest { .. } => "update this program: a newer one may have asked".to_owned(),

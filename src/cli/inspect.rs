@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use procession_runtime::Runtime;
 use procession_runtime::doctor::{Diagnosis, Doctor, Trouble};
-use procession_runtime::spec::{Description, EntryDescription, NamespaceDescription};
+use procession_runtime::spec::{Description, EntryDescription, NamespaceDescription, StreamPort};
 use serde_json::json;
 
 use super::Register;
@@ -59,7 +59,7 @@ pub(super) async fn spec(
 
 /// The ports of a process, in words.
 fn words(description: &Description) -> String {
-    let Description { process, help, inputs, outputs, exits, .. } = description;
+    let Description { process, help, inputs, outputs, exits, streams, .. } = description;
     let mut text = vec![process.clone()];
     text.extend(help.lines().map(|line| format!("  {line}")));
     for (name, namespace) in [("inputs", inputs), ("outputs", outputs)] {
@@ -67,6 +67,13 @@ fn words(description: &Description) -> String {
             text.push(format!("{name}:"));
             entries(namespace, 1, &mut text);
         }
+    }
+    if !streams.is_empty() {
+        text.push("streams:".to_owned());
+        text.extend(streams.iter().map(|port| match port {
+            StreamPort::In(name) => format!("  in {name}"),
+            StreamPort::Out(name) => format!("  out {name}"),
+        }));
     }
     if !exits.is_empty() {
         text.push("exit codes:".to_owned());

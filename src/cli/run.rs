@@ -18,7 +18,7 @@ use super::inspect::registered;
 use super::live;
 use super::print::{Printer, note};
 use super::select::{not_found, record};
-use super::submit::{Launched, builder, leave};
+use super::submit::{Launched, builder, leave, with_channels};
 
 /// So many processes are read at once where one is looked for.
 const PAGE: usize = 1_000;
@@ -95,7 +95,8 @@ async fn go_on_with_known(
 
 /// Takes what is in this queue, if any, and lets processes be reached over the broker, if there is one.
 async fn runtime(place: &Place<'_>, opened: &Opened, queue: Option<&str>) -> Result<Runtime, Fault> {
-    let mut builder = builder(place.register, opened, queue);
+    let builder = builder(place.register, opened, queue);
+    let mut builder = with_channels(builder, place.config, &opened.address).await?;
     if let Some(broker) = place.config.broker() {
         builder = builder.communicator(broker.connect(None).await?);
     }

@@ -160,6 +160,19 @@ pub(super) fn builder<'a>(
     }
 }
 
+/// With what carries the streams of its processes, where the store brings nothing along: the broker.
+pub(super) async fn with_channels(
+    builder: RuntimeBuilder,
+    config: &Config,
+    address: &Address,
+) -> Result<RuntimeBuilder, Fault> {
+    match (builder.wants_channels(), address, config.broker()) {
+        (None, ..) | (_, Address::Sqlite(_), _) => Ok(builder),
+        (Some(_), _, Some(broker)) => Ok(builder.channels(broker.channels().await?)),
+        (Some(process), _, None) => Err(RunError::NoChannels { process }.into()),
+    }
+}
+
 /// Leaves the store: others need not wait for the end of the lease.
 pub(super) async fn leave(runtime: &Runtime) -> Result<(), Fault> {
     Ok(runtime.shutdown_within(LEAVE).await?)

@@ -17,6 +17,7 @@ use super::control::{LOOK, agree};
 use super::fault::{Fault, Status};
 use super::inspect::registered;
 use super::print::{Printer, ago, note, time};
+use super::submit::with_channels;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Workers {
@@ -120,7 +121,8 @@ pub(super) async fn start(
     // From now on, so that none is missed.
     let stopped = stop_signal()?;
     let store = config.open_or_make().await?.store;
-    let mut builder = register(Runtime::builder()).shared_store(store);
+    let builder = register(Runtime::builder()).shared_store(store);
+    let mut builder = with_channels(builder, config, &address).await?;
     if shared {
         builder = builder.worker(start.options());
     }

@@ -119,6 +119,9 @@ impl Faulty {
 }
 
 impl Store for Faulty {
+    fn is_durable(&self) -> bool {
+        self.inner.is_durable()
+    }
     fn acquire(&self) -> BoxFuture<'_, StoreResult<Epoch>> {
         self.inner.acquire()
     }

@@ -7,7 +7,8 @@ mod killed;
 
 use procession::prelude::*;
 use procession::stream::StreamError;
-use procession::transport::{LocalTransport, Mode, Topic, Transport};
+use procession::store::FileStore;
+use procession::transport::{Content, Envelope, Kind, LocalTransport, Mode, Topic, Transport};
 use procession::{AnyHandle, RunError, RuntimeBuilder, limits};
 use serde_json::json;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -575,6 +576,55 @@ async fn a_receiver_that_is_not_in_memory_is_woken() {
     let count = runtime.launch(Count::inputs().to(30).numbers(wire)).await.unwrap();
     assert!(count.outcome().await.unwrap().is_finished());
     assert_eq!(collect.outcome().await.unwrap().finished().unwrap().all, up_to(30));
+}
+
+/// What is stored goes on after a crash, and misses what was on its way.
+#[tokio::test]
+async fn streams_that_would_be_lost_beside_a_store_that_is_not_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = || FileStore::open(folder.path()).unwrap();
+    let refused = with_all(Runtime::builder()).resource(Gate::new()).store(store()).build().await.unwrap_err();
+    let RunError::NoChannels { process } = refused else { panic!("{refused}") };
+    assert!(process.ends_with("::Collect"), "{process}");
+    // Nothing is owned yet, and who has no streams needs nothing to carry them.
+    Runtime::builder().store(store()).build().await.unwrap().shutdown().await.unwrap();
+    // Whoever says that it may be so is told, and has it.
+    let runtime = with_all(Runtime::builder()).resource(Gate::new()).store(store()).channels(local()).build().await.unwrap();
+    let wire = Wire::unique();
+    let collect = runtime.launch(Collect::inputs().numbers(wire.clone())).await.unwrap();
+    runtime.launch(Count::inputs().to(3).numbers(wire)).await.unwrap();
+    assert_eq!(collect.outcome().await.unwrap().finished().unwrap().all, up_to(3));
+    runtime.shutdown().await.unwrap();
+}
+
+/// It waits until that one has ended, and has what is left.
+#[tokio::test]
+async fn a_second_process_on_a_wire_does_not_take_from_the_first() {
+    let item = |number: u64, subject: &str| {
+        let body = number.to_string().into();
+        let envelope = Envelope::new(Kind::Data, "someone".into(), Content::Json, body);
+        Envelope { number: number + 1, subject: subject.into(), ..envelope }
+    };
+    for runtime in both(&World::new(), &local()).await {
+        let wire = Wire::unique();
+        let topic = Topic::new(wire.topic(), Mode::Pipeline).unwrap().lasting();
+        let mut outlet = runtime.channels().outlet(&topic).await.unwrap();
+        let first = runtime.launch(Collect::inputs().numbers(wire.clone())).await.unwrap();
+        let steps = async |run: &AnyHandle| run.status().await.unwrap().steps;
+        outlet.send(item(0, "")).await.unwrap();
+        eventually(|| async { steps(first.any()).await == 2 }).await;
+        let second = runtime.launch(Collect::inputs().numbers(wire)).await.unwrap();
+        eventually(|| async { second.status().await.unwrap().state == ProcessState::Waiting }).await;
+        for next in 1..20 {
+            outlet.send(item(next, "")).await.unwrap();
+        }
+        eventually(|| async { steps(first.any()).await == 21 }).await;
+        assert_eq!(steps(second.any()).await, 1);
+        first.kill("").await.unwrap();
+        outlet.send(item(20, "")).await.unwrap();
+        outlet.send(item(21, "end")).await.unwrap();
+        assert_eq!(second.outcome().await.unwrap().finished().unwrap().all, [20]);
+    }
 }
 
 #[tokio::test]

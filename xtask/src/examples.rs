@@ -61,7 +61,7 @@ fn says_something(lines: &[String]) -> Result<(), Fault> {
 /// The records of a file, however often it was killed.
 fn each_once(lines: &[String]) -> Result<(), Fault> {
     let last = lines.last().map(String::as_str).unwrap_or_default();
-    if last.contains("each record once") { Ok(()) } else { Err(format!("the last line is `{last}`").into()) }
+    if last.contains("each record once, in order") { Ok(()) } else { Err(format!("the last line is `{last}`").into()) }
 }
 
 /// After one of three OS processes was killed.

@@ -136,6 +136,15 @@ pub enum RunError {
     /// The builder got no store. `Runtime::volatile()` is the runtime without one.
     #[error("no store was given: add `.store(…)`, or use `Runtime::volatile()` if everything may be lost")]
     NoStore,
+    /// A process has streams and is stored where it outlives the OS process, and nothing was given that carries the streams as safely.
+    #[error(
+        "process `{process}` has streams, and what is on its way in them would be lost with this OS process: add \
+         `.channels(…)` with a transport that is durable"
+    )]
+    NoChannels {
+        /// The process.
+        process: &'static str,
+    },
     /// A process cannot be written at its start.
     #[error("process `{process}` cannot be written: {message}")]
     Unwritable {

@@ -61,7 +61,7 @@ use crate::limits;
 use crate::listener::{Listener, ListenerId, ListenerTypes, SavedListener};
 use crate::picture::Picture;
 use crate::process::{BoxFuture, Env, Process, ProcessId};
-use crate::registry::RegistryBuilder;
+use crate::registry::{Registry, RegistryBuilder};
 use crate::resources::Resources;
 use crate::spec::{InputMap, Launch, ProcessSpec};
 use crate::store::{Epoch, Store};
@@ -405,12 +405,18 @@ impl RuntimeBuilder {
     /// Carries the [streams](crate::stream) of processes over this transport. Processes of several runtimes meet where these have
     /// one transport, or the same broker.
     ///
-    /// Without it a runtime has one of its own, in memory. What it holds is as sure as the transport: items that a process has
-    /// sent and no other has received survive the end of the OS process only with one that is
-    /// [durable](procession_transport::Capabilities::durable).
+    /// Without it a runtime takes what its store [brings along](Store::channels), and where that does not outlive the OS process either,
+    /// it has one of its own, in memory. What it holds is as sure as the transport: items that a process has sent and no other has
+    /// received survive the end of the OS process only with one that is [durable](procession_transport::Capabilities::durable). One
+    /// that is not, given here, is taken as it is, with a warning.
     pub fn channels(mut self, transport: Arc<dyn Transport>) -> Self {
         self.channels = Some(transport);
         self
+    }
+
+    /// The name of a registered process with streams, where no channels were given to carry them.
+    pub fn wants_channels(&self) -> Option<&'static str> {
+        if self.channels.is_some() { None } else { self.registry.streaming() }
     }
 
     /// Runs at most this many steps at the same time; [`limits::CONCURRENT`] by default.
@@ -428,8 +434,8 @@ impl RuntimeBuilder {
     /// Builds the runtime, inside of a tokio runtime. Unfinished processes of the store go on.
     ///
     /// # Errors
-    /// Two processes have one name, a declared resource is missing, no store was given, the store is in use or failed, or
-    /// panics abort in this build.
+    /// Two processes have one name, a declared resource is missing, no store was given, the store is in use or failed, there
+    /// is [nothing](RunError::NoChannels) that carries streams as safely as the store keeps processes, or panics abort in this build.
     pub async fn build(self) -> Result<Runtime, RunError> {
         if cfg!(panic = "abort") {
             return Err(RunError::PanicAborts);
@@ -440,6 +446,7 @@ impl RuntimeBuilder {
         }
         let store = self.store.filter(|_| !self.volatile);
         let sharing = self.worker.filter(|_| store.is_some()).map(|options| Sharing::new(options, self.concurrent));
+        let hub = hub(self.channels, store.as_deref(), &registry, sharing.as_ref())?;
         let asked = Instant::now();
         let epoch = match (&store, &sharing) {
             (Some(store), Some(sharing)) => {
@@ -451,7 +458,6 @@ impl RuntimeBuilder {
             (None, _) => Epoch::default(),
         };
         let listeners = self.listener_types;
-        let hub = Hub::new(self.channels.unwrap_or_else(|| Arc::new(LocalTransport::new())), store.is_some());
         let env = Arc::new(Env::new(self.clock, self.resources, registry, listeners, store, Arc::clone(&hub), epoch));
         let listeners = listeners::Listeners::new(self.listeners);
         let remote = self.communicator.map(Remote::new);
@@ -476,6 +482,25 @@ impl RuntimeBuilder {
         tokio::spawn(timers::run(Arc::clone(&shared)));
         Ok(runtime)
     }
+}
+
+/// What joins streams with what was given to carry them, or with what the store brings along.
+fn hub(
+    given: Option<Arc<dyn Transport>>,
+    store: Option<&dyn Store>,
+    registry: &Registry,
+    sharing: Option<&Sharing>,
+) -> Result<Arc<Hub>, RunError> {
+    let is_durable = store.is_some_and(Store::is_durable);
+    let transport = match (given, registry.streaming()) {
+        (None, Some(process)) if is_durable => match store.map_or(Ok(None), Store::channels)? {
+            // One that takes nothing from others only files what they run.
+            None if sharing.is_none_or(|sharing| !sharing.is_idle()) => return Err(RunError::NoChannels { process }),
+            brought => brought,
+        },
+        (given, _) => given,
+    };
+    Ok(Hub::new(transport.unwrap_or_else(|| Arc::new(LocalTransport::new())), is_durable))
 }
 
 impl fmt::Debug for RuntimeBuilder {

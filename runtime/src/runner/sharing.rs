@@ -134,6 +134,11 @@ struct Awaited {
 }
 
 impl Sharing {
+    /// Whether it takes nothing that others have created.
+    pub(super) fn is_idle(&self) -> bool {
+        self.options.queues.is_empty()
+    }
+
     pub(super) fn new(options: WorkerOptions, slots: usize) -> Self {
         let lease = Arc::new(Lease::new(options.lease));
         Self {

@@ -1,5 +1,7 @@
 //! Descriptions of processes as data, for tools.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -24,9 +26,22 @@ pub struct Description {
     /// The exit codes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exits: Vec<ExitCode>,
+    /// Which of the inputs are streams.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub streams: Vec<StreamPort>,
     /// The control flow, where there is an outline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outline: Option<Value>,
+}
+
+/// A port of a stream, by its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamPort {
+    /// Items come by it.
+    In(Cow<'static, str>),
+    /// Items leave by it.
+    Out(Cow<'static, str>),
 }
 
 /// Something in a namespace, as data.
@@ -115,6 +130,7 @@ impl ProcessSpec {
             inputs: self.inputs().description(),
             outputs: self.outputs().description(),
             exits: self.exits().to_vec(),
+            streams: self.streams().to_vec(),
             outline: None,
         }
     }

@@ -16,7 +16,7 @@ mod values;
 mod wiring;
 
 pub use absorb::Expose;
-pub use describe::{Description, EntryDescription, NamespaceDescription, PortDescription};
+pub use describe::{Description, EntryDescription, NamespaceDescription, PortDescription, StreamPort};
 pub use namespace::{Entry, PortNamespace, UnknownPort};
 pub use port::Port;
 pub use prepare::{PreparedInputs, raw_inputs};
@@ -161,6 +161,7 @@ pub struct ProcessSpec {
     inputs: PortNamespace,
     outputs: PortNamespace,
     exits: Vec<ExitCode>,
+    streams: Vec<StreamPort>,
 }
 
 impl ProcessSpec {
@@ -172,6 +173,7 @@ impl ProcessSpec {
             inputs: PortNamespace::new("inputs"),
             outputs: PortNamespace::new("outputs"),
             exits: Vec::new(),
+            streams: Vec::new(),
         }
     }
 
@@ -199,6 +201,12 @@ impl ProcessSpec {
         self
     }
 
+    /// With a port of a stream: an input of this name, whose value is a [`Wire`](crate::stream::Wire).
+    pub fn with_stream(mut self, port: StreamPort) -> Self {
+        self.streams.push(port);
+        self
+    }
+
     /// The type's name, without its path.
     pub fn process(&self) -> &'static str {
         self.process
@@ -222,6 +230,11 @@ impl ProcessSpec {
     /// The exit codes, in the order of their declaration.
     pub fn exits(&self) -> &[ExitCode] {
         &self.exits
+    }
+
+    /// The ports of streams, in the order of their declaration.
+    pub fn streams(&self) -> &[StreamPort] {
+        &self.streams
     }
 
     /// Fills in defaults and validates inputs; all faults are reported at once.

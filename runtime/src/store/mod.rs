@@ -151,8 +151,10 @@ pub use snapshot::Snapshot;
 pub use sqlite::{Durability, SqliteOptions, SqliteStore};
 pub use standing::{Standing, StandingPage};
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use procession_transport::Transport;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
@@ -167,6 +169,20 @@ fn unsupported<'a, T: Send + 'a>(operation: &'static str) -> BoxFuture<'a, Store
 
 /// Keeps processes. See the [module](self) for the contract.
 pub trait Store: Send + Sync + 'static {
+    /// Whether what is stored outlives the OS process.
+    fn is_durable(&self) -> bool {
+        true
+    }
+
+    /// What carries the streams of the processes that are stored here, as safely as these are, to all who share them; a runtime that
+    /// was given nothing else takes it. `None` where the store has nothing of the kind.
+    ///
+    /// # Errors
+    /// There is something, and it cannot be opened.
+    fn channels(&self) -> StoreResult<Option<Arc<dyn Transport>>> {
+        Ok(None)
+    }
+
     /// Takes ownership: the epoch under which this runtime writes, later than all before.
     fn acquire(&self) -> BoxFuture<'_, StoreResult<Epoch>>;
 

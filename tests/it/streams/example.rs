@@ -15,7 +15,7 @@ fn a_file_that_is_streamed_over_rabbitmq_arrives_once_though_all_are_killed() {
     let [said, failed] = [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said).into_owned());
     assert!(output.status.success(), "{said}{failed}");
     assert_eq!(said.lines().filter(|line| line.ends_with("killed")).count(), 4, "{said}");
-    assert_eq!(said.lines().last(), Some("as the file: each record once"));
+    assert_eq!(said.lines().last(), Some("as the file: each record once, in order"));
 }
 
 /// The example, which cargo builds beside the tests.

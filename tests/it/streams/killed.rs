@@ -1,12 +1,11 @@
-//! A pipeline of three on one file of processes and one of channels, in an OS process that is killed with SIGKILL.
+//! A pipeline of three on one file of processes, and the file of channels that it brings along, in an OS process that is killed with
+//! SIGKILL.
 
 use procession::Runtime;
 use procession::prelude::*;
 use procession::store::SqliteStore;
-use procession::transport::SqliteTransport;
 use serde_json::{Value, json};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Collect, Count, Double, up_to, with_all};
@@ -41,9 +40,8 @@ fn a_pipeline_that_is_killed_again_and_again_loses_and_repeats_nothing() {
 #[tokio::main]
 async fn run(folder: &Path) {
     let store = SqliteStore::open(folder.join("store.db")).unwrap();
-    let channels = Arc::new(SqliteTransport::open(folder.join("channels.db")).unwrap());
-    let builder = with_all(Runtime::builder()).resource(Gate::new()).store(store).channels(channels);
-    let runtime = builder.await.unwrap();
+    let runtime = with_all(Runtime::builder()).resource(Gate::new()).store(store).await.unwrap();
+    assert!(folder.join("store.db-channels").exists());
     let (plain, doubled) = (Wire::new("plain"), Wire::new("doubled"));
     let count = Count::inputs().to(NUMBERS).at_once(3).numbers(plain.clone());
     runtime.launch(count).key("count").await.unwrap();

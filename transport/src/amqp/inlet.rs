@@ -263,7 +263,8 @@ impl Keeper for Arrived {
             (Some(tag), identity) => {
                 state.settle(tag);
                 if let Some(identity) = identity {
-                    while state.recent.len() >= state.prefetch.max(1) {
+                    // Consumers before this one had half of it altogether, or less.
+                    while state.recent.len() >= (2 * state.prefetch).max(1) {
                         state.recent.pop_front();
                     }
                     state.recent.push_back(identity);

@@ -46,9 +46,8 @@ pub(super) struct Session {
     data: Channel,
     /// None: it has nothing, and waits for the end.
     consumer: Option<Consumer>,
+    /// How much the broker gives to the consumer ahead of acknowledgements.
     prefetch: u16,
-    /// How much the broker may have on the way here, with what those had that consumed before.
-    allowed: usize,
     control: Option<Control>,
     /// The number that comes next of each publisher.
     publishers: HashMap<ShortString, u64>,
@@ -169,7 +168,6 @@ pub(super) async fn open(link: &Link, source: &Source) -> TransportResult<Sessio
         data,
         consumer: Some(consumer),
         prefetch,
-        allowed: prefetch.into(),
         control,
         publishers: HashMap::new(),
         is_over: false,
@@ -204,7 +202,7 @@ impl Receiving {
         let mut short = 0;
         loop {
             let since = Instant::now();
-            self.arrived.connected(&session.data, session.allowed);
+            self.arrived.connected(&session.data, session.prefetch.into());
             let ended = self.serve(&mut session).await;
             for channel in [Some(&session.data), session.control.as_ref().map(|control| &control.channel)] {
                 if let Some(channel) = channel.filter(|channel| channel.status().connected()) {
@@ -267,7 +265,10 @@ impl Receiving {
         if needs.is_leaving {
             return self.leave(session).await;
         }
-        if needs.is_drained && needs.held >= session.allowed && !session.is_over {
+        // What was given to a consumer before this one is held, too, and takes none of its room: it has more than it needs, at most twice
+        // as much as is held.
+        let is_short = needs.held >= usize::from(session.prefetch) && session.prefetch < u16::MAX;
+        if needs.is_drained && is_short && !session.is_over {
             return lost(&self.swap(session, true).await);
         }
         let has_ended = self.arrived.has_ended();
@@ -384,16 +385,21 @@ impl Receiving {
     }
 
     /// Consumes by another consumer, which has more room or is only new.
+    ///
+    /// The old one goes only then: others take it for the end when nobody consumes. While both are there the broker gives to one and
+    /// the other in turn, and what order that was is said by its tags.
     async fn swap(&self, session: &mut Session, grows: bool) -> Result<(), Lost> {
         if grows {
             session.prefetch = session.prefetch.saturating_mul(2);
-            session.allowed += usize::from(session.prefetch);
         }
         qos(&session.data, session.prefetch).await?;
-        let new = consume(&session.data, self.source.queue()).await?;
-        self.cancel(session).await?;
-        session.consumer = Some(new);
-        self.arrived.connected(&session.data, session.allowed);
+        let mut new = Some(consume(&session.data, self.source.queue()).await?);
+        let mut came = self.cancel(session).await?;
+        came.extend(arrived_of(&mut new));
+        came.sort_by_key(|delivery| delivery.delivery_tag);
+        self.take(session, came);
+        session.consumer = new;
+        self.arrived.connected(&session.data, session.prefetch.into());
         Ok(())
     }
 
@@ -401,19 +407,16 @@ impl Receiving {
     async fn rest(&self, session: &mut Session) -> Result<(), Lost> {
         self.arrived.flush();
         let before = self.arrived.needs().came;
-        self.cancel(session).await?;
+        let came = self.cancel(session).await?;
+        self.take(session, came);
         if self.arrived.needs().came > before { self.swap(session, false).await } else { Ok(()) }
     }
 
-    async fn cancel(&self, session: &mut Session) -> Result<(), Lost> {
-        let Some(consumer) = session.consumer.take() else { return Ok(()) };
+    /// Ends the consumer; gives what came to it before that was confirmed.
+    async fn cancel(&self, session: &mut Session) -> Result<Vec<Delivery>, Lost> {
+        let Some(consumer) = session.consumer.take() else { return Ok(Vec::new()) };
         answered(session.data.basic_cancel(consumer.tag(), BasicCancelOptions::default())).await?;
-        // What came before that was confirmed.
-        let mut old = Some(consumer);
-        while let Poll::Ready(Some(batch)) = poll_batch(&mut old, &mut Context::from_waker(Waker::noop())) {
-            self.take(session, batch);
-        }
-        Ok(())
+        Ok(arrived_of(&mut Some(consumer)))
     }
 
     async fn leave(&self, session: &mut Session) -> Step {
@@ -509,6 +512,15 @@ fn poll_batch(consumer: &mut Option<Consumer>, cx: &mut Context<'_>) -> Poll<Opt
         }
     }
     Poll::Ready(Some(batch))
+}
+
+/// All that has come.
+fn arrived_of(consumer: &mut Option<Consumer>) -> Vec<Delivery> {
+    let mut all = Vec::new();
+    while let Poll::Ready(Some(batch)) = poll_batch(consumer, &mut Context::from_waker(Waker::noop())) {
+        all.extend(batch);
+    }
+    all
 }
 
 fn poll_end(control: &mut Option<Control>, cx: &mut Context<'_>) -> Poll<Option<u64>> {

@@ -1,6 +1,9 @@
 //! Acknowledgements: sentence 6.
 
+use std::collections::VecDeque;
+
 use super::*;
+use crate::Receipt;
 
 /// And before what was sent later.
 pub async fn what_is_given_back_comes_again_first(subject: Subject) {
@@ -100,4 +103,62 @@ pub async fn a_receiver_that_waits_gets_what_another_gives_back(subject: Subject
     drop(holds);
     drop(held);
     assert_eq!(soon("the other receiver's end", waiting).await.unwrap(), [1]);
+}
+
+/// A receiver may hold more than its transport has sent ahead to it.
+pub async fn what_is_held_does_not_hold_up_the_rest(subject: Subject) {
+    in_order(subject, async |receiver| {
+        let (mut held, mut came) = (VecDeque::new(), Vec::new());
+        while let Some(delivery) = next(receiver).await {
+            came.push(delivery.envelope.number);
+            held.push_back(delivery.receipt);
+            // More and more of them.
+            if held.len() > 8 + came.len() / 4 {
+                held.drain(..4).for_each(Receipt::ack);
+            }
+        }
+        held.into_iter().for_each(Receipt::ack);
+        came
+    })
+    .await;
+}
+
+/// As if nothing was ever held, though it is dealt with later and beside what comes.
+pub async fn what_is_dealt_with_beside_comes_in_order(subject: Subject) {
+    in_order(subject, async |receiver| {
+        let (deals, mut dealt) = tokio::sync::mpsc::unbounded_channel::<Receipt>();
+        let dealing = tokio::spawn(async move {
+            while let Some(receipt) = dealt.recv().await {
+                tokio::time::sleep(Duration::from_micros(200)).await;
+                receipt.ack();
+            }
+        });
+        let mut came = Vec::new();
+        while let Some(delivery) = next(receiver).await {
+            came.push(delivery.envelope.number);
+            deals.send(delivery.receipt).unwrap();
+        }
+        drop(deals);
+        soon("what deals with them", dealing).await.unwrap();
+        came
+    })
+    .await;
+}
+
+/// Many items, in either mode, to a receiver that gives their numbers.
+async fn in_order(subject: Subject, receive: impl AsyncFn(&mut Box<dyn Inlet>) -> Vec<u64>) {
+    const ITEMS: u64 = 400;
+    for mode in [Mode::Pipeline, Mode::PubSub] {
+        let Some((from, to)) = subject.pair(mode).await else { continue };
+        let name = if mode == Mode::Pipeline { "held.out..b.in_1" } else { "held.news" };
+        let topic = topic(name, mode).with_capacity(NonZeroUsize::new(32).unwrap()).unwrap();
+        let mut receiver = inlet(&to, &topic).await;
+        let mut sender = outlet(&from, &topic).await;
+        let sending = tokio::spawn(async move {
+            send_all(&mut sender, "one", 1..=ITEMS).await;
+            close(&mut sender).await;
+        });
+        assert_eq!(receive(&mut receiver).await, (1..=ITEMS).collect::<Vec<_>>(), "{mode:?}");
+        soon("what sends", sending).await.unwrap();
+    }
 }

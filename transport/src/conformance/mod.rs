@@ -261,6 +261,8 @@ macro_rules! __transport_conformance {
             what_a_lost_receiver_had_comes_to_another
             what_is_acknowledged_does_not_come_again
             acknowledgements_come_in_any_order
+            what_is_held_does_not_hold_up_the_rest
+            what_is_dealt_with_beside_comes_in_order
             a_receiver_that_waits_gets_what_another_gives_back
             an_exclusive_receiver_is_alone
             what_an_exclusive_receiver_had_comes_first_to_the_next

@@ -19,7 +19,7 @@ pub(super) fn expand(names: &Names<'_>) -> TokenStream {
     let [input_ports, output_ports] = [(&model.inputs, false, "inputs"), (&model.outputs, true, "outputs")]
         .map(|(namespace, outputs, name)| fill(names, quote!(#private::PortNamespace::new(#name)), namespace, outputs));
     let register = register(names);
-    let streams = super::streams::told(names);
+    let (streams, stream_ports) = (super::streams::told(names), super::streams::described(names));
     // At the name of the process: whether the values go between threads is asked here, of all ports together.
     let place = model.process.to_token_stream();
     let [input_values, output_values] = [&inputs, &outputs].map(|values| at(&place, values.clone()));
@@ -38,6 +38,7 @@ pub(super) fn expand(names: &Names<'_>) -> TokenStream {
                         .with_inputs(#input_ports)
                         .with_outputs(#output_ports)
                         .with_exits::<#exit>()
+                        #stream_ports
                 } }
             }
             #streams

@@ -55,6 +55,16 @@ pub(super) fn constants(names: &Names<'_>) -> Option<TokenStream> {
     })
 }
 
+/// What the description says of them.
+pub(super) fn described(names: &Names<'_>) -> TokenStream {
+    let private = &names.private;
+    let described = streams(names).map(|(node, Stream { out, .. })| {
+        let (name, side) = (node.plain(), format_ident!("{}", if *out { "Out" } else { "In" }));
+        quote!(.with_stream(#private::StreamPort::#side(#name.into())))
+    });
+    described.collect()
+}
+
 /// The function of `Spec` that gives the wires.
 pub(super) fn told(names: &Names<'_>) -> Option<TokenStream> {
     let private = &names.private;

@@ -318,6 +318,10 @@ impl Kept {
 }
 
 impl Store for MemoryStore {
+    fn is_durable(&self) -> bool {
+        false
+    }
+
     fn acquire(&self) -> BoxFuture<'_, StoreResult<Epoch>> {
         Box::pin(async move {
             let mut kept = self.lock();

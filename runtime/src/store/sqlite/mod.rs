@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use procession_transport::{SqliteTransport, SqliteTransportOptions, Transport, TransportError};
 use uuid::Uuid;
 
 use self::error::of_process;
@@ -115,7 +116,8 @@ impl SqliteOptions {
     }
 }
 
-/// Keeps processes in a SQLite file: one writer, any number of readers.
+/// Keeps processes in a SQLite file: one writer, any number of readers. What is on its way in their streams is kept in another,
+/// `<file>-channels`, which a runtime makes where it has processes with streams.
 ///
 /// # What is promised
 /// A call that returned `Ok` is on the disk ([`Durability::Full`], the default) or will be there shortly
@@ -252,6 +254,22 @@ fn json<T: serde::Serialize>(value: &T, operation: &'static str, subject: impl D
 }
 
 impl Store for SqliteStore {
+    /// In a file beside this one, `<file>-channels`.
+    fn channels(&self) -> StoreResult<Option<Arc<dyn Transport>>> {
+        if self.writer.is_none() {
+            return Ok(None);
+        }
+        let mut path = self.path.clone().into_os_string();
+        path.push("-channels");
+        let options = SqliteTransportOptions::default().with_busy_timeout(self.options.busy);
+        let opened = SqliteTransport::open_with(&path, options);
+        let failed = |error: TransportError| {
+            let subject = Path::new(&path).display();
+            StoreError::new(StoreErrorKind::Other, "open the channels of", subject).with_source(error)
+        };
+        opened.map(|transport| Some(Arc::new(transport) as _)).map_err(failed)
+    }
+
     fn acquire(&self) -> BoxFuture<'_, StoreResult<Epoch>> {
         Box::pin(async move {
             match self.write("own", Work::Acquire).await? {
