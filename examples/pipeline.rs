@@ -187,7 +187,9 @@ impl Adds {
 
     fn add(&mut self, cx: &mut Cx<Self>) -> Result<(), StepError> {
         while let Some(measure) = cx.received(Self::measures)? {
-            if measure.number != self.total.records + 1 { eprintln!("OUT adds {} after {} records", measure.number, self.total.records); }
+            if measure.number != self.total.records + 1 {
+                eprintln!("OUT adds {} after {} records", measure.number, self.total.records);
+            }
             self.total.add(&measure);
         }
         // For who decides when it is killed.

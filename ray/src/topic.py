@@ -20,8 +20,10 @@ SWEEP = 1.0
 class End:
     """One who sends or receives."""
 
-    def __init__(self, sends, lease):
+    def __init__(self, sends, alone, lease):
         self.sends = sends
+        # Nobody else receives.
+        self.alone = alone
         self.lease = lease
         self.seen = time.monotonic()
         # A sender has not closed, a receiver takes.
@@ -51,7 +53,7 @@ class Topic:
 
     # -- what clients call --------------------------------------------------------------------------------------
 
-    async def attach(self, version, end, sends, capacity, lasting, lease):
+    async def attach(self, version, end, sends, alone, capacity, lasting, lease):
         """Another end; gives what speaks against it."""
         if version != VERSION:
             return ("version", f"its actor has version {VERSION}, and this is version {version}")
@@ -61,13 +63,15 @@ class Topic:
             return ("mismatch", f"its capacity is {self.capacity}, not {capacity}")
         if lasting != self.lasting:
             return ("mismatch", "it is lasting" if self.lasting else "it is not lasting")
+        if not sends and self.is_occupied(alone):
+            return ("occupied", "")
         if sends and self.over:
             if not self.told or any(other.present and not other.sends for other in self.ends.values()):
                 return ("ended", "")
             self.over = self.told = False
         if self.sweeper is None:
             self.sweeper = asyncio.get_running_loop().create_task(self.sweep(myself()))
-        self.ends[end] = End(sends, lease)
+        self.ends[end] = End(sends, alone, lease)
         return ("", "")
 
     async def put(self, end, bodies, wait):
@@ -153,6 +157,13 @@ class Topic:
             found = sorted([*found, *self.items], key=lambda item: item[0])
             self.items.clear()
         self.items.extendleft(reversed(found))
+
+    def is_occupied(self, alone):
+        """Whether another receives, or has what is not settled, and one of the two wants to be alone."""
+        others = [other for other in self.ends.values() if not other.sends]
+        if alone:
+            return any(other.present or other.taken for other in others)
+        return any(other.present and other.alone for other in others)
 
     def given(self, known, most, most_bytes):
         # Others would wait for what this one does not come to.

@@ -67,6 +67,7 @@ impl Opened {
             VERSION,
             opened.end.clone(),
             role == Role::Sends,
+            role == Role::Receives && topic.is_exclusive(),
             topic.capacity(),
             topic.is_lasting(),
             shared.lease.as_secs_f64(),
@@ -76,6 +77,7 @@ impl Opened {
         let refusal = match refusal.as_str() {
             "" => return Ok(opened),
             "ended" => TransportError::Ended { topic: topic() },
+            "occupied" => TransportError::Occupied { topic: topic() },
             "mismatch" => TransportError::Mismatch { topic: topic(), reason },
             "gone" => {
                 // Whoever was to end it did not come to it, or is about to.

@@ -197,15 +197,28 @@ impl Program {
         Self::of("cli_shell::program", folder, arguments)
     }
 
-    /// The program that another test is, by [`serve`].
-    pub(crate) fn of(test: &str, folder: &Path, arguments: &[&str]) -> Self {
+    fn command(test: &str, folder: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
         without_settings(&mut command, folder);
         let arguments = serde_json::to_string(arguments).unwrap();
         command.args([test, "--exact", "--nocapture"]).env(ARGUMENTS, arguments);
+        command
+    }
+
+    /// The program that another test is, by [`serve`].
+    pub(crate) fn of(test: &str, folder: &Path, arguments: &[&str]) -> Self {
+        let mut command = Self::command(test, folder, arguments);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines }
+    }
+
+    /// What such a program writes to its standard error, which fails.
+    pub(crate) async fn fails(test: &str, folder: &Path, arguments: &[&str]) -> String {
+        let output = Self::command(test, folder, arguments).output();
+        let output = tokio::time::timeout(PATIENCE, output).await.expect("it ends").unwrap();
+        assert!(!output.status.success());
+        text(&output.stderr)
     }
 
     /// The next line that begins like this, or has come to its end.

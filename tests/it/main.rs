@@ -41,6 +41,8 @@ mod cli_shell;
 #[cfg(all(unix, feature = "cli", feature = "sqlite"))]
 mod cli_store;
 #[cfg(all(unix, feature = "cli", feature = "sqlite"))]
+mod cli_streams;
+#[cfg(all(unix, feature = "cli", feature = "sqlite"))]
 mod cli_transfer;
 #[cfg(all(unix, feature = "cli", feature = "sqlite"))]
 mod cli_workers;

@@ -6,8 +6,8 @@ mod example;
 mod killed;
 
 use procession::prelude::*;
-use procession::stream::StreamError;
 use procession::store::FileStore;
+use procession::stream::StreamError;
 use procession::transport::{Content, Envelope, Kind, LocalTransport, Mode, Topic, Transport};
 use procession::{AnyHandle, RunError, RuntimeBuilder, limits};
 use serde_json::json;
@@ -295,7 +295,7 @@ fn local() -> Arc<dyn Transport> {
     Arc::new(LocalTransport::new())
 }
 
-fn up_to(most: u64) -> Vec<u64> {
+pub(super) fn up_to(most: u64) -> Vec<u64> {
     (0..most).collect()
 }
 
@@ -589,7 +589,8 @@ async fn streams_that_would_be_lost_beside_a_store_that_is_not_are_refused() {
     // Nothing is owned yet, and who has no streams needs nothing to carry them.
     Runtime::builder().store(store()).build().await.unwrap().shutdown().await.unwrap();
     // Whoever says that it may be so is told, and has it.
-    let runtime = with_all(Runtime::builder()).resource(Gate::new()).store(store()).channels(local()).build().await.unwrap();
+    let runtime =
+        with_all(Runtime::builder()).resource(Gate::new()).store(store()).channels(local()).build().await.unwrap();
     let wire = Wire::unique();
     let collect = runtime.launch(Collect::inputs().numbers(wire.clone())).await.unwrap();
     runtime.launch(Count::inputs().to(3).numbers(wire)).await.unwrap();

@@ -140,11 +140,8 @@ impl TransportError {
 
     /// Whether the same call may succeed later without anything being mended.
     pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Disconnected(_) | Self::Failed { .. } => true,
-            Self::NoSuchAddress { .. } | Self::Taken { .. } | Self::Occupied { .. } => true,
-            _ => false,
-        }
+        let is_passing = matches!(self, Self::Disconnected(_) | Self::Failed { .. });
+        is_passing || matches!(self, Self::NoSuchAddress { .. } | Self::Taken { .. } | Self::Occupied { .. })
     }
 
     /// That `action` failed, because of `source`.

@@ -16,9 +16,11 @@
 //! - A process that ends, however it ends, closes what it sends on: its receivers get what was sent, and then the end. Unless it is
 //!   killed, it waits for the transport to take all of it first.
 //! - A sender waits, without a slot, while more than [some items](crate::limits::STREAM_AHEAD) are on their way into a full topic.
+//! - What one process sends comes in its order, also where its receiver is killed and goes on elsewhere.
 //!
-//! A wire has one receiver, and as many senders as [it is told](Wire::with_senders). What is in a topic is as safe as the
-//! [transport](crate::RuntimeBuilder::channels) makes it: that of a runtime's own is in memory, and gone with the OS process.
+//! A wire has one receiver at a time, and as many senders as [it is told](Wire::with_senders). What is in a topic is as safe as the
+//! [transport](crate::RuntimeBuilder::channels) makes it. A SQLite store brings one along that is as safe as itself; with another store
+//! that outlives the OS process, a runtime that has processes with streams wants to be given one.
 
 mod error;
 mod leaving;

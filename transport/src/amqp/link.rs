@@ -132,7 +132,9 @@ fn is_passing(error: &TransportError, after: Duration) -> bool {
     match error {
         TransportError::Disconnected(_) | TransportError::Failed { .. } => true,
         // By the connection that was lost, perhaps, or by a broker that starts.
-        TransportError::Taken { .. } | TransportError::Occupied { .. } | TransportError::Refused { .. } => after < limits::RECLAIM,
+        TransportError::Taken { .. } | TransportError::Occupied { .. } | TransportError::Refused { .. } => {
+            after < limits::RECLAIM
+        }
         _ => false,
     }
 }

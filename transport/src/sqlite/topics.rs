@@ -72,14 +72,14 @@ impl Ledger<'_> {
             Some(line) => line,
             None => self.new_line(topic)?,
         };
-        let occupied = match asked.is_exclusive() {
-            true => self.receivers(topic)? + self.count(topic, Role::Holds)?,
-            false => self.count(topic, Role::ReceivesAlone)?,
+        let (role, others) = if asked.is_exclusive() {
+            (Role::ReceivesAlone, self.receivers(topic)? + self.count(topic, Role::Holds)?)
+        } else {
+            (Role::Receives, self.count(topic, Role::ReceivesAlone)?)
         };
-        if occupied > 0 {
+        if others > 0 {
             return Err(Fault::Refused(TransportError::Occupied { topic: asked.name().to_owned() }));
         }
-        let role = if asked.is_exclusive() { Role::ReceivesAlone } else { Role::Receives };
         let id = self.new_end(member, topic, Some(line), role)?;
         Ok(OpenEnd { id, topic, line })
     }

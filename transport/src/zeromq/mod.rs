@@ -278,7 +278,8 @@ impl ZmqTransport {
     async fn open_inlet(&self, topic: &Topic) -> TransportResult<Box<dyn Inlet>> {
         self.shared.open()?;
         let (plug, at) = inlet::bind(&self.shared, topic.capacity())?;
-        let (answer, news) = self.shared.ask(Ask::Inlet { topic: Shape::of(topic), at, alone: topic.is_exclusive() }).await?;
+        let (answer, news) =
+            self.shared.ask(Ask::Inlet { topic: Shape::of(topic), at, alone: topic.is_exclusive() }).await?;
         let Answer::Inlet { id, .. } = answer else { return Err(unexpected()) };
         Ok(Box::new(ZmqInlet::new(plug, (id, Of::Topic, topic.name()), news, Arc::clone(&self.shared))))
     }
