@@ -88,7 +88,8 @@ async fn limit(url: String, items: usize, is_persistent: bool) -> Sample {
     let sample = sample.await.expect("it ran");
     sending.await.expect("sent");
     for connection in [one, other] {
-        connection.close(200, "done".into()).await.expect("closed");
+        // Its channels may be on their way to be closed, as nobody has them any more.
+        let _ = connection.close(200, "done".into()).await;
     }
     sample
 }
