@@ -40,9 +40,11 @@ impl Seen {
     /// Whether this number of a sender is new, and notes it.
     pub fn note(&mut self, sender: &Arc<str>, number: u64) -> bool {
         self.turn += 1;
-        if !self.senders.contains_key(sender) {
-            self.make_room();
+        if let Some(numbers) = self.senders.get_mut(sender) {
+            numbers.turn = self.turn;
+            return numbers.note(number);
         }
+        self.make_room();
         let numbers = self.senders.entry(Arc::clone(sender)).or_default();
         numbers.turn = self.turn;
         numbers.note(number)
@@ -60,6 +62,11 @@ impl Seen {
 
 impl Numbers {
     fn note(&mut self, number: u64) -> bool {
+        // What mostly comes: the next one.
+        if self.beyond.is_empty() && number == self.up_to.wrapping_add(1) {
+            self.up_to = number;
+            return true;
+        }
         if number <= self.up_to || !self.beyond.insert(number) {
             return false;
         }
@@ -68,7 +75,8 @@ impl Numbers {
         {
             self.up_to = self.up_to.max(lowest - 1);
         }
-        while self.beyond.remove(&(self.up_to + 1)) {
+        // After the last number that there is comes none.
+        while self.beyond.remove(&self.up_to.wrapping_add(1)) {
             self.up_to += 1;
         }
         true
@@ -108,6 +116,18 @@ mod tests {
         }
         assert!(seen.senders.len() <= limits::SEEN_SENDERS);
         assert!(!seen.note(&sender, 2 * far), "the one heard from lately is not forgotten");
+    }
+
+    #[test]
+    fn the_last_number_that_there_is_does_no_harm() {
+        let (mut seen, sender) = (Seen::default(), Arc::from("a"));
+        let far = u64::try_from(limits::SEEN_AHEAD).unwrap() + 10;
+        for number in u64::MAX - far..=u64::MAX {
+            assert!(seen.note(&sender, number), "{number}");
+        }
+        for number in [1, u64::MAX - far, u64::MAX] {
+            assert!(!seen.note(&sender, number), "{number}");
+        }
     }
 
     #[test]
