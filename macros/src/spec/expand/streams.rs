@@ -60,7 +60,7 @@ pub(super) fn described(names: &Names<'_>) -> TokenStream {
     let private = &names.private;
     let described = streams(names).map(|(node, Stream { out, .. })| {
         let (name, side) = (node.plain(), format_ident!("{}", if *out { "Out" } else { "In" }));
-        quote!(.with_stream(#private::StreamPort::#side(#name.into())))
+        quote!(.with_stream(#private::StreamPort::#side(::std::borrow::Cow::Borrowed(#name))))
     });
     described.collect()
 }
