@@ -5,6 +5,7 @@ mod local;
 mod mesh;
 mod python;
 mod rabbit;
+mod sqlite;
 mod zeromq;
 
 use std::sync::Arc;
@@ -22,7 +23,10 @@ const WARM_UP: usize = 200;
 const BYTES: usize = 100;
 
 pub(crate) fn channels(bench: &Bench) -> Vec<Row> {
-    [local::rows, rabbit::rows, zeromq::rows, mesh::rows].into_iter().flat_map(|rows| rows(bench)).collect()
+    [local::rows, rabbit::rows, zeromq::rows, sqlite::rows, mesh::rows]
+        .into_iter()
+        .flat_map(|rows| rows(bench))
+        .collect()
 }
 
 /// An item that tells its number, so that none is taken for another.
