@@ -125,6 +125,8 @@ pub struct Capabilities {
     pub exact: bool,
     /// A mailbox gets an envelope [`Lost`](crate::Kind::Lost) when one who posted to it is gone.
     pub tells_loss: bool,
+    /// Whoever reaches it over a network can take part, and is not asked who he is.
+    pub open: bool,
 }
 
 impl Capabilities {
@@ -140,6 +142,7 @@ impl Capabilities {
             competing: false,
             exact: false,
             tells_loss: false,
+            open: false,
         }
     }
 

@@ -330,3 +330,26 @@ async fn a_mesh_stands_on_it() {
     worker.stop().await;
     assert!(monitor.call::<_, u64>("worker:0:0", "double", &21).await.is_err());
 }
+
+/// What was posted to one who is gone by then arrives nowhere, and nobody waits for it: neither a program that ends nor its threads.
+#[test]
+fn a_program_that_posted_to_one_who_is_gone_ends() {
+    let program = || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let host = ZmqTransport::host(ANYWHERE).await.unwrap();
+            let join = async || ZmqTransport::join(host.endpoint()).await.unwrap();
+            let (from, to) = (join().await, join().await);
+            let mailbox = to.mailbox("there").await.unwrap();
+            soon(from.post("there", item(1))).await.unwrap();
+            // All at once, as where a program ends: it is on its way still, and nobody is told of the others any more.
+            drop((mailbox, to, host, from));
+        });
+    };
+    let (ends, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        (0..100).for_each(|_| program());
+        let _ = ends.send(());
+    });
+    ended.recv_timeout(PATIENCE).expect("it ends");
+}

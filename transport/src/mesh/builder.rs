@@ -181,8 +181,8 @@ impl MeshBuilder {
     ///
     /// # Errors
     ///
-    /// [`MethodName`](MeshError::MethodName); [`Transport`](MeshError::Transport) where the transport has no mailboxes, or somebody has
-    /// this runtime's.
+    /// [`MethodName`](MeshError::MethodName); [`Transport`](MeshError::Transport) where the transport has no mailboxes, somebody has
+    /// this runtime's, or anybody can be reached over it who has no key ([`open`](crate::Capabilities::open)).
     pub async fn start(self) -> MeshResult<Mesh> {
         self.methods.check()?;
         let (transport, uid) = (self.transport, self.uid);
@@ -190,6 +190,11 @@ impl MeshBuilder {
         let capabilities = transport.capabilities();
         if !capabilities.mailboxes {
             return Err(failed(TransportError::Unsupported { what: "mailboxes", transport: capabilities.name }));
+        }
+        if capabilities.open {
+            // A peer calls what is registered here.
+            let (what, reason) = ("a mesh beyond this machine", format!("{} asks nobody for a key", capabilities.name));
+            return Err(failed(TransportError::Refused { what, reason }));
         }
         let [incarnation, _] = halves();
         let who = Who { address: transport.address(uid.as_str()).into(), uid: uid.clone(), incarnation };

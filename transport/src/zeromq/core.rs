@@ -122,8 +122,12 @@ impl State {
             for inlet in told.removed {
                 self.cut(inlet);
             }
-            if told.stopped.is_some() {
-                self.stopped = told.stopped;
+            if let Some(why) = told.stopped {
+                if matches!(why, TransportError::NoSuchAddress { .. }) {
+                    // What is still on its way there would be waited for without end.
+                    self.pipes.drain(..).for_each(Pipe::cut);
+                }
+                self.stopped = Some(why);
             }
             for place in told.added {
                 if let Err(error) = self.connect(&place) {
@@ -371,8 +375,8 @@ impl Core {
             state.runtime.spawn(async move {
                 poll_fn(|cx| core.lock().poll_flush(cx)).await;
                 if !core.is_used() {
-                    // The last to have it waits until all is sent, which no task may.
-                    tokio::task::spawn_blocking(move || drop(core));
+                    // The last to have it waits until all is sent, which no task may, and no thread that anyone waits for.
+                    std::thread::spawn(move || drop(core));
                 }
             });
         }

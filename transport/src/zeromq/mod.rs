@@ -206,9 +206,10 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         let (context, topics) = (lock(&self.sending).take(), std::mem::take(&mut self.known.lock().topics));
+        let posts = std::mem::take(&mut self.posts);
         if context.is_some() {
-            // Waits until all is sent, which no task may.
-            std::thread::spawn(move || drop((topics, context)));
+            // Waits until all is sent, which no task may, and no thread that anyone waits for.
+            std::thread::spawn(move || drop((topics, posts, context)));
         }
     }
 }
@@ -349,6 +350,7 @@ impl Transport for ZmqTransport {
             pubsub: true,
             mailboxes: true,
             competing: true,
+            open: !self.shared.interface.is_loopback(),
             ..Capabilities::none("the transport over ZeroMQ")
         }
     }

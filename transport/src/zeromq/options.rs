@@ -33,7 +33,7 @@ impl ZmqOptions {
     /// machine reaches
     /// them (C37 cured). Nothing of what is carried is encrypted, and nobody is asked who they are: another interface
     /// is for networks
-    /// on which everyone is trusted.
+    /// on which everyone is trusted, and for data alone: a [mesh](crate::mesh) over it is refused.
     #[must_use]
     pub fn with_interface(self, interface: IpAddr) -> Self {
         Self { interface, ..self }

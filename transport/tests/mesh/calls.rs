@@ -354,6 +354,25 @@ async fn a_transport_without_mailboxes_is_refused_when_it_is_built() {
     assert_eq!(error.kind(), MeshErrorKind::Transport(TransportErrorKind::Unsupported));
 }
 
+/// Where peers are not asked for a key, nobody but this machine may reach what can be called.
+#[cfg(feature = "zmq")]
+#[tokio::test]
+async fn m5_a_mesh_that_anybody_could_join_is_refused() {
+    use procession_transport::ZmqOptions;
+    let options = || ZmqOptions::new("tcp://127.0.0.1:*");
+    let (here, everywhere) = (options(), options().with_interface(std::net::Ipv4Addr::new(192, 0, 2, 1).into()));
+    for (options, is_open) in [(here, false), (everywhere, true)] {
+        let transport = Arc::new(options.host().await.unwrap());
+        assert_eq!(transport.capabilities().open, is_open);
+        let started = MeshBuilder::new(transport, "monitor".parse().unwrap()).start().await;
+        assert_eq!(started.is_err(), is_open);
+        if let Err(error) = started {
+            assert_eq!(error.kind(), MeshErrorKind::Transport(TransportErrorKind::Refused));
+            assert!(format!("{error:?}").contains("asks nobody for a key"), "{error:?}");
+        }
+    }
+}
+
 #[test]
 fn m15_the_blocking_mesh_waits_and_says_where_it_cannot() {
     let engine = blocking::Engine::start().unwrap();

@@ -14,6 +14,8 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "zmq")]
+use procession_transport::ZmqTransport;
 use procession_transport::mesh::{Caller, Mesh, MeshBuilder, MeshEvent, MeshEvents};
 use procession_transport::tcp::{Key, Reconnect, TcpOptions, TcpTransport};
 use procession_transport::{LocalTransport, Transport};
@@ -55,6 +57,9 @@ enum Net {
     Local(Arc<LocalTransport>),
     Tcp,
     Sealed,
+    /// Each joins the rendezvous of the first.
+    #[cfg(feature = "zmq")]
+    Zmq(Arc<tokio::sync::OnceCell<ZmqTransport>>),
 }
 
 impl Net {
@@ -63,8 +68,14 @@ impl Net {
     }
 
     /// Each kind.
-    fn all() -> [Self; 3] {
-        [Self::local(), Self::Tcp, Self::Sealed]
+    fn all() -> Vec<Self> {
+        vec![
+            Self::local(),
+            Self::Tcp,
+            Self::Sealed,
+            #[cfg(feature = "zmq")]
+            Self::Zmq(Arc::default()),
+        ]
     }
 
     async fn transport(&self) -> Arc<dyn Transport> {
@@ -72,6 +83,11 @@ impl Net {
             Self::Local(transport) => Arc::<LocalTransport>::clone(transport),
             Self::Tcp => tcp().await,
             Self::Sealed => Arc::new(TcpTransport::bind(options().with_key(key(7))).await.unwrap()),
+            #[cfg(feature = "zmq")]
+            Self::Zmq(host) => {
+                let host = host.get_or_init(async || ZmqTransport::host("tcp://127.0.0.1:*").await.unwrap()).await;
+                Arc::new(ZmqTransport::join(host.endpoint()).await.unwrap())
+            }
         }
     }
 
